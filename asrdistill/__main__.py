@@ -1,0 +1,5 @@
+import sys
+
+from asrdistill.cli import main
+
+sys.exit(main())

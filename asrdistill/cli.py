@@ -1,0 +1,51 @@
+"""The command ``asrdistill <verb>``. Each verb is one module in :mod:`asrdistill.verbs`.
+
+A verb module's docstring is its help (first line: the summary; the rest with an example). It
+defines ``add_arguments(parser)`` and ``run(args)``, and imports what is heavy inside ``run``.
+"""
+
+import argparse
+import importlib
+import logging
+import pkgutil
+import sys
+
+from asrdistill import __version__, verbs
+from asrdistill.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("asrdistill").setLevel(logging.INFO)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"asrdistill {args.verb}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"asrdistill {args.verb}: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="asrdistill", description="Distil big acoustic models into small ones.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+    for info in pkgutil.iter_modules(verbs.__path__):
+        module = importlib.import_module(f"asrdistill.verbs.{info.name}")
+        text = (module.__doc__ or "").strip()
+        command = commands.add_parser(
+            info.name.replace("_", "-"),
+            help=text.splitlines()[0] if text else "",
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

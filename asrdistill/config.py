@@ -1,0 +1,108 @@
+"""Options: one frozen dataclass a concept, read from YAML, overridable on the command line.
+
+@dataclass(frozen=True)
+class FbankOptions:
+    bins: int = option(40, "number of mel filters")
+
+add_options(parser, FbankOptions)      # --config FILE and --bins N
+options = resolve(FbankOptions, args)  # defaults < YAML < command line
+"""
+
+import argparse
+import dataclasses
+import difflib
+import types
+import typing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from asrdistill.errors import UserError
+
+T = TypeVar("T")
+
+
+def option(default: Any, help: str, choices: tuple[Any, ...] | None = None) -> Any:
+    """A dataclass field with a default, a help text and, where there are few, the allowed values."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
+    """Add ``--config FILE`` and one flag for each field of the dataclass `cls`."""
+    group = parser.add_argument_group(f"options ({cls.__name__})")
+    group.add_argument("--config", type=Path, metavar="YAML", help="file with these options; flags override it")
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        kind, _ = _plain_type(hints[field.name])
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            dest=field.name,
+            type=yaml.safe_load if kind is bool else kind,
+            choices=field.metadata.get("choices"),
+            default=None,
+            metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
+            help=f"{field.metadata.get('help', '')} (default: {field.default})",
+        )
+
+
+def resolve(cls: type[T], args: argparse.Namespace) -> T:
+    """Options from the defaults, the YAML file of ``--config`` and the flags, in rising order."""
+    values = read_yaml(args.config) if getattr(args, "config", None) else {}
+    flags = {f.name: getattr(args, f.name, None) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return build(cls, values | {k: v for k, v in flags.items() if v is not None}, str(args.config))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds one mapping of plain values; raises UserError otherwise."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"configuration {path} does not exist") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration {path} is not valid YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise UserError(f"configuration {path} must be a list of 'key: value' lines")
+    return values
+
+
+def build(cls: type[T], values: dict[str, Any], source: str) -> T:
+    """A dataclass from a mapping; unknown keys and wrong types are errors that name `source`."""
+    hints = typing.get_type_hints(cls)
+    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    checked = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+            raise UserError(f"unknown configuration key '{key}' in {source}; {hint}")
+        checked[key] = _check(key, value, hints[key], known[key].metadata.get("choices"), source)
+    return cls(**checked)
+
+
+def _plain_type(hint: Any) -> tuple[type, bool]:
+    """(type, may be None) of ``int``, ``str | None``, ``list[int]``, …"""
+    if isinstance(hint, types.UnionType):
+        first = next(kind for kind in typing.get_args(hint) if kind is not type(None))
+        return _plain_type(first)[0], True
+    return typing.get_origin(hint) or hint, False
+
+
+def _check(key: str, value: Any, hint: Any, choices: tuple[Any, ...] | None, source: str) -> Any:
+    kind, optional = _plain_type(hint)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UserError(f"'{key}' in {source} must be a {kind.__name__}, not {value!r}")
+    if choices and value not in choices:
+        raise UserError(f"'{key}' in {source} must be one of {', '.join(map(str, choices))}, not {value!r}")
+    return value

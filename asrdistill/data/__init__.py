@@ -1,0 +1,1 @@
+"""Data directories, audio and frame archives: what every other step reads and writes."""

@@ -1,0 +1,235 @@
+"""Frame archives: one form on disk for everything that has one row per frame.
+
+A folder with
+
+    <part>.<N>.npy   shard N, memory-mapped; rows are frames. Most archives have one part,
+                     `frames`; soft targets have several.
+    index.tsv        utterance, shard, first row, rows; sorted by utterance
+    meta.json        kind, parts with their types, frame shift, content hash, what made it
+
+One writer owns one shard, so that writers run side by side; :func:`finish` then writes the index.
+A subset is a new index over the same shards: its shard column names them by relative path.
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import hash_of, read_json, write_json, write_text
+
+Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
+_HEADER = 128  # bytes of the .npy header, the row count in it patched on closing
+
+
+class ShardWriter:
+    """Writes shard `number` of an archive, utterance by utterance, in constant memory."""
+
+    def __init__(self, folder: Path, number: int, parts: Parts):
+        self.folder, self.number, self.parts = Path(folder), number, dict(parts)
+        self.rows = 0
+        self.index: list[tuple[str, int, int]] = []
+        self.digest = hashlib.sha256()
+        self.files = {name: open(self._path(name), "wb") for name in self.parts}
+        for handle in self.files.values():
+            handle.write(bytes(_HEADER))
+
+    def _path(self, part: str) -> Path:
+        return self.folder / f"{part}.{self.number}.npy"
+
+    def write(self, utterance: str, **arrays: np.ndarray) -> None:
+        """Append one utterance: an array (T, …) for each part, all with the same T."""
+        counts = {len(array) for array in arrays.values()}
+        if set(arrays) != set(self.parts) or len(counts) != 1:
+            raise ValueError(f"{utterance}: parts {sorted(self.parts)} of equal length wanted")
+        self.digest.update(utterance.encode())
+        for name, array in arrays.items():
+            dtype, shape = self.parts[name]
+            data = np.ascontiguousarray(array, dtype=dtype)
+            if data.shape[1:] != tuple(shape):
+                raise ValueError(f"{utterance}: rows of {name} have shape {data.shape[1:]}, not {shape}")
+            self.digest.update(data.tobytes())
+            self.files[name].write(data.tobytes())
+        rows = counts.pop()
+        self.index.append((utterance, self.rows, rows))
+        self.rows += rows
+
+    def close(self) -> dict[str, Any]:
+        """Complete the files; returns the shard's record for :func:`finish`."""
+        for name, handle in self.files.items():
+            dtype, shape = self.parts[name]
+            handle.seek(0)
+            handle.write(_npy_header(np.dtype(dtype), (self.rows, *shape)))
+            handle.flush()
+            os.fsync(handle.fileno())
+            handle.close()
+        return {"number": self.number, "index": self.index, "hash": self.digest.hexdigest()}
+
+
+def finish(folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any]], **meta: Any) -> None:
+    """Write index.tsv and meta.json over shards that are closed.
+
+    `kind` is features, alignment, soft-targets, …; `meta` is whatever else a reader must know
+    (frame shift, senone hash, teachers). The archive's `hash` covers every byte of its shards.
+    """
+    shards = sorted(shards, key=lambda shard: shard["number"])
+    lines = [(utt, str(shard["number"]), first, rows) for shard in shards for utt, first, rows in shard["index"]]
+    _write_index(Path(folder), lines)
+    content = hash_of([shard["hash"] for shard in shards])
+    described = {name: {"dtype": np.dtype(dtype).str, "shape": list(shape)} for name, (dtype, shape) in parts.items()}
+    write_json(Path(folder) / "meta.json", {"kind": kind, "parts": described, "hash": content, **meta})
+
+
+class FrameArchive:
+    """Reads an archive; nothing but the index is held in memory.
+
+    archive = FrameArchive(folder, kind="features")
+    archive["utt1"]             (T, F) read-only view of the memory-mapped part `frames`
+    archive.part("utt1", "ids") the same for another part
+    """
+
+    def __init__(self, folder: Path, kind: str | None = None):
+        self.folder = Path(folder)
+        if not (self.folder / "meta.json").is_file():
+            raise UserError(f"{folder} is not a frame archive (no meta.json in it)")
+        self.meta: dict[str, Any] = read_json(self.folder / "meta.json")
+        if kind and self.meta["kind"] != kind:
+            raise UserError(f"{folder} holds {self.meta['kind']}, but {kind} were wanted")
+        self._index: dict[str, tuple[str, int, int]] = {}
+        for utterance, shard, first, rows in _read_index(self.folder):
+            self._index[utterance] = (shard, first, rows)
+        self._maps: dict[tuple[str, str], np.ndarray] = {}
+
+    @property
+    def kind(self) -> str:
+        return self.meta["kind"]
+
+    @property
+    def hash(self) -> str:
+        return self.meta["hash"]
+
+    @property
+    def utterances(self) -> list[str]:
+        return list(self._index)
+
+    @property
+    def total_rows(self) -> int:
+        return sum(rows for _, _, rows in self._index.values())
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._index)
+
+    def __contains__(self, utterance: str) -> bool:
+        return utterance in self._index
+
+    def rows(self, utterance: str) -> int:
+        return self._index[utterance][2]
+
+    def __getitem__(self, utterance: str) -> np.ndarray:
+        return self.part(utterance, "frames")
+
+    def part(self, utterance: str, name: str) -> np.ndarray:
+        """Rows of one utterance, a view into the memory-mapped shard."""
+        try:
+            shard, first, rows = self._index[utterance]
+        except KeyError:
+            raise UserError(f"{self.folder} has no utterance {utterance}") from None
+        return self._map(shard, name)[first : first + rows]
+
+    def _map(self, shard: str, name: str) -> np.ndarray:
+        if (shard, name) not in self._maps:
+            where = self.folder / shard
+            path = where.with_name(f"{name}.{where.name}.npy")
+            try:
+                self._maps[shard, name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except FileNotFoundError:
+                raise UserError(f"{path} is missing; make the archive {self.folder} again") from None
+            except (ValueError, OSError) as error:
+                raise UserError(f"{path} is damaged ({error}); make the archive {self.folder} again") from None
+        return self._maps[shard, name]
+
+
+def subset(source: Path, out: Path, utterances: Iterable[str]) -> None:
+    """Write into the existing folder `out` an index over `source`'s shards that names only these utterances."""
+    combine([source], out, utterances)
+
+
+def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = None) -> None:
+    """Union of archives (or of the named utterances in them) as an index over their shards.
+
+    `out` must stand at its final depth: shards are named relative to it. Raises UserError when
+    kinds or parts differ or an utterance stands in two sources.
+    """
+    archives = [FrameArchive(source) for source in sources]
+    first = archives[0]
+    lines: dict[str, tuple[str, str, int, int]] = {}
+    for archive in archives:
+        if (archive.kind, archive.meta["parts"]) != (first.kind, first.meta["parts"]):
+            raise UserError(f"{archive.folder} and {first.folder} hold different things and cannot be combined")
+        base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
+        for utterance, (shard, begin, rows) in archive._index.items():
+            if utterance in lines:
+                raise UserError(
+                    f"utterance {utterance} stands in more than one archive; the second is {archive.folder}"
+                )
+            lines[utterance] = (utterance, os.path.normpath(f"{base}/{shard}"), begin, rows)
+    wanted = list(lines) if utterances is None else list(utterances)
+    missing = [utterance for utterance in wanted if utterance not in lines]
+    if missing:
+        raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
+    _write_index(Path(out), [lines[utterance] for utterance in wanted])
+    content = hash_of([sorted(wanted), [archive.hash for archive in archives]])
+    write_json(Path(out) / "meta.json", {**first.meta, "hash": content})
+
+
+def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:
+    """Raise UserError unless both archives have the same utterances (or these) with equal frame counts."""
+    wanted = set(a) | set(b) if utterances is None else utterances
+    for utterance in sorted(wanted):
+        for archive, other in ((a, b), (b, a)):
+            if utterance not in archive:
+                raise UserError(f"utterance {utterance} is in {other.folder} but not in {archive.folder}")
+        if a.rows(utterance) != b.rows(utterance):
+            raise UserError(
+                f"utterance {utterance} has {a.rows(utterance)} frames in {a.folder} "
+                f"but {b.rows(utterance)} in {b.folder}; they were made from different audio or framing"
+            )
+
+
+def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """A version 1.0 .npy header padded to a fixed size, so that it can be written last."""
+    text = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+    body = text.ljust(_HEADER - 11) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def _write_index(folder: Path, lines: list[tuple[str, str, int, int]]) -> None:
+    lines = sorted(lines)
+    for a, b in itertools.pairwise(lines):
+        if a[0] == b[0]:
+            raise UserError(f"utterance {a[0]} was written twice into {folder}")
+    write_text(folder / "index.tsv", "".join(f"{utt}\t{shard}\t{first}\t{rows}\n" for utt, shard, first, rows in lines))
+
+
+def _read_index(folder: Path) -> Iterator[tuple[str, str, int, int]]:
+    path = folder / "index.tsv"
+    try:
+        with open(path, encoding="utf-8") as handle:
+            for number, line in enumerate(handle, 1):
+                try:
+                    utterance, shard, first, rows = line.rstrip("\n").split("\t")
+                    yield utterance, shard, int(first), int(rows)
+                except ValueError:
+                    raise UserError(
+                        f"{path}, line {number} is not 'utterance shard first rows'; make it again"
+                    ) from None
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; make the archive again") from None

@@ -1,0 +1,64 @@
+"""Reading audio of any format that soundfile knows, at the rate that the features want."""
+
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asrdistill.errors import UserError
+
+
+def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = None, pipes: bool = False) -> np.ndarray:
+    """Samples of one recording or of the part from `start` to `end` (seconds).
+
+    Returns float32 (N,) in [-1, 1), mono, at `rate` Hz (resampled by soxr where the file has
+    another rate). `source` is a path, or a shell command ending in ``|`` where `pipes` allows it.
+    Raises UserError for what is missing, empty, unreadable, cut short, stereo or not finite.
+    """
+    handle = _open(source, pipes)
+    try:
+        with soundfile.SoundFile(handle) as sound:
+            if sound.channels != 1:
+                raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
+            native = sound.samplerate
+            if start > 0:
+                sound.seek(min(round(start * native), sound.frames))
+            count = -1 if end is None else max(0, round(end * native) - round(start * native))
+            promised = sound.frames - sound.tell()
+            samples = sound.read(count, dtype="float32")
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{source} cannot be read as audio ({error.error_string.rstrip('.')})") from None
+    _check(source, samples, promised if count < 0 else min(count, promised), count)
+    if native != rate:
+        import librosa  # a slow import, needed only here
+
+        samples = librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
+    return samples
+
+
+def _open(source: str, pipes: bool) -> io.BytesIO | str:
+    if source.rstrip().endswith("|"):
+        if not pipes:
+            raise UserError(f"'{source}' is a shell command; allow such entries with --pipes if you trust the file")
+        done = subprocess.run(source.rstrip()[:-1], shell=True, capture_output=True)
+        if done.returncode != 0:
+            reason = done.stderr.decode(errors="replace").strip()
+            raise UserError(f"'{source}' failed with exit status {done.returncode}: {reason}")
+        return io.BytesIO(done.stdout)
+    path = Path(source)
+    if not path.is_file():
+        raise UserError(f"{source} does not exist")
+    if path.stat().st_size == 0:
+        raise UserError(f"{source} is empty")
+    return source
+
+
+def _check(source: str, samples: np.ndarray, promised: int, asked: int) -> None:
+    if len(samples) == 0:
+        raise UserError(f"{source} holds no samples" if asked < 0 else f"{source} ends before the segment begins")
+    if len(samples) < promised:
+        raise UserError(f"{source} is cut short: {len(samples)} of {promised} samples")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{source} holds samples that are not finite numbers (NaN or infinity)")

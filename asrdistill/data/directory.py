@@ -1,0 +1,252 @@
+"""Data directories: Kaldi's plain tables, read whole, checked, and written sorted.
+
+    wav.scp    recording  path | command |
+    segments   utterance  recording  start  end      (optional: then utterance = recording)
+    text       utterance  words …                    (optional: decoding needs none)
+    utt2spk    utterance  speaker                    (optional: then speaker = utterance)
+    spk2utt    speaker    utterances …               (written, checked against utt2spk when read)
+    utt2dur    utterance  seconds                    (optional)
+
+Sorted by the first column in C locale, as Kaldi's tools want them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from asrdistill.data.audio import read_audio
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import write_text
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance: which part of which audio, who speaks, and what is said, where that is known."""
+
+    id: str
+    audio: str  # a path, or a command ending in "|"
+    speaker: str
+    text: str | None = None
+    recording: str = ""  # with `start` and `end` where the utterance is a segment of it
+    start: float = 0.0  # seconds
+    end: float | None = None
+    duration: float | None = None  # seconds
+
+    def samples(self, rate: int, pipes: bool = False) -> np.ndarray:
+        """Float32 samples (N,) in [-1, 1) at `rate` Hz; errors name the utterance."""
+        try:
+            return read_audio(self.audio, rate, self.start, self.end, pipes)
+        except UserError as error:
+            raise UserError(f"utterance {self.id}: {error}") from None
+
+
+class DataDirectory:
+    """The utterances of a data directory, in C-locale order of their ids."""
+
+    def __init__(self, utterances: Iterable[Utterance]):
+        self.utterances = sorted(utterances, key=lambda utterance: utterance.id)
+        self._by_id = {utterance.id: utterance for utterance in self.utterances}
+        if len(self._by_id) != len(self.utterances):
+            raise UserError("an utterance id is used twice")
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[Utterance]:
+        return iter(self.utterances)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._by_id
+
+    def __getitem__(self, id: str) -> Utterance:
+        return self._by_id[id]
+
+    @property
+    def speakers(self) -> dict[str, list[str]]:
+        """speaker -> its utterance ids"""
+        table: dict[str, list[str]] = {}
+        for utterance in self.utterances:
+            table.setdefault(utterance.speaker, []).append(utterance.id)
+        return table
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """utterance id -> words, for those that have a transcript"""
+        return {u.id: u.text for u in self.utterances if u.text is not None}
+
+    def subset(self, keep: Callable[[Utterance], bool]) -> "DataDirectory":
+        return DataDirectory(filter(keep, self.utterances))
+
+    @classmethod
+    def read(cls, folder: Path, pipes: bool = False) -> "DataDirectory":
+        """Read and check a data directory.
+
+        Raises UserError for a missing table, unsorted or duplicated ids, ids that one table has
+        and another lacks, audio files that are not there, and commands unless `pipes` allows them.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"data directory {folder} does not exist")
+        audio = _read_table(folder / "wav.scp")
+        for recording, source in audio.items():
+            _check_source(folder, recording, source, pipes)
+        segments = _read_segments(folder / "segments", audio)
+        ids = list(segments) if segments is not None else list(audio)
+        tables = {
+            name: _read_table(folder / name, ids) for name in ("text", "utt2spk", "utt2dur") if (folder / name).exists()
+        }
+        speakers, durations = tables.get("utt2spk", {}), tables.get("utt2dur", {})
+        _check_spk2utt(folder / "spk2utt", speakers)
+        utterances = []
+        for id in ids:
+            recording, start, end = segments[id] if segments is not None else (id, 0.0, None)
+            utterances.append(
+                Utterance(
+                    id=id,
+                    audio=_resolve(folder, audio[recording]),
+                    speaker=speakers.get(id, id),
+                    text=tables["text"][id] if "text" in tables else None,
+                    recording=recording,
+                    start=start,
+                    end=end,
+                    duration=_number(durations[id], folder / "utt2dur", id) if id in durations else None,
+                )
+            )
+        return cls(utterances)
+
+    def write(self, folder: Path) -> None:
+        """Write the tables into the existing folder."""
+        folder = Path(folder)
+        recordings = {u.recording or u.id: u.audio for u in self.utterances}
+        _write_table(folder / "wav.scp", recordings.items())
+        if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
+            rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
+            _write_table(folder / "segments", rows)
+        if all(u.text is not None for u in self.utterances):
+            _write_table(folder / "text", ((u.id, u.text or "") for u in self.utterances))
+        _write_table(folder / "utt2spk", ((u.id, u.speaker) for u in self.utterances))
+        _write_table(folder / "spk2utt", ((s, " ".join(ids)) for s, ids in self.speakers.items()))
+        if all(u.duration is not None for u in self.utterances):
+            _write_table(folder / "utt2dur", ((u.id, f"{u.duration:.3f}") for u in self.utterances))
+
+    def _with_ends(self) -> Iterator[Utterance]:
+        for utterance in self.utterances:
+            if utterance.end is None:
+                raise UserError(f"utterance {utterance.id} has no end time, but others of its directory are segments")
+            yield utterance
+
+
+def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
+    """All utterances of several directories; an id that two of them use is an error."""
+    seen: dict[str, Utterance] = {}
+    for directory in directories:
+        for utterance in directory:
+            if utterance.id in seen:
+                raise UserError(f"utterance {utterance.id} stands in two of the data directories to combine")
+            seen[utterance.id] = utterance
+    return DataDirectory(seen.values())
+
+
+def rename(utterance: Utterance, prefix: str) -> Utterance:
+    """The utterance under ``prefix-id``, its speaker too (how Kaldi names perturbed copies)."""
+    return replace(utterance, id=f"{prefix}-{utterance.id}", speaker=f"{prefix}-{utterance.speaker}")
+
+
+def read_table(path: Path) -> dict[str, str]:
+    """A Kaldi table: first column -> rest of the line; sorted, unique, or a UserError."""
+    return _read_table(Path(path))
+
+
+def write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write a Kaldi table sorted in C locale."""
+    _write_table(Path(path), rows)
+
+
+def _read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, str]:
+    table: dict[str, str] = {}
+    previous = ""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    for number, line in enumerate(lines, 1):
+        key, _, value = line.strip().partition(" ")
+        if not key:
+            raise UserError(f"{path}, line {number} is empty; remove it")
+        if key == previous:
+            raise UserError(f"{path}, line {number}: {key} stands there twice")
+        if key.encode() < previous.encode():
+            raise UserError(f"{path}, line {number}: {key} is out of order; sort it with LC_ALL=C sort")
+        table[key] = value.strip()
+        previous = key
+    if expected is not None:
+        _compare(path, table, expected)
+    return table
+
+
+def _compare(path: Path, table: dict[str, str], expected: Iterable[str]) -> None:
+    ids = set(expected)
+    if missing := sorted(ids - table.keys()):
+        raise UserError(f"{path} lacks {len(missing)} utterances that {path.parent} has audio for: {shorten(missing)}")
+    if extra := sorted(table.keys() - ids):
+        raise UserError(f"{path} has {len(extra)} utterances without audio in {path.parent}: {shorten(extra)}")
+
+
+def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, float, float | None]] | None:
+    if not path.exists():
+        return None
+    segments: dict[str, tuple[str, float, float | None]] = {}
+    for id, rest in _read_table(path).items():
+        fields = rest.split()
+        if len(fields) != 3:
+            raise UserError(f"{path}: {id} must have 'recording start end', not '{rest}'")
+        start, end = (_number(field, path, id) for field in fields[1:])
+        if fields[0] not in audio:
+            raise UserError(f"{path}: {id} is cut from recording {fields[0]}, which wav.scp lacks")
+        if not 0 <= start < end:
+            raise UserError(f"{path}: {id} runs from {start} to {end} s; the end must come after the start")
+        segments[id] = (fields[0], start, end)
+    return segments
+
+
+def _number(text: str, path: Path, id: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{path}: {id} has '{text}' where a number of seconds is wanted") from None
+
+
+def _resolve(folder: Path, source: str) -> str:
+    """Relative paths are relative to the data directory."""
+    return source if source.endswith("|") or Path(source).is_absolute() else str(folder / source)
+
+
+def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> None:
+    if not source:
+        raise UserError(f"{folder / 'wav.scp'}: {recording} names no file")
+    if source.endswith("|"):
+        if not pipes:
+            raise UserError(
+                f"{folder / 'wav.scp'}: {recording} is a shell command ('{source}'); "
+                "allow such entries with --pipes if you trust the file"
+            )
+    elif not Path(_resolve(folder, source)).is_file():
+        raise UserError(f"{folder / 'wav.scp'}: {recording} names {source}, which does not exist")
+
+
+def _check_spk2utt(path: Path, utt2spk: dict[str, str]) -> None:
+    if not path.exists():
+        return
+    found = {utt: speaker for speaker, utts in _read_table(path).items() for utt in utts.split()}
+    if found != utt2spk:
+        wrong = sorted(k for k in found.keys() | utt2spk.keys() if found.get(k) != utt2spk.get(k))
+        raise UserError(f"{path} and utt2spk disagree about {shorten(wrong)}; delete spk2utt, it is made from utt2spk")
+
+
+def _write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    ordered = sorted(rows, key=lambda row: row[0].encode())
+    write_text(path, "".join(f"{key} {value}".rstrip() + "\n" for key, value in ordered))

@@ -1,0 +1,16 @@
+"""The one exception that a user is meant to read."""
+
+
+class UserError(Exception):
+    """A mistake in what the user gave us.
+
+    The message is one sentence that names the file or the utterance, says what is wrong with it
+    and what to do. The command line prints it without a traceback and exits with status 2.
+    """
+
+
+def shorten(names, limit: int = 3) -> str:
+    """``"a, b, c and 7 more"``: the first few of many names, for messages."""
+    names = list(names)
+    head = ", ".join(str(name) for name in names[:limit])
+    return head if len(names) <= limit else f"{head} and {len(names) - limit} more"

@@ -1,0 +1,82 @@
+"""Work per utterance (or per shard) over processes: the one function that does it.
+
+A cluster runs the same work by giving each machine its own list of items.
+"""
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from asrdistill.progress import Meter
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def default_jobs() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run(
+    function: Callable[[T], R],
+    items: Sequence[T],
+    jobs: int,
+    what: str,
+    unit: str = "utterances",
+    setup: Callable[..., None] | None = None,
+    setup_args: tuple[Any, ...] = (),
+    weight: Callable[[T], float] = lambda item: 1,
+) -> Iterator[R]:
+    """Yield ``function(item)`` in the order of the items, computed by `jobs` processes.
+
+    `function` and `setup` stand at module level. ``setup(*setup_args)`` runs once in each process
+    before its first item (to load a model, say). At most a few items a process are in flight, so
+    memory stays flat. `weight` says how much of `unit` an item counts in the progress bar.
+    One job means this very process.
+    """
+    total = sum(weight(item) for item in items)
+    with Meter(what, total, unit) as meter:
+        if jobs <= 1 or len(items) <= 1:
+            if setup:
+                setup(*setup_args)
+            for item in items:
+                yield function(item)
+                meter.advance(weight(item))
+            return
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(items)), context, _initialise, (setup, setup_args)) as pool:
+            pending: list[Any] = []
+            position = 0
+            try:
+                while position < len(items) or pending:
+                    while position < len(items) and len(pending) < 4 * jobs:
+                        pending.append(pool.submit(function, items[position]))
+                        position += 1
+                    yield pending.pop(0).result()
+                    meter.advance(weight(items[position - len(pending) - 1]))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def split(items: Sequence[T], parts: int) -> list[list[T]]:
+    """Divide items into at most `parts` runs of nearly equal length, in order, none empty."""
+    parts = max(1, min(parts, len(items)))
+    bounds = [len(items) * i // parts for i in range(parts + 1)]
+    return [list(items[a:b]) for a, b in itertools.pairwise(bounds)]
+
+
+def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
+    """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+    try:
+        import torch
+
+        torch.set_num_threads(1)
+    except ImportError:  # pragma: no cover
+        pass
+    if setup:
+        setup(*setup_args)

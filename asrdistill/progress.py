@@ -1,0 +1,70 @@
+"""Progress bars with a rate, on a terminal; one line every half minute in a log file."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+class Meter:
+    """Counts work done towards `total` and shows it with its rate.
+
+    with Meter("train", total=1000, unit="frames") as meter:
+        meter.advance(256, "loss 1.23")
+    """
+
+    def __init__(self, what: str, total: float, unit: str):
+        self.what, self.total, self.unit = what, total, unit
+        self.done, self.note = 0.0, ""
+
+    def __enter__(self) -> "Meter":
+        self.start = self.last = time.monotonic()
+        self.bar: Progress | None = None
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self.bar = Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True))
+            self.task = self.bar.add_task(self.what, total=self.total, rate="")
+            self.bar.start()
+        return self
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self.done += amount
+        self.note = note or self.note
+        now = time.monotonic()
+        if self.bar:
+            self.bar.update(self.task, completed=self.done, rate=self._rate())
+        elif now - self.last > 30:
+            self.last = now
+            print(f"{self.what}: {self.done:.0f}/{self.total:.0f} {self._rate()}", file=sys.stderr, flush=True)
+
+    def _rate(self) -> str:
+        rate = self.done / max(time.monotonic() - self.start, 1e-9)
+        return (
+            f"{rate:.3g} {self.unit}/s {self.note}".rstrip()
+            if rate < 1000
+            else f"{rate:.0f} {self.unit}/s {self.note}".rstrip()
+        )
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+        seconds = time.monotonic() - self.start
+        if kind is None and seconds > 2:
+            print(
+                f"{self.what}: {self.done:.0f} {self.unit} in {seconds:.1f} s, {self._rate()}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def track(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:
+    """Yield the items, showing progress."""
+    with Meter(what, total, unit) as meter:
+        for item in items:
+            yield item
+            meter.advance()

@@ -1,0 +1,142 @@
+"""Outputs that are either whole and up to date, or not there.
+
+Every verb that makes a folder makes it through :func:`make`. The work happens in
+``.NAME.partial`` beside the folder, which takes its final name when it is whole. The marker
+``.done`` in it holds the hash of the options and of the inputs; when that still matches, the work
+is skipped. A killed command is simply run again: work that can resume (training) finds what it
+left in the partial folder.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from asrdistill import __version__
+from asrdistill.errors import UserError
+from asrdistill.files import hash_of, read_json, sha256, write_json
+
+log = logging.getLogger("asrdistill")
+
+MARKER = ".done"
+
+
+def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> bool:
+    """Make the folder `out` by ``work(partial folder)`` unless it is there and up to date.
+
+    `options` is a dataclass (or a plain mapping) of what decides the result; `inputs` are the
+    files and folders that it is made from. Returns whether work was done.
+    """
+    out = Path(out)
+    settings = dataclasses.asdict(options) if dataclasses.is_dataclass(options) else dict(options)  # type: ignore[arg-type]
+    recipe = {"verb": verb, "options": settings, "inputs": [fingerprint(path) for path in inputs]}
+    wanted = hash_of(recipe)
+    if marker(out).get("hash") == wanted:
+        log.info("%s: up to date", out)
+        return False
+    partial = _open_partial(out, wanted)
+    start = time.time()
+    try:
+        work(partial)
+    except OSError as error:
+        raise UserError(
+            f"{out} could not be written ({error.strerror or error}); nothing was left half-made"
+        ) from error
+    end = time.time()
+    record = {
+        "hash": wanted,
+        **recipe,
+        "inputs": [str(path) for path in inputs],
+        "stage": os.environ.get("ASRDISTILL_STAGE", verb),
+        "start": start,
+        "end": end,
+        "peak_mb": peak_mb(),
+        "environment": environment(),
+    }
+    write_json(partial / MARKER, record)
+    (partial / ".wanted").unlink()
+    _replace(partial, out)
+    log.info("%s: done in %.1f s", out, end - start)
+    return True
+
+
+def marker(folder: Path) -> dict[str, Any]:
+    """What the folder's ``.done`` says; empty when there is none."""
+    path = Path(folder) / MARKER
+    return read_json(path) if path.is_file() else {}
+
+
+def fingerprint(path: Path) -> str:
+    """Hash that stands for an input: a made folder's marker, a file's bytes, a folder's files."""
+    path = Path(path)
+    if path.is_file():
+        return sha256(path)
+    if not path.is_dir():
+        raise UserError(f"{path} does not exist; run the stage that makes it first")
+    if done := marker(path):
+        return done["hash"]
+    files = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+    return hash_of({p.name: sha256(p) for p in files})
+
+
+def _open_partial(out: Path, wanted: str) -> Path:
+    """The folder to work in: what an interrupted run of the same work left, or an empty one."""
+    partial = out.with_name(f".{out.name}.partial")
+    note = partial / ".wanted"
+    if not (note.is_file() and note.read_text() == wanted):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        note.write_text(wanted)
+    return partial
+
+
+def _replace(partial: Path, out: Path) -> None:
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(partial, out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def peak_mb() -> int:
+    """Largest resident size so far of this process or any of its finished workers, in MB."""
+    per_mb = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes here
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // per_mb
+
+
+def environment() -> dict[str, str]:
+    """Where a result was made: commit, versions, processor, date."""
+    source = Path(__file__).resolve().parent
+    git = subprocess.run(["git", "-C", str(source), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    torch = sys.modules.get("torch")
+    return {
+        "commit": git.stdout.strip() if git.returncode == 0 else __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__ if torch else "",
+        "cpu": _cpu_name(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def load_options(folder: Path) -> dict[str, Any]:
+    """The resolved options that a folder was made with."""
+    return json.loads(json.dumps(marker(folder).get("options", {})))
