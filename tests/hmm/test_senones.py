@@ -1,0 +1,40 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+
+LANG = SimpleNamespace(phones=["SIL", "AA", "B"], silence="SIL")
+
+
+def test_monophones_number_the_states_phone_by_phone():
+    senones = Senones.monophones(LANG)
+    assert senones.states == {"SIL": [0, 1, 2, 3, 4], "AA": [5, 6, 7], "B": [8, 9, 10]}
+    assert senones.count == 11
+    assert senones.silence == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(np.exp(senones.self_loop) + np.exp(senones.forward), 1)
+
+
+def test_written_senones_are_read_again(tmp_path):
+    senones = Senones.monophones(LANG)
+    senones.self_loop = np.log(np.linspace(0.1, 0.9, senones.count))
+    senones.write(tmp_path)
+    again = Senones.read(tmp_path)
+    np.testing.assert_array_equal(again.self_loop, senones.self_loop)
+    assert (again.phones, again.states, again.hash) == (senones.phones, senones.states, senones.hash)
+
+
+def test_hash_tells_inventories_apart_but_not_their_probabilities():
+    senones, other = Senones.monophones(LANG), Senones.monophones(LANG)
+    other.self_loop = np.log(np.full(other.count, 0.5))
+    assert senones.hash == other.hash
+    assert senones.hash != Senones.monophones(SimpleNamespace(phones=["SIL", "AA", "D"], silence="SIL")).hash
+
+
+@pytest.mark.parametrize("text", ["{}", '{"phones": ["A"], "states": {"A": [0, 5]}, "self_loop": [-1]}', "[]", "nonsense"])
+def test_damaged_file_is_named(tmp_path, text):
+    (tmp_path / "senones.json").write_text(text)
+    with pytest.raises(UserError, match=r"senones\.json"):
+        Senones.read(tmp_path)
