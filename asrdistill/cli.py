@@ -15,7 +15,8 @@ from asrdistill.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = build_parser(argv[0] if argv else None).parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("asrdistill").setLevel(logging.INFO)
     try:
@@ -29,20 +30,23 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all verbs, with the arguments of `verb` alone: theirs may be slow to import."""
     parser = argparse.ArgumentParser(prog="asrdistill", description="Distil big acoustic models into small ones.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for info in pkgutil.iter_modules(verbs.__path__):
         module = importlib.import_module(f"asrdistill.verbs.{info.name}")
         text = (module.__doc__ or "").strip()
+        name = info.name.replace("_", "-")
         command = commands.add_parser(
-            info.name.replace("_", "-"),
+            name,
             help=text.splitlines()[0] if text else "",
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(command)
+        if name == verb:
+            module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
 

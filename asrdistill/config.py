@@ -9,6 +9,7 @@ options = resolve(FbankOptions, args)  # defaults < YAML < command line
 """
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import types
@@ -97,10 +98,8 @@ def _check(key: str, value: Any, hint: Any, choices: tuple[Any, ...] | None, sou
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
-        try:
+        with contextlib.suppress(ValueError):
             value = float(value)
-        except ValueError:
-            pass
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"'{key}' in {source} must be a {kind.__name__}, not {value!r}")
     if choices and value not in choices:

@@ -20,7 +20,7 @@ class Meter:
 
     def __init__(self, what: str, total: float, unit: str):
         self.what, self.total, self.unit = what, total, unit
-        self.done, self.note = 0.0, ""
+        self.done, self.skipped, self.note = 0.0, 0.0, ""
 
     def __enter__(self) -> "Meter":
         self.start = self.last = time.monotonic()
@@ -31,6 +31,11 @@ class Meter:
             self.task = self.bar.add_task(self.what, total=self.total, rate="")
             self.bar.start()
         return self
+
+    def skip(self, amount: float) -> None:
+        """Count work that an earlier run did: it does not enter the rate."""
+        self.done += amount
+        self.skipped = amount
 
     def advance(self, amount: float = 1, note: str = "") -> None:
         self.done += amount
@@ -43,7 +48,7 @@ class Meter:
             print(f"{self.what}: {self.done:.0f}/{self.total:.0f} {self._rate()}", file=sys.stderr, flush=True)
 
     def _rate(self) -> str:
-        rate = self.done / max(time.monotonic() - self.start, 1e-9)
+        rate = (self.done - self.skipped) / max(time.monotonic() - self.start, 1e-9)
         return (
             f"{rate:.3g} {self.unit}/s {self.note}".rstrip()
             if rate < 1000

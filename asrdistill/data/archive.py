@@ -35,7 +35,7 @@ class ShardWriter:
         self.rows = 0
         self.index: list[tuple[str, int, int]] = []
         self.digest = hashlib.sha256()
-        self.files = {name: open(self._path(name), "wb") for name in self.parts}
+        self.files = {name: open(self._path(name), "wb") for name in self.parts}  # noqa: SIM115 (closed by close)
         for handle in self.files.values():
             handle.write(bytes(_HEADER))
 

@@ -1,0 +1,154 @@
+"""The soft-target store: an ensemble's distribution over senones for each frame of the transfer set.
+
+A frame archive of kind `soft-targets` with three parts:
+
+    ids    (K,) uint16   the K most probable senones of the combined distribution p, best first
+    logp   (K,) float16  their natural-log probabilities, combined at temperature 1
+    rest   (N,) float32  for each temperature T of the store, log sum of p^(1/T) over the others
+
+p at T is p^(1/T), renormalised: exact for the geometric mean (mean logits divided by T); for the
+arithmetic mean it is the mean taken at T = 1 and softened afterwards. `meta.json` names teachers,
+combination, temperatures, features, K, and the share of the mass that the K senones hold.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
+from asrdistill.distill.losses import top_k_cross_entropy
+from asrdistill.errors import UserError
+from asrdistill.models.folder import load_model
+from asrdistill.training.targets import gather_part
+
+log = logging.getLogger("asrdistill")
+
+SHARD_UTTERANCES = 500  # fixed, so that the store does not depend on the number of jobs
+
+
+class SoftTargets:
+    """Stored soft targets at one temperature; T² times their cross-entropy."""
+
+    def __init__(self, store: FrameArchive, temperature: float):
+        known = store.meta["temperatures"]
+        if temperature not in known:
+            listed = ", ".join(f"{t:g}" for t in known)
+            raise UserError(f"{store.folder} was not made for temperature {temperature:g} but for {listed}")
+        self.store, self.temperature, self.column = store, temperature, known.index(temperature)
+
+    def gather(self, utterances: Sequence[str]) -> list[Tensor]:
+        ids = gather_part(self.store, "ids", utterances, np.int16)  # torch has no full support of uint16
+        logp = gather_part(self.store, "logp", utterances, np.float16)
+        rest = gather_part(self.store, "rest", utterances, np.float32)[:, self.column]
+        return [ids, logp, rest]
+
+    def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
+        ids, logp, rest = rows
+        scaled = logp.float() / self.temperature
+        norm = torch.logaddexp(scaled.logsumexp(-1), rest)
+        loss = top_k_cross_entropy(logits, ids.long() & 0xFFFF, scaled - norm[:, None], rest - norm, self.temperature)
+        return self.temperature**2 * loss
+
+
+def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
+    """Raise UserError unless the store was made from these features, for these senones and utterances."""
+    if store.kind != "soft-targets":
+        raise UserError(f"{store.folder} holds {store.kind}, but soft-targets were wanted")
+    if store.meta["senones"] != senones:
+        raise UserError(
+            f"{store.folder} is over another senone inventory than the alignment; make it with its teachers"
+        )
+    if store.meta["feature_hash"] != features.hash:
+        raise UserError(f"{store.folder} was made from other features than {features.folder}; make it again from these")
+    check_match(store, features, utterances)
+
+
+def make_store(
+    model: Path, features: FrameArchive, out: Path, keep: int, temperatures: Sequence[float], jobs: int
+) -> None:
+    """Run the model (one or an ensemble) over the features and write its top-k store into `out`."""
+    meta, count = _check(model, features, keep, temperatures)
+    keep = count if keep == 0 else keep
+    chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
+    tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
+    parts = _parts(keep, len(temperatures))
+    setup = (model, features.folder, out, keep, list(temperatures))
+    done = list(
+        parallel.run(_write_shard, tasks, jobs, "soft targets", "utterances", _setup, setup, lambda t: len(t[1]))
+    )
+    mass = np.sum([kept for _, kept in done], axis=0) / features.total_rows
+    for temperature, share in zip(temperatures, mass, strict=True):
+        log.info("the %d kept of %d senones hold %.2f %% of the mass at T = %g", keep, count, 100 * share, temperature)
+    finish(
+        out,
+        "soft-targets",
+        parts,
+        [shard for shard, _ in done],
+        temperatures=list(temperatures),
+        combined_at=1.0,
+        kept=keep,
+        kept_mass=[float(share) for share in mass],
+        teachers=[str(name) for name in meta.get("members", [model])],
+        combine=meta.get("combine", "single"),
+        senones=meta["senones"],
+        feature_hash=features.hash,
+        features=features.meta["features"],
+        frame_shift=features.meta["frame_shift"],
+    )
+
+
+def _check(model: Path, features: FrameArchive, keep: int, temperatures: Sequence[float]) -> tuple[dict[str, Any], int]:
+    loaded = load_model(model)
+    if loaded.meta["features"] != features.meta["features"]:
+        raise UserError(f"{model} was trained on other features than {features.folder}")
+    if any(temperature <= 0 for temperature in temperatures):
+        raise UserError(f"temperatures must be above 0, not {min(temperatures):g}")
+    if keep < 0 or keep > loaded.senones.count:
+        raise UserError(f"{keep} targets a frame cannot be kept: the model has {loaded.senones.count} senones")
+    return loaded.meta, loaded.senones.count
+
+
+def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {"ids": ("<u2", (keep,)), "logp": ("<f2", (keep,)), "rest": ("<f4", (temperatures,))}
+
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def _setup(model: Path, features: Path, out: Path, keep: int, temperatures: list[float]) -> None:
+    _worker.update(
+        model=load_model(model), features=FrameArchive(features), out=out, keep=keep, temperatures=temperatures
+    )
+
+
+def _write_shard(task: tuple[int, list[str]]) -> tuple[dict[str, Any], np.ndarray]:
+    """Write one shard; returns its record and the kept mass at each temperature, summed over frames."""
+    number, utterances = task
+    keep, temperatures = _worker["keep"], _worker["temperatures"]
+    writer = ShardWriter(_worker["out"], number, _parts(keep, len(temperatures)))
+    mass = np.zeros(len(temperatures))
+    for utterance in utterances:
+        logp = torch.from_numpy(_worker["model"].log_posteriors(_worker["features"][utterance]))
+        top, rest, kept = truncate(logp, keep, temperatures)
+        mass += kept.sum(0).double().numpy()
+        writer.write(utterance, ids=top.indices.numpy(), logp=top.values.numpy(), rest=rest.numpy())
+    return writer.close(), mass
+
+
+def truncate(logp: Tensor, keep: int, temperatures: Sequence[float]) -> tuple[torch.return_types.topk, Tensor, Tensor]:
+    """Split log distributions (T, S) into the `keep` largest and the rest.
+
+    Returns the top k (values and indices (T, K)), the log-sum-exp of the others' logp / T for each
+    temperature (T, N), and the share of the mass kept at each temperature (T, N).
+    """
+    top = logp.topk(keep)
+    others = logp.scatter(-1, top.indices, -torch.inf)
+    rest = torch.stack([(others / t).logsumexp(-1) for t in temperatures], -1)
+    whole = torch.stack([(logp / t).logsumexp(-1) for t in temperatures], -1)
+    return top, rest, 1 - (rest - whole).exp()

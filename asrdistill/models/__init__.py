@@ -1,0 +1,1 @@
+"""Acoustic models: features (B, left + T + right, F) -> logits (B, T, S), and the folders they live in."""

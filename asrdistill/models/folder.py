@@ -1,0 +1,170 @@
+"""Model folders: what is passed around. Weights, the configuration that rebuilds them, and whatever
+one needs to use the model on audio.
+
+    meta.json          kind (dnn, ensemble), options, feature settings, senone hash, counts
+    model.safetensors  weights, global mean and deviation of the features, log priors
+    senones.json       the senone inventory
+
+An ensemble is a folder too: it names its members and how they are combined.
+"""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from asrdistill.config import build
+from asrdistill.errors import UserError
+from asrdistill.files import read_json, write_json
+from asrdistill.hmm.senones import Senones
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.options import DnnOptions
+
+
+class AcousticModel:
+    """A trained network with its senones and priors, ready to classify whole utterances."""
+
+    def __init__(self, module: Dnn, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
+        self.module, self.senones, self.priors, self.meta = module.eval(), senones, priors, meta
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @torch.inference_mode()
+    def logits(self, features: np.ndarray) -> Tensor:
+        """(T, F) -> (T, S); the edge frames are repeated to fill the context."""
+        return self.module(torch.from_numpy(pad(features, self.module.context))[None])[0].float()
+
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
+        return self.logits(features).log_softmax(-1).numpy()
+
+
+class Ensemble:
+    """Several models over the same features and senones that act as one.
+
+    The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
+    logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
+    """
+
+    def __init__(self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any]):
+        self.members, self.combine, self.meta = list(members), combine, meta
+        self.senones, self.priors = members[0].senones, members[0].priors
+
+    @property
+    def parameters(self) -> int:
+        return sum(member.parameters for member in self.members)
+
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
+        return combine(torch.stack([member.logits(features) for member in self.members]), self.combine).numpy()
+
+
+def combine(logits: Tensor, how: str) -> Tensor:
+    """Members' logits (M, …, S) -> log of their combined distribution (…, S)."""
+    members = logits.log_softmax(-1)
+    if how == "arithmetic":
+        return members.logsumexp(0) - np.log(len(members))
+    return members.mean(0).log_softmax(-1)
+
+
+def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:
+    """(T, F) -> (left + T + right, F): the first and last frame repeated."""
+    return np.pad(np.asarray(features, dtype=np.float32), (context, (0, 0)), mode="edge")
+
+
+def save_model(
+    folder: Path, module: Dnn, options: DnnOptions, senones: Senones, log_priors: np.ndarray, **meta: Any
+) -> None:
+    """Write a model folder; `meta` holds at least the `features` settings."""
+    tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
+    tensors["log_priors"] = torch.from_numpy(log_priors)
+    save_file(tensors, Path(folder) / "model.safetensors")
+    senones.write(folder)
+    described = {
+        "kind": "dnn",
+        "options": dataclasses.asdict(options),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "senones": senones.hash,
+    }
+    write_json(Path(folder) / "meta.json", {**described, **meta})
+
+
+def save_ensemble(folder: Path, members: Sequence[Path], how: str) -> None:
+    """Write an ensemble folder that names its members by relative path; they must fit together."""
+    check_members(members)
+    first = read_json(Path(members[0]) / "meta.json")
+    names = [os.path.relpath(Path(member).resolve(), Path(folder).resolve()) for member in members]
+    parameters = sum(read_json(Path(member) / "meta.json")["parameters"] for member in members)
+    meta = {"kind": "ensemble", "members": names, "combine": how, "parameters": parameters}
+    write_json(Path(folder) / "meta.json", {**meta, "features": first["features"], "senones": first["senones"]})
+    Senones.read(members[0]).write(folder)
+
+
+def check_members(members: Sequence[Path]) -> None:
+    """Raise UserError unless all are trained models over the same senones and features."""
+    metas = [_read_meta(Path(member)) for member in members]
+    for member, meta in zip(members, metas, strict=True):
+        if meta["kind"] != "dnn":
+            raise UserError(f"{member} is a {meta['kind']}; an ensemble is made of single DNNs")
+        for key, what in (("senones", "senone inventory"), ("features", "feature settings")):
+            if meta[key] != metas[0][key]:
+                raise UserError(f"{member} and {members[0]} differ in their {what} and cannot form an ensemble")
+
+
+def load_model(folder: Path) -> AcousticModel | Ensemble:
+    """Load a single model or an ensemble; raises UserError for anything that is not whole."""
+    folder = Path(folder)
+    meta = _read_meta(folder)
+    if meta["kind"] == "ensemble":
+        return Ensemble(
+            [_load_single(folder / name, _read_meta(folder / name)) for name in meta["members"]], meta["combine"], meta
+        )
+    if meta["kind"] == "dnn":
+        return _load_single(folder, meta)
+    raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
+
+
+def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
+    senones = Senones.read(folder)
+    if senones.hash != meta["senones"]:
+        raise UserError(f"{folder / 'senones.json'} is not the inventory that the model was trained on")
+    tensors = read_tensors(folder / "model.safetensors")
+    log_priors = tensors.pop("log_priors").numpy()
+    options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
+    module = Dnn(options, len(tensors["mean"]), senones.count)
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(
+            f"{folder / 'model.safetensors'} does not fit meta.json: {str(error).splitlines()[-1].strip()}"
+        ) from None
+    return AcousticModel(module, senones, np.exp(log_priors), meta)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file; raises UserError when it is missing or cut short."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; train the model first") from None
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); train the model again") from None
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
+    meta = read_json(path)
+    if "kind" not in meta:
+        raise UserError(f"{path} names no kind of model")
+    return meta

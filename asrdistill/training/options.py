@@ -1,0 +1,25 @@
+"""Options of training, apart from the loop so that reading them loads no torch."""
+
+from dataclasses import dataclass
+
+from asrdistill.config import option
+from asrdistill.models.options import DnnOptions
+
+DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainOptions(DnnOptions):
+    epochs: int = option(8, "passes over the training frames")
+    batch: int = option(512, "frames in a batch")
+    learning_rate: float = option(1e-3, "peak learning rate of AdamW")
+    warmup: float = option(0.05, "share of the updates in which the learning rate rises to its peak")
+    weight_decay: float = option(0.01, "AdamW's decoupled weight decay")
+    pool_frames: int = option(400_000, "frames held in memory and shuffled together")
+    temperature: float = option(2.0, "temperature of soft targets")
+    hard_weight: float = option(0.5, "weight of the hard targets' cross-entropy beside T²·CE(soft, T)")
+    seed: int = option(0, "seed of the weights, the order of the frames and dropout")
+    threads: int = option(1, "numerical threads; part of what makes a run repeatable")
+    device: str = option("auto", "where to train", DEVICES)
+    precision: str = option("auto", "arithmetic of the matrix products", PRECISIONS)
