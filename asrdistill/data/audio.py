@@ -26,7 +26,8 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
             if start > 0:
                 sound.seek(min(round(start * native), sound.frames))
             count = -1 if end is None else max(0, round(end * native) - round(start * native))
-            promised = sound.frames - sound.tell()
+            # the frame count of an MP3 is a guess from its size
+            promised = 0 if sound.format == "MP3" else sound.frames - sound.tell()
             samples = sound.read(count, dtype="float32")
     except soundfile.LibsndfileError as error:
         raise UserError(f"{source} cannot be read as audio ({error.error_string.rstrip('.')})") from None

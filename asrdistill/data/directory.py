@@ -10,6 +10,7 @@
 Sorted by the first column in C locale, as Kaldi's tools want them.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,9 +118,13 @@ class DataDirectory:
         return cls(utterances)
 
     def write(self, folder: Path) -> None:
-        """Write the tables into the existing folder."""
+        """Write the tables into the existing folder.
+
+        Audio that stands beside or below the folder is named relative to it, so that both can be
+        moved together; any other audio by its absolute path.
+        """
         folder = Path(folder)
-        recordings = {u.recording or u.id: u.audio for u in self.utterances}
+        recordings = {u.recording or u.id: _name_from(folder, u.audio) for u in self.utterances}
         _write_table(folder / "wav.scp", recordings.items())
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
             rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
@@ -223,6 +228,14 @@ def _number(text: str, path: Path, id: str) -> float:
 def _resolve(folder: Path, source: str) -> str:
     """Relative paths are relative to the data directory."""
     return source if source.endswith("|") or Path(source).is_absolute() else str(folder / source)
+
+
+def _name_from(folder: Path, source: str) -> str:
+    """What wav.scp in `folder` calls an audio file or command; the reverse of :func:`_resolve`."""
+    if source.endswith("|"):
+        return source
+    path, folder = Path(source).resolve(), folder.resolve()
+    return os.path.relpath(path, folder) if path.is_relative_to(folder.parent) else str(path)
 
 
 def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> None:

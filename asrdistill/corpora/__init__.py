@@ -1,0 +1,9 @@
+"""One corpus = one module, with ``prepare_<corpus>(source, out, minutes)`` and, where the licence allows it,
+``download_<corpus>(out)``."""
+
+import pkgutil
+
+
+def names() -> list[str]:
+    """The corpora that there are."""
+    return sorted(info.name for info in pkgutil.iter_modules(__path__))

@@ -1,0 +1,1 @@
+"""Phones, lexicon, pronunciations of unknown words, text normalisation, n-gram language models."""

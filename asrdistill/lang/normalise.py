@@ -1,0 +1,54 @@
+"""From a written sentence to the words that are said: the one text normalisation of all corpora."""
+
+import re
+import unicodedata
+from functools import cache
+
+import inflect
+
+STAGE_DIRECTION = re.compile(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]")
+NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?")
+NOT_SPOKEN = re.compile(r"[^a-z']+")
+APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
+
+
+def normalise(sentence: str) -> str:
+    """Words in lower case, made of a-z and apostrophes, with one blank between them.
+
+    In this order: stage directions in (), <> or [] go; accents go; numbers become words (`24`
+    twenty four, `13th` thirteenth, `1948` nineteen forty eight, `1940's` nineteen forties, `3.5`
+    three point five); everything but letters and apostrophes becomes a blank, so that `D.N.A.` is
+    spelt `d n a` and `half-witted` is two words; apostrophes that stand alone go. A sentence in
+    which nothing is said gives the empty string.
+    """
+    text = STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES)
+    text = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
+    words = NOT_SPOKEN.sub(" ", NUMBER.sub(_spell, text)).split()
+    return " ".join(word for word in words if word.strip("'"))
+
+
+def _spell(match: re.Match[str]) -> str:
+    digits, fraction, ordinal, plural = match.groups()
+    whole = digits.replace(",", "")
+    if fraction:
+        return f" {_words().number_to_words(whole + fraction, andword='')} "
+    year = len(digits) == 4 and "1100" <= digits <= "1999"
+    words = _year(int(digits)) if year and not ordinal else _words().number_to_words(whole, andword="")
+    if ordinal:
+        words = _words().ordinal(words)
+    elif plural:
+        words = _words().plural_noun(words)
+    return f" {words} "
+
+
+def _year(year: int) -> str:
+    """A year as it is said: 1948 is nineteen forty-eight, 1905 nineteen oh five, 1900 nineteen hundred."""
+    century, rest = (_words().number_to_words(part) for part in divmod(year, 100))
+    if year % 100 == 0:
+        return f"{century} hundred"
+    return f"{century} oh {rest}" if year % 100 < 10 else f"{century} {rest}"
+
+
+@cache
+def _words() -> inflect.engine:
+    return inflect.engine()
