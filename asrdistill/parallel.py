@@ -6,9 +6,13 @@ A cluster runs the same work by giving each machine its own list of items.
 import itertools
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
+
+import threadpoolctl
 
 from asrdistill.progress import Meter
 
@@ -30,36 +34,54 @@ def run(
     setup: Callable[..., None] | None = None,
     setup_args: tuple[Any, ...] = (),
     weight: Callable[[T], float] = lambda item: 1,
+    pool: Executor | None = None,
 ) -> Iterator[R]:
     """Yield ``function(item)`` in the order of the items, computed by `jobs` processes.
 
     `function` and `setup` stand at module level. ``setup(*setup_args)`` runs once in each process
     before its first item (to load a model, say). At most a few items a process are in flight, so
     memory stays flat. `weight` says how much of `unit` an item counts in the progress bar.
-    One job means this very process.
+    One job means this very process. Work that comes in rounds hands in the :func:`workers` that
+    it keeps as `pool`.
     """
     total = sum(weight(item) for item in items)
-    with Meter(what, total, unit) as meter:
-        if jobs <= 1 or len(items) <= 1:
-            if setup:
-                setup(*setup_args)
+    own = workers(min(jobs, len(items)), setup, setup_args)
+    with Meter(what, total, unit) as meter, nullcontext(pool) if pool else own as executor:
+        if executor is None:
             for item in items:
                 yield function(item)
                 meter.advance(weight(item))
             return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(items)), context, _initialise, (setup, setup_args)) as pool:
-            pending: list[Any] = []
-            position = 0
-            try:
-                while position < len(items) or pending:
-                    while position < len(items) and len(pending) < 4 * jobs:
-                        pending.append(pool.submit(function, items[position]))
-                        position += 1
-                    yield pending.pop(0).result()
-                    meter.advance(weight(items[position - len(pending) - 1]))
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        pending: list[Any] = []
+        position = 0
+        try:
+            while position < len(items) or pending:
+                while position < len(items) and len(pending) < 4 * jobs:
+                    pending.append(executor.submit(function, items[position]))
+                    position += 1
+                yield pending.pop(0).result()
+                meter.advance(weight(items[position - len(pending) - 1]))
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@contextmanager
+def workers(
+    jobs: int, setup: Callable[..., None] | None = None, setup_args: tuple[Any, ...] = ()
+) -> Iterator[Executor | None]:
+    """`jobs` processes, each set up, for one or several calls of :func:`run`; None for one job: this process."""
+    if jobs <= 1:
+        if setup:
+            setup(*setup_args)
+        yield None
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _initialise, (setup, setup_args))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def split(items: Sequence[T], parts: int) -> list[list[T]]:
@@ -71,12 +93,10 @@ def split(items: Sequence[T], parts: int) -> list[list[T]]:
 
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
     """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
-    try:
-        import torch
-
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # for libraries that are loaded later
+    threadpoolctl.threadpool_limits(1)  # for those that are loaded
+    if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-    except ImportError:  # pragma: no cover
-        pass
     if setup:
         setup(*setup_args)
