@@ -8,7 +8,7 @@ left in the partial folder.
 """
 
 import dataclasses
-import json
+import fcntl
 import logging
 import os
 import platform
@@ -17,7 +17,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,30 +44,55 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
     if marker(out).get("hash") == wanted:
         log.info("%s: up to date", out)
         return False
-    partial = _open_partial(out, wanted)
     start = time.time()
-    try:
-        work(partial)
-    except OSError as error:
-        raise UserError(
-            f"{out} could not be written ({error.strerror or error}); nothing was left half-made"
-        ) from error
-    end = time.time()
+    with _locked(out):
+        partial = _open_partial(out, wanted)
+        try:
+            work(partial)
+        except OSError as error:
+            raise UserError(
+                f"{out} could not be written ({error.strerror or error}); nothing is left half-made"
+            ) from error
+        _complete(partial, out, wanted, recipe, inputs, start)
+    log.info("%s: done in %.1f s", out, time.time() - start)
+    return True
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Keep a second process from making the same folder; the lock dies with the process that holds it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open(out.with_name(f".{out.name}.lock"), "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{out} is being made by another process; wait for it or stop it") from None
+        yield
+        os.unlink(handle.name)
+
+
+def _complete(
+    partial: Path, out: Path, wanted: str, recipe: dict[str, Any], inputs: Sequence[Path], start: float
+) -> None:
+    """Write the marker and give the folder its name."""
     record = {
         "hash": wanted,
         **recipe,
         "inputs": [str(path) for path in inputs],
-        "stage": os.environ.get("ASRDISTILL_STAGE", verb),
+        "stage": os.environ.get("ASRDISTILL_STAGE", recipe["verb"]),
         "start": start,
-        "end": end,
+        "end": time.time(),
         "peak_mb": peak_mb(),
         "environment": environment(),
     }
     write_json(partial / MARKER, record)
     (partial / ".wanted").unlink()
-    _replace(partial, out)
-    log.info("%s: done in %.1f s", out, end - start)
-    return True
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        os.replace(out, old)
+    os.replace(partial, out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def marker(folder: Path) -> dict[str, Any]:
@@ -99,15 +125,6 @@ def _open_partial(out: Path, wanted: str) -> Path:
     return partial
 
 
-def _replace(partial: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        os.replace(out, old)
-    os.replace(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def peak_mb() -> int:
     """Largest resident size so far of this process or any of its finished workers, in MB."""
     per_mb = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes here
@@ -135,8 +152,3 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores"
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-
-
-def load_options(folder: Path) -> dict[str, Any]:
-    """The resolved options that a folder was made with."""
-    return json.loads(json.dumps(marker(folder).get("options", {})))

@@ -9,7 +9,7 @@ import torch
 from asrdistill.data.archive import FrameArchive, check_match
 from asrdistill.distill.store import SoftTargets, check_store
 from asrdistill.errors import UserError
-from asrdistill.features.stats import global_stats
+from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn

@@ -91,7 +91,7 @@ def save_model(
     senones.write(folder)
     described = {
         "kind": "dnn",
-        "options": dataclasses.asdict(options),
+        "options": {field.name: getattr(options, field.name) for field in dataclasses.fields(DnnOptions)},
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "senones": senones.hash,
     }

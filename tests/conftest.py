@@ -1,0 +1,49 @@
+"""Small worlds that several tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asrdistill.data.archive import ShardWriter, finish
+from asrdistill.hmm.senones import Senones
+
+
+class Corpus:
+    """Synthetic features whose senones can be told from them: frame = mean of its senone + noise."""
+
+    def __init__(self, folder: Path, utterances: int = 30, phones: int = 3, dimension: int = 6, noise: float = 0.6):
+        rng = np.random.default_rng(0)
+        names = ["SIL", *(f"P{i}" for i in range(1, phones))]
+        states, count = {}, 0
+        for name in names:
+            length = 5 if name == "SIL" else 3
+            states[name] = list(range(count, count + length))
+            count += length
+        self.senones = Senones(names, states, np.full(count, np.log(0.5)))
+        self.folder, self.features, self.alignment = folder, folder / "features", folder / "alignment"
+        self.settings = {"type": "fbank", "rate": 8000, "bins": dimension}
+        means = rng.normal(size=(count, dimension))
+        rows = [np.sort(rng.integers(0, count, size=rng.integers(40, 80))) for _ in range(utterances)]
+        self.labels = {f"utt{i:03d}": row.astype(np.int32) for i, row in enumerate(rows)}
+        frames = {u: means[row] + noise * rng.normal(size=(len(row), dimension)) for u, row in self.labels.items()}
+        write_archive(self.features, "features", frames, "<f4", features=self.settings, frame_shift=0.01)
+        self.write_alignment(self.alignment, self.labels)
+
+    def write_alignment(self, folder: Path, labels: dict[str, np.ndarray]) -> None:
+        write_archive(folder, "alignment", labels, "<i4", senones=self.senones.hash, frame_shift=0.01)
+        self.senones.write(folder)
+
+
+def write_archive(folder: Path, kind: str, frames: dict[str, np.ndarray], dtype: str, **meta: object) -> None:
+    folder.mkdir(parents=True)
+    parts = {"frames": (dtype, next(iter(frames.values())).shape[1:])}
+    writer = ShardWriter(folder, 0, parts)
+    for utterance, array in frames.items():
+        writer.write(utterance, frames=array)
+    finish(folder, kind, parts, [writer.close()], **meta)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    return Corpus(tmp_path / "corpus")

@@ -1,0 +1,122 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.data.archive import FrameArchive
+from asrdistill.distill.losses import soft_cross_entropy
+from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
+from asrdistill.distill.teach import log_priors, train_model
+from asrdistill.errors import UserError
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.folder import load_model, save_ensemble, save_model
+from asrdistill.training.options import TrainOptions
+
+OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=1, batch=64)
+
+
+def write_teacher(corpus, folder, seed=0):
+    torch.manual_seed(seed)
+    model = Dnn(OPTIONS, 6, corpus.senones.count)
+    torch.nn.init.normal_(model.output.weight)
+    folder.mkdir()
+    priors = log_priors(FrameArchive(corpus.alignment), corpus.senones.count)
+    save_model(folder, model, OPTIONS, corpus.senones, priors, features=corpus.settings, updates=0, seed=seed)
+    return folder
+
+
+@pytest.fixture
+def ensemble(corpus, tmp_path):
+    members = [write_teacher(corpus, tmp_path / f"teacher.{seed}", seed) for seed in range(3)]
+    folder = tmp_path / "ensemble"
+    folder.mkdir()
+    save_ensemble(folder, members, "arithmetic")
+    return folder
+
+
+def make(corpus, ensemble, folder, keep=4, temperatures=(1.0, 2.0), jobs=1):
+    folder.mkdir()
+    make_store(ensemble, FrameArchive(corpus.features), folder, keep, list(temperatures), jobs)
+    return FrameArchive(folder)
+
+
+def test_truncation_keeps_all_mass_in_sum():
+    logp = torch.randn(7, 11, dtype=torch.float64).log_softmax(-1)
+    top, rest, kept = truncate(logp, 3, [1.0, 4.0])
+    for column, temperature in enumerate((1.0, 4.0)):
+        softened = (logp / temperature).exp()
+        inside = softened.gather(-1, top.indices).sum(-1)
+        torch.testing.assert_close(inside + rest[:, column].exp(), softened.sum(-1))
+        torch.testing.assert_close(kept[:, column], inside / softened.sum(-1))
+
+
+def test_dense_store_gives_the_dense_loss(corpus, ensemble, tmp_path):
+    store = make(corpus, ensemble, tmp_path / "store", keep=0)
+    targets = SoftTargets(store, 2.0)
+    names = store.utterances[:3]
+    logp = np.concatenate([load_model(ensemble).log_posteriors(FrameArchive(corpus.features)[n]) for n in names])
+    logits = torch.randn(len(logp), corpus.senones.count)
+    wanted = 4 * soft_cross_entropy(logits, (torch.from_numpy(logp) / 2).softmax(-1), 2.0)
+    torch.testing.assert_close(targets.loss(logits, targets.gather(names)), wanted, rtol=2e-3, atol=1e-4)
+
+
+def test_arithmetic_and_geometric_means(corpus, ensemble, tmp_path):
+    frames = FrameArchive(corpus.features)["utt000"]
+    loaded = load_model(ensemble)
+    members = np.stack([np.exp(m.log_posteriors(frames)) for m in loaded.members])
+    np.testing.assert_allclose(np.exp(loaded.log_posteriors(frames)), members.mean(0), rtol=1e-4, atol=1e-7)
+    loaded.combine = "geometric"
+    product = members.prod(0) ** (1 / 3)
+    np.testing.assert_allclose(
+        np.exp(loaded.log_posteriors(frames)), product / product.sum(-1, keepdims=True), rtol=1e-3, atol=1e-7
+    )
+
+
+def test_store_does_not_depend_on_jobs(corpus, ensemble, tmp_path):
+    one, two = (make(corpus, ensemble, tmp_path / f"s{jobs}", jobs=jobs) for jobs in (1, 2))
+    assert one.hash == two.hash
+
+
+def test_unknown_temperature_is_refused(corpus, ensemble, tmp_path):
+    store = make(corpus, ensemble, tmp_path / "store")
+    with pytest.raises(UserError, match=r"temperature 5 but for 1, 2"):
+        SoftTargets(store, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("keep", "temperatures", "message"),
+    [(15, [1.0], "15 targets a frame cannot be kept: the model has 11"), (4, [0.0], "above 0"), (4, [-1.0], "above 0")],
+)
+def test_impossible_stores_are_refused(corpus, ensemble, tmp_path, keep, temperatures, message):
+    with pytest.raises(UserError, match=message):
+        make(corpus, ensemble, tmp_path / "store", keep, temperatures)
+
+
+def test_store_of_other_features_senones_or_utterances_is_refused(corpus, ensemble, tmp_path):
+    store, features = make(corpus, ensemble, tmp_path / "store"), FrameArchive(corpus.features)
+    check_store(store, features, corpus.senones.hash, features.utterances)
+    with pytest.raises(UserError, match="another senone inventory"):
+        check_store(store, features, "other", features.utterances)
+    with pytest.raises(UserError, match="utterance utt999"):
+        check_store(store, features, corpus.senones.hash, ["utt999"])
+    features.meta["hash"] = "changed"
+    with pytest.raises(UserError, match="other features"):
+        check_store(store, features, corpus.senones.hash, features.utterances)
+    with pytest.raises(UserError, match="holds features"):
+        check_store(features, features, corpus.senones.hash, features.utterances)
+
+
+def test_student_recovers_the_ensemble(corpus, ensemble, tmp_path):
+    """Without hard targets a student of the teachers' form comes close to the teachers' distribution."""
+    store = make(corpus, ensemble, tmp_path / "store", keep=0)
+    options = dataclasses.replace(OPTIONS, width=128, epochs=60, hard_weight=0.0, batch=32, learning_rate=5e-3)
+    out = tmp_path / "student"
+    out.mkdir()
+    train_model(corpus.features, corpus.alignment, store.folder, None, options, out)
+    frames = FrameArchive(corpus.features)
+    student, teacher = load_model(out), load_model(ensemble)
+    p, q = (np.concatenate([m.log_posteriors(frames[u]) for u in frames]) for m in (teacher, student))
+    divergence = (np.exp(p) * (p - q)).sum(-1).mean()
+    from_uniform = np.log(corpus.senones.count) + (np.exp(p) * p).sum(-1).mean()  # what an untrained student has
+    assert divergence < 0.2 * from_uniform  # of what an untrained student has

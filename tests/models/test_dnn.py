@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.folder import pad
+from asrdistill.models.options import DnnOptions
+
+OPTIONS = DnnOptions(layers=2, width=8, left=3, right=1)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    model = Dnn(OPTIONS, features=4, senones=5)
+    torch.nn.init.normal_(model.output.weight)
+    model.mean.fill_(0.5)
+    model.std.fill_(2.0)
+    return model.eval()
+
+
+def test_whole_utterance_equals_frame_by_frame(model):
+    frames = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    padded = torch.from_numpy(pad(frames, model.context))
+    whole = model(padded[None])[0]
+    single = torch.cat([model(padded[None, t : t + 5])[0] for t in range(9)])
+    torch.testing.assert_close(whole, single)
+
+
+def test_first_layer_is_a_convolution_over_the_window(model):
+    batch = torch.randn(2, 12, 4)
+    kernel = model.hidden[0].weight.view(8, 5, 4).transpose(1, 2)  # weights lie frame by frame
+    normal = ((batch - 0.5) / 2).transpose(1, 2)
+    wanted = torch.relu(torch.nn.functional.conv1d(normal, kernel, model.hidden[0].bias)).transpose(1, 2)
+    seen = {}
+    model.hidden[1].register_forward_pre_hook(lambda _, inputs: seen.update(hidden=inputs[0]))
+    model(batch)
+    torch.testing.assert_close(seen["hidden"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_untrained_output_is_uniform():
+    logits = Dnn(OPTIONS, 4, 5)(torch.randn(1, 10, 4))
+    torch.testing.assert_close(logits, torch.zeros(1, 6, 5))
