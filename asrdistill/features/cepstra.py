@@ -1,0 +1,124 @@
+"""Cepstra (MFCC without the energy) from an archive of log-mel filterbanks, normalised per speaker."""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.config import option
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.directory import DataDirectory
+from asrdistill.errors import UserError, shorten
+from asrdistill.features.statistics import moments
+
+UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
+
+
+@dataclass(frozen=True)
+class CepstraOptions:
+    coefficients: int = option(13, "number of cepstral coefficients")
+    lifter: float = option(22.0, "lifter: weight 1 + lifter/2 · sin(π i / lifter) for coefficient i; 0: none")
+    normalise: str = option(
+        "speaker", "what one mean and variance is removed from", choices=("speaker", "utterance", "none")
+    )
+
+
+def cepstra(fbank: np.ndarray, options: CepstraOptions) -> np.ndarray:
+    """Cepstral coefficients, not normalised: log-mel (T, bins) -> float32 (T, coefficients)."""
+    return np.asarray(fbank) @ _transform(fbank.shape[1], options.coefficients, options.lifter)
+
+
+@functools.lru_cache
+def _transform(bins: int, coefficients: int, lifter: float) -> np.ndarray:
+    """Orthonormal DCT-II and lifter as one matrix, float32 (bins, coefficients), as Kaldi's feature/mfcc."""
+    i = np.arange(coefficients)
+    dct = np.cos(np.pi / bins * np.outer(np.arange(bins) + 0.5, i)) * np.sqrt(2 / bins)
+    dct[:, 0] = np.sqrt(1 / bins)
+    weight = 1 + lifter / 2 * np.sin(np.pi * i / lifter) if lifter else np.ones(coefficients)
+    return (dct * weight).astype(np.float32)
+
+
+def make_cepstra(fbank: Path, data: DataDirectory, out: Path, options: CepstraOptions, jobs: int) -> None:
+    """Write the cepstra of the archive `fbank` into the existing folder `out`, an archive of the same utterances.
+
+    Speakers are those of `data`. Raises UserError unless both name the same utterances and the
+    filterbank has at least as many bins as coefficients are wanted.
+    """
+    archive = check(fbank, data, options)
+    tasks = [
+        (number, Path(fbank), Path(out), options, groups)
+        for number, groups in enumerate(_shards(_groups(data, options.normalise)))
+    ]
+    shards = list(
+        parallel.run(
+            _write_shard, tasks, jobs, "cepstra", weight=lambda task: sum(len(utterances) for utterances in task[4])
+        )
+    )
+    finish(
+        out,
+        "features",
+        _parts(options),
+        shards,
+        frame_shift=archive.meta["frame_shift"],
+        features=settings(archive, options),
+    )
+
+
+def check(fbank: Path, data: DataDirectory, options: CepstraOptions) -> FrameArchive:
+    """The archive `fbank`, if cepstra can be made of it; otherwise a UserError."""
+    archive = FrameArchive(fbank, kind="features")
+    made_of = archive.meta["features"]
+    if made_of["type"] != "fbank":
+        raise UserError(f"{fbank} holds {made_of['type']}; cepstra are made from fbank features")
+    if not 1 <= options.coefficients <= made_of["bins"]:
+        raise UserError(
+            f"{options.coefficients} coefficients cannot be made from the {made_of['bins']} bins of {fbank}"
+        )
+    for missing, where in (
+        ([u.id for u in data if u.id not in archive], fbank),
+        ([u for u in archive if u not in data], "the data directory"),
+    ):
+        if missing:
+            raise UserError(f"{where} lacks {len(missing)} utterances: {shorten(missing)}; make its features again")
+    return archive
+
+
+def settings(archive: FrameArchive, options: CepstraOptions) -> dict[str, Any]:
+    """The description that models store and compare."""
+    return {"type": "cepstra", **options.__dict__, "fbank": archive.meta["features"]}
+
+
+def _parts(options: CepstraOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {"frames": ("float32", (options.coefficients,))}
+
+
+def _groups(data: DataDirectory, normalise: str) -> list[list[str]]:
+    """Utterances that share one mean and variance."""
+    return list(data.speakers.values()) if normalise == "speaker" else [[utterance.id] for utterance in data]
+
+
+def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:
+    """Whole groups of together about UTTERANCES_PER_SHARD utterances."""
+    ends = itertools.accumulate(map(len, groups))
+    for _, members in itertools.groupby(
+        zip(ends, groups, strict=True), lambda pair: (pair[0] - 1) // UTTERANCES_PER_SHARD
+    ):
+        yield [group for _, group in members]
+
+
+def _write_shard(task: tuple[int, Path, Path, CepstraOptions, list[list[str]]]) -> dict[str, Any]:
+    number, fbank, out, options, groups = task
+    archive = FrameArchive(fbank)
+    writer = ShardWriter(out, number, _parts(options))
+    for group in groups:
+        mean, deviation = np.zeros(1), np.ones(1)
+        if options.normalise != "none":
+            mean, deviation = moments(cepstra(archive[utterance], options) for utterance in group)
+        for utterance in group:
+            writer.write(utterance, frames=(cepstra(archive[utterance], options) - mean) / deviation)
+    return writer.close()

@@ -1,0 +1,29 @@
+"""Means and standard deviations of features, in one streaming pass."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import UserError
+
+_SMALLEST_VARIANCE = 1e-10  # a dimension that never changes stays 0 after normalisation
+
+
+def moments(utterances: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, float64 (F,) each, over all frames of the arrays (T, F)."""
+    count, total, squares = 0, np.zeros(1), np.zeros(1)
+    for frames in utterances:
+        values = np.asarray(frames, np.float64)
+        count += len(values)
+        total = total + values.sum(axis=0)
+        squares = squares + np.square(values).sum(axis=0)
+    mean = total / count
+    return mean, np.sqrt(np.maximum(squares / count - mean**2, _SMALLEST_VARIANCE))
+
+
+def global_stats(archive: FrameArchive) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation, float64 (F,) each, over an archive; raises UserError when it is empty."""
+    if archive.total_rows == 0:
+        raise UserError(f"{archive.folder} holds no frames; there is no mean of nothing")
+    return moments(archive[utterance] for utterance in archive)
