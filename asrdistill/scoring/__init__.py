@@ -1,0 +1,1 @@
+"""Word errors, their confidence intervals, and whether one system really is better than another."""

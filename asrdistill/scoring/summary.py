@@ -1,0 +1,120 @@
+"""What ``asrdistill score`` says about a file of hypotheses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asrdistill.data.directory import read_table
+from asrdistill.errors import UserError, shorten
+from asrdistill.scoring.alignment import Pair, align
+from asrdistill.scoring.significance import compare, interval
+from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
+
+
+def summarise(
+    reference: Path,
+    hypothesis: Path,
+    against: Path | None = None,
+    utt2spk: Path | None = None,
+    worst: int = 0,
+) -> dict[str, Any]:
+    """Everything that is asked for as plain values, ready for JSON."""
+    if worst < 0:
+        raise UserError(f"--worst must not be negative, but it is {worst}")
+    references, hypotheses = read_transcripts(reference), read_transcripts(hypothesis)
+    scores = score(references, hypotheses, str(hypothesis))
+    summary: dict[str, Any] = {"hypothesis": str(hypothesis), **_system(scores)}
+    if against:
+        other = score(references, read_transcripts(against), str(against))
+        found = compare([scores], [other])
+        paired = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
+        summary["against"] = {"hypothesis": str(against), **_system(other), "comparison": paired}
+    if utt2spk:
+        summary["speakers"] = {name: _counts(counts) for name, counts in scores.by(read_table(utt2spk)).items()}
+    if worst:
+        summary["worst"] = _worst(scores, references, hypotheses, worst)
+    return summary
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The summary as text."""
+    lines = _describe_system(summary)
+    if other := summary.get("against"):
+        lines += ["", *_describe_system(other), "", _describe_comparison(summary["hypothesis"], other)]
+    if speakers := summary.get("speakers"):
+        width = max(map(len, speakers))
+        lines += ["", *(f"{name:<{width}}  {_line(counts)}" for name, counts in speakers.items())]
+    for utterance in summary.get("worst", []):
+        lines += ["", f"{utterance['utterance']}: {_line(utterance)}", *show_alignment(utterance["alignment"])]
+    return "\n".join(lines)
+
+
+def wer_entry(seeds: Sequence[Scores]) -> dict[str, Any]:
+    """The ``wer`` entry of results.json: a percentage for each seed, counts summed over them."""
+    totals = [scores.total for scores in seeds]
+    counts = Counts(*(sum(column) for column in zip(*((t.words, t.ins, t.dels, t.subs) for t in totals), strict=True)))
+    percent = [total.percent for total in totals]
+    return {**_counts(counts), "percent": percent, "ci95": list(interval(seeds))}
+
+
+def show_alignment(pairs: Sequence[Pair]) -> list[str]:
+    """Two lines with the words under each other; what differs is in capitals, gaps are stars."""
+    rows: tuple[list[str], list[str]] = ([], [])
+    for pair in pairs:
+        reference, hypothesis = pair
+        width = max(len(word or "") for word in pair)
+        for row, word in zip(rows, pair, strict=True):
+            shown = "*" * width if word is None else word if reference == hypothesis else word.upper()
+            row.append(f"{shown:<{width}}")
+    return [f"  {name}: {' '.join(row)}".rstrip() for name, row in zip(("REF", "HYP"), rows, strict=True)]
+
+
+def _system(scores: Scores) -> dict[str, Any]:
+    entry = {**_counts(scores.total), "ci95": list(interval([scores]))}
+    return {**entry, "utterances": len(scores.utterances), "missing": scores.missing}
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {
+        "percent": counts.percent if counts.words else None,  # JSON knows no infinity
+        "errors": counts.errors,
+        "words": counts.words,
+        "ins": counts.ins,
+        "del": counts.dels,
+        "sub": counts.subs,
+    }
+
+
+def _worst(scores: Scores, references: Transcripts, hypotheses: Transcripts, count: int) -> list[dict[str, Any]]:
+    """The utterances with the most errors, the most first."""
+    rows = sorted(range(len(scores.utterances)), key=lambda row: (-scores[row].errors, row))[:count]
+    found = []
+    for row in rows:
+        utterance = scores.utterances[row]
+        pairs = align(references[utterance], hypotheses.get(utterance, []))
+        found.append({"utterance": utterance, **_counts(scores[row]), "alignment": pairs})
+    return found
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return str(Counts(entry["words"], entry["ins"], entry["del"], entry["sub"]))
+
+
+def _describe_system(entry: dict[str, Any]) -> list[str]:
+    low, high = entry["ci95"]
+    lines = [
+        f"{_line(entry)} {entry['hypothesis']}",
+        f"95 % interval {low:.2f} to {high:.2f} over {entry['utterances']} utterances",
+    ]
+    if missing := entry["missing"]:
+        lines.append(f"without a hypothesis, so counted as deleted: {len(missing)} ({shorten(missing)})")
+    return lines
+
+
+def _describe_comparison(name: str, other: dict[str, Any]) -> str:
+    found = other["comparison"]
+    low, high = found["ci95"]
+    return (
+        f"{name} minus {other['hypothesis']}: {found['difference']:+.2f} points, "
+        f"95 % interval {low:+.2f} to {high:+.2f}, p = {found['p']:.4f} for fewer errors"
+    )

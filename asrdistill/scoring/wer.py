@@ -1,0 +1,169 @@
+"""Word error rate: transcripts in, errors of each utterance out."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.scoring.alignment import count_errors
+
+Transcripts = dict[str, list[str]]  # utterance -> its words
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Errors of some utterances, or of one."""
+
+    words: int
+    ins: int
+    dels: int
+    subs: int
+
+    @property
+    def errors(self) -> int:
+        return self.ins + self.dels + self.subs
+
+    @property
+    def percent(self) -> float:
+        """The word error rate; infinite where words were inserted into nothing."""
+        return 100 * self.errors / self.words if self.words else float("inf") if self.errors else 0.0
+
+    def __str__(self) -> str:
+        """The line that Kaldi's scripts print."""
+        parts = f"{self.ins} ins, {self.dels} del, {self.subs} sub"
+        return f"%WER {self.percent:.2f} [ {self.errors} / {self.words}, {parts} ]"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The errors of one system, utterance by utterance.
+
+    utterances  U ids, sorted
+    counts      (U, 4) int64: words of the reference, insertions, deletions, substitutions
+    missing     the utterances without a hypothesis; all their words count as deleted
+    """
+
+    utterances: list[str]
+    counts: np.ndarray
+    missing: list[str]
+
+    @property
+    def words(self) -> np.ndarray:
+        """(U,) words of the references"""
+        return self.counts[:, 0]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """(U,) word errors"""
+        return self.counts[:, 1:].sum(1)
+
+    @property
+    def total(self) -> Counts:
+        return Counts(*self.counts.sum(0).tolist())
+
+    def __getitem__(self, row: int) -> Counts:
+        return Counts(*self.counts[row].tolist())
+
+    def by(self, group: Mapping[str, str]) -> dict[str, Counts]:
+        """Counts of each group (speaker, say) of utterances, sorted by its name."""
+        rows: dict[str, list[int]] = {}
+        for row, utterance in enumerate(self.utterances):
+            if utterance not in group:
+                raise UserError(f"utterance {utterance} has no speaker in utt2spk; add it there")
+            rows.setdefault(group[utterance], []).append(row)
+        return {name: Counts(*self.counts[rows[name]].sum(0).tolist()) for name in sorted(rows)}
+
+
+def score(references: Transcripts, hypotheses: Transcripts, name: str = "the hypotheses") -> Scores:
+    """Errors of each utterance of the references.
+
+    An utterance without a hypothesis counts as deleted words. Raises UserError for hypotheses of
+    utterances that have no reference (`name` says whose they are) and when there is nothing to score.
+    """
+    if unknown := sorted(hypotheses.keys() - references.keys()):
+        raise UserError(
+            f"{name} has {len(unknown)} utterances that the reference lacks: {shorten(unknown)}; score the same set"
+        )
+    utterances = sorted(references)
+    counts = np.zeros((len(utterances), 4), dtype=np.int64)
+    for row, utterance in enumerate(utterances):
+        words = references[utterance]
+        counts[row] = len(words), *count_errors(words, hypotheses.get(utterance, []))
+    if counts[:, 0].sum() == 0:
+        raise UserError(f"the reference of {name} holds no words, so there is no word error rate")
+    return Scores(utterances, counts, [utterance for utterance in utterances if utterance not in hypotheses])
+
+
+def concatenate(parts: Sequence[Scores]) -> Scores:
+    """Several sets as one; utterances of different sets stay apart even where they share a name."""
+    return Scores(
+        [utterance for part in parts for utterance in part.utterances],
+        np.concatenate([part.counts for part in parts]),
+        [utterance for part in parts for utterance in part.missing],
+    )
+
+
+def read_transcripts(path: Path) -> Transcripts:
+    """Words of each utterance from Kaldi text, or from a file that ends in ``.trn`` or ``.ctm``.
+
+    Kaldi text has lines ``utterance words …``, in any order. A trn line is ``words … (utterance)``,
+    a CTM line ``utterance channel start duration word …``, where lines that begin with ``;;`` are
+    comments; a CTM cannot say that an utterance is there but empty.
+    """
+    path = Path(path)
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; name the file with the words in it") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    if path.suffix == ".ctm":
+        return _from_ctm(path, lines)
+    parse = _trn_line if path.suffix == ".trn" else _text_line
+    return _unique(path, lines, parse)
+
+
+def _unique(path: Path, lines: Iterable[str], parse: Callable[[Path, str], tuple[str, list[str]]]) -> Transcripts:
+    transcripts: Transcripts = {}
+    for line in lines:
+        utterance, words = parse(path, line)
+        if utterance in transcripts:
+            raise UserError(f"{path}: utterance {utterance} stands there twice; keep one of them")
+        transcripts[utterance] = words
+    return transcripts
+
+
+def _text_line(path: Path, line: str) -> tuple[str, list[str]]:
+    utterance, *words = line.split()
+    return utterance, words
+
+
+def _trn_line(path: Path, line: str) -> tuple[str, list[str]]:
+    words, bracket, rest = line.strip().rpartition("(")
+    if not bracket or not rest.endswith(")") or not rest[:-1].strip():
+        raise UserError(f"{path}: '{line.strip()[:60]}' is not 'words … (utterance)'")
+    return rest[:-1].strip(), words.split()
+
+
+def _from_ctm(path: Path, lines: Iterable[str]) -> Transcripts:
+    timed: dict[str, list[tuple[float, str]]] = {}
+    for utterance, start, word in _ctm_rows(path, lines):
+        timed.setdefault(utterance, []).append((start, word))
+    return {
+        utterance: [word for _, word in sorted(words, key=lambda row: row[0])] for utterance, words in timed.items()
+    }
+
+
+def _ctm_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, float, str]]:
+    for line in lines:
+        if line.startswith(";;"):
+            continue
+        fields = line.split()
+        try:
+            yield fields[0], float(fields[2]), fields[4]
+        except (IndexError, ValueError):
+            raise UserError(f"{path}: '{line.strip()[:60]}' is not 'utterance channel start duration word'") from None

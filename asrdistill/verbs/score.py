@@ -1,0 +1,31 @@
+"""Word error rate of hypotheses, with a 95 % bootstrap interval; counts are sclite's.
+
+REF and HYP are Kaldi text (utterance words …), or end in .trn or .ctm. An utterance without a
+hypothesis counts as deleted words. --against says whether HYP is better than another system's
+hypotheses of the same utterances (paired bootstrap).
+
+Example:
+  asrdistill score data/test/text exp/decode/student.0/test/hyp.txt --worst 5 \\
+      --against exp/decode/teacher.0/test/hyp.txt
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ref", type=Path, help="what was said")
+    parser.add_argument("hyp", type=Path, help="what was recognised")
+    parser.add_argument("--against", type=Path, metavar="HYP2", help="another system to compare HYP with")
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="show the N utterances with most errors")
+    parser.add_argument("--per-speaker", type=Path, metavar="UTT2SPK", help="show each speaker's word error rate")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    import json
+
+    from asrdistill.scoring.summary import describe, summarise
+
+    summary = summarise(args.ref, args.hyp, args.against, args.per_speaker, args.worst)
+    print(json.dumps(summary, indent=1, ensure_ascii=False) if args.json else describe(summary))

@@ -1,0 +1,59 @@
+"""The verb ``score`` from files to what it prints."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asrdistill.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("ref").write_text("u1 the cat sat on the mat\nu2 good morning\nu3 yes\n")
+    Path("hyp").write_text("u1 the hat sat on a the\nu2 good morning\n")
+    Path("hyp2").write_text("u1 no\nu2 no\nu3 no\n")
+    Path("utt2spk").write_text("u1 ann\nu2 bob\nu3 ann\n")
+    return tmp_path
+
+
+def test_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "ref", "hyp", "--worst", "1", "--per-speaker", "utt2spk", "--against", "hyp2"]) == 0
+    printed = capsys.readouterr().out
+    assert "%WER 44.44 [ 4 / 9, 1 ins, 2 del, 1 sub ] hyp" in printed
+    assert "without a hypothesis, so counted as deleted: 1 (u3)" in printed
+    assert "ann  %WER 57.14 [ 4 / 7, 1 ins, 2 del, 1 sub ]" in printed
+    assert "  REF: the CAT sat on * the MAT\n  HYP: the HAT sat on A the ***" in printed
+    assert "hyp minus hyp2: -55.56 points" in printed
+
+
+def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "ref", "hyp", "--json", "--worst", "2", "--against", "hyp2"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert {key: summary[key] for key in ("errors", "words", "ins", "del", "sub", "utterances", "missing")} == {
+        "errors": 4,
+        "words": 9,
+        "ins": 1,
+        "del": 2,
+        "sub": 1,
+        "utterances": 3,
+        "missing": ["u3"],
+    }
+    assert [entry["utterance"] for entry in summary["worst"]] == ["u1", "u3"]
+    assert summary["against"]["comparison"]["difference"] == pytest.approx(-500 / 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ref", "none"], "none does not exist"),
+        (["hyp", "ref"], "ref has 1 utterances that the reference lacks: u3; score the same set"),
+        (["ref", "hyp", "--worst", "-1"], "--worst must not be negative"),
+    ],
+)
+def test_mistakes_are_sentences(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["score", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,84 @@
+"""Reading transcripts and counting errors over utterances."""
+
+from pathlib import Path
+
+import pytest
+
+from asrdistill.errors import UserError
+from asrdistill.scoring.wer import Counts, concatenate, read_transcripts, score
+
+REFERENCES = {"u1": ["one", "two", "three"], "u2": ["four"], "u3": ["five", "six"]}
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+def test_counts_of_planted_errors() -> None:
+    scores = score(REFERENCES, {"u1": ["one", "too", "three", "and"], "u2": [], "u3": ["five", "six"]})
+    assert scores.counts.tolist() == [[3, 1, 0, 1], [1, 0, 1, 0], [2, 0, 0, 0]]
+    assert scores.total == Counts(words=6, ins=1, dels=1, subs=1)
+    assert scores.total.percent == 50
+    assert str(scores.total) == "%WER 50.00 [ 3 / 6, 1 ins, 1 del, 1 sub ]"
+
+
+def test_missing_hypotheses_are_deletions_and_named() -> None:
+    scores = score(REFERENCES, {"u2": ["four"]})
+    assert scores.total == Counts(words=6, ins=0, dels=5, subs=0)
+    assert scores.missing == ["u1", "u3"]
+
+
+def test_unknown_hypotheses_are_an_error_that_names_them() -> None:
+    with pytest.raises(UserError, match=r"hyp.txt has 2 utterances that the reference lacks: x1, x2"):
+        score(REFERENCES, {"x2": [], "u1": ["one"], "x1": []}, "hyp.txt")
+
+
+def test_no_words_to_score() -> None:
+    with pytest.raises(UserError, match="holds no words"):
+        score({"u1": []}, {})
+
+
+def test_groups_and_sets() -> None:
+    scores = score(REFERENCES, {"u1": ["one"], "u2": ["four"], "u3": ["five", "five"]})
+    speakers = scores.by({"u1": "b", "u2": "b", "u3": "a"})
+    assert list(speakers.items()) == [("a", Counts(2, 0, 0, 1)), ("b", Counts(4, 0, 2, 0))]
+    with pytest.raises(UserError, match="u3 has no speaker"):
+        scores.by({"u1": "b", "u2": "b"})
+    both = concatenate([scores, scores])
+    assert both.total == Counts(12, 0, 4, 2)
+
+
+def test_kaldi_text_trn_and_ctm_say_the_same(tmp_path: Path) -> None:
+    wanted = {"b": ["x", "y"], "a": ["z"]}
+    text = write(tmp_path, "hyp.txt", "b x y\na z\n")
+    trn = write(tmp_path, "hyp.trn", "x y (b)\nz (a)\n")
+    ctm = write(tmp_path, "hyp.ctm", ";; words\nb 1 0.50 0.20 y 0.9\nb 1 0.10 0.20 x\na 1 0.00 0.10 z\n")
+    assert read_transcripts(text) == read_transcripts(trn) == read_transcripts(ctm) == wanted
+    assert read_transcripts(write(tmp_path, "empty.txt", "a\n")) == {"a": []}
+    assert read_transcripts(write(tmp_path, "empty.trn", "(a)\n")) == {"a": []}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("hyp.txt", "a x\na y\n", "utterance a stands there twice"),
+        ("hyp.trn", "x y\n", "is not 'words … \\(utterance\\)'"),
+        ("hyp.trn", "x (y) z\n", "is not 'words … \\(utterance\\)'"),
+        ("hyp.ctm", "a 1 0.0 x\n", "is not 'utterance channel start duration word'"),
+        ("hyp.ctm", "a 1 now 0.1 x\n", "is not 'utterance channel start duration word'"),
+    ],
+)
+def test_bad_lines(tmp_path: Path, name: str, content: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_transcripts(write(tmp_path, name, content))
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        read_transcripts(tmp_path / "none.txt")
+    with pytest.raises(UserError, match="is a folder"):
+        read_transcripts(tmp_path)
+    (tmp_path / "bytes").write_bytes(b"a \xff\n")
+    with pytest.raises(UserError, match=r"is not UTF-8 text \(byte 2\)"):
+        read_transcripts(tmp_path / "bytes")
