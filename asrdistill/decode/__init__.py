@@ -1,0 +1,1 @@
+"""From scaled likelihoods to words: lexical tree, language model and token passing."""

@@ -1,0 +1,174 @@
+"""The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
+
+import copy
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asrdistill.config import option
+from asrdistill.decode import search
+from asrdistill.decode.lm import levels_of, compile_grammar, compile_look_ahead
+from asrdistill.decode.tree import SILENCE, build_tree
+from asrdistill.errors import UserError, shorten
+
+log = logging.getLogger("asrdistill")
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """A path's score is its acoustic log-likelihood + log transition probabilities
+    + lm_weight · ln P(words and their pronunciations) + insertion_penalty · number of words.
+
+    Beams are given in units of ln P(words), that is divided by lm_weight, so that one value suits
+    acoustic models of any scale.
+    """
+
+    lm_weight: float = option(10.0, "weight of the language model's log-probability against the acoustic score")
+    insertion_penalty: float = option(0.0, "added to the score for each word; negative values make fewer words")
+    beam: float = option(13.0, "tokens this far below the best are dropped, in ln P(words)")
+    word_end_beam: float = option(10.0, "words that end this far below the best token are dropped, in ln P(words)")
+    max_active: int = option(5000, "most tokens that are kept in a frame")
+    prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
+
+    def __post_init__(self) -> None:
+        if self.lm_weight <= 0 or self.beam <= 0 or self.word_end_beam <= 0 or self.max_active < 1:
+            raise UserError("lm_weight, beam, word_end_beam and max_active must be positive")
+        if not 0 < self.prior_floor < 1:
+            raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")
+
+
+class Word(NamedTuple):
+    """A recognised word from frame `start` up to but not including frame `end`, with its share of the score."""
+
+    word: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was recognised in an utterance.
+
+    `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    """
+
+    times: list[Word]
+    score: float
+    partial: bool
+
+    @property
+    def words(self) -> list[str]:
+        return [word.word for word in self.times]
+
+
+class Decoder:
+    """Viterbi search over the words of a lexicon and an n-gram model of them.
+
+    decoder = Decoder(Lang.read("lang"), read_arpa("lm/lm.arpa"), scorer.senones, DecodeOptions())
+    decoder.decode(scorer.loglikes(features)).words
+
+    `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
+    `senones` an :class:`asrdistill.hmm.senones.Senones`. Words of the lexicon that the language
+    model lacks are recognised as its ``<unk>``; where it has none, and for words that only the
+    language model has, a warning counts and names them. A decoder can be pickled to worker processes.
+    """
+
+    def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
+        self.options = options or DecodeOptions()
+        self.words: list[str] = lang.words
+        self.senones: int = senones.count
+        levels, tokens = levels_of(lm)
+        self.grammar = compile_grammar(levels, tokens)
+        self.tree = build_tree(lang, senones, _spoken(lang.words, tokens))
+        self.look = compile_look_ahead(self.tree, self.grammar)
+        self._space: search.Space | None = None
+
+    def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
+        """The same decoder under other scales; nothing is compiled again."""
+        other = copy.copy(self)
+        other.options = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
+        return other
+
+    def with_options(self, options: DecodeOptions) -> "Decoder":
+        """The same decoder under other options; nothing is compiled again."""
+        other = copy.copy(self)
+        other.options = options
+        return other
+
+    def decode(self, loglikes: np.ndarray) -> Hypothesis:
+        """The best path's words through loglikes (T, S), natural logarithms, unscaled.
+
+        Raises UserError for no frames, another number of senones, and values that are not finite.
+        """
+        frames = np.array(loglikes, np.float32, order="C")
+        if frames.ndim != 2 or frames.shape[1] != self.senones:
+            raise UserError(
+                f"scores have shape {frames.shape}, but the decoder was built for frames of {self.senones} senones"
+            )
+        if len(frames) == 0:
+            raise UserError("there are no frames to decode")
+        if not np.isfinite(frames).all():
+            bad = int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
+            raise UserError(f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged")
+        return self._search(frames)
+
+    def _search(self, frames: np.ndarray) -> Hypothesis:
+        space = self._space or search.allocate(self.tree, self.grammar)
+        scales = self._scales()
+        search.start(self.grammar, self.look, space)
+        frame = 0
+        while (frame := search.advance(self.tree, self.grammar, self.look, space, scales, frames, frame)) < len(frames):
+            space = search.enlarge(space)
+        self._space = space
+        record, score, whole = search.finish(self.grammar, space, scales)
+        return Hypothesis(self._trace(space, record), float(score), not whole)
+
+    def _scales(self) -> search.Scales:
+        options = self.options
+        return search.Scales(
+            options.beam * options.lm_weight,
+            options.word_end_beam * options.lm_weight,
+            options.max_active,
+            options.lm_weight,
+            options.insertion_penalty,
+        )
+
+    def _trace(self, space: search.Space, record: int) -> list[Word]:
+        """The words of the path that ends with `record`, in order of time."""
+        words = []
+        while record >= 0:
+            back = space.record_back[record]
+            start, before = (space.record_end[back], space.record_score[back]) if back >= 0 else (0, 0.0)
+            index = self.tree.leaf_word[space.record_leaf[record]]
+            if index != SILENCE:
+                score = float(space.record_score[record] - before)
+                words.append(Word(self.words[index], int(start), int(space.record_end[record]), score))
+            record = back
+        return words[::-1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_space": None}
+
+
+def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
+    """Token of each word that can be recognised; warns about words that lexicon or language model lack."""
+    known = set(words)
+    if silent := sorted(tokens.keys() - known - {"<s>", "</s>", "<unk>"}):
+        log.warning("%d words of the language model have no pronunciation and cannot be recognised: %s", len(silent), shorten(silent))
+    if unseen := [word for word in words if word not in tokens]:
+        if "<unk>" in tokens:
+            log.warning("%d words of the lexicon are <unk> to the language model: %s", len(unseen), shorten(unseen))
+        else:
+            log.warning(
+                "%d words of the lexicon are unknown to the language model, which has no <unk>, and cannot be recognised: %s",
+                len(unseen), shorten(unseen),
+            )
+    unknown = tokens.get("<unk>")
+    spoken = {word: tokens.get(word, unknown) for word in words}
+    spoken = {word: token for word, token in spoken.items() if token is not None}
+    if not spoken:
+        raise UserError("the lexicon and the language model have no word in common")
+    return spoken
