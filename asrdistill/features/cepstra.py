@@ -56,7 +56,12 @@ def make_cepstra(fbank: Path, data: DataDirectory, out: Path, options: CepstraOp
     ]
     shards = list(
         parallel.run(
-            _write_shard, tasks, jobs, "cepstra", weight=lambda task: sum(len(utterances) for utterances in task[4])
+            _write_shard,
+            tasks,
+            jobs,
+            "cepstra",
+            setup=parallel.single_thread,
+            weight=lambda task: sum(len(utterances) for utterances in task[4]),
         )
     )
     finish(
