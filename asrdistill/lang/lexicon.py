@@ -1,0 +1,103 @@
+"""The lexicon: which phones a word may be made of, and the folder that holds it.
+
+    phones.txt    symbol table: <eps> 0, then silence, then the phones
+    words.txt     symbol table: <eps> 0, then the words
+    lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
+    silence.txt   the silence phone
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asrdistill.errors import UserError
+from asrdistill.files import write_text
+
+SILENCE = "SIL"
+EPSILON = "<eps>"
+
+Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
+
+
+@dataclass(frozen=True)
+class Lang:
+    """Words and their pronunciations.
+
+    phones          phones[0] is silence; a phone's index in the list is its number
+    words           all words, sorted
+    silence         the optional phone between words
+    pronunciations  word -> its (probability, phones), the most probable first
+    """
+
+    phones: list[str]
+    words: list[str]
+    silence: str
+    pronunciations: dict[str, list[Pronunciation]]
+
+    @classmethod
+    def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:
+        """From pronunciations over the given speech phones; silence is added."""
+        words = sorted(pronunciations)
+        return cls([SILENCE, *sorted(phones)], words, SILENCE, {word: pronunciations[word] for word in words})
+
+    @classmethod
+    def read(cls, folder: Path) -> Lang:
+        """Read and check a lang folder; raises UserError naming the file and what is wrong in it."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"lang folder {folder} does not exist; make it with asrdistill lang")
+        phones, words = (_read_symbols(folder / f"{name}.txt") for name in ("phones", "words"))
+        silence = _lines(folder / "silence.txt")
+        if not phones or silence[:1] != phones[:1]:
+            raise UserError(f"{folder}: the first phone of phones.txt must be the silence phone of silence.txt")
+        pronunciations = _read_lexicon(folder / "lexicon.txt", set(phones))
+        if missing := set(words) ^ set(pronunciations):
+            raise UserError(f"{folder}: words.txt and lexicon.txt disagree about '{min(missing)}'; make them again")
+        return cls(phones, words, silence[0], pronunciations)
+
+    def write(self, folder: Path) -> None:
+        """Write the four files into the existing folder."""
+        folder = Path(folder)
+        for name, symbols in (("phones", self.phones), ("words", self.words)):
+            lines = (f"{symbol} {number}\n" for number, symbol in enumerate([EPSILON, *symbols]))
+            write_text(folder / f"{name}.txt", "".join(lines))
+        write_text(folder / "silence.txt", f"{self.silence}\n")
+        entries = ((word, entry) for word in self.words for entry in self.pronunciations[word])
+        lexicon = (f"{word}\t{probability:.6g}\t{' '.join(phones)}\n" for word, (probability, phones) in entries)
+        write_text(folder / "lexicon.txt", "".join(lexicon))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; make the lang folder with asrdistill lang") from None
+
+
+def _read_symbols(path: Path) -> list[str]:
+    """Symbols of a Kaldi symbol table, without <eps>, in the order of their numbers."""
+    symbols = []
+    for number, line in enumerate(_lines(path)):
+        symbol, _, index = line.partition(" ")
+        if index != str(number) or (symbol == EPSILON) != (number == 0):
+            raise UserError(f"{path}, line {number + 1}: '{line}' should be a symbol and {number}")
+        symbols.append(symbol)
+    return symbols[1:]
+
+
+def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]]:
+    pronunciations: dict[str, list[Pronunciation]] = {}
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            word, probability, sounds = line.split("\t")
+            entry = (float(probability), tuple(sounds.split()))
+        except ValueError:
+            raise UserError(f"{path}, line {number} is not 'word <tab> probability <tab> phones'") from None
+        if not 0 < entry[0] <= 1 or not entry[1]:
+            raise UserError(f"{path}, line {number}: '{word}' needs a probability in (0, 1] and at least one phone")
+        if unknown := set(entry[1]) - phones:
+            raise UserError(f"{path}, line {number}: '{word}' has the phone {min(unknown)}, which phones.txt lacks")
+        pronunciations.setdefault(word, []).append(entry)
+    return pronunciations
