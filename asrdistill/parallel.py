@@ -93,10 +93,15 @@ def split(items: Sequence[T], parts: int) -> list[list[T]]:
 
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
     """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
+    single_thread()
+    if setup:
+        setup(*setup_args)
+
+
+def single_thread() -> None:
+    """One numerical thread from here on, so that sums come out the same for any number of processes."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # for libraries that are loaded later
     threadpoolctl.threadpool_limits(1)  # for those that are loaded
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-    if setup:
-        setup(*setup_args)

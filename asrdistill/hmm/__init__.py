@@ -1,1 +1,1 @@
-"""Hidden Markov models: topology, GMM flat start, forced alignment. Text and features in, a senone for each frame out."""
+"""Hidden Markov models: topology, GMM flat start, forced alignment. Text and features in, senones per frame out."""

@@ -1,0 +1,201 @@
+"""Forced alignment: text and features in, a senone for each frame out, and the times of phones and words.
+
+The aligner knows no model: whatever scores frames (a :class:`Scorer`) will do.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.directory import DataDirectory
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import atomic
+from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.options import AlignOptions
+from asrdistill.hmm.senones import Senones
+from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
+
+if TYPE_CHECKING:
+    from asrdistill.lang.lexicon import Lang
+
+log = logging.getLogger("asrdistill")
+
+SHARDS = 32  # fixed, so that results do not depend on the number of jobs
+PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ())}
+CTMS = ("phones.ctm", "words.ctm")
+
+Transcript = tuple[str, list[str]]  # utterance id, its words
+
+
+class Scorer(Protocol):
+    """What the aligner needs of a model."""
+
+    senones: Senones
+
+    def loglikes(self, features: np.ndarray) -> np.ndarray:
+        """Features (T, F) -> log-likelihoods (T, S), or log posteriors minus log priors."""
+        ...
+
+
+@dataclass
+class Summary:
+    """What an alignment found; those of shards add up."""
+
+    utterances: int = 0
+    frames: int = 0
+    silence: int = 0  # frames
+    loglike: float = 0.0  # sum over the frames
+    left_out: tuple[str, ...] = ()
+
+    def __add__(self, other: Summary) -> Summary:
+        return Summary(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    def record(self) -> dict[str, Any]:
+        """For meta.json."""
+        return {
+            "loglike_per_frame": round(self.loglike / max(self.frames, 1), 4),
+            "silence_percent": round(100 * self.silence / max(self.frames, 1), 2),
+            "left_out": list(self.left_out),
+        }
+
+    def __str__(self) -> str:
+        figures = self.record()
+        return (
+            f"{self.utterances} utterances, {self.frames} frames: log-likelihood "
+            f"{figures['loglike_per_frame']:.3f} per frame, silence {figures['silence_percent']:.1f} %"
+        )
+
+
+def transcripts(archive: FrameArchive, data: DataDirectory, lang: Lang) -> list[Transcript]:
+    """The words of every utterance of `data`.
+
+    Raises UserError for an utterance without text or without features and for a word that the lexicon lacks.
+    """
+    found = []
+    for utterance in data:
+        if utterance.text is None:
+            raise UserError(f"utterance {utterance.id} has no transcript; add it to the data directory's text")
+        if utterance.id not in archive:
+            raise UserError(f"utterance {utterance.id} is not in {archive.folder}; make its features again")
+        words = utterance.text.split()
+        if lacking := [word for word in words if word not in lang.pronunciations]:
+            raise UserError(
+                f"the lexicon has no pronunciation of '{lacking[0]}' in utterance {utterance.id}; "
+                "add the word to the lexicon"
+            )
+        found.append((utterance.id, words))
+    if not found:
+        raise UserError("the data directory has no utterances")
+    return found
+
+
+def check_features(wanted: dict[str, Any], archive: FrameArchive, model: Path) -> None:
+    """Raise UserError unless the archive's features are those that the model was trained on."""
+    found = archive.meta.get("features")
+    if found != wanted:
+        raise UserError(f"{model} was trained on features {wanted}, but {archive.folder} holds {found}")
+
+
+def check_left_out(left_out: Sequence[str], utterances: int, limit: float) -> None:
+    """Name and count what could not be aligned; more than `limit` percent of the utterances is a UserError."""
+    if not left_out:
+        return
+    percent = 100 * len(left_out) / utterances
+    message = (
+        f"{len(left_out)} of {utterances} utterances ({percent:.1f} %) have fewer frames than their HMM has states, "
+        f"or no path: {shorten(left_out)}"
+    )
+    if percent > limit:
+        raise UserError(f"{message}; check text and audio, or raise --max-left-out")
+    log.warning("left out: %s", message)
+
+
+def align(
+    load: Callable[[Path], Scorer],
+    model: Path,
+    features: Path,
+    utterances: Sequence[Transcript],
+    lang: Lang,
+    out: Path,
+    options: AlignOptions,
+    jobs: int,
+) -> None:
+    """Write the alignment of the utterances into the existing folder `out`: an archive and two CTM files.
+
+    ``load(model)`` gives the scorer, in each process. There is no beam, so the path found is the
+    best one. Utterances without any path are left out, named and counted.
+    """
+    archive = FrameArchive(features)
+    senones = Senones.read(model)
+    tasks = [(number, shard, out) for number, shard in enumerate(parallel.split(utterances, SHARDS))]
+    shards, summary = [], Summary()
+    for shard, part in parallel.run(
+        _align_shard,
+        tasks,
+        jobs,
+        "align",
+        setup=_setup,
+        setup_args=(load, model, features, lang),
+        weight=lambda task: len(task[1]),
+    ):
+        shards.append(shard)
+        summary += part
+    check_left_out(summary.left_out, len(utterances), options.max_left_out)
+    for name in CTMS:
+        _concatenate([out / f"{name}.{number}" for number, _, _ in tasks], out / name)
+    made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
+    finish(out, "alignment", PARTS, shards, **made_by)
+    log.info("aligned %s", summary)
+
+
+_state: dict[str, Any] = {}  # of this process
+
+
+def _setup(load: Callable[[Path], Scorer], model: Path, features: Path, lang: Lang) -> None:
+    parallel.single_thread()
+    scorer = load(model)
+    _state.update(scorer=scorer, archive=FrameArchive(features), compiler=Compiler(lang, scorer.senones))
+
+
+def _align_shard(task: tuple[int, list[Transcript], Path]) -> tuple[dict[str, Any], Summary]:
+    number, utterances, out = task
+    scorer, archive, compiler = _state["scorer"], _state["archive"], _state["compiler"]
+    shift, silence = archive.meta["frame_shift"], scorer.senones.silence
+    writer, summary = ShardWriter(out, number, PARTS), Summary()
+    with open(out / f"phones.ctm.{number}", "w") as phones, open(out / f"words.ctm.{number}", "w") as words_file:
+        for utterance, words in utterances:
+            graph, loglikes = compiler(words), scorer.loglikes(archive[utterance])
+            _, path = best_path(loglikes, graph, scorer.senones)
+            if path is None:
+                summary += Summary(left_out=(utterance,))
+                continue
+            senone = graph.senone[path]
+            writer.write(utterance, frames=senone)
+            phones.writelines(ctm(utterance, phone_segments(path, graph), compiler.lang.phones, shift))
+            words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
+            loglike = float(loglikes[np.arange(len(senone)), senone].sum(dtype=np.float64))
+            summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)
+    return writer.close(), summary
+
+
+def ctm(utterance: str, segments: Iterable[Segment], names: Sequence[str], shift: float) -> Iterable[str]:
+    """Lines ``utterance 1 start duration name`` of segments whose `name` points into `names`; times in seconds."""
+    for begin, end, name in segments:
+        yield f"{utterance} 1 {begin * shift:.3f} {(end - begin) * shift:.3f} {names[name]}\n"
+
+
+def _concatenate(parts: Iterable[Path], whole: Path) -> None:
+    with atomic(whole, "wb") as out:
+        for part in parts:
+            with open(part, "rb") as handle:
+                shutil.copyfileobj(handle, out)
+            part.unlink()

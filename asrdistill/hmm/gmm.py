@@ -1,0 +1,163 @@
+"""Gaussian mixtures with diagonal covariances, one for each senone, all in flat arrays.
+
+A GMM folder holds ``meta.json``, ``senones.json`` and ``gmm.safetensors``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from asrdistill.errors import UserError
+from asrdistill.features.context import add_deltas
+from asrdistill.files import atomic, read_json, write_json
+from asrdistill.hmm.senones import Senones
+
+BLOCK = 256  # frames scored at once: their (G, BLOCK) scores stay in the cache
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """S mixtures of G Gaussians in all; those of senone s are first[s] … first[s + 1] - 1.
+
+    log_weights (G,), means (G, D), variances (G, D): float64; first (S + 1,): int64
+    """
+
+    log_weights: np.ndarray
+    means: np.ndarray
+    variances: np.ndarray
+    first: np.ndarray
+
+    @property
+    def gaussians(self) -> int:
+        """G"""
+        return len(self.means)
+
+    @property
+    def senone(self) -> np.ndarray:
+        """(G,) the senone that each Gaussian belongs to."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+    @cached_property
+    def linear(self) -> tuple[np.ndarray, np.ndarray]:
+        """(G, 2D) and (G, 1), float32: log (weight x density) = linear · [x, x²] + constant."""
+        precision = 1 / self.variances
+        constant = np.log(2 * np.pi * self.variances) + self.means**2 * precision
+        constant = self.log_weights - 0.5 * constant.sum(1)
+        linear = np.hstack([self.means * precision, -0.5 * precision])
+        return linear.astype(np.float32), constant.astype(np.float32)[:, None]
+
+    def loglikes(self, x: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        """Log-likelihoods (T, S) float32 of the frames x (T, D), or (T, len(senones)) of these senones only."""
+        linear, constant, first = *self.linear, self.first
+        if senones is not None:
+            sizes = np.diff(first)[senones]
+            rows = np.concatenate([np.arange(first[s], first[s + 1]) for s in senones])
+            linear, constant, first = linear[rows], constant[rows], np.concatenate([[0], np.cumsum(sizes)])
+        out = np.empty((len(x), len(first) - 1), dtype=np.float32)
+        for begin in range(0, len(x), BLOCK):
+            scores = linear @ expand(x[begin : begin + BLOCK]).T + constant
+            out[begin : begin + BLOCK] = log_sum_exp(scores, first).T
+        return out
+
+
+def expand(x: np.ndarray) -> np.ndarray:
+    """(T, D) -> (T, 2D) float32: [x, x²]"""
+    x = np.asarray(x, dtype=np.float32)
+    return np.hstack([x, x * x])
+
+
+def log_sum_exp(scores: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Log of summed exponentials of runs of rows: (G, T) float32, first (S + 1,) -> (S, T).
+
+    Overwrites `scores` with exp(score - maximum of its run).
+    """
+    top = np.empty((len(first) - 1, scores.shape[1]), dtype=np.float32)
+    total = np.empty_like(top)
+    _subtract_maximum(scores, first, top)
+    np.exp(scores, out=scores)  # numpy's is vectorised, numba's is not
+    _sum_runs(scores, first, total)
+    return top + np.log(total)
+
+
+@numba.njit(cache=True)
+def _subtract_maximum(scores: np.ndarray, first: np.ndarray, top: np.ndarray) -> None:
+    frames = scores.shape[1]
+    for run in range(len(first) - 1):
+        for t in range(frames):
+            top[run, t] = scores[first[run], t]
+        for row in range(first[run] + 1, first[run + 1]):
+            for t in range(frames):
+                top[run, t] = max(top[run, t], scores[row, t])
+        for row in range(first[run], first[run + 1]):
+            for t in range(frames):
+                scores[row, t] -= top[run, t]
+
+
+@numba.njit(cache=True)
+def _sum_runs(values: np.ndarray, first: np.ndarray, total: np.ndarray) -> None:
+    frames = values.shape[1]
+    for run in range(len(first) - 1):
+        for t in range(frames):
+            total[run, t] = values[first[run], t]
+        for row in range(first[run] + 1, first[run + 1]):
+            for t in range(frames):
+                total[run, t] += values[row, t]
+
+
+@dataclass
+class Gmm:
+    """A trained GMM-HMM: mixtures, senones, and which features (`meta`) it was trained on."""
+
+    mixtures: Mixtures
+    senones: Senones
+    meta: dict[str, Any]
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values: means, variances, weights."""
+        return self.mixtures.means.size + self.mixtures.variances.size + self.mixtures.log_weights.size
+
+    def vectors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) -> (T, D): features with the deltas that the Gaussians see."""
+        return add_deltas(features, order=self.meta["deltas"])
+
+    def loglikes(self, features: np.ndarray) -> np.ndarray:
+        """Features (T, F) float32 -> log-likelihoods (T, S) float32; deltas are added here."""
+        return self.mixtures.loglikes(self.vectors(features))
+
+    def write(self, folder: Path) -> None:
+        """Write the model into the existing folder."""
+        m = self.mixtures
+        arrays = {"log_weights": m.log_weights, "means": m.means, "variances": m.variances, "first": m.first}
+        with atomic(Path(folder) / "gmm.safetensors", "wb") as handle:
+            handle.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        self.senones.write(folder)
+        counts = {"senones": self.senones.count, "gaussians": m.gaussians, "parameters": self.parameters}
+        write_json(Path(folder) / "meta.json", {**self.meta, "kind": "gmm", **counts})
+
+
+def load_gmm(folder: Path) -> Gmm:
+    """Read a GMM folder; raises UserError when it is none, or is damaged."""
+    folder = Path(folder)
+    meta = read_json(folder / "meta.json")
+    if meta.get("kind") != "gmm":
+        raise UserError(f"{folder} holds a {meta.get('kind')}, but a GMM was wanted")
+    senones = Senones.read(folder)
+    path = folder / "gmm.safetensors"
+    try:
+        arrays = load_file(path)
+        mixtures = Mixtures(arrays["log_weights"], arrays["means"], arrays["variances"], arrays["first"])
+        sound = mixtures.first[-1] == mixtures.gaussians and len(mixtures.first) == senones.count + 1
+    except (OSError, SafetensorError, KeyError, IndexError):
+        sound = False
+    if not sound:
+        raise UserError(f"{path} is missing, damaged or of other senones; train the model again")
+    return Gmm(mixtures, senones, meta)

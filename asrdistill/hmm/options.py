@@ -1,0 +1,20 @@
+"""What can be chosen in training and aligning HMMs."""
+
+from dataclasses import dataclass
+
+from asrdistill.config import option
+
+_LEFT_OUT = "percent of the utterances that may be left out as not alignable"
+
+
+@dataclass(frozen=True)
+class MonoOptions:
+    gaussians: int = option(1000, "Gaussians of all senones together at the end")
+    iterations: int = option(40, "rounds of training")
+    seed: int = option(0, "seed of the directions in which Gaussians are split")
+    max_left_out: float = option(5.0, _LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    max_left_out: float = option(5.0, _LEFT_OUT)
