@@ -16,7 +16,7 @@ import torch
 from asrdistill.features.options import FbankOptions, frames, mel_filters
 
 _SCALE = 1 << 15  # [-1, 1) -> 16 bit
-_BLOCK = 1024  # frames whose spectra stay in the processor's cache
+_BLOCK = 512  # frames whose spectra stay in the processor's cache
 _FLOOR = torch.finfo(torch.float32).eps  # under the logarithm, as in Kaldi
 
 
@@ -32,9 +32,7 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
     stretches = [_stretch(samples, count, options) for samples, count in zip(utterances, counts, strict=True) if count]
     if not stretches:
         return [np.empty((0, options.bins), np.float32) for _ in utterances]
-    signal = torch.from_numpy(np.concatenate(stretches))
-    windows = signal.unfold(0, options.window, options.shift)
-    energies = torch.cat([_log_mel(block, options) for block in windows.split(_BLOCK)]).numpy()
+    energies = _log_mel(torch.from_numpy(np.concatenate(stretches)), options).numpy()
     out, begin = [], 0
     lengths = iter(len(stretch) // options.shift for stretch in stretches)
     for count in counts:
@@ -44,7 +42,11 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
 
 
 def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarray:
-    """The samples that `count` frames cover, float32, filled up to a multiple of the shift."""
+    """The samples that `count` frames cover, float32, without their mean, filled up to a multiple of the shift.
+
+    Each frame loses its own mean later; taking away the utterance's first keeps a large offset
+    from costing digits.
+    """
     if not options.snip_edges:
         left = options.window // 2 - options.shift // 2
         right = (count - 1) * options.shift + options.window - left - len(samples)
@@ -52,18 +54,31 @@ def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarr
     covered = (count - 1) * options.shift + options.window
     filled = np.zeros(-(-covered // options.shift) * options.shift, np.float32)
     filled[:covered] = samples[:covered]
+    filled[:covered] -= samples[:covered].mean(dtype=np.float64)
     return filled
 
 
-def _log_mel(windows: torch.Tensor, options: FbankOptions) -> torch.Tensor:
-    """(T, window) -> (T, bins)"""
-    centred = windows - windows.mean(dim=1, keepdim=True)
-    emphasised = torch.cat(
-        [centred[:, :1] * (1 - options.preemphasis), centred[:, 1:] - options.preemphasis * centred[:, :-1]], dim=1
-    )
-    spectrum = torch.fft.rfft(emphasised * _povey(options), n=options.fft)
-    power = torch.view_as_real(spectrum[:, :-1]).square().sum(dim=2)
-    return (power @ _filters(options)).clamp_(min=_FLOOR).log_()
+def _log_mel(signal: torch.Tensor, options: FbankOptions) -> torch.Tensor:
+    """All frames of one signal: (N,) -> (T, bins)
+
+    Pre-emphasis comes before framing, over the whole signal, and a frame's mean m is taken from
+    the emphasised samples as (1 - preemphasis) · m. This is Kaldi's result but for a frame's
+    first sample, which the window multiplies by 0.
+    """
+    window, filters = _povey(options), _filters(options)
+    emphasised = signal.clone()
+    emphasised[1:] -= options.preemphasis * signal[:-1]
+    plain = signal.unfold(0, options.window, options.shift)  # (T, window), a view
+    cut = emphasised.unfold(0, options.window, options.shift)
+    padded = torch.zeros(_BLOCK, options.fft)
+    energies = torch.empty(len(cut), options.bins)
+    for out, x, y in zip(energies.split(_BLOCK), plain.split(_BLOCK), cut.split(_BLOCK), strict=True):
+        block = padded[: len(y)]
+        offset = (1 - options.preemphasis) * x.mean(dim=1)
+        torch.mul(y, window, out=block[:, : options.window]).addr_(offset, window, alpha=-1)
+        spectrum = torch.view_as_real(torch.fft.rfft(block)).flatten(1)  # re, im, re, im, …
+        torch.mm(spectrum.square_(), filters, out=out).clamp_(min=_FLOOR).log_()
+    return energies
 
 
 @functools.lru_cache
@@ -75,4 +90,6 @@ def _povey(options: FbankOptions) -> torch.Tensor:
 
 @functools.lru_cache
 def _filters(options: FbankOptions) -> torch.Tensor:
-    return torch.from_numpy(mel_filters(options))
+    """The mel filters for squares of real and imaginary parts side by side, (fft + 2, bins)."""
+    filters = np.pad(mel_filters(options), ((0, 1), (0, 0)))  # half the sample rate belongs to none
+    return torch.from_numpy(np.repeat(filters, 2, axis=0))
