@@ -1,4 +1,4 @@
-"""One corpus = one module, with ``prepare_<corpus>(source, out, minutes)`` and, where the licence allows it,
+"""One corpus = one module, with ``prepare_<corpus>(source, out, minutes, jobs)`` and, where the licence allows it,
 ``download_<corpus>(out)``."""
 
 import pkgutil

@@ -12,8 +12,11 @@ number of the piece as one hexadecimal digit.
 
 import io
 import logging
+import os
 import re
+import shutil
 import struct
+import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -22,12 +25,14 @@ from pathlib import Path
 
 import soundfile
 
+from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.normalise import normalise
 
 log = logging.getLogger("asrdistill")
 
+PACKAGE = "flight-of-the-amazon-queen"
 MAGIC = b"QTBL"
 MP3 = 1
 HEADER = 20  # bytes before the content of a .DOG, .CUT or .JAS file
@@ -72,7 +77,48 @@ ALIASES = {
 }
 
 
-def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None) -> None:
+def download_amazon_queen(out: Path) -> None:
+    """Fetch queen.1c and its copyright file into the existing folder `out`, from the Debian or Ubuntu archive.
+
+    Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise UserError(f"{PACKAGE} is fetched with apt-get, which is not here; give your own file with --queen PATH")
+    package = out / "package"
+    package.mkdir(exist_ok=True)
+    if _apt(package, "download", PACKAGE):  # the package lists are old or not there: use our own for once
+        lists = package / "apt"
+        for folder in ("state/lists/partial", "cache/archives/partial"):
+            (lists / folder).mkdir(parents=True, exist_ok=True)
+        own = ("-o", f"Dir::State={lists.resolve()}/state", "-o", f"Dir::Cache={lists.resolve()}/cache")
+        if reason := _apt(package, *own, "update") or _apt(package, *own, "download", PACKAGE):
+            raise UserError(
+                f"{PACKAGE} cannot be fetched with apt-get ({reason}); check the network or give your own file "
+                "with --queen PATH"
+            )
+    content = package / "content"
+    for archive in package.glob("*.deb"):
+        subprocess.run(["dpkg-deb", "-x", archive, content], check=True)
+    for name, pattern in (("queen.1c", "queen.1c"), ("copyright", f"{PACKAGE}/copyright")):
+        found = sorted(content.rglob(pattern))
+        if not found:
+            raise UserError(f"the package {PACKAGE} has no {name} in it; give your own file with --queen PATH")
+        os.replace(found[0], out / name)
+    shutil.rmtree(package)
+    QueenFile(out / "queen.1c")
+
+
+def _apt(folder: Path, *arguments: str) -> str:
+    """Run apt-get in `folder`; the last line of its errors, empty when it went well."""
+    command = ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode == 0:
+        return ""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+    return errors[-1].removeprefix("E:").strip().rstrip(".") if errors else f"exit status {done.returncode}"
+
+
+def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
     """Make the data directories train, dev, test and test_unseen, and clips/, in the existing folder `out`.
 
     With `minutes` about so many of all sets together are kept: those utterances whose ids have the
@@ -80,7 +126,7 @@ def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None) -
     `queen` is not the game's file, is damaged, or has too many clips without a subtitle.
     """
     container = QueenFile(queen)
-    clips = read_clips(container)
+    clips = read_clips(container, jobs)
     sets = divide(clips)
     share = 1.0 if minutes is None else minutes * 60 / sum(clip.seconds for clips in sets.values() for clip in clips)
     (out / "clips").mkdir(exist_ok=True)
@@ -130,14 +176,17 @@ class Clip:
         return Utterance(self.id, audio, self._speaker_id, text=self.words, duration=self.seconds)
 
 
-def read_clips(queen: "QueenFile") -> list[Clip]:
+def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
     """Every clip that has a subtitle, sorted by name; says which have none."""
     found: dict[str, tuple[str, str]] = {}
     for line in read_lines(queen):
         for name, subtitle in line.pieces():
             found.setdefault(name, (ALIASES.get(line.speaker, line.speaker), subtitle))
     names = [name.removesuffix(".SB") for name in queen.names(".SB")]
-    seconds = {name: _seconds(queen, name) for name in names}
+    blocks = parallel.split([(name, queen[f"{name}.SB"]) for name in names], 32)
+    seconds = dict(
+        pair for pairs in parallel.run(_measure, blocks, jobs, "decode", "clips", weight=len) for pair in pairs
+    )
     clips = [Clip(name, *found[name], seconds[name]) for name in names if name in found]
     without = [name for name in names if name not in found]
     matched = sum(clip.seconds for clip in clips) / 60
@@ -152,13 +201,16 @@ def read_clips(queen: "QueenFile") -> list[Clip]:
     return clips
 
 
-def _seconds(queen: "QueenFile", name: str) -> float:
-    """Length of a clip by decoding it, which also proves that it is whole: an MP3 has no header that says it."""
-    try:
-        samples, rate = soundfile.read(io.BytesIO(queen[f"{name}.SB"]), dtype="float32")
-    except soundfile.LibsndfileError:
-        raise UserError(f"{queen.path}: its clip {name} cannot be decoded; fetch the file again") from None
-    return len(samples) / rate
+def _measure(clips: list[tuple[str, bytes]]) -> list[tuple[str, float]]:
+    """Lengths of clips in seconds, by decoding them, which also proves that they are whole."""
+    lengths = []
+    for name, content in clips:
+        try:
+            samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+        except soundfile.LibsndfileError:
+            raise UserError(f"the clip {name} in queen.1c cannot be decoded; fetch the file again") from None
+        lengths.append((name, len(samples) / rate))
+    return lengths
 
 
 def divide(clips: list[Clip]) -> dict[str, list[Clip]]:
@@ -236,6 +288,8 @@ class QueenFile:
             raise UserError(f"{self.path} is cut short; fetch it again")
         for name, _bundle, offset, size in table.iter_unpack(self._bytes[15 : 15 + count * table.size]):
             name = name.rstrip(b"\0").decode("latin-1")
+            if not re.fullmatch(r"[\w.]+", name, re.ASCII):  # names become file names
+                raise UserError(f"{self.path} is damaged: it has an entry {name!r}; fetch it again")
             if offset + size > len(self._bytes):
                 raise UserError(f"{self.path} is cut short: {name} should end at byte {offset + size}; fetch it again")
             yield name, (offset, size)

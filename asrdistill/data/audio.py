@@ -1,6 +1,7 @@
 """Reading audio of any format that soundfile knows, at the rate that the features want."""
 
 import io
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import numpy as np
 import soundfile
 
 from asrdistill.errors import UserError
+
+OVERSHOOT = 0.5  # seconds that a segment's end may lie behind the end of its recording, as in Kaldi
 
 
 def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = None, pipes: bool = False) -> np.ndarray:
@@ -26,17 +29,43 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
             if start > 0:
                 sound.seek(min(round(start * native), sound.frames))
             count = -1 if end is None else max(0, round(end * native) - round(start * native))
-            # the frame count of an MP3 is a guess from its size
-            promised = 0 if sound.format == "MP3" else sound.frames - sound.tell()
+            promised = max(0, _promised_frames(sound, handle) - sound.tell())
             samples = sound.read(count, dtype="float32")
     except soundfile.LibsndfileError as error:
         raise UserError(f"{source} cannot be read as audio ({error.error_string.rstrip('.')})") from None
     _check(source, samples, promised if count < 0 else min(count, promised), count)
+    if count - len(samples) > OVERSHOOT * native:
+        raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, before the segment's end at {end} s")
     if native != rate:
         import librosa  # a slow import, needed only here
 
         samples = librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
     return samples
+
+
+def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> int:
+    """Frames that the file's header says it has; 0 where it does not say.
+
+    libsndfile silently lowers its frame count to what is there: only its log, "data : 16000 (should be 7978)",
+    and the header of a SPHERE file tell what was written. A stream's header with a size of 2 GB and more
+    says nothing, nor does an MP3 without a Xing header, whose count is guessed from the file's size.
+    """
+    if sound.format == "NIST":
+        count = re.search(rb"sample_count -i (\d+)", _first_bytes(handle))
+        return int(count[1]) if count else 0
+    if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info):
+        return 0
+    for written, there in re.findall(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
+        if int(there) < int(written) < 0x7FFF0000:
+            return round(sound.frames * int(written) / max(int(there), 1))
+    return sound.frames
+
+
+def _first_bytes(handle: io.BytesIO | str) -> bytes:
+    if isinstance(handle, io.BytesIO):
+        return handle.getvalue()[:1024]
+    with open(handle, "rb") as file:
+        return file.read(1024)
 
 
 def _open(source: str, pipes: bool) -> io.BytesIO | str:

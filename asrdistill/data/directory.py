@@ -10,6 +10,7 @@
 Sorted by the first column in C locale, as Kaldi's tools want them.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -36,11 +37,20 @@ class Utterance:
     duration: float | None = None  # seconds
 
     def samples(self, rate: int, pipes: bool = False) -> np.ndarray:
-        """Float32 samples (N,) in [-1, 1) at `rate` Hz; errors name the utterance."""
+        """Float32 samples (N,) in [-1, 1) at `rate` Hz; errors name the utterance.
+
+        Audio that is shorter than utt2dur says was cut: the only trace that a cut MP3 leaves.
+        """
         try:
-            return read_audio(self.audio, rate, self.start, self.end, pipes)
+            samples = read_audio(self.audio, rate, self.start, self.end, pipes)
         except UserError as error:
             raise UserError(f"utterance {self.id}: {error}") from None
+        found = len(samples) / rate
+        if self.end is None and self.duration is not None and found < self.duration - 0.1:
+            raise UserError(
+                f"utterance {self.id}: {self.audio} is cut short: {found:.2f} of the {self.duration:.2f} s in utt2dur"
+            )
+        return samples
 
 
 class DataDirectory:
@@ -220,9 +230,12 @@ def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, fl
 
 def _number(text: str, path: Path, id: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise UserError(f"{path}: {id} has '{text}' where a number of seconds is wanted") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{path}: {id} has '{text}' where a number of seconds is wanted")
+    return number
 
 
 def _resolve(folder: Path, source: str) -> str:

@@ -10,7 +10,7 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from asrdistill import corpora
+from asrdistill import corpora, parallel
 from asrdistill.config import add_options, option, resolve
 from asrdistill.errors import UserError
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", choices=corpora.names())
     parser.add_argument("source", type=Path, help="file or folder of the corpus")
     parser.add_argument("out", type=Path, help="folder for the data directories")
+    parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     add_options(parser, PrepareOptions)
 
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     options = resolve(PrepareOptions, args)
     stage.make(
         args.out,
-        lambda out: prepare(args.source, out, options.minutes),
+        lambda out: prepare(args.source, out, options.minutes, args.jobs),
         verb="prepare",
         options={"corpus": args.corpus, "minutes": options.minutes},
         inputs=[args.source],
