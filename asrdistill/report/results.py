@@ -1,0 +1,253 @@
+"""Collect ``results.json`` from an experiment folder.
+
+    EXP/<model>/                    meta.json, senones.json
+    EXP/tune/<model>/               tuned.json
+    EXP/decode/<model>/<set>/       hyp.txt, decode.json
+    EXP/frames/<model>/<set>/       frames.json
+    EXP/lm/perplexity.json          where the language model's maker left it
+    DATA/<set>/text
+
+A system is one model or several that differ only in their seed. Its word errors are summed over
+the seeds (errors / words is then the mean rate); a list holds one value for each seed.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asrdistill.data.directory import read_table
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import read_json
+from asrdistill.hmm.senones import Senones
+from asrdistill.report.plan import Plan, System, find_models
+from asrdistill.report.stages import describe_environment, read_markers, stage_costs
+from asrdistill.scoring.significance import compare
+from asrdistill.scoring.summary import wer_entry
+from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model folder and what was measured with it, set by set."""
+
+    folder: Path
+    meta: dict[str, Any]
+    senones: int
+    frames: dict[str, dict[str, Any]]
+    scores: dict[str, Scores]
+    decodes: dict[str, dict[str, Any]]
+
+    def accuracy(self, sets: Sequence[str]) -> float:
+        """Frame accuracy (percent), the frames of the sets pooled."""
+        records = [self.frames[name] for name in sets]
+        return 100 * sum(record["correct"] for record in records) / sum(record["frames"] for record in records)
+
+
+Systems = dict[str, list[Model]]
+
+
+def collect(exp: Path, data: Path, lang: Path, plan: Plan, variant: str) -> dict[str, Any]:
+    """The contents of results.json; raises UserError for what is missing or does not fit together."""
+    texts = {name: _read_text(data / name / "text") for name in plan.sets}
+    known: dict[Path, Model] = {}
+    systems: Systems = {}
+    for name, system in plan.systems.items():
+        folders = find_models(exp, name, system)
+        for folder in folders:
+            if folder not in known:
+                known[folder] = read_model(exp, folder, texts)
+        systems[name] = [known[folder] for folder in folders]
+        _check_system(name, systems[name])
+    markers = read_markers([data, exp])
+    results = {
+        "corpus": plan.corpus,
+        "variant": variant,
+        "sets": _describe_sets(texts, _read_words(lang / "words.txt"), list(known.values())),
+        "systems": {name: _describe_system(plan.systems[name], models) for name, models in systems.items()},
+        "comparisons": [_compare(a, b, systems, plan.pooled) for a, b in plan.comparisons],
+        "transfer": _transfer(systems, plan.pooled),
+        "stages": stage_costs(markers),
+        "environment": describe_environment(markers, [model.meta.get("precision", "") for model in known.values()]),
+    }
+    perplexity = exp / "lm" / "perplexity.json"
+    return {**results, "perplexity": read_json(perplexity)} if perplexity.is_file() else results
+
+
+def share_of_gain(student: Sequence[float], baseline: float, ensemble: float, reference: float) -> list[float]:
+    """100 · (student − baseline) / (ensemble − reference) for each seed of the student.
+
+    Frame accuracies in percent. The reference is the mean of the ensemble's members; where they
+    differ from the student in kind, it is the baseline.
+    """
+    return [100 * (accuracy - baseline) / (ensemble - reference) for accuracy in student]
+
+
+def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts]) -> Model:
+    """A model with all its measurements that are there."""
+    name = folder.relative_to(exp)
+    frames, scores, decodes = {}, {}, {}
+    for part, text in texts.items():
+        if (path := exp / "frames" / name / part / "frames.json").is_file():
+            frames[part] = read_json(path)
+        if (path := exp / "decode" / name / part).is_dir():
+            hypotheses = path / "hyp.txt"
+            scores[part] = score(text, read_transcripts(hypotheses), str(hypotheses))
+            decodes[part] = read_json(path / "decode.json")
+    _check_scales(exp, name, decodes)
+    return Model(folder, read_json(folder / "meta.json"), Senones.read(folder).count, frames, scores, decodes)
+
+
+def _check_scales(exp: Path, name: Path, decodes: Mapping[str, dict[str, Any]]) -> None:
+    """All sets of a model must be decoded with the scales that were tuned for it."""
+    tuned = exp / "tune" / name / "tuned.json"
+    wanted = read_json(tuned) if tuned.is_file() else next(iter(decodes.values()), {})
+    for part, decode in decodes.items():
+        for key in ("lm_weight", "insertion_penalty"):
+            if decode[key] != wanted[key]:
+                where = exp / "decode" / name / part
+                raise UserError(
+                    f"{where} was decoded with {key} {decode[key]:g}, not {wanted[key]:g} like "
+                    f"{tuned if tuned.is_file() else 'the other sets'}; decode it again"
+                )
+
+
+def _check_system(name: str, models: Sequence[Model]) -> None:
+    """The models of a system must differ in nothing but their seed, and be measured alike."""
+    first = models[0]
+    if not first.frames and not first.scores:
+        raise UserError(
+            f"the system '{name}' has neither hypotheses nor frame accuracies for {first.folder}; decode or evaluate it"
+        )
+    for model in models[1:]:
+        for what, a, b in (
+            ("parameters", first.meta["parameters"], model.meta["parameters"]),
+            ("updates", first.meta.get("updates"), model.meta.get("updates")),
+            ("senones", first.senones, model.senones),
+        ):
+            if a != b:
+                raise UserError(
+                    f"{first.folder} and {model.folder} of the system '{name}' differ in their {what} ({a} and {b}); "
+                    "models of one system differ in nothing but their seed"
+                )
+        for what, measured, other in (
+            ("hypotheses", first.scores, model.scores),
+            ("frame accuracies", first.frames, model.frames),
+        ):
+            if missing := sorted(measured.keys() ^ other.keys()):
+                lacking = model if missing[0] in measured else first
+                raise UserError(f"{lacking.folder} has no {what} for {shorten(missing)}, but others of '{name}' have")
+
+
+def _describe_sets(texts: Mapping[str, Transcripts], lexicon: set[str], models: Sequence[Model]) -> dict[str, Any]:
+    described = {}
+    for name, text in texts.items():
+        words = [word for words in text.values() for word in words]
+        counts = {model.frames[name]["frames"]: model.folder for model in models if name in model.frames}
+        if len(counts) > 1:
+            raise UserError(
+                f"{shorten(counts.values())} were evaluated on different alignments of {name} "
+                f"({shorten(counts)} frames); evaluate them again"
+            )
+        described[name] = {
+            "utterances": len(text),
+            "words": len(words),
+            "frames": next(iter(counts), None),
+            "oov": sum(word not in lexicon for word in words),
+        }
+    return described
+
+
+def _describe_system(system: System, models: Sequence[Model]) -> dict[str, Any]:
+    first = models[0]
+    seconds = [(decode["rtf"], decode["seconds_of_speech"]) for model in models for decode in model.decodes.values()]
+    speech = sum(length for _, length in seconds)
+    return {
+        "kind": system.kind,
+        "parameters": first.meta["parameters"],
+        "senones": first.senones,
+        "seeds": [model.meta["seed"] for model in models if "seed" in model.meta],
+        "members": _members(models),
+        "updates": first.meta.get("updates"),
+        "frame_accuracy": {
+            name: _over_seeds("percent", [model.accuracy([name]) for model in models]) for name in first.frames
+        },
+        "cross_entropy": {
+            name: _over_seeds("nats", [model.frames[name]["cross_entropy"] for model in models])
+            for name in first.frames
+        },
+        "wer": {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
+        "lm_weight": _scale("lm_weight", models),
+        "insertion_penalty": _scale("insertion_penalty", models),
+        "rtf": rounded(sum(rtf * length for rtf, length in seconds) / speech) if speech else None,
+    }
+
+
+def _members(models: Sequence[Model]) -> list[str]:
+    """The folders' names; of an ensemble, its members'."""
+    if len(models) == 1 and "members" in models[0].meta:
+        return [Path(member).name for member in models[0].meta["members"]]
+    return [model.folder.name for model in models]
+
+
+def _scale(key: str, models: Sequence[Model]) -> float | None:
+    """A decoding scale, the mean over the seeds: each is tuned for itself."""
+    values = [next(iter(model.decodes.values()))[key] for model in models if model.decodes]
+    return rounded(statistics.mean(values)) if values else None
+
+
+def _over_seeds(unit: str, values: Sequence[float]) -> dict[str, Any]:
+    return rounded({unit: list(values), "mean": statistics.mean(values), "sd": _deviation(values)})
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """Sample standard deviation; one value has none."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _compare(a: str, b: str, systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
+    for name in (a, b):
+        if missing := [part for part in sets if part not in systems[name][0].scores]:
+            raise UserError(f"'{a}' cannot be compared with '{b}': '{name}' has no hypotheses for {shorten(missing)}")
+    first, second = ([concatenate([model.scores[part] for part in sets]) for model in systems[name]] for name in (a, b))
+    found = compare(first, second)
+    figures = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
+    return {"a": a, "b": b, "measure": "wer", "sets": list(sets), **rounded(figures)}
+
+
+def _transfer(systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
+    """The share of the ensemble's gain in frame accuracy that the student keeps, where all four systems are there."""
+    roles = ("student", "baseline", "ensemble", "single")
+    if any(role not in systems or any(part not in systems[role][0].frames for part in sets) for role in roles):
+        return {}
+    accuracy = {role: [model.accuracy(sets) for model in systems[role]] for role in roles}
+    mean = {role: statistics.mean(values) for role, values in accuracy.items()}
+    alike = systems["single"][0].meta["parameters"] == systems["student"][0].meta["parameters"]
+    reference = mean["single"] if alike else mean["baseline"]
+    if mean["ensemble"] <= reference:  # no gain, so no share of it
+        return {"frame_accuracy": {"percent": None, "sd": None}}
+    shares = share_of_gain(accuracy["student"], mean["baseline"], mean["ensemble"], reference)
+    return {"frame_accuracy": rounded({"percent": statistics.mean(shares), "sd": _deviation(shares)})}
+
+
+def _read_text(path: Path) -> Transcripts:
+    return {utterance: words.split() for utterance, words in read_table(path).items()}
+
+
+def _read_words(path: Path) -> set[str]:
+    """The words that the decoder knows: a symbol table ``word number``."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; name the lexicon's folder with --lang")
+    return {line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
+
+
+def rounded(value: Any) -> Any:
+    """The value with all its floats rounded."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, DIGITS) if isinstance(value, float) else value

@@ -1,0 +1,56 @@
+"""What the ``.done`` markers of an experiment say: how long each stage took, and on what."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from asrdistill import stage
+
+Interval = tuple[float, float]  # start and end, seconds since 1970
+
+
+def read_markers(folders: Iterable[Path]) -> list[dict[str, Any]]:
+    """All markers below the folders, by the time at which their work ended; unfinished work has none."""
+    found: dict[Path, dict[str, Any]] = {}
+    for top in folders:
+        for where, names, files in os.walk(top):
+            names[:] = [name for name in names if not name.startswith(".")]
+            if stage.MARKER in files:
+                found[Path(where).resolve()] = stage.marker(Path(where))
+    return [found[path] for path in sorted(found, key=lambda path: (found[path]["end"], str(path)))]
+
+
+def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Seconds and peak memory of each stage, in the order in which they began.
+
+    Work of one stage may run side by side: its seconds are those during which any of it ran.
+    """
+    intervals: dict[str, list[Interval]] = {}
+    peaks: dict[str, int] = {}
+    for marker in markers:
+        name = marker["stage"]
+        intervals.setdefault(name, []).append((marker["start"], marker["end"]))
+        peaks[name] = max(peaks.get(name, 0), marker["peak_mb"])
+    names = sorted(intervals, key=lambda name: (min(intervals[name]), name))
+    return {name: {"seconds": round(union(intervals[name]), 1), "peak_mb": peaks[name]} for name in names}
+
+
+def union(intervals: Iterable[Interval]) -> float:
+    """Length of the union of intervals."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(intervals):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+def describe_environment(markers: Iterable[dict[str, Any]], precisions: Iterable[str]) -> dict[str, str]:
+    """Where the experiment was made; what changed on the way is named in order."""
+    records = [marker["environment"] for marker in markers] or [stage.environment()]
+    joined = {key: _distinct(record.get(key, "") for record in records) for key in ("commit", "torch", "cpu")}
+    return {**joined, "precision": _distinct(precisions), "date": records[-1]["date"]}
+
+
+def _distinct(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(value for value in values if value))
