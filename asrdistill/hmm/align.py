@@ -154,6 +154,7 @@ def align(
         _concatenate([out / f"{name}.{number}" for number, _, _ in tasks], out / name)
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
     finish(out, "alignment", PARTS, shards, **made_by)
+    senones.write(out)
     log.info("aligned %s", summary)
 
 
