@@ -1,0 +1,128 @@
+"""Cepstra against Kaldi's MFCC; normalisation against numpy; archives for any number of jobs."""
+
+from pathlib import Path
+
+import kaldi_native_fbank as knf
+import numpy as np
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.features import cepstra as module
+from asrdistill.features.cepstra import CepstraOptions, cepstra, make_cepstra
+from asrdistill.features.fbank import fbank
+from asrdistill.features.options import FbankOptions
+
+FBANK = FbankOptions()
+
+
+def test_are_kaldis_mfcc() -> None:
+    samples = np.random.default_rng(0).normal(scale=0.1, size=8000).astype(np.float32)
+    settings = knf.MfccOptions()
+    settings.use_energy = False
+    settings.frame_opts.dither = 0
+    settings.frame_opts.samp_freq = 8000
+    settings.mel_opts.num_bins = FBANK.bins
+    settings.mel_opts.low_freq = FBANK.low
+    settings.mel_opts.high_freq = FBANK.high
+    computer = knf.OnlineMfcc(settings)
+    computer.accept_waveform(8000, samples * 32768)
+    computer.input_finished()
+    theirs = [computer.get_frame(i) for i in range(computer.num_frames_ready)]
+    np.testing.assert_allclose(cepstra(fbank([samples], FBANK)[0], CepstraOptions()), theirs, atol=1e-3)
+
+
+class World:
+    """A data directory of three speakers beside a filterbank archive of it."""
+
+    def __init__(self, folder: Path):
+        random = np.random.default_rng(0)
+        owners = {"a1": "ann", "a2": "ann", "a3": "ann", "b1": "bob", "c1": "cy", "c2": "cy"}
+        self.folder, self.fbank = folder, folder / "fbank"
+        self.frames = {u: (10 + random.normal(size=(random.integers(5, 20), 40))).astype("f4") for u in owners}
+        self.data = DataDirectory(Utterance(id=u, audio=str(folder / f"{u}.wav"), speaker=s) for u, s in owners.items())
+        for utterance in owners:
+            (folder / f"{utterance}.wav").write_bytes(b"not read")
+        self.data.write(folder)
+        self.fbank.mkdir()
+        parts = {"frames": ("float32", (40,))}
+        writer = ShardWriter(self.fbank, 0, parts)
+        for utterance, frames in self.frames.items():
+            writer.write(utterance, frames=frames)
+        finish(self.fbank, "features", parts, [writer.close()], frame_shift=0.01, features=FBANK.describe())
+
+    def make(self, name: str, jobs: int = 1, **options: object) -> FrameArchive:
+        out = self.folder / name
+        out.mkdir()
+        make_cepstra(self.fbank, self.data, out, CepstraOptions(**options), jobs)
+        return FrameArchive(out, "features")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_each_speaker_has_mean_zero_and_variance_one(world: World) -> None:
+    archive = world.make("out")
+    for utterances in world.data.speakers.values():
+        frames = np.concatenate([archive[utterance] for utterance in utterances]).astype(np.float64)
+        np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-5)
+        np.testing.assert_allclose(frames.std(axis=0), 1, atol=1e-5)
+    raw = np.concatenate([cepstra(world.frames[u], CepstraOptions()) for u in ("a1", "a2", "a3")])
+    expected = (raw[: len(archive["a1"])] - raw.mean(axis=0)) / raw.std(axis=0)
+    np.testing.assert_allclose(archive["a1"], expected, atol=1e-3)
+
+
+def test_or_each_utterance_or_nothing(world: World) -> None:
+    by_utterance, raw = world.make("utterance", normalise="utterance"), world.make("none", normalise="none")
+    np.testing.assert_allclose(by_utterance["c2"].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_array_equal(raw["c2"], cepstra(world.frames["c2"], CepstraOptions()))
+    assert raw.meta["features"]["fbank"] == FBANK.describe()
+    assert by_utterance.meta["features"]["normalise"] == "utterance"
+
+
+def test_jobs_do_not_change_a_byte(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UTTERANCES_PER_SHARD", 2)
+    world.make("one", jobs=1)
+    world.make("two", jobs=2)
+    contents = [{p.name: p.read_bytes() for p in (world.folder / name).iterdir()} for name in ("one", "two")]
+    assert contents[0] == contents[1]
+    assert {"frames.0.npy", "frames.1.npy"} <= contents[0].keys()
+
+
+def test_constant_coefficients_become_zero(world: World) -> None:
+    fbank_folder = world.folder / "flat"
+    fbank_folder.mkdir()
+    parts = {"frames": ("float32", (40,))}
+    writer = ShardWriter(fbank_folder, 0, parts)
+    for utterance in world.frames:
+        writer.write(utterance, frames=np.full((3, 40), 7.0))
+    finish(fbank_folder, "features", parts, [writer.close()], frame_shift=0.01, features=FBANK.describe())
+    world.fbank = fbank_folder
+    archive = world.make("out")
+    assert all(np.abs(archive[utterance]).max() < 0.1 for utterance in archive)
+
+
+def test_the_verb_is_skipped_when_up_to_date(world: World, capsys: pytest.CaptureFixture) -> None:
+    command = ["cepstra", str(world.fbank), str(world.folder), str(world.folder / "out"), "--jobs", "1"]
+    assert main(command) == 0
+    written = (world.folder / "out" / "frames.0.npy").stat().st_mtime_ns
+    assert main(command) == 0
+    assert (world.folder / "out" / "frames.0.npy").stat().st_mtime_ns == written
+    assert main([*command, "--coefficients", "41"]) == 2
+    assert "41 coefficients cannot be made from the 40 bins" in capsys.readouterr().err
+
+
+def test_utterances_must_match(world: World, capsys: pytest.CaptureFixture) -> None:
+    world.data.subset(lambda u: u.speaker != "bob").write(world.folder)
+    assert main(["cepstra", str(world.fbank), str(world.folder), str(world.folder / "out")]) == 2
+    assert "the data directory lacks 1 utterances: b1" in capsys.readouterr().err
+    assert not (world.folder / "out").exists()
+
+
+def test_of_cepstra_are_refused(world: World, capsys: pytest.CaptureFixture) -> None:
+    world.make("out")
+    assert main(["cepstra", str(world.folder / "out"), str(world.folder), str(world.folder / "again")]) == 2
+    assert "cepstra are made from fbank features" in capsys.readouterr().err

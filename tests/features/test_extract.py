@@ -1,0 +1,150 @@
+"""From audio files to an archive: same bytes for any jobs, flat memory, one sentence for bad audio."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.cli import main
+from asrdistill.data.archive import FrameArchive
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.errors import UserError
+from asrdistill.features import extract
+from asrdistill.features.extract import make_fbank
+from asrdistill.features.fbank import fbank
+from asrdistill.features.options import FbankOptions
+
+
+def write_wavs(folder: Path, utterances: int, seconds: float = 0.3, rate: int = 8000) -> DataDirectory:
+    random = np.random.default_rng(0)
+    for number in range(utterances):
+        samples = random.normal(scale=0.1, size=int(rate * seconds) + 100 * number)
+        soundfile.write(folder / f"u{number:02}.wav", samples, rate, "PCM_16")
+    paths = sorted(folder.glob("*.wav"))
+    data = DataDirectory(Utterance(id=p.stem, audio=str(p), speaker="s") for p in paths)
+    data.write(folder)
+    return data
+
+
+def make(data: DataDirectory, out: Path, jobs: int = 1, **options: object) -> FrameArchive:
+    out.mkdir()
+    make_fbank(data, out, FbankOptions(**options), jobs)
+    return FrameArchive(out, "features")
+
+
+def test_archive_holds_each_utterances_filterbank(tmp_path: Path) -> None:
+    data = write_wavs(tmp_path, 5)
+    archive = make(data, tmp_path / "out")
+    assert archive.utterances == [u.id for u in data]
+    for utterance in data:
+        (expected,) = fbank([utterance.samples(8000)], FbankOptions())
+        np.testing.assert_allclose(archive[utterance.id], expected, atol=1e-4)
+    assert archive.meta["frame_shift"] == 0.01
+    assert archive.meta["features"] == FbankOptions().describe()
+
+
+def test_jobs_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "UTTERANCES_PER_SHARD", 3)
+    data = write_wavs(tmp_path, 8)
+    for jobs in (1, 2):
+        make(data, tmp_path / str(jobs), jobs)
+    contents = [{p.name: p.read_bytes() for p in (tmp_path / jobs).iterdir()} for jobs in ("1", "2")]
+    assert contents[0] == contents[1]
+    assert {"frames.0.npy", "frames.1.npy", "frames.2.npy"} <= contents[0].keys()
+
+
+def test_other_rates_are_resampled(tmp_path: Path) -> None:
+    time = np.arange(16000) / 16000
+    soundfile.write(tmp_path / "high.wav", 0.5 * np.sin(2 * np.pi * 1000 * time), 16000, "PCM_16")
+    soundfile.write(tmp_path / "low.wav", 0.5 * np.sin(2 * np.pi * 1000 * time[::2] * 1), 8000, "PCM_16")
+    paths = sorted(tmp_path.glob("*.wav"))
+    archive = make(DataDirectory(Utterance(id=p.stem, audio=str(p), speaker="s") for p in paths), tmp_path / "out")
+    assert archive["high"].shape == archive["low"].shape
+    loud = archive["low"][0] > archive["low"][0].max() - 4  # the filters around the tone
+    np.testing.assert_allclose(archive["high"][5:-5, loud], archive["low"][5:-5, loud], atol=0.05)
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extract, "_BATCH_SECONDS", 4)
+    data = write_wavs(tmp_path, 6, seconds=2.0)
+    make(data, tmp_path / "warm")  # what is allocated once
+    peaks = []
+    for copies in (1, 5):
+        many = DataDirectory(
+            Utterance(id=f"{copy}-{u.id}", audio=u.audio, speaker="s") for u in data for copy in range(copies)
+        )
+        tracemalloc.start()
+        make(many, tmp_path / str(copies))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+
+
+def bad(folder: Path, name: str) -> None:
+    path = folder / "u01.wav"
+    if name == "short":
+        soundfile.write(path, np.zeros(150), 8000, "PCM_16")
+    elif name == "nan":
+        soundfile.write(path, np.array([0.1, np.nan] * 500), 8000, "FLOAT")
+    elif name == "stereo":
+        soundfile.write(path, np.zeros((1000, 2)), 8000, "PCM_16")
+    elif name == "empty":
+        path.write_bytes(b"")
+    elif name == "text":
+        path.write_text("these are words and no sound")
+
+
+@pytest.mark.parametrize(
+    ("name", "jobs", "message"),
+    [
+        ("short", "1", "150 samples at 8000 Hz are too few for one frame of 25 ms"),
+        ("short", "2", "150 samples at 8000 Hz are too few for one frame of 25 ms"),  # out of a worker
+        ("nan", "1", "not finite numbers"),
+        ("stereo", "1", "2 channels"),
+        ("empty", "1", "is empty"),
+        ("text", "1", "cannot be read as audio"),
+    ],
+)
+def test_bad_audio_names_the_utterance(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, name: str, jobs: str, message: str
+) -> None:
+    monkeypatch.setattr(extract, "UTTERANCES_PER_SHARD", 1)
+    write_wavs(tmp_path, 3)
+    bad(tmp_path, name)
+    assert main(["features", str(tmp_path), str(tmp_path / "out"), "--jobs", jobs]) == 2
+    error = capsys.readouterr().err
+    assert "utterance u01: " in error
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_audio_is_found_before_work_starts(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_wavs(tmp_path, 3)
+    (tmp_path / "u02.wav").unlink()
+    assert main(["features", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "u02.wav, which does not exist" in capsys.readouterr().err
+    assert not (tmp_path / ".out.partial").exists()
+
+
+def test_unknown_key_in_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_wavs(tmp_path, 1)
+    (tmp_path / "fbank.yaml").write_text("bin: 40\n")
+    command = ["features", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
+    assert main(command) == 2
+    assert "unknown configuration key 'bin'" in capsys.readouterr().err
+
+
+def test_configuration_and_flags_reach_the_archive(tmp_path: Path) -> None:
+    write_wavs(tmp_path, 2)
+    (tmp_path / "fbank.yaml").write_text("bins: 30\nsnip_edges: false\n")
+    command = ["features", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
+    assert main([*command, "--bins", "20", "--jobs", "1"]) == 0
+    archive = FrameArchive(tmp_path / "out", "features")
+    assert archive["u00"].shape == (30, 20)  # 2400 samples, a frame each 80
+
+
+def test_no_utterances(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no utterances"):
+        make(DataDirectory([]), tmp_path / "out")
