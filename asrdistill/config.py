@@ -50,8 +50,9 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
 def resolve(cls: type[T], args: argparse.Namespace) -> T:
     """Options from the defaults, the YAML file of ``--config`` and the flags, in rising order."""
     values = read_yaml(args.config) if getattr(args, "config", None) else {}
+    source = str(getattr(args, "config", None) or "the command line")
     flags = {f.name: getattr(args, f.name, None) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    return build(cls, values | {k: v for k, v in flags.items() if v is not None}, str(args.config))
+    return build(cls, values | {k: v for k, v in flags.items() if v is not None}, source)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

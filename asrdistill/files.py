@@ -17,11 +17,15 @@ def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
     encoding = None if "b" in mode else "utf-8"
-    with open(partial, mode, encoding=encoding) as handle:
-        yield handle
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, mode, encoding=encoding) as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from asrdistill import __version__
 from asrdistill.errors import UserError
 from asrdistill.files import hash_of, read_json, sha256, write_json
@@ -44,16 +46,17 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
     if marker(out).get("hash") == wanted:
         log.info("%s: up to date", out)
         return False
+    if out.exists() and not marker(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(f"{out} is there, but no stage made it; give another name or move it away")
     start = time.time()
-    with _locked(out):
-        partial = _open_partial(out, wanted)
-        try:
+    try:
+        with _locked(out):
+            partial = _open_partial(out, wanted)
             work(partial)
-        except OSError as error:
-            raise UserError(
-                f"{out} could not be written ({error.strerror or error}); nothing is left half-made"
-            ) from error
-        _complete(partial, out, wanted, recipe, inputs, start)
+            _complete(partial, out, wanted, recipe, inputs, start)
+    except (OSError, SafetensorError) as error:  # a full disk is either, depending on what was written
+        reason = f"{error.strerror}: {error.filename}" if getattr(error, "filename", None) else error
+        raise UserError(f"{out} could not be made ({reason}); nothing half-made stands under its name") from error
     log.info("%s: done in %.1f s", out, time.time() - start)
     return True
 

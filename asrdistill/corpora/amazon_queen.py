@@ -98,7 +98,9 @@ def download_amazon_queen(out: Path) -> None:
             )
     content = package / "content"
     for archive in package.glob("*.deb"):
-        subprocess.run(["dpkg-deb", "-x", archive, content], check=True)
+        unpacked = subprocess.run(["dpkg-deb", "-x", archive, content], capture_output=True, text=True)
+        if unpacked.returncode:
+            raise UserError(f"{archive.name} cannot be unpacked: {unpacked.stderr.strip()}; is the disk full?")
     for name, pattern in (("queen.1c", "queen.1c"), ("copyright", f"{PACKAGE}/copyright")):
         found = sorted(content.rglob(pattern))
         if not found:
@@ -327,11 +329,11 @@ class Line:
 def read_lines(queen: QueenFile) -> Iterator[Line]:
     """Every spoken sentence of the game; those of dialogues first, because their speakers are sure."""
     objects = read_objects(queen)
-    readers = [(read_dialogue, ".DOG", ()), (read_cut_scene, ".CUT", (objects,))]
-    for reader, suffix, more in readers:
+    for suffix in (".DOG", ".CUT"):
         for name in queen.names(suffix):
+            base, data = name.removesuffix(suffix), queen[name][HEADER:]
             try:
-                yield from reader(name.removesuffix(suffix), queen[name][HEADER:], *more)
+                yield from read_dialogue(base, data) if suffix == ".DOG" else read_cut_scene(base, data, objects)
             except (struct.error, IndexError):
                 raise UserError(f"{queen.path}: its entry {name} is damaged; fetch the file again") from None
     yield from read_descriptions(queen)

@@ -24,6 +24,8 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, write_json, write_text
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
+# What archives must share to be combined, where their meta.json says it.
+IDENTITY = ("kind", "parts", "frame_shift", "features", "senones", "teachers", "temperatures")
 _HEADER = 128  # bytes of the .npy header, the row count in it patched on closing
 
 
@@ -131,18 +133,24 @@ class FrameArchive:
         return utterance in self._index
 
     def rows(self, utterance: str) -> int:
-        return self._index[utterance][2]
+        return self._place(utterance)[2]
+
+    def _place(self, utterance: str) -> tuple[str, int, int]:
+        try:
+            return self._index[utterance]
+        except KeyError:
+            raise UserError(f"{self.folder} has no utterance {utterance}") from None
 
     def __getitem__(self, utterance: str) -> np.ndarray:
         return self.part(utterance, "frames")
 
     def part(self, utterance: str, name: str) -> np.ndarray:
         """Rows of one utterance, a view into the memory-mapped shard."""
-        try:
-            shard, first, rows = self._index[utterance]
-        except KeyError:
-            raise UserError(f"{self.folder} has no utterance {utterance}") from None
-        return self._map(shard, name)[first : first + rows]
+        shard, first, rows = self._place(utterance)
+        frames = self._map(shard, name)[first : first + rows]
+        if len(frames) != rows:
+            raise UserError(f"{self.folder}: shard {shard} ends within utterance {utterance}; make the archive again")
+        return frames
 
     def _map(self, shard: str, name: str) -> np.ndarray:
         if (shard, name) not in self._maps:
@@ -166,14 +174,14 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     """Union of archives (or of the named utterances in them) as an index over their shards.
 
     `out` must stand at its final depth: shards are named relative to it. Raises UserError when
-    kinds or parts differ or an utterance stands in two sources.
+    the archives hold different things or an utterance stands in two of them.
     """
     archives = [FrameArchive(source) for source in sources]
     first = archives[0]
     lines: dict[str, tuple[str, str, int, int]] = {}
     for archive in archives:
-        if (archive.kind, archive.meta["parts"]) != (first.kind, first.meta["parts"]):
-            raise UserError(f"{archive.folder} and {first.folder} hold different things and cannot be combined")
+        if differing := [key for key in IDENTITY if archive.meta.get(key) != first.meta.get(key)]:
+            raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}: not to be combined")
         base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
         for utterance, (shard, begin, rows) in archive._index.items():
             if utterance in lines:

@@ -10,10 +10,11 @@
 Sorted by the first column in C locale, as Kaldi's tools want them.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,9 @@ class DataDirectory:
     def __init__(self, utterances: Iterable[Utterance]):
         self.utterances = sorted(utterances, key=lambda utterance: utterance.id)
         self._by_id = {utterance.id: utterance for utterance in self.utterances}
-        if len(self._by_id) != len(self.utterances):
-            raise UserError("an utterance id is used twice")
+        for a, b in itertools.pairwise(self.utterances):
+            if a.id == b.id:
+                raise UserError(f"the utterance id {a.id} is used twice; give each utterance its own")
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -134,8 +136,11 @@ class DataDirectory:
         moved together; any other audio by its absolute path.
         """
         folder = Path(folder)
-        recordings = {u.recording or u.id: _name_from(folder, u.audio) for u in self.utterances}
-        _write_table(folder / "wav.scp", recordings.items())
+        recordings: dict[str, str] = {}
+        for u in self.utterances:
+            if recordings.setdefault(u.recording or u.id, u.audio) != u.audio:
+                raise UserError(f"recording {u.recording or u.id} stands for two different files; rename one")
+        _write_table(folder / "wav.scp", ((id, _name_from(folder, audio)) for id, audio in recordings.items()))
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
             rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
             _write_table(folder / "segments", rows)
@@ -164,11 +169,6 @@ def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
     return DataDirectory(seen.values())
 
 
-def rename(utterance: Utterance, prefix: str) -> Utterance:
-    """The utterance under ``prefix-id``, its speaker too (how Kaldi names perturbed copies)."""
-    return replace(utterance, id=f"{prefix}-{utterance.id}", speaker=f"{prefix}-{utterance.speaker}")
-
-
 def read_table(path: Path) -> dict[str, str]:
     """A Kaldi table: first column -> rest of the line; sorted, unique, or a UserError."""
     return _read_table(Path(path))
@@ -183,15 +183,17 @@ def _read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, 
     table: dict[str, str] = {}
     previous = ""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    if lines == [""]:
+        raise UserError(f"{path} is empty")
     for number, line in enumerate(lines, 1):
-        key, _, value = line.strip().partition(" ")
-        if not key:
+        if not line.strip():
             raise UserError(f"{path}, line {number} is empty; remove it")
+        key, value = [*line.split(maxsplit=1), ""][:2]
         if key == previous:
             raise UserError(f"{path}, line {number}: {key} stands there twice")
         if key.encode() < previous.encode():

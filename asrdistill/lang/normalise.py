@@ -30,25 +30,27 @@ def normalise(sentence: str) -> str:
 def _spell(match: re.Match[str]) -> str:
     digits, fraction, ordinal, plural = match.groups()
     whole = digits.replace(",", "")
-    if fraction:
-        return f" {_words().number_to_words(whole + fraction, andword='')} "
     year = len(digits) == 4 and "1100" <= digits <= "1999"
-    words = _year(int(digits)) if year and not ordinal else _words().number_to_words(whole, andword="")
+    words = _year(int(digits)) if year and not (ordinal or fraction) else _cardinal(whole + (fraction or ""))
     if ordinal:
-        words = _words().ordinal(words)
+        words = _engine().ordinal(words)
     elif plural:
-        words = _words().plural_noun(words)
+        words = _engine().plural_noun(words)
     return f" {words} "
 
 
 def _year(year: int) -> str:
     """A year as it is said: 1948 is nineteen forty-eight, 1905 nineteen oh five, 1900 nineteen hundred."""
-    century, rest = (_words().number_to_words(part) for part in divmod(year, 100))
+    century, rest = _cardinal(str(year // 100)), _cardinal(str(year % 100))
     if year % 100 == 0:
         return f"{century} hundred"
     return f"{century} oh {rest}" if year % 100 < 10 else f"{century} {rest}"
 
 
+def _cardinal(number: str) -> str:
+    return str(_engine().number_to_words(number, andword=""))  # type: ignore[arg-type]  # it takes text, too
+
+
 @cache
-def _words() -> inflect.engine:
+def _engine() -> inflect.engine:
     return inflect.engine()
