@@ -194,7 +194,8 @@ def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
     matched = sum(clip.seconds for clip in clips) / 60
     log.info("%d clips, %.1f minutes in %s", len(names), sum(seconds.values()) / 60, queen.path)
     log.info("%d clips, %.1f minutes matched with their subtitles", len(clips), matched)
-    log.info("left out: %d clips without subtitle: %s", len(without), shorten(without))
+    if without:
+        log.info("left out: %d clips without subtitle: %s", len(without), shorten(without))
     if len(clips) < FEWEST_MATCHED * len(names):
         raise UserError(
             f"{queen.path}: only {len(clips)} of {len(names)} clips have a subtitle; give the English file of Debian's "
