@@ -7,7 +7,8 @@ from functools import cache
 import inflect
 
 STAGE_DIRECTION = re.compile(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]")
-NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?")
+NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?", re.ASCII)
+LONGEST = 15  # digits of a number that is said as one; longer ones digit by digit
 NOT_SPOKEN = re.compile(r"[^a-z']+")
 APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
 
@@ -48,7 +49,8 @@ def _year(year: int) -> str:
 
 
 def _cardinal(number: str) -> str:
-    return str(_engine().number_to_words(number, andword=""))  # type: ignore[arg-type]  # it takes text, too
+    group = 1 if len(number) > LONGEST else 0
+    return str(_engine().number_to_words(number, andword="", group=group))  # type: ignore[arg-type]  # it takes text, too
 
 
 @cache

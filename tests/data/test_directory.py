@@ -1,0 +1,255 @@
+"""Kaldi-style data directories: read, checked, written, divided and joined."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.data.directory import DataDirectory, Utterance, combine, read_table, write_table
+from asrdistill.errors import UserError
+
+RATE = 8000
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Three utterances of two speakers, their audio beside the tables."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for i, name in enumerate(["ann-1", "ann-2", "bob-1"]):
+        soundfile.write(folder / f"{name}.wav", np.full(RATE, i / 10), RATE)
+    tables = {
+        "wav.scp": "ann-1 ann-1.wav\nann-2 ann-2.wav\nbob-1 bob-1.wav\n",
+        "text": "ann-1 hello there\nann-2 good bye\nbob-1 yes\n",
+        "utt2spk": "ann-1 ann\nann-2 ann\nbob-1 bob\n",
+        "spk2utt": "ann ann-1 ann-2\nbob bob-1\n",
+        "utt2dur": "ann-1 1.0\nann-2 1.0\nbob-1 1.0\n",
+    }
+    for name, content in tables.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+def refuses(folder: Path, match: str, **more) -> None:
+    with pytest.raises(UserError, match=match):
+        DataDirectory.read(folder, **more)
+
+
+def test_read(folder):
+    data = DataDirectory.read(folder)
+    assert [u.id for u in data] == ["ann-1", "ann-2", "bob-1"]
+    assert data["ann-2"].text == "good bye"
+    assert data["ann-2"].duration == 1.0
+    assert data.speakers == {"ann": ["ann-1", "ann-2"], "bob": ["bob-1"]}
+    assert data.texts == {"ann-1": "hello there", "ann-2": "good bye", "bob-1": "yes"}
+    assert len(data) == 3
+    assert "bob-1" in data
+    assert "bob-2" not in data
+    np.testing.assert_allclose(data["ann-2"].samples(RATE), 0.1, atol=1e-4)
+
+
+def test_only_wav_scp_is_needed(folder):
+    for name in ("text", "utt2spk", "spk2utt", "utt2dur"):
+        (folder / name).unlink()
+    utterance = DataDirectory.read(folder)["ann-1"]
+    assert (utterance.speaker, utterance.text, utterance.duration) == ("ann-1", None, None)
+
+
+def test_tabs_and_empty_transcripts_are_read(folder):
+    (folder / "text").write_text("ann-1\thello  there \nann-2\nbob-1 \n")
+    assert DataDirectory.read(folder).texts == {"ann-1": "hello  there", "ann-2": "", "bob-1": ""}
+
+
+def test_what_is_written_reads_the_same_from_anywhere(folder, tmp_path):
+    data = DataDirectory.read(folder)
+    for target in (tmp_path / "copy", tmp_path / "deep" / "down" / "copy"):
+        target.mkdir(parents=True)
+        data.write(target)
+        again = DataDirectory.read(target)
+        assert [(u.id, u.speaker, u.text, u.duration) for u in again] == [
+            (u.id, u.speaker, u.text, u.duration) for u in data
+        ]
+        assert [Path(u.audio).resolve() for u in again] == [Path(u.audio).resolve() for u in data]
+    for name in ("text", "utt2spk", "spk2utt"):
+        assert (tmp_path / "copy" / name).read_text() == (folder / name).read_text()
+
+
+def test_audio_beside_the_folder_moves_with_it(folder, tmp_path):
+    root = tmp_path / "root"
+    (root / "clips").mkdir(parents=True)
+    (root / "train").mkdir()
+    (folder / "ann-1.wav").rename(root / "clips" / "ann-1.wav")
+    DataDirectory([Utterance("ann-1", str(root / "clips" / "ann-1.wav"), "ann")]).write(root / "train")
+    assert (root / "train" / "wav.scp").read_text() == "ann-1 ../clips/ann-1.wav\n"
+    moved = root.rename(tmp_path / "elsewhere")
+    assert len(DataDirectory.read(moved / "train")["ann-1"].samples(RATE)) == RATE
+
+
+def test_relative_paths_hold_from_any_working_directory(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = DataDirectory.read(Path("data"))
+    Path("copy").mkdir()
+    data.write(Path("copy"))
+    monkeypatch.chdir("/")
+    assert len(DataDirectory.read(tmp_path / "copy")["ann-1"].samples(RATE)) == RATE
+
+
+def test_tables_are_sorted_in_c_locale(tmp_path):
+    ids = ["b", "A", "a", "B", "_", "ä", "a-1", "a1", "a_1"]
+    (tmp_path / "x.wav").touch()
+    DataDirectory(Utterance(id, str(tmp_path / "x.wav"), "s") for id in ids).write(tmp_path)
+    found = [line.split()[0] for line in (tmp_path / "utt2spk").read_text().splitlines()]
+    assert found == sorted(ids, key=lambda id: id.encode())
+    assert len(DataDirectory.read(tmp_path)) == len(ids)
+
+
+def test_no_such_directory_or_table(folder, tmp_path):
+    refuses(tmp_path / "none", "none does not exist")
+    (folder / "wav.scp").unlink()
+    refuses(folder, "wav.scp does not exist")
+
+
+def test_text_for_an_utterance_without_audio(folder):
+    (folder / "text").write_text("ann-1 a\nann-2 b\nann-3 c\nbob-1 d\n")
+    refuses(folder, "text has 1 utterances without audio .*: ann-3")
+
+
+def test_audio_for_an_utterance_without_text(folder):
+    (folder / "text").write_text("ann-1 a\nbob-1 d\n")
+    refuses(folder, "text lacks 1 utterances .*: ann-2")
+
+
+@pytest.mark.parametrize("table", ["wav.scp", "text", "utt2spk", "utt2dur", "spk2utt"])
+def test_unsorted_and_doubled_ids(folder, table):
+    lines = (folder / table).read_text().splitlines(keepends=True)
+    (folder / table).write_text("".join(reversed(lines)))
+    refuses(folder, f"{table}, line 2: .* is out of order")
+    (folder / table).write_text(lines[0] + "".join(lines))
+    refuses(folder, f"{table}, line 2: .* stands there twice")
+
+
+def test_empty_lines_and_tables(folder):
+    (folder / "text").write_text("ann-1 a\n\nann-2 b\nbob-1 c\n")
+    refuses(folder, "text, line 2 is empty")
+    (folder / "text").write_text("")
+    refuses(folder, "text is empty")
+
+
+def test_a_table_that_is_not_text(folder):
+    (folder / "text").write_bytes(b"ann-1 caf\xe9\n")
+    refuses(folder, r"text is not UTF-8 text \(byte 9\)")
+
+
+def test_audio_that_is_not_there(folder):
+    (folder / "ann-2.wav").unlink()
+    refuses(folder, "ann-2 names ann-2.wav, which does not exist")
+    (folder / "wav.scp").write_text("ann-1 ann-1.wav\nann-2\nbob-1 bob-1.wav\n")
+    refuses(folder, "ann-2 names no file")
+
+
+def test_commands_are_refused_unless_they_are_allowed(folder):
+    (folder / "wav.scp").write_text(f"ann-1 ann-1.wav\nann-2 cat {folder}/ann-1.wav |\nbob-1 bob-1.wav\n")
+    refuses(folder, "ann-2 is a shell command .*--pipes")
+    data = DataDirectory.read(folder, pipes=True)
+    with pytest.raises(UserError, match="shell command"):
+        data["ann-2"].samples(RATE)
+    assert len(data["ann-2"].samples(RATE, pipes=True)) == RATE
+    data.write(folder)
+    assert f"ann-2 cat {folder}/ann-1.wav |" in (folder / "wav.scp").read_text()
+
+
+def test_spk2utt_must_agree_with_utt2spk(folder):
+    (folder / "spk2utt").write_text("ann ann-1\nbob ann-2 bob-1\n")
+    refuses(folder, "disagree about ann-2")
+
+
+@pytest.mark.parametrize("duration", ["long", "nan", "inf"])
+def test_a_duration_must_be_a_number(folder, duration):
+    (folder / "utt2dur").write_text(f"ann-1 1.0\nann-2 {duration}\nbob-1 1.0\n")
+    refuses(folder, f"ann-2 has '{duration}' where a number of seconds")
+
+
+def test_bad_audio_names_the_utterance(folder):
+    soundfile.write(folder / "ann-1.wav", np.zeros((RATE, 2)), RATE)
+    with pytest.raises(UserError, match=r"utterance ann-1: .*2 channels"):
+        DataDirectory.read(folder)["ann-1"].samples(RATE)
+
+
+def test_audio_shorter_than_it_was_is_told(folder):
+    """A cut MP3 without a Xing header looks like a whole shorter one: only utt2dur knows."""
+    soundfile.write(folder / "ann-1.wav", np.zeros(RATE // 2), RATE)
+    with pytest.raises(UserError, match=r"utterance ann-1: .* is cut short: 0.50 of the 1.00 s"):
+        DataDirectory.read(folder)["ann-1"].samples(RATE)
+
+
+@pytest.fixture
+def segmented(folder) -> Path:
+    """Two utterances cut from one recording, one from another."""
+    for name in ("text", "utt2spk", "spk2utt", "utt2dur"):
+        (folder / name).unlink()
+    soundfile.write(folder / "ann-1.wav", np.arange(RATE) / RATE, RATE, subtype="FLOAT")
+    (folder / "segments").write_text("u1 ann-1 0.00 0.25\nu2 ann-1 0.50 0.75\nu3 bob-1 0.1 0.9\n")
+    return folder
+
+
+def test_segments_are_parts_of_recordings(segmented, tmp_path):
+    data = DataDirectory.read(segmented)
+    assert [u.id for u in data] == ["u1", "u2", "u3"]
+    np.testing.assert_allclose(data["u2"].samples(RATE), np.arange(4000, 6000) / RATE, atol=1e-6)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    data.subset(lambda u: u.id != "u3").write(copy)
+    assert (copy / "segments").read_text() == "u1 ann-1 0.000 0.250\nu2 ann-1 0.500 0.750\n"
+    assert [line.split()[0] for line in (copy / "wav.scp").read_text().splitlines()] == ["ann-1"]
+    np.testing.assert_array_equal(DataDirectory.read(copy)["u2"].samples(RATE), data["u2"].samples(RATE))
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("u1 none 0.0 0.5", "u1 is cut from recording none, which wav.scp lacks"),
+        ("u1 ann-1 0.5 0.5", "the end must come after the start"),
+        ("u1 ann-1 -1 0.5", "the end must come after the start"),
+        ("u1 ann-1 0.5", "must have 'recording start end'"),
+        ("u1 ann-1 0.5 x", "u1 has 'x' where a number"),
+        ("u1 ann-1 0.5 nan", "u1 has 'nan' where a number"),
+    ],
+)
+def test_bad_segments(segmented, line, match):
+    (segmented / "segments").write_text(line + "\n")
+    refuses(segmented, match)
+
+
+def test_subset_and_combine(folder):
+    data = DataDirectory.read(folder)
+    ann, bob = data.subset(lambda u: u.speaker == "ann"), data.subset(lambda u: u.speaker == "bob")
+    assert [u.id for u in ann] == ["ann-1", "ann-2"]
+    assert list(combine([bob, ann])) == list(data)
+    with pytest.raises(UserError, match="ann-1 stands in two"):
+        combine([ann, data])
+
+
+def test_an_id_used_twice_is_named():
+    with pytest.raises(UserError, match="id a is used twice"):
+        DataDirectory([Utterance("a", "x.wav", "s"), Utterance("b", "x.wav", "s"), Utterance("a", "y.wav", "s")])
+
+
+def test_one_recording_id_for_two_files_is_refused(segmented, tmp_path):
+    utterance = DataDirectory.read(segmented)["u1"]
+    other = replace(utterance, id="u0", audio=str(segmented / "ann-2.wav"))
+    with pytest.raises(UserError, match="recording ann-1 stands for two different files"):
+        DataDirectory([utterance, other]).write(tmp_path)
+
+
+def test_a_segment_needs_an_end(segmented, tmp_path):
+    data = combine([DataDirectory.read(segmented), DataDirectory([Utterance("x", str(segmented / "ann-2.wav"), "s")])])
+    with pytest.raises(UserError, match="utterance x has no end time"):
+        data.write(tmp_path)
+
+
+def test_tables_alone(tmp_path):
+    write_table(tmp_path / "table", [("b", "2"), ("a", "1 1"), ("c", "")])
+    assert (tmp_path / "table").read_text() == "a 1 1\nb 2\nc\n"
+    assert read_table(tmp_path / "table") == {"a": "1 1", "b": "2", "c": ""}
