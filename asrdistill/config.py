@@ -36,15 +36,23 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         kind, _ = _plain_type(hints[field.name])
+        several = kind is list
+        if several:
+            kind = typing.get_args(hints[field.name])[0]
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             dest=field.name,
+            nargs="+" if several else None,
             type=yaml.safe_load if kind is bool else kind,
             choices=field.metadata.get("choices"),
             default=None,
             metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
-            help=f"{field.metadata.get('help', '')} (default: {field.default})",
+            help=f"{field.metadata.get('help', '')} (default: {_default(field)})",
         )
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def resolve(cls: type[T], args: argparse.Namespace) -> T:
@@ -96,10 +104,10 @@ def _check(key: str, value: Any, hint: Any, choices: tuple[Any, ...] | None, sou
     kind, optional = _plain_type(hint)
     if value is None and optional:
         return None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as a string
-        with contextlib.suppress(ValueError):
+    if kind is list and isinstance(value, list) and (inner := typing.get_args(hint)):
+        return [_check(key, item, inner[0], choices, source) for item in value]
+    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-3 as a string
             value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"'{key}' in {source} must be a {kind.__name__}, not {value!r}")

@@ -23,6 +23,7 @@ from torch import Tensor
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.distill.losses import top_k_cross_entropy
+from asrdistill.distill.options import StoreOptions
 from asrdistill.errors import UserError
 from asrdistill.models.folder import load_model
 from asrdistill.training.targets import gather_part
@@ -69,12 +70,11 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
     check_match(store, features, utterances)
 
 
-def make_store(
-    model: Path, features: FrameArchive, out: Path, keep: int, temperatures: Sequence[float], jobs: int
-) -> None:
+def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOptions, jobs: int) -> None:
     """Run the model (one or an ensemble) over the features and write its top-k store into `out`."""
-    meta, count = _check(model, features, keep, temperatures)
-    keep = count if keep == 0 else keep
+    temperatures = options.temperatures
+    meta, count = _check(model, features, options)
+    keep = options.keep or count
     chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
     tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
     parts = _parts(keep, len(temperatures))
@@ -103,14 +103,14 @@ def make_store(
     )
 
 
-def _check(model: Path, features: FrameArchive, keep: int, temperatures: Sequence[float]) -> tuple[dict[str, Any], int]:
+def _check(model: Path, features: FrameArchive, options: StoreOptions) -> tuple[dict[str, Any], int]:
     loaded = load_model(model)
     if loaded.meta["features"] != features.meta["features"]:
         raise UserError(f"{model} was trained on other features than {features.folder}")
-    if any(temperature <= 0 for temperature in temperatures):
-        raise UserError(f"temperatures must be above 0, not {min(temperatures):g}")
-    if keep < 0 or keep > loaded.senones.count:
-        raise UserError(f"{keep} targets a frame cannot be kept: the model has {loaded.senones.count} senones")
+    if min(options.temperatures) <= 0:
+        raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
+    if not 0 <= options.keep <= loaded.senones.count:
+        raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {loaded.senones.count} senones")
     return loaded.meta, loaded.senones.count
 
 

@@ -8,27 +8,25 @@ import argparse
 from pathlib import Path
 
 from asrdistill import parallel, stage
+from asrdistill.config import add_options, resolve
+from asrdistill.distill.options import StoreOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="model folder of a DNN or an ensemble: the teacher")
     parser.add_argument("features", type=Path, help="feature archive of the transfer set")
     parser.add_argument("out", type=Path, help="soft-target store to make")
-    parser.add_argument(
-        "--keep", type=int, default=20, metavar="K", help="senones kept a frame, 0 for all (default: 20)"
-    )
-    parser.add_argument(
-        "--temperatures", type=float, nargs="+", default=[1.0, 2.0], metavar="T", help="made for these (default: 1 2)"
-    )
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    add_options(parser, StoreOptions)
 
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.store import make_store
 
-    def work(out: Path) -> None:
-        make_store(args.model, FrameArchive(args.features, "features"), out, args.keep, args.temperatures, args.jobs)
+    options = resolve(StoreOptions, args)
 
-    options = {"keep": args.keep, "temperatures": args.temperatures}
+    def work(out: Path) -> None:
+        make_store(args.model, FrameArchive(args.features, "features"), out, options, args.jobs)
+
     stage.make(args.out, work, "soft-targets", options, [args.model, args.features])

@@ -6,6 +6,7 @@ import torch
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.losses import soft_cross_entropy
+from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
 from asrdistill.distill.teach import log_priors, train_model
 from asrdistill.errors import UserError
@@ -37,7 +38,7 @@ def ensemble(corpus, tmp_path):
 
 def make(corpus, ensemble, folder, keep=4, temperatures=(1.0, 2.0), jobs=1):
     folder.mkdir()
-    make_store(ensemble, FrameArchive(corpus.features), folder, keep, list(temperatures), jobs)
+    make_store(ensemble, FrameArchive(corpus.features), folder, StoreOptions(keep, list(temperatures)), jobs)
     return FrameArchive(folder)
 
 
