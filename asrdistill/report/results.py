@@ -1,11 +1,11 @@
 """Collect ``results.json`` from an experiment folder.
 
-    EXP/<model>/                    meta.json, senones.json
-    EXP/tune/<model>/               tuned.json
-    EXP/decode/<model>/<set>/       hyp.txt, decode.json
-    EXP/frames/<model>/<set>/       frames.json
-    EXP/lm/perplexity.json          where the language model's maker left it
-    DATA/<set>/text
+    EXP/<model>/                  meta.json, senones.json
+    EXP/tune/<model>/             tuned.json
+    EXP/decode/<model>/<set>/     hyp.txt, decode.json
+    EXP/frames/<model>/<set>/     frames.json
+    CORPUS/<set>/text
+    LM/perplexity.json            where its maker left one
 
 A system is one model or several that differ only in their seed. Its word errors are summed over
 the seeds (errors / words is then the mean rate); a list holds one value for each seed.
@@ -21,13 +21,26 @@ from asrdistill.data.directory import read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
 from asrdistill.report.plan import Plan, System, find_models
 from asrdistill.report.stages import describe_environment, read_markers, stage_costs
 from asrdistill.scoring.significance import compare
 from asrdistill.scoring.summary import wer_entry
 from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
 
-DIGITS = 4
+DIGITS = 4  # of all figures, so that they do not depend on the machine's last bit
+SCALES = ("lm_weight", "insertion_penalty")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where things are; `data` and `exp` hold everything whose time counts."""
+
+    exp: Path
+    data: Path
+    corpus: Path  # with a data directory for each set
+    lang: Path  # that was decoded with
+    lm: Path
 
 
 @dataclass(frozen=True)
@@ -50,30 +63,31 @@ class Model:
 Systems = dict[str, list[Model]]
 
 
-def collect(exp: Path, data: Path, lang: Path, plan: Plan, variant: str) -> dict[str, Any]:
+def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
     """The contents of results.json; raises UserError for what is missing or does not fit together."""
-    texts = {name: _read_text(data / name / "text") for name in plan.sets}
+    texts = {name: _read_text(folders.corpus / name / "text") for name in plan.sets}
+    lexicon = set(Lang.read(folders.lang).words)
     known: dict[Path, Model] = {}
     systems: Systems = {}
     for name, system in plan.systems.items():
-        folders = find_models(exp, name, system)
-        for folder in folders:
+        found = find_models(folders.exp, name, system)
+        for folder in found:
             if folder not in known:
-                known[folder] = read_model(exp, folder, texts)
-        systems[name] = [known[folder] for folder in folders]
+                known[folder] = read_model(folders.exp, folder, texts)
+        systems[name] = [known[folder] for folder in found]
         _check_system(name, systems[name])
-    markers = read_markers([data, exp])
+    markers = read_markers([folders.data, folders.exp])
     results = {
         "corpus": plan.corpus,
         "variant": variant,
-        "sets": _describe_sets(texts, _read_words(lang / "words.txt"), list(known.values())),
+        "sets": _describe_sets(texts, lexicon, list(known.values())),
         "systems": {name: _describe_system(plan.systems[name], models) for name, models in systems.items()},
         "comparisons": [_compare(a, b, systems, plan.pooled) for a, b in plan.comparisons],
         "transfer": _transfer(systems, plan.pooled),
         "stages": stage_costs(markers),
         "environment": describe_environment(markers, [model.meta.get("precision", "") for model in known.values()]),
     }
-    perplexity = exp / "lm" / "perplexity.json"
+    perplexity = folders.lm / "perplexity.json"
     return {**results, "perplexity": read_json(perplexity)} if perplexity.is_file() else results
 
 
@@ -89,24 +103,32 @@ def share_of_gain(student: Sequence[float], baseline: float, ensemble: float, re
 def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts]) -> Model:
     """A model with all its measurements that are there."""
     name = folder.relative_to(exp)
+    meta = _read_record(folder / "meta.json", "parameters")
     frames, scores, decodes = {}, {}, {}
     for part, text in texts.items():
         if (path := exp / "frames" / name / part / "frames.json").is_file():
-            frames[part] = read_json(path)
+            frames[part] = _read_record(path, "frames", "correct", "cross_entropy")
         if (path := exp / "decode" / name / part).is_dir():
             hypotheses = path / "hyp.txt"
             scores[part] = score(text, read_transcripts(hypotheses), str(hypotheses))
-            decodes[part] = read_json(path / "decode.json")
+            decodes[part] = _read_record(path / "decode.json", *SCALES, "rtf", "seconds_of_speech")
     _check_scales(exp, name, decodes)
-    return Model(folder, read_json(folder / "meta.json"), Senones.read(folder).count, frames, scores, decodes)
+    return Model(folder, meta, Senones.read(folder).count, frames, scores, decodes)
+
+
+def _read_record(path: Path, *keys: str) -> dict[str, Any]:
+    record = read_json(path)
+    if missing := [key for key in keys if key not in record]:
+        raise UserError(f"{path} lacks '{missing[0]}'; make {path.parent} again")
+    return record
 
 
 def _check_scales(exp: Path, name: Path, decodes: Mapping[str, dict[str, Any]]) -> None:
     """All sets of a model must be decoded with the scales that were tuned for it."""
     tuned = exp / "tune" / name / "tuned.json"
-    wanted = read_json(tuned) if tuned.is_file() else next(iter(decodes.values()), {})
+    wanted = _read_record(tuned, *SCALES) if tuned.is_file() else next(iter(decodes.values()), {})
     for part, decode in decodes.items():
-        for key in ("lm_weight", "insertion_penalty"):
+        for key in SCALES:
             if decode[key] != wanted[key]:
                 where = exp / "decode" / name / part
                 raise UserError(
@@ -180,8 +202,7 @@ def _describe_system(system: System, models: Sequence[Model]) -> dict[str, Any]:
             for name in first.frames
         },
         "wer": {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
-        "lm_weight": _scale("lm_weight", models),
-        "insertion_penalty": _scale("insertion_penalty", models),
+        **{key: _scale(key, models) for key in SCALES},
         "rtf": rounded(sum(rtf * length for rtf, length in seconds) / speech) if speech else None,
     }
 
@@ -235,13 +256,6 @@ def _transfer(systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
 
 def _read_text(path: Path) -> Transcripts:
     return {utterance: words.split() for utterance, words in read_table(path).items()}
-
-
-def _read_words(path: Path) -> set[str]:
-    """The words that the decoder knows: a symbol table ``word number``."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; name the lexicon's folder with --lang")
-    return {line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
 
 
 def rounded(value: Any) -> Any:

@@ -139,9 +139,11 @@ def findings(results: Results) -> list[str]:
         lines.append(f"Words of {' + '.join(pooled_sets(results))}; 95 % interval and one-sided p by paired bootstrap:")
     for found in results["comparisons"]:
         low, high = found["ci95"]
+        a, b = (pooled_wer(results, found[key], found["sets"]) for key in ("a", "b"))
+        relative = f" ({_signed(100 * (a - b) / b)} % relative)" if a is not None and b else ""
         lines.append(
             f"{found['a']} − {found['b']}: {_signed(found['difference'])} points WER "
-            f"[{_signed(low)}, {_signed(high)}], p = {found['p']:.4f}"
+            f"[{_signed(low)}, {_signed(high)}]{relative}, p = {found['p']:.4f}"
         )
     return lines + _warnings(results)
 

@@ -1,0 +1,179 @@
+"""What a path is: the sentences of ``asrdistill info``."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asrdistill import stage
+from asrdistill.data.archive import FrameArchive
+from asrdistill.data.directory import DataDirectory
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import read_json
+from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
+from asrdistill.report.table import duration
+from asrdistill.scoring.wer import read_transcripts
+
+Facts = list[tuple[str, Any]]  # what, and its value
+
+
+def describe(path: Path) -> Facts:
+    """The facts about a folder (or an ARPA file), first of all its kind; UserError for what it does not know."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    for is_it, facts in KINDS:
+        if is_it(path):
+            try:
+                return [*facts(path), *_made(path)]
+            except KeyError as error:
+                raise UserError(f"{path} is damaged: a file in it lacks {error}; make it again") from None
+    if made := _made(path):
+        names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+        return [("kind", "folder that asrdistill made"), ("holds", shorten(names, 8)), *made]
+    raise UserError(
+        f"{path} is none of: data directory, frame archive, model, lexicon, language model, "
+        "hypotheses, or another folder that asrdistill made"
+    )
+
+
+def _data_directory(path: Path) -> Facts:
+    data = DataDirectory.read(path, pipes=True)  # looks at commands without running them
+    durations = [utterance.duration for utterance in data if utterance.duration is not None]
+    ends = [utterance.end - utterance.start for utterance in data if utterance.end is not None]
+    seconds = durations or ends
+    words = [word for text in data.texts.values() for word in text.split()]
+    return [
+        ("kind", "data directory"),
+        ("utterances", len(data)),
+        ("speakers", len(data.speakers)),
+        ("minutes", f"{sum(seconds) / 60:.1f}" if len(seconds) == len(data) else "unknown (no utt2dur)"),
+        ("words", f"{len(words):,} ({len(set(words)):,} different)" if data.texts else "no transcripts"),
+    ]
+
+
+def _archive(path: Path) -> Facts:
+    archive = FrameArchive(path)
+    meta = archive.meta
+    parts = [f"{name} {part['dtype']} {tuple(part['shape'])}" for name, part in meta["parts"].items()]
+    shift = meta.get("frame_shift")
+    known = ("kind", "parts", "hash", "frame_shift")
+    return [
+        ("kind", f"frame archive of {archive.kind}"),
+        ("utterances", len(archive)),
+        ("frames", f"{archive.total_rows:,}"),
+        *([("minutes", f"{archive.total_rows * shift / 60:.1f} at {1000 * shift:g} ms a frame")] if shift else []),
+        ("row", ", ".join(parts)),
+        *((key, value) for key, value in meta.items() if key not in known),
+        ("hash", archive.hash),
+    ]
+
+
+def _model(path: Path) -> Facts:
+    meta = read_json(path / "meta.json")
+    senones = Senones.read(path)
+    names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs"}
+    history = meta.get("history") or []
+    known = ("kind", "parameters", "senones", "history")
+    return [
+        ("kind", f"acoustic model: {names.get(meta['kind'], meta['kind'])}"),
+        ("parameters", f"{meta['parameters']:,}"),
+        ("senones", f"{senones.count} of {len(senones.phones)} phones"),
+        *((key, value) for key, value in meta.items() if key not in known),
+        *([("last epoch", history[-1])] if history else []),
+        ("senone hash", senones.hash),
+    ]
+
+
+def _lang(path: Path) -> Facts:
+    lang = Lang.read(path)
+    return [
+        ("kind", "lexicon"),
+        ("words", len(lang.words)),
+        ("pronunciations", sum(map(len, lang.pronunciations.values()))),
+        ("phones", f"{len(lang.phones)} with silence ({lang.silence})"),
+    ]
+
+
+def _language_model(path: Path) -> Facts:
+    """The counts that stand in the head of an ARPA file."""
+    file = path if path.is_file() else path / "lm.arpa"
+    counts = {}
+    with open(file, encoding="utf-8", errors="replace") as handle:
+        for line in handle:
+            if line.startswith("ngram "):
+                order, _, count = line[6:].partition("=")
+                counts[f"{int(order)}-grams"] = int(count)
+            elif counts:
+                break
+    if not counts:
+        raise UserError(f"{file} does not begin like an ARPA file; make the language model again")
+    return [("kind", f"language model of order {len(counts)} (ARPA)"), *counts.items()]
+
+
+def _hypotheses(path: Path) -> Facts:
+    hypotheses = read_transcripts(path / "hyp.txt")
+    words = sum(map(len, hypotheses.values()))
+    return [("kind", "hypotheses"), ("utterances", len(hypotheses)), ("words", words), *_measured(path, "decode.json")]
+
+
+def _measured(path: Path, name: str) -> Facts:
+    """The single figures of a JSON file; tables in it are left to the reader of the file."""
+    return [(key, value) for key, value in read_json(path / name).items() if not isinstance(value, list)]
+
+
+def _frames(path: Path) -> Facts:
+    return [("kind", "frame accuracy of a model"), *_measured(path, "frames.json")]
+
+
+def _tuned(path: Path) -> Facts:
+    return [("kind", "decoding scales"), *_measured(path, "tuned.json")]
+
+
+def _made(path: Path) -> Facts:
+    """What the marker says about who made the folder, from what, when."""
+    if not (done := stage.marker(path)):
+        return []
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(done["end"]))
+    return [
+        ("made by", f"asrdistill {done['verb']}, {when}, in {duration(done['end'] - done['start'])}"),
+        ("peak memory", f"{done['peak_mb']:,} MB"),
+        ("from", done["inputs"]),
+        ("with", done["options"]),
+        ("environment", done["environment"]),
+        ("made hash", done["hash"]),
+    ]
+
+
+def _has(*names: str) -> Callable[[Path], bool]:
+    return lambda path: path.is_dir() and all((path / name).is_file() for name in names)
+
+
+KINDS: list[tuple[Callable[[Path], bool], Callable[[Path], Facts]]] = [
+    (_has("wav.scp"), _data_directory),
+    (_has("meta.json", "index.tsv"), _archive),
+    (_has("meta.json", "senones.json"), _model),
+    (_has("words.txt", "phones.txt"), _lang),
+    (_has("lm.arpa"), _language_model),
+    (lambda path: path.is_file() and path.suffix == ".arpa", _language_model),
+    (_has("hyp.txt", "decode.json"), _hypotheses),
+    (_has("frames.json"), _frames),
+    (_has("tuned.json"), _tuned),
+]
+
+
+def show(facts: Facts) -> str:
+    """One fact a line; what is empty is left out."""
+    told = [(what, value) for what, value in facts if value not in ("", None, [], {})]
+    width = max(len(what) for what, _ in told)
+    return "\n".join(f"{what:<{width}}  {_plain(value)}" for what, value in told)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        parts = {key: f"({_plain(item)})" if isinstance(item, dict) else _plain(item) for key, item in value.items()}
+        return ", ".join(f"{key} {part}" for key, part in parts.items() if part)
+    if isinstance(value, list):
+        return " ".join(map(_plain, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,108 @@
+"""The verb ``info`` on everything that there is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.data.archive import ShardWriter, finish
+from asrdistill.errors import UserError
+from asrdistill.report.info import describe, show
+
+
+def facts(path: Path) -> dict[str, Any]:
+    return dict(describe(path))
+
+
+def test_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text("u1 cat u1.wav |\nu2 cat u2.wav |\n")  # named, not run
+    (tmp_path / "text").write_text("u1 a b\nu2 b\n")
+    (tmp_path / "utt2spk").write_text("u1 ann\nu2 ann\n")
+    found = facts(tmp_path)
+    assert found["kind"] == "data directory"
+    assert (found["utterances"], found["speakers"], found["words"]) == (2, 1, "3 (2 different)")
+    assert found["minutes"] == "unknown (no utt2dur)"
+    (tmp_path / "utt2dur").write_text("u1 30.0\nu2 60.0\n")
+    assert facts(tmp_path)["minutes"] == "1.5"
+
+
+def write_store(folder: Path) -> None:
+    parts = {"ids": ("<u2", (2,)), "logp": ("<f2", (2,)), "rest": ("<f4", (1,))}
+    writer = ShardWriter(folder, 0, parts)
+    writer.write("u1", ids=np.zeros((600, 2)), logp=np.zeros((600, 2)), rest=np.zeros((600, 1)))
+    meta = {"temperatures": [2.0], "teachers": ["exp/teacher.0"], "kept_mass": [0.87], "frame_shift": 0.01}
+    finish(folder, "soft-targets", parts, [writer.close()], **meta)
+
+
+def test_archive(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    found = facts(tmp_path)
+    assert found["kind"] == "frame archive of soft-targets"
+    assert (found["utterances"], found["frames"], found["minutes"]) == (1, "600", "0.1 at 10 ms a frame")
+    assert (found["temperatures"], found["teachers"]) == ([2.0], ["exp/teacher.0"])
+    assert "kept_mass     0.87" in show(describe(tmp_path))
+
+
+def test_models(world: Any) -> None:
+    mono, ensemble = facts(world.exp / "mono"), facts(world.exp / "ensemble")
+    assert mono["kind"] == "acoustic model: GMM"
+    assert (mono["parameters"], mono["senones"]) == ("50", "5 of 1 phones")
+    assert ensemble["kind"] == "acoustic model: ensemble of DNNs"
+    assert ensemble["members"] == ["../teacher.0", "../teacher.1"]
+    assert ensemble["made by"].startswith("asrdistill train, ")
+
+
+def test_lexicon_and_language_model(world: Any, tmp_path: Path) -> None:
+    lexicon = facts(world.data / "lang")
+    assert (lexicon["kind"], lexicon["words"], lexicon["phones"]) == ("lexicon", 5, "2 with silence (SIL)")
+    folder = tmp_path / "lm"
+    folder.mkdir()
+    (folder / "lm.arpa").write_text("\\data\\\nngram 1=7\nngram 2=12\n\n\\1-grams:\n-1 a -1\n")
+    for path in (folder, folder / "lm.arpa"):
+        found = facts(path)
+        assert found["kind"] == "language model of order 2 (ARPA)"
+        assert (found["1-grams"], found["2-grams"]) == (7, 12)
+    (folder / "lm.arpa").write_text("nothing")
+    with pytest.raises(UserError, match="does not begin like an ARPA file"):
+        describe(folder)
+
+
+def test_measurements(world: Any) -> None:
+    hypotheses = facts(world.exp / "decode/mono/dev")
+    assert (hypotheses["kind"], hypotheses["utterances"], hypotheses["lm_weight"]) == ("hypotheses", 1, 8.0)
+    assert facts(world.exp / "frames/ensemble/dev")["correct"] == 40
+    world.json(world.exp / "tune/mono/tuned.json", {"lm_weight": 8, "grid": [[1, 2]]})
+    assert facts(world.exp / "tune/mono") == {"kind": "decoding scales", "lm_weight": 8}
+
+
+def test_any_other_made_folder(world: Any) -> None:
+    world.mark(world.root / "download", "corpus", 0, 75, 80)
+    (world.root / "download" / "queen.1c").write_text("")
+    found = facts(world.root / "download")
+    assert (found["kind"], found["holds"]) == ("folder that asrdistill made", "queen.1c")
+    assert found["made by"].endswith("in 1 min 15 s")
+
+
+@pytest.mark.parametrize("name", ["empty", "file"])
+def test_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("hello\n")
+    assert main(["info", str(tmp_path / name)]) == 2
+    assert f"{name} is none of: data directory, frame archive, model" in capsys.readouterr().err
+
+
+def test_missing_and_damaged(world: Any) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        describe(world.root / "nowhere")
+    world.json(world.exp / "mono" / "meta.json", {"kind": "gmm"})
+    with pytest.raises(UserError, match="is damaged: a file in it lacks 'parameters'; make it again"):
+        describe(world.exp / "mono")
+
+
+def test_command_prints_a_fact_a_line(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(world.exp / "teacher.1")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "kind         acoustic model: DNN"
+    assert "seed         1" in lines
