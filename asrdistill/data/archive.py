@@ -160,7 +160,7 @@ class FrameArchive:
                 self._maps[shard, name] = np.load(path, mmap_mode="r", allow_pickle=False)
             except FileNotFoundError:
                 raise UserError(f"{path} is missing; make the archive {self.folder} again") from None
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, EOFError) as error:
                 raise UserError(f"{path} is damaged ({error}); make the archive {self.folder} again") from None
         return self._maps[shard, name]
 

@@ -10,6 +10,7 @@ import soundfile
 
 from asrdistill.errors import UserError
 
+UNKNOWN = 2**63 - 1  # libsndfile's frame count of a FLAC stream that does not say how long it is
 OVERSHOOT = 0.5  # seconds that a segment's end may lie behind the end of its recording, as in Kaldi
 
 
@@ -25,6 +26,8 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
         with soundfile.SoundFile(handle) as sound:
             if sound.channels != 1:
                 raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
+            if sound.frames == UNKNOWN:
+                raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
             native = sound.samplerate
             if start > 0:
                 sound.seek(min(round(start * native), sound.frames))
@@ -53,7 +56,7 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     if sound.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", _first_bytes(handle))
         return int(count[1]) if count else 0
-    if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info):
+    if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info)):
         return 0
     for written, there in re.findall(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
         if int(there) < int(written) < 0x7FFF0000:

@@ -121,6 +121,14 @@ def test_a_stream_that_could_not_know_its_length_is_read(tmp_path):
     assert len(read_audio(str(tmp_path / "stream.wav"), RATE)) == RATE
 
 
+def test_a_flac_stream_that_could_not_know_its_length_is_refused(tmp_path):
+    content = bytearray(Path(write(tmp_path / "a.flac")).read_bytes())
+    content[21] &= 0xF0  # the 36 bits of the sample count
+    content[22:26] = bytes(4)
+    (tmp_path / "stream.flac").write_bytes(content)
+    refuses("does not say how long it is", str(tmp_path / "stream.flac"), RATE)
+
+
 def test_commands_are_refused_unless_they_are_allowed(tmp_path):
     command = f"cat {shlex.quote(write(tmp_path / 'a.wav'))} |"
     refuses("is a shell command; allow", command, RATE)
