@@ -101,7 +101,7 @@ def sets_table(results: Results) -> Table:
     keys, perplexity = ["utterances", "words", "frames", "oov"], results.get("perplexity", {})
     rows = [[name, *(_count(part[key]) for key in keys)] for name, part in results["sets"].items()]
     if perplexity:
-        rows = [[*row, _number(perplexity.get(row[0]))] for row in rows]
+        rows = [[*row, _number(_perplexity(perplexity.get(row[0])))] for row in rows]
     return Table(["set", *keys, *(["perplexity"] if perplexity else [])], rows)
 
 
@@ -220,6 +220,11 @@ def _spread(entry: dict[str, Any] | None, unit: str) -> str:
 
 def _number(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
+
+
+def _perplexity(entry: float | dict[str, float] | None) -> float | None:
+    """The figure of a set, alone or with its counts."""
+    return entry["perplexity"] if isinstance(entry, dict) else entry
 
 
 def _signed(value: float) -> str:

@@ -37,13 +37,14 @@ def test_screen(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_markdown(world: Any) -> None:
     world.data.joinpath("lm").mkdir()
-    world.json(world.data / "lm" / "perplexity.json", {"dev": 120.5})
+    world.json(world.data / "lm" / "perplexity.json", {"dev": 120.5, "test": {"perplexity": 130.2, "oov": 1}})
     assert report(world) == 0
     text = (world.exp / "RESULTS.md").read_text()
     assert "| mono | 50 | – | – | – | 75.0 | 50.0 | 66.7 |" in text
     assert "| single | 1,000 | 32.0±2.8 | 39.7±0.5 | 37.8 | 12.5±17.7 | 25.0±35.4 | 16.7 |" in text
     assert "| **student** |" in text
     assert "| dev | 2 | 4 | 100 | 0 | 120.5 |" in text
+    assert "| test | 1 | 2 | 300 | 1 | 130.2 |" in text
     assert "| teacher | 2 min 30 s | 200 |" in text
 
 
