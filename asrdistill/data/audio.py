@@ -56,7 +56,7 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     if sound.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", _first_bytes(handle))
         return int(count[1]) if count else 0
-    if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info)):
+    if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info):
         return 0
     for written, there in re.findall(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
         if int(there) < int(written) < 0x7FFF0000:
