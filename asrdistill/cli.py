@@ -41,7 +41,7 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
         name = info.name.replace("_", "-")
         command = commands.add_parser(
             name,
-            help=text.splitlines()[0] if text else "",
+            help=text.split("\n")[0].replace("%", "%%"),
             description=text,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
