@@ -13,4 +13,4 @@ def test_help(verb: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as stop:
         main([verb, "--help"] if verb else ["--help"])
     assert stop.value.code == 0
-    assert "Example: asrdistill" in capsys.readouterr().out or not verb
+    assert "Example" in capsys.readouterr().out or not verb
