@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import threadpoolctl
 
+from asrdistill.errors import UserError
 from asrdistill.progress import Meter
 
 T = TypeVar("T")
@@ -57,10 +59,14 @@ def run(
         try:
             while position < len(items) or pending:
                 while position < len(items) and len(pending) < 4 * jobs:
-                    pending.append(executor.submit(function, items[position]))
+                    pending.append(executor.submit(_work, function, items[position]))
                     position += 1
                 yield pending.pop(0).result()
                 meter.advance(weight(items[position - len(pending) - 1]))
+        except BrokenProcessPool:
+            raise UserError(
+                f"{what}: a worker process was killed, likely for want of memory; use fewer --jobs"
+            ) from None
         finally:
             for future in pending:
                 future.cancel()
@@ -93,9 +99,22 @@ def split(items: Sequence[T], parts: int) -> list[list[T]]:
 
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
     """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
+    global _failure
     single_thread()
-    if setup:
-        setup(*setup_args)
+    try:
+        if setup:
+            setup(*setup_args)
+    except UserError as error:
+        _failure = error
+
+
+_failure: UserError | None = None  # of this process's setup; an exception there would end the pool without a word
+
+
+def _work(function: Callable[[T], R], item: T) -> R:
+    if _failure:
+        raise _failure
+    return function(item)
 
 
 def single_thread() -> None:

@@ -1,0 +1,70 @@
+import hashlib
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import atomic, hash_of, read_json, sha256, write_json, write_text
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with atomic(path) as handle:
+        handle.write("new")
+        handle.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic(path) as handle:
+        handle.write("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    """A limit on the size of files acts like a full disk."""
+    write_text(tmp_path / "a.txt", "old")
+    code = (
+        "import resource, sys; from asrdistill.files import write_text\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_text(sys.argv[1] + '/a.txt', 'x' * 5000)\n"
+        "except OSError: print('told')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
+    assert done.stdout == "told\n", done.stderr
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 1000
+
+
+def test_json_and_its_errors(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, "ä"]})
+    assert read_json(path) == {"b": [1, "ä"]}
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON"):
+        read_json(path)
+    with pytest.raises(UserError, match=r"b\.json does not exist"):
+        read_json(tmp_path / "b.json")
+
+
+def test_hashes(tmp_path):
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+    assert hash_of({"a": 1, "b": 2}) == hash_of({"b": 2, "a": 1})
+    assert hash_of({"a": 1}) != hash_of({"a": 2})
+
+
+def test_shorten():
+    assert shorten(["a", "b"]) == "a, b"
+    assert shorten("abcdef") == "a, b, c and 3 more"

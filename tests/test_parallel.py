@@ -1,0 +1,111 @@
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from asrdistill import parallel
+from asrdistill.errors import UserError
+
+state: dict[str, object] = {}
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def slow_first(value: int) -> int:
+    """The first items take longest, so that later ones are done before them."""
+    time.sleep(0.05 if value < 2 else 0)
+    return value
+
+
+def prepare(value: int) -> None:
+    state["value"] = value
+
+
+def add_prepared(value: int) -> int:
+    return value + state["value"]
+
+
+def complain(value: int) -> int:
+    if value == 3:
+        raise UserError("utterance 3 is bad")
+    return value
+
+
+def complain_at_start() -> None:
+    raise UserError("the model is bad")
+
+
+def die(value: int) -> int:
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def touch(path: str) -> None:
+    Path(path).touch()
+
+
+def threads(_: int) -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_results_come_in_the_order_of_the_items(jobs):
+    assert list(parallel.run(slow_first, range(20), jobs, "count")) == list(range(20))
+    assert list(parallel.run(square, [], jobs, "count")) == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_process_is_set_up(jobs):
+    assert list(parallel.run(add_prepared, range(5), jobs, "add", setup=prepare, setup_args=(10,))) == [*range(10, 15)]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_errors_for_the_user_come_through(jobs):
+    with pytest.raises(UserError, match="utterance 3 is bad"):
+        list(parallel.run(complain, range(50), jobs, "complain"))
+    with pytest.raises(UserError, match="the model is bad"):
+        list(parallel.run(square, range(5), jobs, "complain", setup=complain_at_start))
+
+
+def test_a_killed_worker_is_told():
+    with pytest.raises(UserError, match="square: a worker process was killed"):
+        list(parallel.run(die, range(10), 2, "square"))
+
+
+def test_only_a_few_items_are_in_flight(tmp_path):
+    """Whoever takes results slowly does not let the work pile up."""
+    results = parallel.run(touch, [str(tmp_path / str(i)) for i in range(100)], 2, "touch")
+    next(results)
+    time.sleep(0.3)
+    assert 1 <= len(list(tmp_path.iterdir())) <= 9
+    results.close()
+    assert len(list(tmp_path.iterdir())) <= 9
+
+
+def test_workers_last_over_several_rounds():
+    with parallel.workers(2, prepare, (5,)) as pool:
+        for _ in range(2):
+            assert list(parallel.run(add_prepared, range(4), 2, "add", pool=pool)) == [5, 6, 7, 8]
+
+
+def test_each_process_has_one_numerical_thread():
+    assert list(parallel.run(threads, range(2), 2, "threads")) == ["1", "1"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 10])
+@pytest.mark.parametrize("parts", [1, 3, 10])
+def test_split_is_in_order_and_even(count, parts):
+    blocks = parallel.split(range(count), parts)
+    assert [item for block in blocks for item in block] == list(range(count))
+    sizes = [len(block) for block in blocks]
+    assert len(blocks) == max(1, min(count, parts))
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_default_jobs():
+    assert 1 <= parallel.default_jobs() <= os.cpu_count()
