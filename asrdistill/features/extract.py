@@ -10,7 +10,6 @@ from asrdistill import parallel
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions, frames
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
@@ -45,6 +44,8 @@ def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _write_shard(task: tuple[int, Path, list[Utterance], FbankOptions, bool]) -> dict[str, Any]:
+    from asrdistill.features.fbank import fbank  # loads torch, which only the workers need
+
     number, out, utterances, options, pipes = task
     writer = ShardWriter(out, number, _parts(options))
     for ids, samples in _batches(utterances, options, pipes):

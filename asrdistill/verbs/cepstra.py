@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
+from asrdistill.data.directory import DataDirectory
 from asrdistill.features.cepstra import CepstraOptions, check, make_cepstra
 from asrdistill.parallel import default_jobs
 from asrdistill.stage import make
@@ -22,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.directory import DataDirectory
-
     options = resolve(CepstraOptions, args)
     data = DataDirectory.read(args.data, pipes=args.pipes)
     check(args.fbank, data, options)

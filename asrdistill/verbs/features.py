@@ -7,8 +7,11 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
+from asrdistill.data.directory import DataDirectory
+from asrdistill.features.extract import make_fbank
 from asrdistill.features.options import FbankOptions
 from asrdistill.parallel import default_jobs
+from asrdistill.stage import make
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,10 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.directory import DataDirectory
-    from asrdistill.features.extract import make_fbank  # loads torch
-    from asrdistill.stage import make
-
     options = resolve(FbankOptions, args)
     data = DataDirectory.read(args.data, pipes=args.pipes)
     make(
