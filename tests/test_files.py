@@ -23,9 +23,14 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic(path) as handle:
-        handle.write("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with atomic(path) as handle:
+            handle.write("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
 
