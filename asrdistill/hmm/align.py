@@ -129,7 +129,7 @@ def align(
     options: AlignOptions,
     jobs: int,
 ) -> None:
-    """Write the alignment of the utterances into the existing folder `out`: an archive and two CTM files.
+    """Write the alignment of the utterances into the existing folder `out`: archive, senones, two CTM files.
 
     ``load(model)`` gives the scorer, in each process. There is no beam, so the path found is the
     best one. Utterances without any path are left out, named and counted.
@@ -154,6 +154,7 @@ def align(
         _concatenate([out / f"{name}.{number}" for number, _, _ in tasks], out / name)
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
     finish(out, "alignment", PARTS, shards, **made_by)
+    senones.write(out)
     senones.write(out)
     log.info("aligned %s", summary)
 

@@ -33,7 +33,9 @@ def test_hash_tells_inventories_apart_but_not_their_probabilities():
     assert senones.hash != Senones.monophones(SimpleNamespace(phones=["SIL", "AA", "D"], silence="SIL")).hash
 
 
-@pytest.mark.parametrize("text", ["{}", '{"phones": ["A"], "states": {"A": [0, 5]}, "self_loop": [-1]}', "[]", "nonsense"])
+@pytest.mark.parametrize(
+    "text", ["{}", '{"phones": ["A"], "states": {"A": [0, 5]}, "self_loop": [-1]}', "[]", "nonsense"]
+)
 def test_damaged_file_is_named(tmp_path, text):
     (tmp_path / "senones.json").write_text(text)
     with pytest.raises(UserError, match=r"senones\.json"):

@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+
+from asrdistill import cli
+from asrdistill.data.archive import FrameArchive
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.errors import UserError
+from asrdistill.hmm.align import Summary, align, check_features, check_left_out, transcripts
+from asrdistill.hmm.gmm import Gmm, Mixtures
+from asrdistill.hmm.options import AlignOptions
+
+
+@pytest.fixture
+def model(world, tmp_path):
+    """The Gaussians that made the world's features, as a model folder."""
+    count, size = world.means.shape
+    wide = np.hstack([world.means, np.zeros((count, 2 * size))])
+    variances = np.hstack([np.ones((count, size)), np.full((count, 2 * size), 1e6)])  # deltas say nothing
+    mixtures = Mixtures(np.zeros(count), wide, variances, np.arange(count + 1))
+    (tmp_path / "model").mkdir()
+    meta = {"features": {"type": "planted"}, "frame_shift": 0.01, "deltas": 2}
+    Gmm(mixtures, world.senones, meta).write(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def run(world, model, out, *flags):
+    folders = [model, world.root / "cepstra", world.root / "data", world.root / "lang", out]
+    return cli.main(["align", *map(str, folders), *flags])
+
+
+def test_planted_boundaries_are_found(world, model, lang, tmp_path):
+    assert run(world, model, tmp_path / "ali", "--jobs", "1") == 0
+    archive = FrameArchive(tmp_path / "ali", kind="alignment")
+    assert archive.meta["senones"] == world.senones.hash
+    assert archive.meta["left_out"] == []
+    silence = len(world.senones.silence)
+    equal = [
+        np.maximum(archive[utterance], silence) == np.maximum(truth, silence)
+        for utterance, truth in world.truth.items()
+    ]
+    assert np.mean(np.concatenate(equal)) > 0.97  # the five silence states sound the same
+
+    words = [line.split() for line in (tmp_path / "ali" / "words.ctm").read_text().splitlines()]
+    assert [line[0] for line in words] == sorted(line[0] for line in words)
+    assert [line[4] for line in words if line[0] == "utt03"] == world.words["utt03"]
+    phones = [line.split() for line in (tmp_path / "ali" / "phones.ctm").read_text().splitlines()]
+    mine = [(float(start), float(length)) for utterance, _, start, length, _ in phones if utterance == "utt03"]
+    for (start, length), (following, _) in zip(mine[:-1], mine[1:], strict=True):
+        assert start + length == pytest.approx(following)
+    assert sum(length for _, length in mine) == pytest.approx(0.01 * archive.rows("utt03"))
+
+
+def test_any_number_of_jobs_gives_the_same_bytes(world, model, tmp_path):
+    for jobs in "12":
+        assert run(world, model, tmp_path / jobs, "--jobs", jobs) == 0
+    names = sorted(path.name for path in (tmp_path / "1").iterdir() if path.name != ".done")
+    assert "phones.ctm" in names
+    assert "senones.json" in names
+    assert not [name for name in names if name.startswith("phones.ctm.")]
+    for name in names:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes(), name
+
+
+class Shortened:
+    """A scorer that sees the first frames of some utterances only."""
+
+    def __init__(self, scorer, short):
+        self.scorer, self.senones, self.short, self.count = scorer, scorer.senones, short, 0
+
+    def loglikes(self, features):
+        self.count += 1
+        return self.scorer.loglikes(features)[: 3 if self.count <= self.short else None]
+
+
+def test_utterances_shorter_than_their_hmm_are_named_and_counted(world, model, lang, tmp_path, caplog):
+    from asrdistill.hmm.gmm import load_gmm
+
+    inputs = (world.root / "cepstra", list(world.words.items()), lang)
+    out = tmp_path / "ali"
+    out.mkdir()
+    with pytest.raises(
+        UserError, match=r"5 of 80 utterances \(6\.2 %\) have fewer frames .* utt00, utt01, utt02 and 2"
+    ):
+        align(lambda folder: Shortened(load_gmm(folder), 5), model, *inputs, out, AlignOptions(), 1)
+    align(lambda folder: Shortened(load_gmm(folder), 5), model, *inputs, out, AlignOptions(max_left_out=10), 1)
+    assert "left out: 5 of 80" in caplog.text
+    archive = FrameArchive(out)
+    assert archive.meta["left_out"] == [f"utt0{n}" for n in range(5)]
+    assert len(archive) == 75
+    assert "utt04" not in (out / "words.ctm").read_text()
+
+
+def test_left_out_share_is_checked():
+    check_left_out([], 10, 0)
+    check_left_out(["a"], 20, 5)
+    with pytest.raises(UserError, match="--max-left-out"):
+        check_left_out(["a", "b"], 20, 5)
+
+
+def test_summaries_add_up():
+    both = Summary(1, 10, 5, -10.0, ("a",)) + Summary(2, 30, 5, -30.0)
+    assert both.record() == {"loglike_per_frame": -1.0, "silence_percent": 25.0, "left_out": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("id", "text", "message"),
+    [
+        ("utt00", "ab zebra", "no pronunciation of 'zebra' in utterance utt00"),
+        ("utt00", None, "utt00 has no transcript"),
+        ("other", "ab", r"other is not in .*cepstra"),
+    ],
+)
+def test_text_is_checked_before_work_starts(world, lang, id, text, message):
+    archive = FrameArchive(world.root / "cepstra")
+    with pytest.raises(UserError, match=message):
+        transcripts(archive, DataDirectory([Utterance(id, "x.wav", "s", text)]), lang)
+
+
+def test_features_of_another_kind_are_refused(world, model):
+    archive = FrameArchive(world.root / "cepstra")
+    with pytest.raises(UserError, match=r"model was trained on features .* but .*cepstra holds"):
+        check_features({"type": "cepstra"}, archive, model)
+
+
+def test_verb_reports_a_missing_word_in_one_sentence(world, model, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "nothing.wav").write_bytes(b"")
+    (data / "wav.scp").write_text("utt00 nothing.wav\n")
+    (data / "text").write_text("utt00 zebra\n")
+    folders = [model, world.root / "cepstra", data, world.root / "lang", tmp_path / "ali"]
+    assert cli.main(["align", *map(str, folders)]) == 2
+    assert "zebra" in capsys.readouterr().err
+    assert not (tmp_path / "ali").exists()
+    assert json.loads((model / "meta.json").read_text())["kind"] == "gmm"

@@ -1,0 +1,71 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from asrdistill.errors import UserError
+from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.senones import Senones
+
+
+def paths(graph):
+    """All ways through a graph without self loops: (senones, log weight)."""
+    followers = {n: [] for n in range(len(graph.senone))}
+    for n in followers:
+        for a in range(graph.first[n], graph.first[n + 1]):
+            followers[graph.source[a]].append((n, graph.weight[a]))
+    stack = [([n], graph.entry[n]) for n in followers if np.isfinite(graph.entry[n])]
+    while stack:
+        states, weight = stack.pop()
+        if np.isfinite(graph.exit[states[-1]]):
+            yield tuple(graph.senone[states]), weight + graph.exit[states[-1]]
+        stack += [([*states, n], weight + w) for n, w in followers[states[-1]]]
+
+
+def obvious_paths(lang, senones, words):
+    """The same from the definition: each pronunciation, with and without each silence."""
+    for chosen in itertools.product(*(lang.pronunciations[word] for word in words)):
+        for silences in itertools.product([True, False], repeat=len(words) + 1):
+            phones = [lang.silence] * silences[0]
+            for (_, pronunciation), silence in zip(chosen, silences[1:], strict=True):
+                phones += [*pronunciation, *[lang.silence] * silence]
+            weight = np.prod([probability for probability, _ in chosen]) * 0.5 ** len(silences)
+            yield tuple(s for phone in phones for s in senones.states[phone]), np.log(weight)
+
+
+@pytest.mark.parametrize("words", [["ab"], ["either"], ["either", "either"], ["cab", "either", "dad"]])
+def test_graph_holds_every_pronunciation_with_and_without_silences(lang, words):
+    senones = Senones.monophones(lang)
+    found = sorted(paths(Compiler(lang, senones)(words)))
+    expected = sorted(obvious_paths(lang, senones, words))
+    assert [states for states, _ in found] == [states for states, _ in expected]
+    np.testing.assert_allclose([w for _, w in found], [w for _, w in expected], rtol=1e-5)
+    assert sum(np.exp(w) for _, w in found) == pytest.approx(1, rel=1e-5)
+
+
+def test_states_say_which_phone_and_word_they_are_of(lang):
+    graph = Compiler(lang, Senones.monophones(lang))(["either", "ab"])
+    phones = [lang.phones[p] for p in graph.unit_phone]
+    assert phones == ["SIL", "A", "D", "B", "C", "D", "SIL", "A", "B", "SIL"]
+    assert graph.unit_word.tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, -1]
+    assert np.bincount(graph.unit).tolist() == [5, 3, 3, 3, 3, 3, 5, 3, 3, 5]
+    found, places = graph.senones()
+    np.testing.assert_array_equal(found[places], graph.senone)
+
+
+def test_no_words_are_one_silence(lang):
+    senones = Senones.monophones(lang)
+    assert Compiler(lang, senones)([]).senone.tolist() == senones.silence
+
+
+def test_flat_path_is_the_first_pronunciation_between_silences(lang):
+    senones = Senones.monophones(lang)
+    phones = ["SIL", "A", "D", "SIL"]
+    assert Compiler(lang, senones).flat_path(["either"]) == [s for phone in phones for s in senones.states[phone]]
+
+
+def test_a_lexicon_of_other_phones_is_refused(lang):
+    senones = Senones.monophones(lang)
+    del senones.states["C"]
+    with pytest.raises(UserError, match="lacks phones of the lexicon: C"):
+        Compiler(lang, senones)
