@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_planted_boundaries_are_found(world, model, lang, tmp_path):
     assert [line[4] for line in words if line[0] == "utt03"] == world.words["utt03"]
     phones = [line.split() for line in (tmp_path / "ali" / "phones.ctm").read_text().splitlines()]
     mine = [(float(start), float(length)) for utterance, _, start, length, _ in phones if utterance == "utt03"]
-    for (start, length), (following, _) in zip(mine[:-1], mine[1:], strict=True):
+    for (start, length), (following, _) in itertools.pairwise(mine):
         assert start + length == pytest.approx(following)
     assert sum(length for _, length in mine) == pytest.approx(0.01 * archive.rows("utt03"))
 
