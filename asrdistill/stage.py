@@ -55,7 +55,8 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
             work(partial)
             _complete(partial, out, wanted, recipe, inputs, start)
     except (OSError, SafetensorError) as error:  # a full disk is either, depending on what was written
-        reason = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
+        parts = (error.strerror, error.filename) if isinstance(error, OSError) else (error,)
+        reason = ": ".join(str(part) for part in parts if part)
         raise UserError(f"{out} could not be made ({reason}); nothing half-made stands under its name") from error
     log.info("%s: done in %.1f s", out, time.time() - start)
     return True

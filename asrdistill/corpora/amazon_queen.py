@@ -243,7 +243,7 @@ def divide(clips: list[Clip]) -> dict[str, list[Clip]]:
 def _unfit(clip: Clip) -> str:
     """Why a clip is in no set; empty when it may be."""
     words = len(clip.words.split())
-    if not clip.speaker:
+    if not clip.speaker:  # some are the voices of the unseen
         return "whose speaker is not known"
     if clip.speaker in NOT_PERSONS:
         return "spoken by no person"
