@@ -7,6 +7,7 @@ import itertools
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -100,6 +101,7 @@ def split(items: Sequence[T], parts: int) -> list[list[T]]:
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
     """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
     global _failure
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     single_thread()
     try:
         if setup:
@@ -115,6 +117,13 @@ def _work(function: Callable[[T], R], item: T) -> R:
     if _failure:
         raise _failure
     return function(item)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on writing to files that the next run makes again."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def single_thread() -> None:
