@@ -1,9 +1,9 @@
 """The lexicon: which phones a word may be made of, and the folder that holds it.
 
-    phones.txt    symbol table: <eps> 0, then silence, then the phones
-    words.txt     symbol table: <eps> 0, then the words
-    lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
-    silence.txt   the silence phone
+phones.txt    symbol table: <eps> 0, then silence, then the phones
+words.txt     symbol table: <eps> 0, then the words
+lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
+silence.txt   the silence phone
 """
 
 from __future__ import annotations

@@ -142,7 +142,9 @@ def _estimate(counts: list[_Counts], symbols: list[str]) -> list[Level]:
         contexts = len(counts[n - 2].last) if n > 1 else 1
         total = np.bincount(grams.prefix, adjusted, contexts)
         left = np.bincount(grams.prefix, discount, contexts) / np.maximum(total, 1)
-        probability = (adjusted - discount) / np.maximum(total, 1)[grams.prefix] + left[grams.prefix] * lower[grams.suffix]
+        probability = (adjusted - discount) / np.maximum(total, 1)[grams.prefix] + left[grams.prefix] * lower[
+            grams.suffix
+        ]
         probabilities.append(probability)
         weights.append(left)  # of the n-grams of order n - 1
         lower = probability
@@ -218,7 +220,9 @@ def read_arpa(path: Path) -> NGram:
             levels.append({})
         elif line and line != "\\data\\":
             if not levels:
-                raise UserError(f"{path}, line {number}: '{line[:40]}' stands before any n-grams; is this an ARPA file?")
+                raise UserError(
+                    f"{path}, line {number}: '{line[:40]}' stands before any n-grams; is this an ARPA file?"
+                )
             _read_entry(path, number, line, levels)
     else:
         raise UserError(f"{path} is not a whole ARPA file: it has no \\end\\ line")
