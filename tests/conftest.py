@@ -27,8 +27,11 @@ class Corpus:
         rows = [np.sort(rng.integers(0, count, size=rng.integers(40, 80))) for _ in range(utterances)]
         self.labels = {f"utt{i:03d}": row.astype(np.int32) for i, row in enumerate(rows)}
         frames = {u: means[row] + noise * rng.normal(size=(len(row), dimension)) for u, row in self.labels.items()}
-        write_archive(self.features, "features", frames, "<f4", features=self.settings, frame_shift=0.01)
+        self.write_features(self.features, frames)
         self.write_alignment(self.alignment, self.labels)
+
+    def write_features(self, folder: Path, frames: dict[str, np.ndarray]) -> None:
+        write_archive(folder, "features", frames, "<f4", features=self.settings, frame_shift=0.01)
 
     def write_alignment(self, folder: Path, labels: dict[str, np.ndarray]) -> None:
         write_archive(folder, "alignment", labels, "<i4", senones=self.senones.hash, frame_shift=0.01)

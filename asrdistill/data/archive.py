@@ -198,6 +198,20 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     write_json(Path(out) / "meta.json", {**first.meta, "hash": content})
 
 
+def alias(source: Path, out: Path, of: Mapping[str, str]) -> None:
+    """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance."""
+    archive = FrameArchive(source)
+    if missing := [utterance for utterance in of.values() if utterance not in archive]:
+        raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}")
+    base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
+    lines = []
+    for name, utterance in of.items():
+        shard, begin, rows = archive._index[utterance]
+        lines.append((name, os.path.normpath(f"{base}/{shard}"), begin, rows))
+    _write_index(Path(out), lines)
+    write_json(Path(out) / "meta.json", {**archive.meta, "hash": hash_of([sorted(of.items()), archive.hash])})
+
+
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:
     """Raise UserError unless both archives have the same utterances (or these) with equal frame counts."""
     wanted = set(a) | set(b) if utterances is None else utterances

@@ -1,9 +1,12 @@
 """Make log-mel filterbank features (Kaldi's fbank) of a data directory.
 
-Example: asrdistill features data/train data/train/fbank --config conf/fbank.yaml
+Example:
+  asrdistill features data/train fbank/train --config conf/fbank.yaml
+  asrdistill features data/train fbank/train_copies --config conf/fbank.yaml --warps 1 0.92 1.05
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
@@ -19,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="archive to make")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
     parser.add_argument("--pipes", action="store_true", help="accept shell commands in wav.scp")
+    parser.add_argument(
+        "--warps",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="W",
+        help="a copy of each utterance for each factor by which the frequency axis is stretched (default: 1, no copies)",
+    )
     add_options(parser, FbankOptions)
 
 
@@ -27,8 +38,8 @@ def run(args: argparse.Namespace) -> None:
     data = DataDirectory.read(args.data, pipes=args.pipes)
     make(
         args.out,
-        lambda folder: make_fbank(data, folder, options, args.jobs, args.pipes),
+        lambda folder: make_fbank(data, folder, options, args.jobs, args.pipes, args.warps),
         verb="features",
-        options=options,
+        options={**dataclasses.asdict(options), "warps": args.warps},
         inputs=[args.data],
     )

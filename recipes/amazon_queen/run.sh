@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# From the voices of a game to a distilled student: Hinton, Vinyals and Dean's speech experiment on real speech.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+usage: recipes/amazon_queen/run.sh [options]
+
+  --stage N        begin at stage N (default 1)
+  --stop-stage N   end after stage N (default 9)
+  --small          a subset that ends in about five minutes, to see that everything works
+  --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
+  --seeds N        students to train, each with its own seed (default 1)
+  --seed N         seed of the first student, and the first of the teachers' (default 0)
+  --jobs N         processes (default: the processors of this machine)
+  --queen FILE     a queen.1c that you have, in place of the download
+  --data DIR       where the corpus goes (default recipes/amazon_queen/data)
+  --exp DIR        where models and results go (default recipes/amazon_queen/exp)
+
+stages, with their time on two cores with AVX2 (and with --small):
+HELP
+  local stage
+  for stage in "${!stages[@]}"; do printf '  %d  %-68s %s\n' $((stage + 1)) "${stages[stage]%%|*}" "${stages[stage]##*|}"; done
+  cat <<'HELP'
+
+A stage that is up to date is skipped; a run that was killed goes on where it was. For example
+  recipes/amazon_queen/run.sh --seeds 3               three students, mean and deviation in the table
+  recipes/amazon_queen/run.sh --stage 8               only decode and score again
+HELP
+}
+
+stages=(
+  "corpus: fetch the game, cut out its clips, make the data directories|1 min (0.5 min)"
+  "features: filterbanks for the networks, cepstra for the GMM|1 min (0.3 min)"
+  "language: pronunciations, G2P, trigram|1.5 min (1 min)"
+  "flat start: monophone GMM, alignment of all sets|3 min (0.5 min)"
+  "teachers: four networks that differ in their seed|14 min (0.5 min)"
+  "soft targets of their ensemble|1 min (0.2 min)"
+  "student|5 min (0.3 min)"
+  "decode: scales tuned on dev, then all sets|8 min (1 min)"
+  "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
+)
+
+first=1 last=${#stages[@]} variant=default open=false seeds=1 seed=0 queen="" data="" exp=""
+jobs=$(nproc 2>/dev/null || echo 2)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+conf=$here/conf
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --help | -h) usage; exit 0 ;;
+    --small) variant=small; shift; continue ;;
+    --open) open=true; shift; continue ;;
+    --stage | --stop-stage | --seeds | --seed | --jobs | --queen | --data | --exp) ;;
+    *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
+  esac
+  [[ $# -ge 2 ]] || { echo "run.sh: $1 needs a value; see --help" >&2; exit 2; }
+  case $1 in
+    --queen) queen=$2 ;;
+    --data) data=$2 ;;
+    --exp) exp=$2 ;;
+    *) [[ $2 =~ ^[0-9]+$ ]] || { echo "run.sh: $1 must be a whole number, not '$2'" >&2; exit 2; } ;;&
+    --stage) first=$2 ;;
+    --stop-stage) last=$2 ;;
+    --seeds) seeds=$2 ;;
+    --seed) seed=$2 ;;
+    --jobs) jobs=$2 ;;
+  esac
+  shift 2
+done
+data=${data:-$here/data/$variant}
+exp=${exp:-$here/exp/$variant}
+"$root/tools/install.sh"
+PATH=$root/.venv/bin:$PATH
+
+sets=(train dev test test_unseen)
+teachers=4
+subset=() teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml") gmm=(--config "$conf/mono.yaml")
+if [[ $variant == small ]]; then
+  subset=(--minutes 24)
+  teacher+=(--epochs 4 --width 128)
+  student+=(--epochs 4 --width 128)
+  gmm+=(--gaussians 400)
+fi
+lang=$data/lang lm=$data/lm
+if $open; then lang=$data/lang_open lm=$data/lm_open; fi
+
+# Say what comes, unless the stage is not asked for; what runs under it carries its name.
+stage() {
+  [[ $1 -ge $first && $1 -le $last ]] || return 1
+  local title=${stages[$1 - 1]%%|*}
+  export ASRDISTILL_STAGE="$1 ${title%%:*}"
+  printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
+}
+
+if stage 1; then
+  if [[ -z $queen ]]; then
+    queen=$data/download/queen.1c
+    asrdistill download amazon_queen "$data/download"
+  fi
+  asrdistill prepare amazon_queen "$queen" "$data/corpus" "${subset[@]}" --jobs "$jobs"
+fi
+
+if stage 2; then
+  for set in "${sets[@]}"; do
+    asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
+    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set"
+  done
+fi
+
+if stage 3; then
+  asrdistill g2p "$root/data/cmudict.txt.gz" "$data/g2p"
+  texts=("${sets[@]/#/$data/corpus/}")
+  dictionary=(--dictionary "$root/data/cmudict.txt.gz" --g2p "$data/g2p")
+  asrdistill lang "${texts[@]}" "$data/lang" "${dictionary[@]}"  # aligning takes every word, open vocabulary or not
+  if $open; then asrdistill lang "$data/corpus/train" "$lang" "${dictionary[@]}"; fi
+  asrdistill lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data/corpus/dev" "$data/corpus/test" "$data/corpus/test_unseen"
+fi
+
+if stage 4; then
+  asrdistill train-mono "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/mono" "${gmm[@]}" --jobs "$jobs"
+  for set in "${sets[@]}"; do
+    asrdistill align "$exp/mono" "$data/cepstra/$set" "$data/corpus/$set" "$data/lang" "$exp/ali/$set" --jobs "$jobs"
+  done
+fi
+
+held_out=(--held-out "$data/fbank/dev" "$exp/ali/dev")
+if stage 5; then
+  mkdir -p "$exp"
+  seq "$seed" $((seed + teachers - 1)) | xargs -P "$jobs" -I {} \
+    asrdistill train "$data/fbank/train" "$exp/ali/train" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
+fi
+
+members=()
+for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
+if stage 6; then
+  asrdistill ensemble "${members[@]}" "$exp/ensemble"
+  asrdistill soft-targets "$exp/ensemble" "$data/fbank/train" "$exp/targets/train" --config "$conf/targets.yaml" --jobs "$jobs"
+fi
+
+if stage 7; then
+  for ((i = seed; i < seed + seeds; i++)); do
+    asrdistill train "$data/fbank/train" "$exp/ali/train" "$exp/student.$i" "${student[@]}" --seed "$i" \
+      --soft-targets "$exp/targets/train" "${held_out[@]}"
+  done
+fi
+
+students=()
+for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
+if stage 8; then
+  decode=(--config "$conf/decode.yaml" --jobs "$jobs")
+  # Scales are chosen on dev: once for the members together, by the first of them, so for the students.
+  tuned_on=([0]="$exp/mono" [1]="${members[0]}" [2]="$exp/ensemble" [3]="${students[0]}")
+  for model in "${tuned_on[@]}"; do
+    features=$([[ $model == */mono ]] && echo cepstra || echo fbank)
+    asrdistill tune "$model" "$data/$features/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/$(basename "$model")" "${decode[@]}"
+  done
+  for model in "$exp/mono" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
+    name=$(basename "$model")
+    features=$([[ $name == mono ]] && echo cepstra || echo fbank)
+    case $name in
+      teacher.*) tuned=teacher.$seed ;;
+      student.*) tuned=student.$seed ;;
+      *) tuned=$name ;;
+    esac
+    for set in dev test test_unseen; do
+      asrdistill decode "$model" "$data/$features/$set" "$lang" "$lm" "$exp/decode/$name/$set" --tuned "$exp/tune/$tuned" "${decode[@]}"
+    done
+  done
+fi
+
+if stage 9; then
+  for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
+    for set in dev test test_unseen; do
+      asrdistill evaluate "$model" "$data/fbank/$set" "$exp/ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
+    done
+  done
+  asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
+  asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$variant"
+fi

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import UserError
+from asrdistill.features.copies import copy_alignment, copy_name, original, warped
+from asrdistill.features.fbank import fbank
+from asrdistill.features.options import FbankOptions
+
+OPTIONS = FbankOptions(rate=8000, bins=40, low=60, high=3800)
+
+
+def tone(hertz: float) -> np.ndarray:
+    return 0.3 * np.sin(2 * np.pi * hertz * np.arange(4000) / 8000).astype(np.float32)
+
+
+@pytest.mark.parametrize("warp", [0.9, 0.92, 1.05])
+def test_a_stretched_tone_lands_where_the_plain_one_was(warp):
+    """A tone at warp · f through the warped filters peaks in the same bins as one at f through the plain ones."""
+    peaks = [fbank([tone(f)], OPTIONS)[0].mean(0).argmax() for f in (600, 1500, 2800)]
+    stretched = [fbank([tone(f * warp)], warped(OPTIONS, warp))[0].mean(0).argmax() for f in (600, 1500, 2800)]
+    assert np.abs(np.array(peaks) - stretched).max() <= 1
+    assert peaks != [fbank([tone(f * warp)], OPTIONS)[0].mean(0).argmax() for f in (600, 1500, 2800)]
+
+
+def test_names():
+    assert copy_name("joe-A1", 1.0) == "joe-A1"
+    for warp in (0.92, 1.05, 1e-5):
+        assert original(copy_name("joe-A1", warp)) == "joe-A1"
+    assert original("warp-speed-1") == "warp-speed-1"
+
+
+def test_limits():
+    assert warped(OPTIONS, 1.0) == OPTIONS
+    with pytest.raises(UserError, match=r"use at most 1\.05"):
+        warped(OPTIONS, 1.2)
+    with pytest.raises(UserError, match="above 0"):
+        warped(OPTIONS, 0)
+
+
+def test_copies_share_the_alignment_of_their_original(corpus, tmp_path):
+    frames = {copy_name(u, w): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)}
+    corpus.write_features(tmp_path / "features", frames)
+    (tmp_path / "copies").mkdir()
+    copy_alignment(corpus.alignment, tmp_path / "features", tmp_path / "copies")
+    copies = FrameArchive(tmp_path / "copies", "alignment")
+    assert set(copies) == set(frames)
+    np.testing.assert_array_equal(copies["warp0.9-utt003"], corpus.labels["utt003"])
+    assert not list((tmp_path / "copies").glob("*.npy"))
