@@ -7,9 +7,10 @@ probability after every history.
 """
 
 import gzip
+import logging
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError
-from asrdistill.files import atomic
+from asrdistill.files import atomic, write_json
+
+log = logging.getLogger("asrdistill")
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0  # log10 in an ARPA of what cannot be predicted: <s>
@@ -77,6 +80,19 @@ def perplexity(model: NGram, sentences: Iterable[str]) -> Perplexity:
     return Perplexity(math.exp(nats / tokens) if tokens else math.inf, words, oov)
 
 
+def make_lm(
+    sentences: Iterable[str], vocabulary: Iterable[str], order: int, tests: Mapping[str, Iterable[str]], folder: Path
+) -> None:
+    """Train a model; write lm.arpa and perplexity.json: {set: {perplexity, words, oov}} of the test sets."""
+    model = train(sentences, vocabulary, order)
+    write_arpa(model, folder / "lm.arpa")
+    log.info("n-grams: %s", ", ".join(f"{len(level)} of length {n}" for n, level in enumerate(model.levels, 1)))
+    found = {name: perplexity(model, text) for name, text in tests.items()}
+    for name, (value, words, oov) in found.items():
+        log.info("%s: perplexity %.1f, %d words, %d out of the vocabulary", name, value, words, oov)
+    write_json(folder / "perplexity.json", {name: measured._asdict() for name, measured in found.items()})
+
+
 def train(sentences: Iterable[str], vocabulary: Iterable[str], order: int) -> NGram:
     """Interpolated modified Kneser-Ney over a vocabulary; words outside of it become ``<unk>``.
 
@@ -95,10 +111,11 @@ def train(sentences: Iterable[str], vocabulary: Iterable[str], order: int) -> NG
     tokens = [t for text in texts for t in (0, *(number.get(word, unknown) for word in text), 1)]
     if not tokens:
         raise UserError("there is no text to train the language model on")
-    return NGram(_estimate(_count(np.array(tokens), len(symbols), order), symbols))
+    counts = count_ngrams(np.array(tokens), len(symbols), order)
+    return NGram(_levels(counts, *estimate(counts), symbols))
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
     """The G distinct n-grams of one order, as arrays (G,)."""
 
     last: np.ndarray  # last word
@@ -108,28 +125,32 @@ class _Counts(NamedTuple):
     initial: np.ndarray  # whether it begins with <s>, and so has no continuation count
 
 
-def _count(tokens: np.ndarray, symbols: int, order: int) -> list[_Counts]:
-    """Distinct n-grams of each order in a stream of sentences, each from <s> (0) to </s> (1)."""
+def count_ngrams(tokens: np.ndarray, symbols: int, order: int) -> list[Counts]:
+    """Distinct n-grams of each order in a stream of sentences, each from <s> (0) to </s> (1).
+
+    `symbols` is the number of different tokens. The n-grams of an order are sorted by prefix, then
+    by last word; unigrams have all symbols, in the order of their numbers.
+    """
     starts = np.flatnonzero(tokens == 0)
     place = np.arange(len(tokens)) - np.repeat(starts, np.diff([*starts, len(tokens)]))  # in its sentence
     none = np.zeros(symbols, dtype=np.int64)
     unigrams = np.bincount(tokens, minlength=symbols)
-    levels = [_Counts(np.arange(symbols), none, none, unigrams, np.arange(symbols) == 0)]
+    levels = [Counts(np.arange(symbols), none, none, unigrams, np.arange(symbols) == 0)]
     gram = tokens  # at each position the n-gram that ends there
     for n in range(2, order + 1):
         ends = np.flatnonzero(place >= n - 1)
         key = gram[ends - 1] * symbols + tokens[ends]
         _, first, inverse, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
         at = ends[first]
-        levels.append(_Counts(tokens[at], gram[at - 1], gram[at], count, levels[-1].initial[gram[at - 1]]))
+        levels.append(Counts(tokens[at], gram[at - 1], gram[at], count, levels[-1].initial[gram[at - 1]]))
         gram = np.zeros(len(tokens), dtype=np.int64)
         gram[ends] = inverse.reshape(-1)
     return levels
 
 
-def _estimate(counts: list[_Counts], symbols: list[str]) -> list[Level]:
-    """Probabilities and back-off weights, from the unigrams up."""
-    lower = np.full(1, 1 / (len(symbols) - 1))  # uniform over all but <s>
+def estimate(counts: list[Counts]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(probabilities, back-off weights) of the n-grams of each order; the highest has weights of 1."""
+    lower = np.full(1, 1 / (len(counts[0].last) - 1))  # uniform over all but <s>
     probabilities, weights = [], []
     for n, grams in enumerate(counts, 1):
         adjusted = grams.count.copy()
@@ -142,17 +163,15 @@ def _estimate(counts: list[_Counts], symbols: list[str]) -> list[Level]:
         contexts = len(counts[n - 2].last) if n > 1 else 1
         total = np.bincount(grams.prefix, adjusted, contexts)
         left = np.bincount(grams.prefix, discount, contexts) / np.maximum(total, 1)
-        probability = (adjusted - discount) / np.maximum(total, 1)[grams.prefix] + left[grams.prefix] * lower[
-            grams.suffix
-        ]
-        probabilities.append(probability)
-        weights.append(left)  # of the n-grams of order n - 1
-        lower = probability
-    return _levels(counts, probabilities, weights, symbols)
+        own = (adjusted - discount) / np.maximum(total, 1)[grams.prefix]
+        lower = own + left[grams.prefix] * lower[grams.suffix]
+        probabilities.append(lower)
+        weights.append(np.where(total > 0, left, 1.0))  # of order n - 1; where nothing follows, 1
+    return probabilities, [*weights[1:], np.ones(len(lower))]
 
 
 def _levels(
-    counts: list[_Counts], probabilities: list[np.ndarray], weights: list[np.ndarray], symbols: list[str]
+    counts: list[Counts], probabilities: list[np.ndarray], weights: list[np.ndarray], symbols: list[str]
 ) -> list[Level]:
     levels: list[Level] = []
     names: list[tuple[str, ...]] = [()]
@@ -160,10 +179,9 @@ def _levels(
         names = [(*names[p], symbols[w]) for p, w in zip(grams.prefix.tolist(), grams.last.tolist(), strict=True)]
         with np.errstate(divide="ignore"):
             logs = np.log(probabilities[n - 1])
-            backoffs = np.log(weights[n]) if n < len(counts) else np.zeros(len(logs))
+            backoffs = np.log(weights[n - 1])
         if n == 1:
             logs[0] = NEVER * LN10
-        backoffs = np.where(np.isfinite(backoffs), backoffs, 0.0)  # nothing follows: the weight is 1
         levels.append(dict(zip(names, zip(logs.tolist(), backoffs.tolist(), strict=True), strict=True)))
     return levels
 
@@ -220,9 +238,7 @@ def read_arpa(path: Path) -> NGram:
             levels.append({})
         elif line and line != "\\data\\":
             if not levels:
-                raise UserError(
-                    f"{path}, line {number}: '{line[:40]}' stands before any n-grams; is this an ARPA file?"
-                )
+                raise UserError(f"{path}, line {number}: '{line[:40]}' stands before any n-grams; is it an ARPA file?")
             _read_entry(path, number, line, levels)
     else:
         raise UserError(f"{path} is not a whole ARPA file: it has no \\end\\ line")

@@ -1,0 +1,107 @@
+"""Which pronunciations the words of a task have: from a dictionary, from a base word, from a G2P."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import write_text
+from asrdistill.lang.lexicon import Lang, Pronunciation
+
+log = logging.getLogger("asrdistill")
+
+Dictionary = dict[str, list[tuple[str, ...]]]  # word -> its pronunciations, as phones
+Guess = Callable[[str], list[Pronunciation]]
+
+VOICELESS = {"P", "T", "K", "F", "TH"}
+SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
+
+
+def read_dictionary(path: Path) -> Dictionary:
+    """Read lines of ``word <tab> phones``, gzipped or not; raises UserError naming the line."""
+    path = Path(path)
+    try:
+        text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"dictionary {path} does not exist") from None
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise UserError(f"dictionary {path} cannot be read ({error})") from None
+    dictionary: Dictionary = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        word, _, phones = line.partition("\t")
+        if not word.strip() or not phones.strip():
+            raise UserError(f"{path}, line {number}: '{line[:40]}' is not 'word <tab> phones'")
+        dictionary.setdefault(word, []).append(tuple(phones.split()))
+    if not dictionary:
+        raise UserError(f"dictionary {path} is empty")
+    return dictionary
+
+
+def phones_of(dictionary: Dictionary) -> list[str]:
+    return sorted({phone for variants in dictionary.values() for phones in variants for phone in phones})
+
+
+def make_lang(words: Iterable[str], dictionary: Dictionary, guess: Guess | None, folder: Path) -> None:
+    """Write the lang folder of the words, and g2p.txt with what was guessed, for a person to look at."""
+    pronunciations, guessed = pronounce_words(words, dictionary, guess)
+    Lang.build(pronunciations, phones_of(dictionary)).write(folder)
+    lines = (f"{w}\t{p:.3f}\t{' '.join(phones)}\n" for w, variants in guessed.items() for p, phones in variants)
+    write_text(folder / "g2p.txt", "".join(lines))
+
+
+def pronounce_words(
+    words: Iterable[str], dictionary: Dictionary, guess: Guess | None
+) -> tuple[dict[str, list[Pronunciation]], dict[str, list[Pronunciation]]]:
+    """(pronunciations of all words, those of them that were guessed).
+
+    Variants of the dictionary are equally probable. `guess` pronounces what the dictionary lacks
+    (``G2P.pronounce``); without it such words raise a UserError.
+    """
+    found: dict[str, list[Pronunciation]] = {}
+    sources: dict[str, list[str]] = {"the dictionary": [], "their base word": [], "G2P": []}
+    for word in sorted(set(words)):
+        base, ending = _split(word)
+        if word in dictionary:
+            source, variants = "the dictionary", dictionary[word]
+        elif base in dictionary:
+            source, variants = "their base word", [_join(phones, ending) for phones in dictionary[base]]
+        else:
+            source, variants = "G2P", []
+        found[word] = [(1 / len(variants), phones) for phones in variants]
+        sources[source].append(word)
+    missing = sources["G2P"]
+    if missing and guess is None:
+        raise UserError(
+            f"the dictionary lacks {len(missing)} word(s) ({shorten(missing)}); add them, or give --g2p a model"
+        )
+    guessed = {word: _guess(word, guess) for word in missing} if guess else {}
+    log.info("%d words: %s", len(found), "; ".join(f"{len(w)} by {s} ({shorten(w)})" for s, w in sources.items() if w))
+    return found | guessed, guessed
+
+
+def _guess(word: str, guess: Guess) -> list[Pronunciation]:
+    base, ending = _split(word)
+    return [(probability, _join(phones, ending)) for probability, phones in guess(base)]
+
+
+def _split(word: str) -> tuple[str, str]:
+    """The word before a possessive ending or a contracted `is`, and that ending; or the word and nothing."""
+    for ending in ("'s", "s'"):
+        if word.endswith(ending) and len(word) > len(ending):
+            base = word.rstrip("'").removesuffix("'s")
+            return base, word[len(base) :]
+    return word, ""
+
+
+def _join(phones: tuple[str, ...], ending: str) -> tuple[str, ...]:
+    return (*phones, *_sibilant_after(phones[-1])) if ending == "'s" else phones
+
+
+def _sibilant_after(phone: str) -> tuple[str, ...]:
+    if phone in SIBILANT:
+        return ("IH", "Z")
+    return ("S",) if phone in VOICELESS else ("Z",)

@@ -1,0 +1,392 @@
+"""Grapheme to phoneme: the joint-sequence model of Bisani and Ney (2008) in its simple form.
+
+A graphone is one or two letters with none, one or two phones that they stand for. EM under a
+unigram model finds the graphones and how to cut each dictionary entry into them; a modified
+Kneser-Ney n-gram over the graphones of the best cuts is the model, and a beam search over a word's
+letters finds its pronunciations.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from kaldialign import edit_distance
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import read_json, write_json, write_text
+from asrdistill.lang.dictionary import Dictionary, phones_of
+from asrdistill.lang.lexicon import Pronunciation
+from asrdistill.lang.ngram import count_ngrams, estimate
+from asrdistill.lang.options import G2POptions
+
+log = logging.getLogger("asrdistill")
+
+BEAM = 9.0  # nats below the best start of a pronunciation
+WIDTH = 48  # starts of pronunciations that are kept at a letter
+SECOND = 0.5  # how probable a second pronunciation must be, relative to the best
+HELD_OUT = 50  # every so many words
+
+CHUNKS = ((1, 1), (1, 0), (2, 1), (1, 2))  # letters and phones of a graphone
+
+Graphone = tuple[str, tuple[str, ...]]  # letters, phones
+
+
+class Tree(NamedTuple):
+    """The n-grams of all orders as one tree of N nodes, breadth first, each node after its prefix.
+
+    The unigrams come first, in the order of their tokens: <s>, </s>, then the graphones. The root
+    is node -1.
+    """
+
+    token: np.ndarray  # (N,) last token of the n-gram
+    logprob: np.ndarray  # (N,) ln P(token | the tokens before)
+    backoff: np.ndarray  # (N,) ln of the back-off weight
+    suffix: np.ndarray  # (N,) the n-gram without its first token
+    children: np.ndarray  # (N + 1,) those of node n are children[n] up to children[n + 1], sorted by token
+
+
+@dataclass(frozen=True)
+class G2P:
+    """Graphones (token - 2 is their number) and the n-gram model over them."""
+
+    graphones: list[Graphone]
+    tree: Tree
+
+    def pronounce(self, word: str) -> list[Pronunciation]:
+        """The best pronunciation, and the second where it is at least half as probable; they sum to one.
+
+        Raises UserError for a word with an unknown character, or without any pronunciation.
+        """
+        for letter in word:
+            if letter not in self._letters:
+                raise UserError(f"G2P cannot pronounce '{word}': its training dictionary has no '{letter}'")
+        chunks = [word[i : i + n] if i + n <= len(word) else "" for i in range(len(word)) for n in (1, 2)]
+        candidates = [self._tokens.get(chunk, _NONE) for chunk in chunks]
+        starts, tokens = np.cumsum([0, *map(len, candidates)]), np.concatenate([_NONE, *candidates])
+        scores, back, chosen, final = _search(starts, tokens, *self.tree, BEAM, WIDTH)
+        found: dict[tuple[str, ...], float] = {}  # the sum over all ways to cut the word
+        for at in final:
+            phones = self._trace(at, back, chosen)
+            if phones:
+                found[phones] = found.get(phones, 0.0) + math.exp(scores[at] - scores[final[0]])
+        if not found:
+            raise UserError(f"G2P has no pronunciation for '{word}'; add it to the dictionary")
+        best = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:2]
+        best = [item for item in best if item[1] >= SECOND * best[0][1]]
+        total = sum(probability for _, probability in best)
+        return [(probability / total, phones) for phones, probability in best]
+
+    def _trace(self, at: int, back: np.ndarray, chosen: np.ndarray) -> tuple[str, ...]:
+        parts = []
+        while at > 0:
+            parts.append(self.graphones[chosen[at] - 2][1])
+            at = back[at]
+        return tuple(phone for part in reversed(parts) for phone in part)
+
+    @cached_property
+    def _letters(self) -> set[str]:
+        return {letter for letters, _ in self.graphones for letter in letters}
+
+    @cached_property
+    def _tokens(self) -> dict[str, np.ndarray]:
+        """letters -> the tokens that stand for them"""
+        table: dict[str, list[int]] = {}
+        for number, (letters, _) in enumerate(self.graphones):
+            table.setdefault(letters, []).append(number + 2)
+        return {letters: np.array(tokens) for letters, tokens in table.items()}
+
+    def write(self, folder: Path, meta: dict[str, object]) -> None:
+        """Write graphones.txt (letters <tab> phones), ngrams.safetensors and meta.json into the folder."""
+        lines = (f"{letters}\t{' '.join(phones)}\n" for letters, phones in self.graphones)
+        write_text(folder / "graphones.txt", "".join(lines))
+        save_file(self.tree._asdict(), folder / "ngrams.safetensors")
+        write_json(folder / "meta.json", {"kind": "g2p", **meta})
+
+    @classmethod
+    def read(cls, folder: Path) -> G2P:
+        """Read a model; raises UserError for a folder that holds none or a damaged one."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"G2P model {folder} does not exist; make it with asrdistill g2p")
+        meta = read_json(folder / "meta.json")
+        if not isinstance(meta, dict) or meta.get("kind") != "g2p":
+            raise UserError(f"{folder} is no G2P model; make one with asrdistill g2p")
+        try:
+            lines = (folder / "graphones.txt").read_text(encoding="utf-8").splitlines()
+            pairs = [line.split("\t") for line in lines]
+            tree = Tree(**load_file(folder / "ngrams.safetensors"))
+            graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
+        except (OSError, SafetensorError, TypeError, ValueError) as error:
+            raise UserError(f"G2P model {folder} is damaged ({error}); make it again with asrdistill g2p") from None
+        return cls(graphones, tree)
+
+
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+def make_g2p(dictionary: Dictionary, folder: Path, options: G2POptions) -> None:
+    """Train on all but the held-out words of the dictionary, measure on those, write the model."""
+    held_out = {word: variants for word, variants in dictionary.items() if is_held_out(word)}
+    rest = {word: variants for word, variants in dictionary.items() if word not in held_out}
+    start = time.time()
+    model = train_g2p(rest, options)
+    trained = time.time()
+    errors = measure(model, held_out)
+    log.info("held-out words scored in %.1f s", time.time() - trained)
+    log.info(
+        "phone error rate %.2f %%, word error rate %.2f %% on %d held-out words",
+        *(errors[name] for name in ("phone_error_rate", "word_error_rate", "words")),
+    )
+    model.write(
+        folder, {"order": options.order, "words": len(rest), "seconds": round(trained - start, 1), "held_out": errors}
+    )
+
+
+def is_held_out(word: str) -> bool:
+    """The same two words in a hundred of any dictionary."""
+    return zlib.crc32(word.encode()) % HELD_OUT == 0
+
+
+def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
+    """Error rates (percent) of the best pronunciation against the nearest of a word's references."""
+    phones = errors = wrong = 0
+    for word, references in dictionary.items():
+        hypothesis = model.pronounce(word)[0][1]
+        distances = [(edit_distance(reference, hypothesis)["total"], len(reference)) for reference in references]
+        distance, length = min(distances)
+        errors, phones, wrong = errors + distance, phones + length, wrong + (distance > 0)
+    return {
+        "words": len(dictionary),
+        "phones": phones,
+        "phone_error_rate": round(100 * errors / max(phones, 1), 3),
+        "word_error_rate": round(100 * wrong / max(len(dictionary), 1), 3),
+    }
+
+
+def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
+    """Graphones by EM, then the n-gram model over the best cuts. Entries that cannot be cut are logged."""
+    start = time.time()
+    letters, phones = sorted(set("".join(dictionary))), phones_of(dictionary)
+    entries = [(word, variant) for word, variants in dictionary.items() for variant in variants]
+    inventory = len(letters), len(phones)
+    corpus = (*_encode((word for word, _ in entries), letters), *_encode((p for _, p in entries), phones))
+    probability = np.ones((inventory[0] + inventory[0] ** 2) * (1 + inventory[1] + inventory[1] ** 2))
+    for iteration in range(options.iterations):
+        counts = np.zeros_like(probability)
+        loglike = _expect(*corpus, *inventory, probability, counts)
+        log.debug("iteration %d: log-likelihood %.0f", iteration, loglike)
+        probability = counts / counts.sum()
+    stream, whole = _cut(*corpus, *inventory, probability)
+    left_out = [entries[i][0] for i in np.flatnonzero(~whole)]
+    if left_out:
+        log.info("%d entries cannot be cut into graphones, such as %s", len(left_out), shorten(left_out))
+    if len(left_out) == len(entries):
+        raise UserError("the dictionary has no entry that G2P can learn from")
+    codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
+    graphones = [_decode(code, letters, phones) for code in codes[2:].tolist()]
+    aligned = time.time()
+    tree = _tree(tokens.reshape(-1), len(codes), options.order)
+    log.info(
+        "%d entries in %d graphones, aligned in %.1f s; %d n-grams of them in %.1f s",
+        *(len(entries) - len(left_out), len(graphones), aligned - start, len(tree.token), time.time() - aligned),
+    )
+    return G2P(graphones, tree)
+
+
+def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(the symbols' numbers of all rows, where each row begins and, last, the end)."""
+    number = {symbol: i for i, symbol in enumerate(symbols)}
+    coded = [[number[symbol] for symbol in row] for row in rows]
+    starts = np.cumsum([0, *map(len, coded)])
+    return np.array([i for row in coded for i in row], dtype=np.int64), starts
+
+
+def _decode(code: int, letters: list[str], phones: list[str]) -> Graphone:
+    """The graphone of a number that `_code` gave it."""
+    left, right = divmod(code, 1 + len(phones) + len(phones) ** 2)
+    return "".join(_unpack(left + 1, letters)), tuple(_unpack(right, phones))
+
+
+def _unpack(code: int, symbols: list[str]) -> list[str]:
+    if code == 0:
+        return []
+    first, second = divmod(code - 1, len(symbols))
+    return [symbols[second]] if first == 0 else [symbols[first - 1], symbols[second]]
+
+
+def _tree(tokens: np.ndarray, symbols: int, order: int) -> Tree:
+    """The n-gram model of a stream of sentences, each from <s> (0) to </s> (1)."""
+    levels = count_ngrams(tokens, symbols, order)
+    probabilities, weights = estimate(levels)
+    offsets = np.cumsum([-1, *(len(level.last) for level in levels)]) + 1  # of the nodes of each level
+    suffixes = [np.full(symbols, -1), *(level.suffix + at for level, at in zip(levels[1:], offsets, strict=False))]
+    prefixes = np.concatenate([level.prefix + at for level, at in zip(levels[1:], offsets, strict=False)] or [_NONE])
+    children = symbols + np.searchsorted(prefixes, np.arange(offsets[-1] + 1))
+    return Tree(
+        token=np.concatenate([level.last for level in levels]).astype(np.int32),
+        logprob=np.log(np.concatenate(probabilities)).astype(np.float32),
+        backoff=np.log(np.concatenate(weights)).astype(np.float32),
+        suffix=np.concatenate(suffixes).astype(np.int32),
+        children=children.astype(np.int32),
+    )
+
+
+@numba.njit(cache=True)
+def _code(letters, i, m, phones, j, n, kinds, sounds):  # type: ignore[no-untyped-def]
+    """One number for the graphone of m letters from i and n phones from j."""
+    left = letters[i] if m == 1 else kinds * (1 + letters[i]) + letters[i + 1]
+    right = 0
+    if n == 1:
+        right = 1 + phones[j]
+    elif n == 2:
+        right = 1 + sounds * (1 + phones[j]) + phones[j + 1]
+    return left * (1 + sounds + sounds * sounds) + right
+
+
+@numba.njit(cache=True)
+def _forward(letters, phones, kinds, sounds, probability, alpha, best):  # type: ignore[no-untyped-def]
+    """Fill alpha[i, j]: the probability of the first i letters with the first j phones, summed or of the best cut."""
+    alpha[: len(letters) + 1, : len(phones) + 1] = 0.0
+    alpha[0, 0] = 1.0
+    for i in range(len(letters)):
+        for j in range(len(phones) + 1):
+            if alpha[i, j] == 0.0:
+                continue
+            for m, n in CHUNKS:
+                if i + m <= len(letters) and j + n <= len(phones):
+                    p = alpha[i, j] * probability[_code(letters, i, m, phones, j, n, kinds, sounds)]
+                    old = alpha[i + m, j + n]
+                    alpha[i + m, j + n] = max(old, p) if best else old + p
+
+
+@numba.njit(cache=True)
+def _expect(letters, starts, phones, phone_starts, kinds, sounds, probability, counts):  # type: ignore[no-untyped-def]
+    """Add the expected counts of the graphones to `counts`; returns the log-likelihood of what can be cut."""
+    rows, columns = np.max(np.diff(starts)) + 1, np.max(np.diff(phone_starts)) + 1
+    alpha, beta = np.zeros((rows, columns)), np.zeros((rows, columns))
+    loglike = 0.0
+    for entry in range(len(starts) - 1):
+        word = letters[starts[entry] : starts[entry + 1]]
+        sound = phones[phone_starts[entry] : phone_starts[entry + 1]]
+        _forward(word, sound, kinds, sounds, probability, alpha, False)
+        total = alpha[len(word), len(sound)]
+        if total == 0.0:
+            continue
+        loglike += np.log(total)
+        beta[: len(word) + 1, : len(sound) + 1] = 0.0
+        beta[len(word), len(sound)] = 1.0
+        for i in range(len(word) - 1, -1, -1):
+            for j in range(len(sound), -1, -1):
+                if alpha[i, j] == 0.0:
+                    continue
+                for m, n in CHUNKS:
+                    if i + m <= len(word) and j + n <= len(sound) and beta[i + m, j + n] > 0.0:
+                        code = _code(word, i, m, sound, j, n, kinds, sounds)
+                        p = probability[code] * beta[i + m, j + n]
+                        beta[i, j] += p
+                        counts[code] += alpha[i, j] * p / total
+    return loglike
+
+
+@numba.njit(cache=True)
+def _cut(letters, starts, phones, phone_starts, kinds, sounds, probability):  # type: ignore[no-untyped-def]
+    """(-2, the graphones of the best cut, -1 of all entries one after the other; which entries have a cut)."""
+    rows, columns = np.max(np.diff(starts)) + 1, np.max(np.diff(phone_starts)) + 1
+    alpha = np.zeros((rows, columns))
+    stream = np.empty(len(letters) + 2 * len(starts), dtype=np.int64)
+    whole = np.zeros(len(starts) - 1, dtype=np.bool_)
+    reverse = np.empty(rows, dtype=np.int64)
+    size = 0
+    for entry in range(len(starts) - 1):
+        word = letters[starts[entry] : starts[entry + 1]]
+        sound = phones[phone_starts[entry] : phone_starts[entry + 1]]
+        _forward(word, sound, kinds, sounds, probability, alpha, True)
+        i, j, length = len(word), len(sound), 0
+        whole[entry] = alpha[i, j] > 0.0
+        if not whole[entry]:
+            continue
+        while i > 0:
+            for m, n in CHUNKS:
+                if i >= m and j >= n:
+                    code = _code(word, i - m, m, sound, j - n, n, kinds, sounds)
+                    if alpha[i - m, j - n] * probability[code] == alpha[i, j]:
+                        reverse[length] = code
+                        length, i, j = length + 1, i - m, j - n
+                        break
+        stream[size] = -2
+        stream[size + 1 : size + 1 + length] = reverse[:length][::-1]
+        stream[size + 1 + length] = -1
+        size += length + 2
+    return stream[:size], whole
+
+
+@numba.njit(cache=True)
+def _step(node, symbol, token, logprob, backoff, suffix, children):  # type: ignore[no-untyped-def]
+    """(ln P(symbol | the n-gram of the node), the node of the longest n-gram that matters to what follows)."""
+    score = 0.0
+    while node >= 0:
+        low, high = children[node], children[node + 1]
+        found = low + np.searchsorted(token[low:high], symbol)
+        if found < high and token[found] == symbol:
+            break
+        score += backoff[node]
+        node = suffix[node]
+    node = found if node >= 0 else symbol
+    score += logprob[node]
+    while node >= 0 and children[node] == children[node + 1]:
+        node = suffix[node]
+    return score, node
+
+
+@numba.njit(cache=True)
+def _search(starts, tokens, token, logprob, backoff, suffix, children, beam, width):  # type: ignore[no-untyped-def]
+    """Beam search from letter to letter.
+
+    tokens[starts[2 i] : starts[2 i + 1]] are those of one letter from i on, up to starts[2 i + 2] of two.
+    Returns for each hypothesis its score, the one that it continues and its last token, and the
+    numbers of the whole ones, best first. Hypothesis 0 is the empty one.
+    """
+    letters = (len(starts) - 1) // 2
+    size = 1 + width * (len(tokens) + 1)
+    score, node = np.zeros(size), np.zeros(size, dtype=np.int64)  # node 0: <s>
+    back, chosen = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    slices = np.zeros((letters + 3, 4), dtype=np.int64)  # hypotheses that end at a letter: by a pair, by a single
+    slices[0, 1] = made = 1
+    for i in range(letters + 1):
+        a, b, c, d = slices[i]
+        alive = np.concatenate((np.arange(a, b), np.arange(c, d)))
+        if i == letters:
+            for h in alive:
+                score[h] += _step(node[h], 1, token, logprob, backoff, suffix, children)[0]
+        if len(alive) == 0:
+            continue
+        alive = alive[np.argsort(-score[alive], kind="mergesort")][:width]
+        alive = alive[score[alive] >= score[alive[0]] - beam]
+        if i == letters:
+            return score, back, chosen, alive
+        for n in (1, 2):
+            first = made
+            floor = -np.inf
+            for h in alive:
+                for symbol in tokens[starts[2 * i + n - 1] : starts[2 * i + n]]:
+                    gain, after = _step(node[h], symbol, token, logprob, backoff, suffix, children)
+                    total = score[h] + gain
+                    if total < floor:
+                        continue
+                    floor = max(floor, total - beam)
+                    score[made], node[made], back[made], chosen[made] = total, after, h, symbol
+                    made += 1
+            slices[i + n, 4 - 2 * n : 6 - 2 * n] = first, made
+    return score, back, chosen, np.zeros(0, dtype=np.int64)

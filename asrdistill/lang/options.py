@@ -1,0 +1,25 @@
+"""What can be chosen in making pronunciations and language models."""
+
+from dataclasses import dataclass
+
+from asrdistill.config import option
+from asrdistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class G2POptions:
+    order: int = option(7, "length of the n-grams of graphones")
+    iterations: int = option(8, "rounds of EM that find the graphones")
+
+    def __post_init__(self) -> None:
+        if self.order < 1 or self.iterations < 1:
+            raise UserError("--order and --iterations must be at least 1")
+
+
+@dataclass(frozen=True)
+class LMOptions:
+    order: int = option(3, "length of the n-grams")
+
+    def __post_init__(self) -> None:
+        if self.order < 1:
+            raise UserError(f"--order must be at least 1, not {self.order}")

@@ -1,0 +1,46 @@
+"""Train an n-gram language model (modified Kneser-Ney) on the text of a data directory.
+
+OUT/lm.arpa is the model, OUT/perplexity.json what it makes of the sets of --test.
+
+Example: asrdistill lm data/train data/lang data/lm --order 3 --test data/dev data/test
+"""
+
+import argparse
+from pathlib import Path
+
+from asrdistill.config import add_options, resolve
+from asrdistill.lang.options import LMOptions
+from asrdistill.stage import make
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, help="data directory with the text")
+    parser.add_argument("lang", type=Path, help="lang folder: the vocabulary")
+    parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--test", type=Path, nargs="+", default=[], help="data directories to measure perplexity on")
+    add_options(parser, LMOptions)
+
+
+def run(args: argparse.Namespace) -> None:
+    from asrdistill.data.directory import DataDirectory
+    from asrdistill.errors import UserError
+    from asrdistill.lang.lexicon import Lang
+    from asrdistill.lang.ngram import make_lm
+
+    options = resolve(LMOptions, args)
+    folders = [args.data, *args.test]
+    texts = [list(DataDirectory.read(folder, pipes=True).texts.values()) for folder in folders]
+    for folder, text in zip(folders, texts, strict=True):
+        if not text:
+            raise UserError(f"{folder} has no text")
+    tests = {folder.resolve().name: text for folder, text in zip(args.test, texts[1:], strict=True)}
+    if len(tests) < len(args.test):
+        raise UserError("two of the --test directories have the same name; a set is named after its directory")
+    vocabulary = Lang.read(args.lang).words
+    make(
+        args.out,
+        lambda folder: make_lm(texts[0], vocabulary, options.order, tests, folder),
+        verb="lm",
+        options=options,
+        inputs=[args.data, args.lang, *args.test],
+    )
