@@ -112,7 +112,9 @@ class Decoder:
             raise UserError("there are no frames to decode")
         if not np.isfinite(frames).all():
             bad = int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
-            raise UserError(f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged")
+            raise UserError(
+                f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged"
+            )
         return self._search(frames)
 
     def _search(self, frames: np.ndarray) -> Hypothesis:
@@ -157,14 +159,19 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
     """Token of each word that can be recognised; warns about words that lexicon or language model lack."""
     known = set(words)
     if silent := sorted(tokens.keys() - known - {"<s>", "</s>", "<unk>"}):
-        log.warning("%d words of the language model have no pronunciation and cannot be recognised: %s", len(silent), shorten(silent))
+        log.warning(
+            "%d words of the language model have no pronunciation and cannot be recognised: %s",
+            len(silent),
+            shorten(silent),
+        )
     if unseen := [word for word in words if word not in tokens]:
         if "<unk>" in tokens:
             log.warning("%d words of the lexicon are <unk> to the language model: %s", len(unseen), shorten(unseen))
         else:
             log.warning(
                 "%d words of the lexicon are unknown to the language model, which has no <unk>, and cannot be recognised: %s",
-                len(unseen), shorten(unseen),
+                len(unseen),
+                shorten(unseen),
             )
     unknown = tokens.get("<unk>")
     spoken = {word: tokens.get(word, unknown) for word in words}

@@ -161,7 +161,7 @@ def _fill(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
     begin = np.zeros(states + 1, np.int64)
     nodes, values = np.empty(1024, np.int32), np.empty(1024, np.float32)
     look = LookAhead(begin, nodes, values, base)
-    backed_off = np.empty(1, np.float64)
+    backed_off = np.empty(1, np.float32)
     for state in range(1, states):  # shorter histories first, so the one to back off to is ready
         count = 0
         for arc in range(grammar.arc_begin[state], grammar.arc_begin[state + 1]):

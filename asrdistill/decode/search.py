@@ -62,7 +62,7 @@ class Space(NamedTuple):
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
-    children: np.ndarray  # float64: look-ahead of a node's children
+    children: np.ndarray  # float32: look-ahead of a node's children
     histogram: np.ndarray  # (BINS,) int64
 
 
@@ -90,7 +90,7 @@ def allocate(tree: Tree, grammar: Grammar, tokens: int = 1 << 16, records: int =
         record_score=np.zeros(records),
         place=np.zeros(nodes, np.int32),
         group_of=np.zeros(states, np.int32),
-        children=np.zeros(fan_out),
+        children=np.zeros(fan_out, np.float32),
         histogram=np.zeros(BINS, np.int64),
     )
 
@@ -152,15 +152,17 @@ def advance(tree, grammar, look, space, scales, loglikes, frame):
 
 @numba.njit(cache=True)
 def _pass_on(tree, grammar, look, space, scales, observed):
-    """Fill the next set with the successors of the current one; returns the best score."""
+    """Fill the next set with the successors of the current one; returns the best score.
+
+    `observed` (S,) are the frame's scores.
+    """
     counts, cutoff = space.counts, space.cutoff[0]
     now = counts[PARITY]
     new = 1 - now
     node, score, ahead, back = space.node[now], space.score[now], space.ahead[now], space.back[now]
-    node_new, score_new, ahead_new, back_new = space.node[new], space.score[new], space.ahead[new], space.back[new]
-    place, children = space.place, space.children
-    beam, lm_weight, penalty = scales.beam, scales.lm_weight, scales.insertion_penalty
-    best, best_place, count, groups = -np.inf, 0, 0, 0
+    tokens = (space.place, space.node[new], space.score[new], space.ahead[new], space.back[new])
+    beam, lm_weight, children = scales.beam, scales.lm_weight, space.children
+    best, count, groups = -np.inf, 0, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         n = node[counts[BEST]]
         best = score[counts[BEST]] + tree.self_loop[n] + observed[tree.senone[n]]
@@ -172,50 +174,40 @@ def _pass_on(tree, grammar, look, space, scales, observed):
             n = node[token]
             value = score[token] + tree.self_loop[n] + observed[tree.senone[n]]
             if value >= best - beam:
-                p, count = _put(place, node_new, score_new, back_new, first, count, n, value, back[token])
-                ahead_new[p] = ahead[token]
-                if value >= best:
-                    best, best_place = value, p
+                best = value if value > best else best
+                count = _put(tokens, first, count, n, value, ahead[token], back[token])
             child, last = tree.child_begin[n], tree.child_begin[n + 1]
             if child == last:
                 continue
             base = score[token] + tree.forward[n]
-            shared = tree.look[child] == tree.look[n]
-            if not shared:
-                look_ahead(grammar, look, state, tree.look[child], last - child, children)
-                base -= lm_weight * ahead[token]
-            for k in range(last - child):
-                coming = ahead[token] if shared else children[k]
-                value = base + observed[tree.senone[child + k]]
-                if not shared:
-                    value += lm_weight * coming
+            if tree.look[child] == tree.look[n]:  # the only child, and the same words ahead
+                value = base + observed[tree.senone[child]]
                 if value >= best - beam:
-                    p, count = _put(place, node_new, score_new, back_new, first, count, child + k, value, back[token])
-                    ahead_new[p] = coming
-                    if value >= best:
-                        best, best_place = value, p
+                    best = value if value > best else best
+                    count = _put(tokens, first, count, child, value, ahead[token], back[token])
+                continue
+            look_ahead(grammar, look, state, tree.look[child], last - child, children)
+            for k in range(last - child):
+                value = base + lm_weight * (children[k] - ahead[token]) + observed[tree.senone[child + k]]
+                if value >= best - beam:
+                    best = value if value > best else best
+                    count = _put(tokens, first, count, child + k, value, children[k], back[token])
         word, silence = space.ended_score[now, group, 0], space.ended_score[now, group, 1]
         if word > -np.inf:  # silence may follow a word (or the start), not silence
             coming = space.root_ahead[now, group]
             value = word + lm_weight * coming + observed[tree.senone[0]]
             if value >= best - beam:
-                p, count = _put(
-                    place, node_new, score_new, back_new, first, count, 0, value, space.ended[now, group, 0]
-                )
-                ahead_new[p] = coming
-                if value >= best:
-                    best, best_place = value, p
-        base = max(word, silence)
+                best = value if value > best else best
+                count = _put(tokens, first, count, 0, value, coming, space.ended[now, group, 0])
+        base, origin = max(word, silence), space.ended[now, group, 0 if word >= silence else 1]
         if base > -np.inf:
-            origin = space.ended[now, group, 0 if word >= silence else 1]
+            base += scales.insertion_penalty
             look_ahead(grammar, look, state, 0, tree.roots, children)
             for n in range(1, tree.roots):
-                value = base + penalty + lm_weight * children[n] + observed[tree.senone[n]]
+                value = base + lm_weight * children[n] + observed[tree.senone[n]]
                 if value >= best - beam:
-                    p, count = _put(place, node_new, score_new, back_new, first, count, n, value, origin)
-                    ahead_new[p] = children[n]
-                    if value >= best:
-                        best, best_place = value, p
+                    best = value if value > best else best
+                    count = _put(tokens, first, count, n, value, children[n], origin)
         if count > first:
             space.group_of[state] = groups
             space.state[new, groups] = state
@@ -223,24 +215,22 @@ def _pass_on(tree, grammar, look, space, scales, observed):
             space.root_ahead[new, groups] = space.root_ahead[now, group]
             space.ended_score[new, groups, :] = -np.inf
             groups += 1
-    counts[PARITY], counts[GROUPS], counts[TOKENS], counts[BEST] = new, groups, count, best_place
+    counts[PARITY], counts[GROUPS], counts[TOKENS] = new, groups, count
     return best
 
 
 @numba.njit(cache=True, inline="always")
-def _put(place, node, score, back, first, count, n, value, origin):
-    """Bring a token to node n of the group that begins at `first`; returns (its place, how many tokens there are)."""
+def _put(tokens, first, count, n, value, coming, origin):
+    """Bring a token to node n of the group that begins at `first`; returns how many tokens there are then."""
+    place, node, score, ahead, back = tokens
     p = place[n]
-    if first <= p < count and node[p] == n:
+    if first <= p < count and node[p] == n:  # there is one already, with the same look-ahead
         if value > score[p]:
-            score[p] = value
-            back[p] = origin
-        return p, count
+            score[p], back[p] = value, origin
+        return count
     place[n] = count
-    node[count] = n
-    score[count] = value
-    back[count] = origin
-    return count, count + 1
+    node[count], score[count], ahead[count], back[count] = n, value, coming, origin
+    return count + 1
 
 
 @numba.njit(cache=True)
@@ -276,6 +266,8 @@ def _leave_words(tree, grammar, look, space, scales, best, frame):
         for token in range(space.begin[now, group], space.end[now, group]):
             if score[token] < space.cutoff[0]:
                 continue
+            if score[token] == best:
+                counts[BEST] = token
             n = node[token]
             room += 1 + tree.child_begin[n + 1] - tree.child_begin[n]
             if score[token] < cutoff:

@@ -52,7 +52,9 @@ def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
     Raises UserError for phones that the senone inventory lacks.
     """
     if missing := sorted({lang.silence, *lang.phones} - senones.states.keys()):
-        raise UserError(f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train it with this lang")
+        raise UserError(
+            f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train it with this lang"
+        )
     root = _Node(-1)
     _grow(root, [lang.silence], senones.states, (SILENCE, SILENCE, 0.0))
     words = _Node(-1)  # a word may begin with the silence phone, so its branches are kept apart

@@ -104,8 +104,10 @@ fi
 if stage 2; then
   for set in "${sets[@]}"; do
     asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
-    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set"
+    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --jobs "$jobs"
   done
+  # The networks see every train utterance three times, as two other vocal tracts would have said it too.
+  asrdistill features "$data/corpus/train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
 fi
 
 if stage 3; then
@@ -122,26 +124,27 @@ if stage 4; then
   for set in "${sets[@]}"; do
     asrdistill align "$exp/mono" "$data/cepstra/$set" "$data/corpus/$set" "$data/lang" "$exp/ali/$set" --jobs "$jobs"
   done
+  asrdistill copies "$exp/ali/train" "$data/fbank/train_copies" "$exp/ali/train_copies"
 fi
 
 held_out=(--held-out "$data/fbank/dev" "$exp/ali/dev")
 if stage 5; then
   mkdir -p "$exp"
   seq "$seed" $((seed + teachers - 1)) | xargs -P "$jobs" -I {} \
-    asrdistill train "$data/fbank/train" "$exp/ali/train" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
+    asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
 fi
 
 members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
 if stage 6; then
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
-  asrdistill soft-targets "$exp/ensemble" "$data/fbank/train" "$exp/targets/train" --config "$conf/targets.yaml" --jobs "$jobs"
+  asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
 if stage 7; then
   for ((i = seed; i < seed + seeds; i++)); do
-    asrdistill train "$data/fbank/train" "$exp/ali/train" "$exp/student.$i" "${student[@]}" --seed "$i" \
-      --soft-targets "$exp/targets/train" "${held_out[@]}"
+    asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/student.$i" "${student[@]}" --seed "$i" \
+      --soft-targets "$exp/targets" "${held_out[@]}"
   done
 fi
 
