@@ -90,10 +90,10 @@ def _guess(word: str, guess: Guess) -> list[Pronunciation]:
 
 def _split(word: str) -> tuple[str, str]:
     """The word before a possessive ending or a contracted `is`, and that ending; or the word and nothing."""
-    for ending in ("'s", "s'"):
-        if word.endswith(ending) and len(word) > len(ending):
-            base = word.rstrip("'").removesuffix("'s")
-            return base, word[len(base) :]
+    if word.endswith("'s") and len(word) > 2:
+        return word[:-2], "'s"
+    if word.endswith("s'") and len(word) > 2:
+        return word[:-1], "'"
     return word, ""
 
 

@@ -128,12 +128,27 @@ class G2P:
             pairs = [line.split("\t") for line in lines]
             tree = Tree(**load_file(folder / "ngrams.safetensors"))
             graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
+            _check(tree, len(graphones) + 2)
         except (OSError, SafetensorError, TypeError, ValueError) as error:
             raise UserError(f"G2P model {folder} is damaged ({error}); make it again with asrdistill g2p") from None
         return cls(graphones, tree)
 
 
 _NONE = np.zeros(0, dtype=np.int64)
+
+
+def _check(tree: Tree, symbols: int) -> None:
+    """Raise ValueError unless the search can walk the tree without leaving it."""
+    nodes = len(tree.token)
+    above = np.concatenate([np.full(symbols, -1), tree.suffix[symbols:]])
+    if (
+        {len(part) for part in tree[:4]} != {nodes}
+        or len(tree.children) != nodes + 1
+        or (tree.children[0], tree.children[-1]) != (symbols, nodes)
+        or np.any(np.diff(tree.children) < 0)
+        or np.any((above != tree.suffix) | (above < -1) | (above >= np.arange(nodes)))
+    ):
+        raise ValueError("graphones and n-grams do not fit together")
 
 
 def make_g2p(dictionary: Dictionary, folder: Path, options: G2POptions) -> None:
@@ -186,14 +201,14 @@ def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
     for iteration in range(options.iterations):
         counts = np.zeros_like(probability)
         loglike = _expect(*corpus, *inventory, probability, counts)
+        if not counts.any():
+            raise UserError("the dictionary has no entry that G2P can learn from")
         log.debug("iteration %d: log-likelihood %.0f", iteration, loglike)
         probability = counts / counts.sum()
     stream, whole = _cut(*corpus, *inventory, probability)
     left_out = [entries[i][0] for i in np.flatnonzero(~whole)]
     if left_out:
         log.info("%d entries cannot be cut into graphones, such as %s", len(left_out), shorten(left_out))
-    if len(left_out) == len(entries):
-        raise UserError("the dictionary has no entry that G2P can learn from")
     codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
     graphones = [_decode(code, letters, phones) for code in codes[2:].tolist()]
     aligned = time.time()

@@ -121,7 +121,7 @@ class Counts(NamedTuple):
     last: np.ndarray  # last word
     prefix: np.ndarray  # n-gram of the next lower order without the last word
     suffix: np.ndarray  # the same without the first word
-    count: np.ndarray
+    times: np.ndarray  # how often it was seen
     initial: np.ndarray  # whether it begins with <s>, and so has no continuation count
 
 
@@ -153,7 +153,7 @@ def estimate(counts: list[Counts]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     lower = np.full(1, 1 / (len(counts[0].last) - 1))  # uniform over all but <s>
     probabilities, weights = [], []
     for n, grams in enumerate(counts, 1):
-        adjusted = grams.count.copy()
+        adjusted = grams.times.copy()
         if n < len(counts):  # how many different words precede it
             continuations = np.bincount(counts[n].suffix, minlength=len(adjusted))
             adjusted = np.where(grams.initial, adjusted, continuations)

@@ -1,0 +1,87 @@
+import gzip
+
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.errors import UserError
+from asrdistill.lang.dictionary import pronounce_words, read_dictionary
+from asrdistill.lang.lexicon import Lang
+
+CAT, DOG, BOSS = ("K", "AE", "T"), ("D", "AO", "G"), ("B", "AA", "S")
+DICTIONARY = {"cat": [CAT], "dog": [DOG], "boss": [BOSS], "dogs": [(*DOG, "Z")], "it's": [("IH", "T", "S")]}
+
+
+def test_reads_plain_and_packed(tmp_path):
+    text = "the\tDH AH\nthe\tDH IY\ncat\tK AE T\n"
+    (tmp_path / "plain.txt").write_text(text)
+    (tmp_path / "packed.txt.gz").write_bytes(gzip.compress(text.encode()))
+    expected = {"the": [("DH", "AH"), ("DH", "IY")], "cat": [CAT]}
+    assert read_dictionary(tmp_path / "plain.txt") == read_dictionary(tmp_path / "packed.txt.gz") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"cat\tK AE T\ndog D AO G\n", "line 2"),
+        (b"cat\t \n", "line 1"),
+        (b"", "empty"),
+        (b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_bad_dictionaries(tmp_path, content, message):
+    (tmp_path / "d.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_dictionary(tmp_path / "d.txt")
+
+
+def test_missing_and_cut_dictionaries(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_dictionary(tmp_path / "d.txt")
+    (tmp_path / "d.gz").write_bytes(gzip.compress(b"cat\tK AE T\n" * 50)[:-9])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_dictionary(tmp_path / "d.gz")
+
+
+@pytest.mark.parametrize(
+    ("word", "phones"),
+    [
+        ("cat's", (*CAT, "S")),
+        ("dog's", (*DOG, "Z")),
+        ("boss's", (*BOSS, "IH", "Z")),
+        ("dogs'", (*DOG, "Z")),
+        ("it's", ("IH", "T", "S")),
+    ],
+)
+def test_base_words(word, phones):
+    found, guessed = pronounce_words([word], DICTIONARY, None)
+    assert found == {word: [(1.0, phones)]}
+    assert not guessed
+
+
+def test_variants_and_guesses():
+    both = {"the": [("DH", "AH"), ("DH", "IY")]}
+    found, guessed = pronounce_words(["the", "ook", "ook's"], both, lambda word: [(1.0, ("UW", "K"))])
+    assert found["the"] == [(0.5, ("DH", "AH")), (0.5, ("DH", "IY"))]
+    assert found["ook's"] == [(1.0, ("UW", "K", "S"))]
+    assert guessed.keys() == {"ook", "ook's"}
+
+
+def test_without_g2p_missing_words_are_named():
+    with pytest.raises(UserError, match=r"lacks 2 word\(s\) \('s, ook\).*--g2p"):
+        pronounce_words(["cat", "ook", "'s"], DICTIONARY, None)
+
+
+def test_the_verb(tmp_path, lang_and_data, capsys):
+    _, train, dev = lang_and_data
+    dictionary, out = tmp_path / "d.txt", tmp_path / "made"
+    dictionary.write_text("a\tAH\na\tEY\n")
+    arguments = ["lang", str(train), str(dev), str(out), "--dictionary", str(dictionary)]
+    assert main(arguments) == 2
+    assert "lacks 1 word(s) (cat)" in capsys.readouterr().err
+    assert not out.exists()
+    dictionary.write_text("a\tAH\na\tEY\ncat\tK AE T\nzoo\tZ UW\n")
+    assert main(arguments) == 0
+    lang = Lang.read(out)
+    assert lang.words == ["a", "cat"]
+    assert lang.phones == ["SIL", "AE", "AH", "EY", "K", "T", "UW", "Z"]
+    assert (out / "g2p.txt").read_text() == ""

@@ -1,0 +1,51 @@
+import pytest
+
+from asrdistill.errors import UserError
+from asrdistill.lang.lexicon import Lang
+
+
+@pytest.fixture
+def folder(tmp_path):
+    entries = {"the": [(0.75, ("DH", "AH")), (0.25, ("DH", "IY"))], "a": [(1.0, ("AH",))]}
+    Lang.build(entries, ["IY", "DH", "AH"]).write(tmp_path)
+    return tmp_path
+
+
+def test_round_trip(folder):
+    lang = Lang.read(folder)
+    assert lang.phones == ["SIL", "AH", "DH", "IY"]
+    assert lang.words == ["a", "the"]
+    assert lang.silence == "SIL"
+    assert lang.pronunciations["the"] == [(0.75, ("DH", "AH")), (0.25, ("DH", "IY"))]
+    assert (folder / "words.txt").read_text() == "<eps> 0\na 1\nthe 2\n"
+    assert (folder / "lexicon.txt").read_text().splitlines()[0] == "a\t1\tAH"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("phones.txt", "<eps> 0\nSIL 1\nAH 3\n", "phones.txt, line 3: 'AH 3'"),
+        ("phones.txt", "SIL 0\n", "line 1"),
+        ("silence.txt", "AH\n", "the first phone"),
+        ("words.txt", "<eps> 0\na 1\n", "disagree about 'the'"),
+        ("lexicon.txt", "a\t1\n", "line 1 is not"),
+        ("lexicon.txt", "a\thalf\tAH\n", "line 1 is not"),
+        ("lexicon.txt", "a\t1.5\tAH\n", "line 1: 'a' needs a probability"),
+        ("lexicon.txt", "a\t0\tAH\n", "needs a probability"),
+        ("lexicon.txt", "a\tnan\tAH\n", "needs a probability"),
+        ("lexicon.txt", "a\t1\t\n", "at least one phone"),
+        ("lexicon.txt", "a\t1\tZH\n", "phone ZH, which phones.txt lacks"),
+    ],
+)
+def test_bad_files(folder, file, text, message):
+    (folder / file).write_text(text)
+    with pytest.raises(UserError, match=message):
+        Lang.read(folder)
+
+
+def test_missing_files(folder, tmp_path):
+    with pytest.raises(UserError, match="does not exist; make it"):
+        Lang.read(tmp_path / "nowhere")
+    (folder / "lexicon.txt").unlink()
+    with pytest.raises(UserError, match=r"lexicon.txt does not exist"):
+        Lang.read(folder)

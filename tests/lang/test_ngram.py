@@ -1,0 +1,226 @@
+import gzip
+import itertools
+import json
+import math
+import random
+from collections import Counter, defaultdict
+
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.errors import UserError
+from asrdistill.lang.ngram import END, START, UNKNOWN, NGram, perplexity, read_arpa, train, write_arpa
+
+WORDS = ["a", "b", "c", "d", "e"]
+
+
+def make_text(sentences=300, seed=0):
+    """Sentences of a random bigram chain, so that some n-grams are frequent and many are rare."""
+    rng = random.Random(seed)
+    follow = {word: rng.choices(WORDS, k=4) for word in WORDS}
+    text = []
+    for _ in range(sentences):
+        sentence = [rng.choice(WORDS)]
+        while rng.random() < 0.8:
+            sentence.append(rng.choice(WORDS) if rng.random() < 0.2 else rng.choice(follow[sentence[-1]]))
+        text.append(" ".join(sentence))
+    return text
+
+
+class PlainKneserNey:
+    """Chen and Goodman's interpolated modified Kneser-Ney, in dictionaries, straight from the formulas."""
+
+    def __init__(self, text, vocabulary, order):
+        self.order, self.size = order, len(vocabulary) + 1  # with </s>
+        sentences = [(START, *sentence.split(), END) for sentence in text]
+        grams = {
+            n: Counter(s[i : i + n] for s in sentences for i in range(len(s) - n + 1)) for n in range(1, order + 1)
+        }
+        self.counts = {order: grams[order]}
+        for n in range(1, order):
+            before = defaultdict(set)
+            for gram in grams[n + 1]:
+                before[gram[1:]].add(gram[0])
+            self.counts[n] = {g: c if g[0] == START else len(before[g]) for g, c in grams[n].items()}
+        self.counts[1].pop((START,), None)
+        self.discounts = {n: self.discount(counts) for n, counts in self.counts.items()}
+        self.following = {n: defaultdict(list) for n in self.counts}
+        for n, counts in self.counts.items():
+            for gram, count in counts.items():
+                self.following[n][gram[:-1]].append(count)
+
+    @staticmethod
+    def discount(counts):
+        n = Counter(counts.values())
+        if not all(n[k] for k in (1, 2, 3, 4)):
+            return [0, 0.5, 1, 1.5]
+        y = n[1] / (n[1] + 2 * n[2])
+        found = [0, *(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))]
+        return found if all(0 < d <= k for k, d in enumerate(found) if k) else [0, 0.5, 1, 1.5]
+
+    def probability(self, word, history):
+        history = tuple(history)
+        if len(history) >= self.order:
+            history = history[len(history) - self.order + 1 :]
+        n = len(history) + 1
+        lower = self.probability(word, history[1:]) if history else 1 / self.size
+        counts = self.following[n][history]
+        if not counts:
+            return lower
+        discount = self.discounts[n]
+        count = self.counts[n].get((*history, word), 0)
+        left = sum(discount[min(c, 3)] for c in counts)
+        return (max(count - discount[min(count, 3)], 0) + left * lower) / sum(counts)
+
+
+def histories(length):
+    return [h for n in range(length + 1) for h in itertools.product([START, *WORDS], repeat=n) if START not in h[1:]]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_equals_the_formulas(order):
+    text = make_text()
+    model, plain = train(text, WORDS, order), PlainKneserNey(text, WORDS, order)
+    for history in histories(order - 1):
+        for word in [*WORDS, END]:
+            assert math.exp(model.logprob(word, history)) == pytest.approx(plain.probability(word, history), rel=1e-9)
+
+
+@pytest.mark.parametrize(("order", "sentences"), [(1, 300), (2, 300), (3, 300), (4, 40), (3, 2)])
+def test_sums_to_one_after_any_history(order, sentences):
+    model = train(make_text(sentences), [*WORDS, "never", "seen"], order)
+    for history in [*histories(3), ("never", "a"), ("a", "never"), ("b", "unheard")]:
+        total = sum(math.exp(model.logprob(word, history)) for word in model.vocabulary)
+        assert total == pytest.approx(1, abs=1e-9), history
+
+
+def test_words_outside_of_the_vocabulary():
+    open_model = train(["a b", "a x", "x y b"], ["a", "b"], 2)
+    assert UNKNOWN in open_model.vocabulary
+    assert open_model.logprob("x", ["a"]) == open_model.logprob("zz", ["a"]) > -math.inf
+    closed = train(["a b", "b a"], ["a", "b", "c"], 2)
+    assert UNKNOWN not in closed.vocabulary
+    assert closed.logprob("zz", ["a"]) == -math.inf
+    assert closed.logprob("c", ["a"]) > -math.inf
+    assert sum(math.exp(open_model.logprob(w, ["x"])) for w in open_model.vocabulary) == pytest.approx(1)
+
+
+def test_perplexity_of_a_uniform_model():
+    model = NGram([{("<s>",): (-99.0, 0.0), **{(w,): (math.log(1 / 4), 0.0) for w in ("a", "b", "c", END)}}])
+    assert perplexity(model, ["a b c", "c c x", ""]) == pytest.approx((4.0, 6, 1))
+
+
+def test_nothing_to_train_on():
+    with pytest.raises(UserError, match="no text"):
+        train([], WORDS, 3)
+    with pytest.raises(UserError, match="at least 1"):
+        train(["a"], WORDS, 0)
+
+
+@pytest.fixture
+def arpa(tmp_path):
+    path = tmp_path / "lm.arpa"
+    write_arpa(train(make_text(), WORDS, 3), path)
+    return path
+
+
+def same(a, b):
+    assert [level.keys() for level in a.levels] == [level.keys() for level in b.levels]
+    for one, two in zip(a.levels, b.levels, strict=True):
+        for gram in one:
+            assert one[gram] == pytest.approx(two[gram], abs=1e-6)
+
+
+def test_round_trip(arpa):
+    same(read_arpa(arpa), train(make_text(), WORDS, 3))
+
+
+def test_gzip_and_line_ends(arpa, tmp_path):
+    packed, dos = tmp_path / "lm.arpa.gz", tmp_path / "dos.arpa"
+    packed.write_bytes(gzip.compress(arpa.read_bytes()))
+    dos.write_bytes(arpa.read_bytes().replace(b"\n", b"\r\n"))
+    same(read_arpa(packed), read_arpa(arpa))
+    same(read_arpa(dos), read_arpa(arpa))
+
+
+def test_damaged_gzip(arpa, tmp_path):
+    packed = tmp_path / "lm.arpa.gz"
+    packed.write_bytes(gzip.compress(arpa.read_bytes())[:-100])
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arpa(packed)
+    packed.write_bytes(b"no gzip at all")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arpa(packed)
+
+
+SMALL = """\\data\\
+ngram 1=3
+ngram 2=1
+
+\\1-grams:
+-99\t<s>\t-0.3
+-0.3\t</s>
+-0.3\ta\t-0.1
+
+\\2-grams:
+-0.2\t<s> a
+
+\\end\\
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ngram 2=1", "ngram 2=7", "promises 7 2-grams but holds 1"),
+        ("ngram 2=1", "ngram 2=one", "line 3.*N=COUNT"),
+        ("ngram 2=1\n", "", "not the next section"),
+        ("ngram 2=1", "ngram 2=1\nngram 3=4", "up to length 3 but holds them up to 2"),
+        ("-0.3\ta", "nan\ta", "line 8"),
+        ("-0.3\ta\t-0.1", "-0.3\ta\tnan", "line 8"),
+        ("-0.3\ta", "0.3\ta", "line 8"),
+        ("-0.3\ta", "high\ta", "line 8"),
+        ("<s> a", "b a", "line 11.*the history 'b'"),
+        ("<s> a", "<s>", "line 11"),
+        ("-0.2\t<s> a", "-0.2\t<s> a\n-0.2\t<s> a", "line 12.*twice"),
+        ("\\end\\\n", "", "not a whole ARPA"),
+        ("\\2-grams:\n-0.2\t<s> a\n\n\\end\\\n", "", "not a whole ARPA"),
+        ("\\1-grams:", "", "stands before any"),
+        ("\\2-grams:", "\\3-grams:", "not the next section"),
+    ],
+)
+def test_bad_files(tmp_path, old, new, message):
+    path = tmp_path / "lm.arpa"
+    path.write_text(SMALL)
+    assert read_arpa(path).order == 2
+    assert old in SMALL
+    path.write_text(SMALL.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        read_arpa(path)
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        read_arpa(tmp_path / "nowhere.arpa")
+    (tmp_path / "noise").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_arpa(tmp_path / "noise")
+
+
+def test_kenlm_agrees(arpa):
+    kenlm = pytest.importorskip("kenlm")
+    theirs, ours = kenlm.Model(str(arpa)), read_arpa(arpa)
+    for sentence in make_text(20, seed=1):
+        words = [START, *sentence.split(), END]
+        logprob = sum(ours.logprob(word, words[:i]) for i, word in enumerate(words) if i)
+        assert theirs.score(sentence) == pytest.approx(logprob / math.log(10), abs=1e-4)
+
+
+def test_the_verb(tmp_path, caplog, lang_and_data):
+    lang, train_set, dev = lang_and_data
+    out = tmp_path / "lm"
+    assert main(["lm", str(train_set), str(lang), str(out), "--order", "2", "--test", str(dev)]) == 0
+    measured = json.loads((out / "perplexity.json").read_text())["dev"]
+    again = perplexity(read_arpa(out / "lm.arpa"), ["a cat"])
+    assert (measured["words"], measured["oov"]) == (2, 0)
+    assert measured["perplexity"] == pytest.approx(again.perplexity, rel=1e-5)
