@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/install.sh
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
-.venv/bin/mypy
-.venv/bin/pytest "$@"
+for check in "ruff check ." "ruff format --check ." mypy; do
+  .venv/bin/python -m $check
+done
+.venv/bin/python -m pytest "$@"

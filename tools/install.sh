@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes .venv in the project's root with everything that asrdistill needs, at the versions of
 # tools/requirements.lock (some 6 GB on Linux, where torch brings its CUDA libraries along).
-# A second call finds that nothing changed and returns at once; an interrupted one is started anew.
+# A second call finds that nothing changed and returns at once. An environment that was never finished
+# is made anew; one that was finished once is only refreshed, never removed.
 #
 #   tools/install.sh               make or refresh .venv
 #   tools/install.sh --env PATH    use the virtual or conda environment PATH instead: .venv becomes a link
@@ -15,6 +16,21 @@ say() { printf 'install: %s\n' "$*"; }
 fail() { printf 'install: %s\n' "$*" >&2; exit 2; }
 usage() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$0"; }
 
+check_python() {
+  "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
+    fail "$1 is not Python 3.10 or later; name one that is: PYTHON=python3.12 tools/install.sh"
+}
+
+stamp=.venv/.asrdistill         # holds what a finished installation was made from
+unfinished=.venv/.unfinished    # stands there until the first one is finished
+up_to_date() { [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
+
+# pip, of whose output only the large downloads are shown.
+pip() {
+  .venv/bin/python -m pip --disable-pip-version-check "$@" |
+    { grep --line-buffered -E '(Downloading|Using cached) .*\([0-9]{2,}(\.[0-9])? MB\)|^Installing' || true; } | cut -c 1-100
+}
+
 environment=
 while [ $# -gt 0 ]; do
   case $1 in
@@ -24,11 +40,6 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-check_python() {
-  "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
-    fail "$1 is not Python 3.10 or later; name one that is: PYTHON=python3.12 tools/install.sh"
-}
-
 if [ -n "$environment" ]; then
   [ -x "$environment/bin/python" ] || fail "$environment has no bin/python; give the folder of an environment"
   [ ! -e .venv ] || [ -L .venv ] || fail ".venv stands already; remove it first to use $environment"
@@ -37,12 +48,13 @@ fi
 
 # What the installation was made from. Its path is part of it: environments do not survive a move.
 wanted=$({ pwd; cat tools/requirements.lock setup.cfg pyproject.toml; } | cksum)
-stamp=.venv/.asrdistill
-if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
-  exit 0
-fi
+! up_to_date || exit 0
 
-unfinished=.venv/.unfinished
+# One installation at a time, where the system has flock; a killed one's pip is waited for.
+exec 9>.venv.lock
+! command -v flock >/dev/null || flock 9
+! up_to_date || exit 0
+
 if [ -L .venv ] && [ ! -x .venv/bin/python ]; then
   say "the environment that .venv links to is gone"
   rm .venv
@@ -57,15 +69,8 @@ if [ ! -L .venv ] && { [ ! -x .venv/bin/python ] || [ -e "$unfinished" ]; }; the
   "$python" -m venv .venv || fail "$python cannot make environments; install its venv package (Debian: python3-venv)"
 fi
 check_python .venv/bin/python
-[ -L .venv ] || touch "$unfinished"
 rm -f "$stamp"
 
-# pip, of whose output only the large downloads are shown.
-pip() {
-  .venv/bin/python -m pip --disable-pip-version-check "$@" |
-    sed -nE 's/^ *((Downloading|Using cached) .*\([0-9]{2,}(\.[0-9])? MB\)).*/install:   \1/p
-             s/^(Installing) collected packages.*/install:   \1/p'
-}
 if [ -L .venv ]; then
   say "adding to $(readlink .venv) what it lacks"
   pip install --editable '.[test]'
