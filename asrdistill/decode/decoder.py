@@ -7,36 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asrdistill.config import option
 from asrdistill.decode import search
-from asrdistill.decode.lm import levels_of, compile_grammar, compile_look_ahead
+from asrdistill.decode.lm import compile_grammar, compile_look_ahead, levels_of
+from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE, build_tree
 from asrdistill.errors import UserError, shorten
 
 log = logging.getLogger("asrdistill")
-
-
-@dataclass(frozen=True)
-class DecodeOptions:
-    """A path's score is its acoustic log-likelihood + log transition probabilities
-    + lm_weight · ln P(words and their pronunciations) + insertion_penalty · number of words.
-
-    Beams are given in units of ln P(words), that is divided by lm_weight, so that one value suits
-    acoustic models of any scale.
-    """
-
-    lm_weight: float = option(10.0, "weight of the language model's log-probability against the acoustic score")
-    insertion_penalty: float = option(0.0, "added to the score for each word; negative values make fewer words")
-    beam: float = option(13.0, "tokens this far below the best are dropped, in ln P(words)")
-    word_end_beam: float = option(10.0, "words that end this far below the best token are dropped, in ln P(words)")
-    max_active: int = option(5000, "most tokens that are kept in a frame")
-    prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
-
-    def __post_init__(self) -> None:
-        if self.lm_weight <= 0 or self.beam <= 0 or self.word_end_beam <= 0 or self.max_active < 1:
-            raise UserError("lm_weight, beam, word_end_beam and max_active must be positive")
-        if not 0 < self.prior_floor < 1:
-            raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")
 
 
 class Word(NamedTuple):
@@ -169,13 +146,13 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
             log.warning("%d words of the lexicon are <unk> to the language model: %s", len(unseen), shorten(unseen))
         else:
             log.warning(
-                "%d words of the lexicon are unknown to the language model, which has no <unk>, and cannot be recognised: %s",
+                "%d words of the lexicon are neither in the language model nor <unk> there; they cannot be recognised: %s",
                 len(unseen),
                 shorten(unseen),
             )
     unknown = tokens.get("<unk>")
-    spoken = {word: tokens.get(word, unknown) for word in words}
-    spoken = {word: token for word, token in spoken.items() if token is not None}
+    named = {word: tokens.get(word, unknown) for word in words}
+    spoken = {word: token for word, token in named.items() if token is not None}
     if not spoken:
         raise UserError("the lexicon and the language model have no word in common")
     return spoken

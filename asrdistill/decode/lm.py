@@ -1,13 +1,9 @@
-"""The n-gram model and its look-ahead in flat arrays.
+"""The n-gram model in flat arrays.
 
 A language model state is a history that matters: the longest suffix of the words so far from which
 the model knows a continuation. Its arcs (the n-grams that begin with it) are sorted by token; what
 has no arc backs off to a shorter history, whose probability is multiplied by the back-off weight
 (Katz 1987). State 0 is the empty history and has an arc for every token, at the token's own place.
-
-Look-ahead (Ortmanns, Ney, Eiden 1996): the probability of the best word that can still be reached
-from a node of the tree, given the state. It is stored sparsely: the empty history has a value for
-every look-ahead class, a longer history only where one of its own arcs beats backing off.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +12,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from asrdistill.decode.tree import SILENCE, Tree
 from asrdistill.errors import UserError
 
 NGrams = Mapping[tuple[str, ...], tuple[float, float]]  # words -> log-probability, log back-off weight
@@ -33,15 +28,6 @@ class Grammar(NamedTuple):
     arc_next: np.ndarray  # (M,) int32: the state that the arc leads to
     backoff_logprob: np.ndarray  # (H,) float32
     backoff_state: np.ndarray  # (H,) int32: the history without its first word
-
-
-class LookAhead(NamedTuple):
-    """Best log-probability ahead for (state, look-ahead class); E entries of longer histories."""
-
-    begin: np.ndarray  # (H + 1,) int64: entries of a state
-    node: np.ndarray  # (E,) int32: look-ahead class, rising within a state
-    value: np.ndarray  # (E,) float32
-    base: np.ndarray  # (A,) float32: values of the empty history, for every class
 
 
 def levels_of(lm):
@@ -113,78 +99,3 @@ def next_word(grammar, state, token):
         weight += grammar.backoff_logprob[state]
         state = grammar.backoff_state[state]
     return weight + grammar.arc_logprob[token], grammar.arc_next[token]
-
-
-@numba.njit(cache=True)
-def look_ahead(grammar, look, state, first, count, out):
-    """out[k] = best log-probability ahead of class first + k after `state`, for k < count."""
-    weight = 0.0
-    out[:count] = -np.inf
-    while state != 0:
-        end = look.begin[state + 1]
-        entry = find(look.node, look.begin[state], end, first)
-        while entry < end and look.node[entry] < first + count:
-            place = look.node[entry] - first
-            out[place] = max(out[place], weight + look.value[entry])
-            entry += 1
-        weight += grammar.backoff_logprob[state]
-        state = grammar.backoff_state[state]
-    for k in range(count):
-        out[k] = max(out[k], weight + look.base[first + k])
-
-
-def compile_look_ahead(tree: Tree, grammar: Grammar) -> LookAhead:
-    """Look-ahead tables of every state over the tree's classes; ``</s>`` counts as a word of the root."""
-    leaf_look = np.repeat(tree.look, np.diff(tree.leaf_begin))
-    spoken = tree.leaf_token != SILENCE
-    token = np.append(tree.leaf_token[spoken], np.int32(grammar.end))
-    leaf_look = np.append(leaf_look[spoken], np.int32(0))
-    logprob = np.append(tree.leaf_logprob[spoken], np.float32(0))
-    order = np.argsort(token, kind="stable")
-    begin = np.searchsorted(token[order], np.arange(len(grammar.arc_token[: grammar.arc_begin[1]]) + 1))
-    return LookAhead(*_fill(grammar, tree.look_parent, begin, leaf_look[order], logprob[order]))
-
-
-@numba.njit(cache=True)
-def _fill(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
-    """Spread each arc's probability from the leaves of its token towards the root, keeping the best."""
-    classes, states = len(parent), len(grammar.backoff_state)
-    base = np.full(classes, -np.inf, np.float32)
-    for token in range(grammar.arc_begin[1]):
-        for leaf in range(leaf_begin[token], leaf_begin[token + 1]):
-            value, node = grammar.arc_logprob[token] + leaf_logprob[leaf], leaf_look[leaf]
-            while node >= 0 and base[node] < value:
-                base[node] = value
-                node = parent[node]
-    best = np.full(classes, -np.inf, np.float32)
-    touched = np.empty(classes, np.int32)
-    begin = np.zeros(states + 1, np.int64)
-    nodes, values = np.empty(1024, np.int32), np.empty(1024, np.float32)
-    look = LookAhead(begin, nodes, values, base)
-    backed_off = np.empty(1, np.float32)
-    for state in range(1, states):  # shorter histories first, so the one to back off to is ready
-        count = 0
-        for arc in range(grammar.arc_begin[state], grammar.arc_begin[state + 1]):
-            token = grammar.arc_token[arc]
-            for leaf in range(leaf_begin[token], leaf_begin[token + 1]):
-                value, node = grammar.arc_logprob[arc] + leaf_logprob[leaf], leaf_look[leaf]
-                while node >= 0 and best[node] < value:
-                    if best[node] == -np.inf:
-                        touched[count] = node
-                        count += 1
-                    best[node] = value
-                    node = parent[node]
-        end = begin[state]
-        if end + count > len(nodes):
-            nodes = np.append(nodes, np.empty(len(nodes) + count, np.int32))
-            values = np.append(values, np.empty(len(values) + count, np.float32))
-            look = LookAhead(begin, nodes, values, base)
-        touched[:count].sort()
-        for node in touched[:count]:
-            look_ahead(grammar, look, grammar.backoff_state[state], node, 1, backed_off)
-            if best[node] > grammar.backoff_logprob[state] + backed_off[0]:
-                nodes[end], values[end] = node, best[node]
-                end += 1
-            best[node] = -np.inf
-        begin[state + 1] = end
-    return begin, nodes[: begin[states]].copy(), values[: begin[states]].copy(), base

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from asrdistill.decode.lm import Grammar, LookAhead, look_ahead, next_word
+from asrdistill.decode.lm import Grammar, look_ahead, next_word
 from asrdistill.decode.tree import SILENCE, Tree
 
 BINS = 1024  # of the histogram that limits the number of tokens

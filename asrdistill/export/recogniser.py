@@ -5,14 +5,14 @@ lang/, lm.arpa                               what it may recognise
 tuned.json                                   language model weight and insertion penalty
 """
 
-import dataclasses
 import shutil
 from pathlib import Path
 
-from asrdistill.config import build
 from asrdistill.data.audio import read_audio
 from asrdistill.decode.acoustic import load_scorer
-from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
+from asrdistill.decode.decoder import Decoder, Hypothesis
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import options_of
@@ -54,9 +54,7 @@ class Recogniser:
         self.scorer = load_scorer(folder)
         self.features = options_of(self.scorer.meta["features"])
         self.frame_shift: float = self.scorer.meta["frame_shift"]
-        tuned = read_json(folder / "tuned.json")
-        known = {field.name for field in dataclasses.fields(DecodeOptions)}
-        options = build(DecodeOptions, {k: v for k, v in tuned.items() if k in known}, str(folder / "tuned.json"))
+        options = tuned(DecodeOptions(), folder)
         lang, lm = Lang.read(folder / "lang"), read_arpa(folder / "lm.arpa")
         self.decoder = Decoder(lang, lm, self.scorer.senones, options)
 

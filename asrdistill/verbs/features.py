@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="W",
-        help="a copy of each utterance for each factor by which the frequency axis is stretched (default: 1, no copies)",
+        help="a copy of each utterance for each factor that stretches the frequency axis (default: 1, no copies)",
     )
     add_options(parser, FbankOptions)
 

@@ -1,0 +1,58 @@
+"""Acoustic models as the decoder sees them: features in, scaled log-likelihoods out."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import UserError
+from asrdistill.files import read_json
+
+
+class Scorer(Protocol):
+    """What a model of any kind offers."""
+
+    senones: Any  # asrdistill.hmm.senones.Senones
+    meta: dict[str, Any]  # with the `features` settings that it was trained on
+
+    def loglikes(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log likelihoods, up to a constant for each frame."""
+
+
+class PosteriorScorer:
+    """Scaled likelihoods of a classifier: log posterior − log prior (Bourlard and Morgan 1994).
+
+    Senones whose prior is below `floor`, those never seen in training among them, count as if
+    their prior were `floor`: a rare senone must not win by its rarity.
+    """
+
+    def __init__(self, model: Any, floor: float):
+        self.model, self.senones, self.meta = model, model.senones, model.meta
+        self._log_priors = np.log(np.maximum(model.priors, floor)).astype(np.float32)
+
+    def loglikes(self, features: np.ndarray) -> np.ndarray:
+        return self.model.log_posteriors(features) - self._log_priors
+
+
+def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
+    """The model in a folder, GMM, DNN or ensemble; raises UserError for what is none."""
+    path = Path(folder) / "meta.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
+    if read_json(path).get("kind") == "gmm":
+        from asrdistill.hmm.gmm import load_gmm
+
+        return load_gmm(folder)
+    from asrdistill.models.folder import load_model  # torch is slow to import, and a GMM needs none
+
+    return PosteriorScorer(load_model(folder), prior_floor)
+
+
+def check_features(scorer: Scorer, archive: FrameArchive) -> None:
+    """Raise UserError unless the archive's features are those that the model was trained on."""
+    wanted, found = scorer.meta["features"], archive.meta.get("features", {})
+    if wanted != found:
+        keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        differences = ", ".join(f"{key} {found.get(key)} instead of {wanted.get(key)}" for key in keys)
+        raise UserError(f"{archive.folder} holds other features than the model was trained on: {differences}")

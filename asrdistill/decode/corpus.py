@@ -1,0 +1,141 @@
+"""Decoding all utterances of a feature archive, in parallel."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.decode.acoustic import Scorer, check_features, load_scorer
+from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import atomic, write_json
+from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.ngram import read_arpa
+
+
+def load(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions) -> tuple[FrameArchive, Decoder]:
+    """Check that everything fits together and compile the decoder.
+
+    `lm` is a folder with ``lm.arpa`` in it or an ARPA file. Raises UserError before any work is done.
+    """
+    archive = FrameArchive(features, "features")
+    if empty := [utterance for utterance in archive if archive.rows(utterance) == 0]:
+        raise UserError(f"{features} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
+    scorer = load_scorer(model, options.prior_floor)
+    check_features(scorer, archive)
+    lm = Path(lm)
+    return archive, Decoder(Lang.read(lang), read_arpa(lm / "lm.arpa" if lm.is_dir() else lm), scorer.senones, options)
+
+
+class Result(NamedTuple):
+    """An utterance's hypothesis, and the processor time that model and search took, in seconds."""
+
+    utterance: str
+    hypothesis: Hypothesis
+    model_seconds: float
+    search_seconds: float
+
+
+def decode_utterance(scorer: Scorer, decoder: Decoder, features: np.ndarray) -> Hypothesis:
+    """Words of one utterance from its features (T, F)."""
+    return decoder.decode(scorer.loglikes(features))
+
+
+def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Path, jobs: int) -> dict:
+    """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned."""
+    shift = archive.meta["frame_shift"]
+    seconds, search, both, words, partial = archive.total_rows * shift, 0.0, 0.0, 0, []
+    with atomic(out / "hyp.txt") as text, atomic(out / "words.ctm") as ctm:
+        for utterance, hypothesis, model_seconds, search_seconds in _results(model, archive, decoder, jobs):
+            text.write(" ".join([utterance, *hypothesis.words]) + "\n")
+            for word, start, end, score in hypothesis.times:
+                ctm.write(f"{utterance} 1 {start * shift:.3f} {(end - start) * shift:.3f} {word} {score:.2f}\n")
+            search, both = search + search_seconds, both + search_seconds + model_seconds
+            words += len(hypothesis.words)
+            if hypothesis.partial:
+                partial.append(utterance)
+    options = decoder.options
+    record = {
+        "utterances": len(archive),
+        "words": words,
+        "partial": partial,  # stopped inside a word
+        "seconds_of_speech": round(seconds, 2),
+        "rtf": round(search / seconds, 5),
+        "rtf_with_model": round(both / seconds, 5),
+        "lm_weight": options.lm_weight,
+        "insertion_penalty": options.insertion_penalty,
+        "beam": options.beam,
+        "word_end_beam": options.word_end_beam,
+        "max_active": options.max_active,
+    }
+    write_json(out / "decode.json", record)
+    return record
+
+
+# What a worker process holds; set up once.
+_scorer: Scorer
+_decoder: Decoder
+_archive: FrameArchive
+
+
+def _results(model: Path, archive: FrameArchive, decoder: Decoder, jobs: int) -> Iterator[Result]:
+    settings = (model, archive.folder, decoder)
+    yield from parallel.run(
+        _decode, archive.utterances, jobs, "decode", "frames", _set_up, settings, weight=archive.rows
+    )
+
+
+def _set_up(model: Path, features: Path, decoder: Decoder) -> None:
+    global _scorer, _decoder, _archive
+    _scorer, _decoder, _archive = load_scorer(model, decoder.options.prior_floor), decoder, FrameArchive(features)
+    parallel.single_thread()
+    warm_up(decoder)
+
+
+def warm_up(decoder: Decoder) -> None:
+    """Let numba compile or load the kernel, so that no utterance's time counts it."""
+    decoder.decode(np.zeros((1, decoder.senones), np.float32))
+
+
+def _decode(utterance: str) -> Result:
+    try:
+        start = time.process_time()
+        loglikes = _scorer.loglikes(_archive[utterance])
+        middle = time.process_time()
+        hypothesis = _decoder.decode(loglikes)
+        return Result(utterance, hypothesis, middle - start, time.process_time() - middle)
+    except UserError as error:
+        raise UserError(f"utterance {utterance}: {error}") from None
+
+
+SHARDS = 16  # of a log-likelihood archive; a fixed number, so that its bytes do not depend on the jobs
+
+
+def write_loglikes(model: Path, archive: FrameArchive, senones: int, floor: float, out: Path, jobs: int) -> None:
+    """Write the model's scaled log-likelihoods of all utterances into the existing folder `out`."""
+    blocks = list(enumerate(parallel.split(archive.utterances, SHARDS)))
+    work = [(number, utterances, out, senones) for number, utterances in blocks]
+    shards = parallel.run(_write_shard, work, jobs, "score", "blocks", _set_up_scorer, (model, archive.folder, floor))
+    finish(out, "loglikes", _parts(senones), shards, frame_shift=archive.meta["frame_shift"])
+
+
+def _parts(senones: int) -> dict:
+    return {"frames": ("float32", (senones,))}
+
+
+def _set_up_scorer(model: Path, features: Path, floor: float) -> None:
+    global _scorer, _archive
+    _scorer, _archive = load_scorer(model, floor), FrameArchive(features)
+    parallel.single_thread()
+
+
+def _write_shard(work: tuple[int, list[str], Path, int]) -> dict:
+    number, utterances, out, senones = work
+    writer = ShardWriter(out, number, _parts(senones))
+    for utterance in utterances:
+        writer.write(utterance, frames=_scorer.loglikes(_archive[utterance]))
+    return writer.close()

@@ -1,0 +1,128 @@
+"""The two scales of a decoder, chosen on a development set.
+
+Search by coordinates: a row of language model weights first, then a row of insertion penalties at
+the best weight, then the weights next to it. Penalties are tried as multiples of the weight,
+because what a word costs in the language model grows with it.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive
+from asrdistill.decode.corpus import warm_up, write_loglikes
+from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import read_json, write_json
+from asrdistill.scoring.alignment import count_errors
+
+log = logging.getLogger("asrdistill")
+
+
+WEIGHTS = (4.0, 7.0, 10.0, 14.0, 20.0)  # tried first; then what lies between the best and its neighbours
+PENALTIES = (-1.0, 1.0)  # in multiples of the weight
+
+
+class Point(NamedTuple):
+    """Scales and the word error rate with them, percent."""
+
+    lm_weight: float
+    insertion_penalty: float
+    wer: float
+
+
+def tune(
+    model: Path,
+    archive: FrameArchive,
+    decoder: Decoder,
+    texts: dict[str, str],
+    out: Path,
+    jobs: int,
+) -> Point:
+    """Find the best scales on an archive with transcripts; writes ``tuned.json`` into the folder `out`.
+
+    The model runs once; its log-likelihoods stand in an archive while the grid is decoded. Raises
+    UserError when an utterance has no transcript.
+    """
+    if missing := [utterance for utterance in archive if utterance not in texts]:
+        raise UserError(f"{len(missing)} utterances of {archive.folder} have no transcript: {shorten(missing)}")
+    scores = out / "loglikes"
+    shutil.rmtree(scores, ignore_errors=True)
+    scores.mkdir()
+    write_loglikes(model, archive, decoder.senones, decoder.options.prior_floor, scores, jobs)
+    references = {utterance: texts[utterance].split() for utterance in archive}
+    tried: dict[tuple[float, float], Point] = {}
+    with parallel.workers(jobs, _set_up, (scores, decoder, references)) as pool:
+        for weight, penalty in _coordinates(tried):
+            if (weight, penalty) not in tried:
+                wer = _error_rate(weight, penalty, archive, references, jobs, pool)
+                tried[weight, penalty] = Point(weight, penalty, wer)
+                log.info("lm_weight %g, insertion_penalty %g: WER %.2f %%", weight, penalty, wer)
+    shutil.rmtree(scores)
+    best = _best(tried)
+    grid = [point._asdict() for point in sorted(tried.values())]
+    write_json(out / "tuned.json", {**best._asdict(), "grid": grid})
+    return best
+
+
+def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
+    """The options with the scales that :func:`tune` found."""
+    record = read_json(Path(folder) / "tuned.json")
+    return replace(options, lm_weight=record["lm_weight"], insertion_penalty=record["insertion_penalty"])
+
+
+def _coordinates(tried: dict[tuple[float, float], Point]) -> Iterator[tuple[float, float]]:
+    """Scales to try next, given what the ones before gave."""
+    yield from ((weight, 0.0) for weight in WEIGHTS)
+    weight = _best(tried).lm_weight
+    yield from ((weight, penalty * weight) for penalty in PENALTIES)
+    best = _best(tried)
+    ratio = best.insertion_penalty / best.lm_weight
+    place = WEIGHTS.index(best.lm_weight)
+    for other in (*WEIGHTS[max(0, place - 1) : place], *WEIGHTS[place + 1 : place + 2]):
+        between = round((best.lm_weight + other) / 2, 3)
+        yield between, ratio * between
+
+
+def _best(tried: dict[tuple[float, float], Point]) -> Point:
+    """The lowest error rate; of equal ones the first that was tried."""
+    return min(tried.values(), key=lambda point: point.wer)
+
+
+def _error_rate(
+    weight: float,
+    penalty: float,
+    archive: FrameArchive,
+    references: dict[str, list[str]],
+    jobs: int,
+    pool: Executor | None,
+) -> float:
+    work = [(utterance, weight, penalty) for utterance in archive]
+    frames = parallel.run(_errors, work, jobs, "tune", "utterances", pool=pool)
+    return 100 * sum(frames) / max(1, sum(map(len, references.values())))
+
+
+# What a worker process holds; set up once.
+_scores: FrameArchive
+_decoder: Decoder
+_references: dict[str, list[str]]
+
+
+def _set_up(scores: Path, decoder: Decoder, references: dict[str, list[str]]) -> None:
+    global _scores, _decoder, _references
+    _scores, _decoder, _references = FrameArchive(scores, "loglikes"), decoder, references
+    parallel.single_thread()
+    warm_up(decoder)
+
+
+def _errors(work: tuple[str, float, float]) -> int:
+    """Word errors of one utterance under the given scales."""
+    utterance, weight, penalty = work
+    heard = _decoder.with_scales(weight, penalty).decode(_scores[utterance])
+    return sum(count_errors(_references[utterance], heard.words))

@@ -1,0 +1,40 @@
+"""Choose the decoder's language model weight and insertion penalty on a development set.
+
+Example:
+  asrdistill tune exp/student.0 data/fbank/dev data/lang data/lm data/corpus/dev exp/tune/student.0
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from asrdistill import parallel, stage
+from asrdistill.config import add_options, resolve
+from asrdistill.decode.options import DecodeOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, help="model folder: GMM, DNN or ensemble")
+    parser.add_argument("features", type=Path, help="feature archive of the development set")
+    parser.add_argument("lang", type=Path, help="lang folder: the words to choose from")
+    parser.add_argument("lm", type=Path, help="folder with lm.arpa, or an ARPA file")
+    parser.add_argument("data", type=Path, help="data directory of the development set, with its text")
+    parser.add_argument("out", type=Path, help="folder to make, with tuned.json in it")
+    parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    add_options(parser, DecodeOptions)
+
+
+def run(args: argparse.Namespace) -> None:
+    from asrdistill.data.directory import read_table
+    from asrdistill.decode.corpus import load
+    from asrdistill.decode.tuning import tune
+
+    options = resolve(DecodeOptions, args)
+    texts = read_table(args.data / "text")
+
+    def work(out: Path) -> None:
+        archive, decoder = load(args.model, args.features, args.lang, args.lm, options)
+        tune(args.model, archive, decoder, texts, out, args.jobs)
+
+    inputs = [args.model, args.features, args.lang, args.lm, args.data]
+    stage.make(args.out, work, "tune", dataclasses.asdict(options), inputs)
