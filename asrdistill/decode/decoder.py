@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.decode import search
-from asrdistill.decode.lm import compile_grammar, compile_look_ahead, levels_of
+from asrdistill.decode.lm import compile_grammar, levels_of
+from asrdistill.decode.lookahead import compile_look_ahead, compile_successors, outlook
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE, build_tree
 from asrdistill.errors import UserError, shorten
@@ -61,6 +62,7 @@ class Decoder:
         self.grammar = compile_grammar(levels, tokens)
         self.tree = build_tree(lang, senones, _spoken(lang.words, tokens))
         self.look = compile_look_ahead(self.tree, self.grammar)
+        self.successors = compile_successors(self.tree, self.senones)
         self._space: search.Space | None = None
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
@@ -95,14 +97,15 @@ class Decoder:
         return self._search(frames)
 
     def _search(self, frames: np.ndarray) -> Hypothesis:
-        space = self._space or search.allocate(self.tree, self.grammar)
+        space = self._space or search.allocate(self.tree, self.grammar, self.senones)
         scales = self._scales()
         search.start(self.grammar, self.look, space)
-        frame = 0
-        while (frame := search.advance(self.tree, self.grammar, self.look, space, scales, frames, frame)) < len(frames):
+        ahead, between = outlook(self.successors, frames)
+        graph, frame = (self.tree, self.grammar, self.look), 0
+        while (frame := search.advance(*graph, space, scales, frames, ahead, between, frame)) < len(frames):
             space = search.enlarge(space)
         self._space = space
-        record, score, whole = search.finish(self.grammar, space, scales)
+        record, score, whole = search.finish(self.tree, self.grammar, space, scales, ahead[-1])
         return Hypothesis(self._trace(space, record), float(score), not whole)
 
     def _scales(self) -> search.Scales:

@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from asrdistill.decode.lm import Grammar, look_ahead, next_word
+from asrdistill.decode.lm import Grammar, next_word
+from asrdistill.decode.lookahead import look_ahead
 from asrdistill.decode.tree import SILENCE, Tree
 
 BINS = 1024  # of the histogram that limits the number of tokens
@@ -62,11 +63,12 @@ class Space(NamedTuple):
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
+    gain: np.ndarray  # (S,) float64: a frame's scores with the look-ahead in sound
     children: np.ndarray  # float32: look-ahead of a node's children
     histogram: np.ndarray  # (BINS,) int64
 
 
-def allocate(tree: Tree, grammar: Grammar, tokens: int = 1 << 16, records: int = 1 << 16) -> Space:
+def allocate(tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, records: int = 1 << 16) -> Space:
     """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it."""
     nodes, states = len(tree.senone), len(grammar.backoff_state)
     records += 2 * states
@@ -90,6 +92,7 @@ def allocate(tree: Tree, grammar: Grammar, tokens: int = 1 << 16, records: int =
         record_score=np.zeros(records),
         place=np.zeros(nodes, np.int32),
         group_of=np.zeros(states, np.int32),
+        gain=np.zeros(senones),
         children=np.zeros(fan_out, np.float32),
         histogram=np.zeros(BINS, np.int64),
     )
@@ -136,66 +139,72 @@ def _open_group(grammar, look, space, state):
 
 
 @numba.njit(cache=True)
-def advance(tree, grammar, look, space, scales, loglikes, frame):
-    """Search on from `frame` through loglikes (T, S) float32; returns T, or the frame at which room ran out."""
+def advance(tree, grammar, look, space, scales, loglikes, outlook, between, frame):
+    """Search on from `frame` through loglikes (T, S) float32; returns T, or the frame at which room ran out.
+
+    `outlook` (T, S) and `between` (T,) are the look-ahead in sound.
+    """
     counts = space.counts
     while frame < len(loglikes):
         full = counts[RECORDS] + 2 * space.state.shape[1] > len(space.record_leaf)
         if full or counts[ROOM] > space.node.shape[1]:
             return frame
-        best = _pass_on(tree, grammar, look, space, scales, loglikes[frame])
+        for s in range(loglikes.shape[1]):
+            space.gain[s] = loglikes[frame, s] + outlook[frame, s]
+        best = _pass_on(tree, grammar, look, space, scales, outlook[max(frame - 1, 0)])
         _prune(space, scales, best)
-        _leave_words(tree, grammar, look, space, scales, best, frame + 1)
+        _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best, frame + 1)
         frame += 1
     return frame
 
 
 @numba.njit(cache=True)
-def _pass_on(tree, grammar, look, space, scales, observed):
+def _pass_on(tree, grammar, look, space, scales, outlook):
     """Fill the next set with the successors of the current one; returns the best score.
 
-    `observed` (S,) are the frame's scores.
+    `outlook` (S,) is the look-ahead in sound that the current tokens' scores hold.
     """
     counts, cutoff = space.counts, space.cutoff[0]
     now = counts[PARITY]
     new = 1 - now
     node, score, ahead, back = space.node[now], space.score[now], space.ahead[now], space.back[now]
     tokens = (space.place, space.node[new], space.score[new], space.ahead[new], space.back[new])
-    beam, lm_weight, children = scales.beam, scales.lm_weight, space.children
+    beam, lm_weight, children, gain = scales.beam, scales.lm_weight, space.children, space.gain
     best, count, groups = -np.inf, 0, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         n = node[counts[BEST]]
-        best = score[counts[BEST]] + tree.self_loop[n] + observed[tree.senone[n]]
+        best = score[counts[BEST]] - outlook[tree.senone[n]] + tree.self_loop[n] + gain[tree.senone[n]]
     for group in range(counts[GROUPS]):
         first, state = count, space.state[now, group]
         for token in range(space.begin[now, group], space.end[now, group]):
             if score[token] < cutoff:
                 continue
             n = node[token]
-            value = score[token] + tree.self_loop[n] + observed[tree.senone[n]]
+            base = score[token] - outlook[tree.senone[n]]
+            value = base + tree.self_loop[n] + gain[tree.senone[n]]
             if value >= best - beam:
                 best = value if value > best else best
                 count = _put(tokens, first, count, n, value, ahead[token], back[token])
             child, last = tree.child_begin[n], tree.child_begin[n + 1]
             if child == last:
                 continue
-            base = score[token] + tree.forward[n]
+            base += tree.forward[n]
             if tree.look[child] == tree.look[n]:  # the only child, and the same words ahead
-                value = base + observed[tree.senone[child]]
+                value = base + gain[tree.senone[child]]
                 if value >= best - beam:
                     best = value if value > best else best
                     count = _put(tokens, first, count, child, value, ahead[token], back[token])
                 continue
             look_ahead(grammar, look, state, tree.look[child], last - child, children)
             for k in range(last - child):
-                value = base + lm_weight * (children[k] - ahead[token]) + observed[tree.senone[child + k]]
+                value = base + lm_weight * (children[k] - ahead[token]) + gain[tree.senone[child + k]]
                 if value >= best - beam:
                     best = value if value > best else best
                     count = _put(tokens, first, count, child + k, value, children[k], back[token])
         word, silence = space.ended_score[now, group, 0], space.ended_score[now, group, 1]
         if word > -np.inf:  # silence may follow a word (or the start), not silence
             coming = space.root_ahead[now, group]
-            value = word + lm_weight * coming + observed[tree.senone[0]]
+            value = word + lm_weight * coming + gain[tree.senone[0]]
             if value >= best - beam:
                 best = value if value > best else best
                 count = _put(tokens, first, count, 0, value, coming, space.ended[now, group, 0])
@@ -204,7 +213,7 @@ def _pass_on(tree, grammar, look, space, scales, observed):
             base += scales.insertion_penalty
             look_ahead(grammar, look, state, 0, tree.roots, children)
             for n in range(1, tree.roots):
-                value = base + lm_weight * children[n] + observed[tree.senone[n]]
+                value = base + lm_weight * children[n] + gain[tree.senone[n]]
                 if value >= best - beam:
                     best = value if value > best else best
                     count = _put(tokens, first, count, n, value, children[n], origin)
@@ -255,7 +264,7 @@ def _prune(space, scales, best):
 
 
 @numba.njit(cache=True)
-def _leave_words(tree, grammar, look, space, scales, best, frame):
+def _leave_words(tree, grammar, look, space, scales, outlook, between, best, frame):
     """Record the words (and silences) that end before `frame`, the best one for each state that they lead to."""
     counts, cutoff = space.counts, max(space.cutoff[0], best - scales.word_end_beam)
     now, groups = counts[PARITY], counts[GROUPS]
@@ -273,15 +282,15 @@ def _leave_words(tree, grammar, look, space, scales, best, frame):
             if score[token] < cutoff:
                 continue
             for leaf in range(tree.leaf_begin[n], tree.leaf_begin[n + 1]):
-                value = score[token] + tree.forward[n] - scales.lm_weight * ahead[token]
+                value = score[token] - outlook[tree.senone[n]] + tree.forward[n] - scales.lm_weight * ahead[token]
                 place, silence = group, 1
                 if tree.leaf_word[leaf] != SILENCE:
                     logprob, following = next_word(grammar, state, tree.leaf_token[leaf])
                     value += scales.lm_weight * (logprob + tree.leaf_logprob[leaf])
-                    if value < cutoff:  # what is ahead can only lower it
+                    if value + between < cutoff:  # what is ahead can only lower it
                         continue
                     place, silence = _open_group(grammar, look, space, following), 0
-                reach = value + scales.lm_weight * space.root_ahead[now, place]
+                reach = value + between + scales.lm_weight * space.root_ahead[now, place]
                 if reach >= cutoff and value > space.ended_score[now, place, silence]:
                     _record(space, place, silence, leaf, value, back[token], frame)
     for group in range(counts[GROUPS]):
@@ -303,7 +312,7 @@ def _record(space, group, silence, leaf, value, origin, frame):
 
 
 @numba.njit(cache=True)
-def finish(grammar, space, scales):
+def finish(tree, grammar, space, scales, outlook):
     """(last record, score with </s>, whether a word or silence ended with the last frame).
 
     Where none did, the best token's last record and the score up to now.
@@ -321,4 +330,5 @@ def finish(grammar, space, scales):
     if best > -np.inf or counts[TOKENS] == 0:
         return record, best, best > -np.inf
     token = counts[BEST]
-    return space.back[now, token], space.score[now, token] - scales.lm_weight * space.ahead[now, token], False
+    score = space.score[now, token] - outlook[tree.senone[space.node[now, token]]]
+    return space.back[now, token], score - scales.lm_weight * space.ahead[now, token], False
