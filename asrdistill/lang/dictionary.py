@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_text
-from asrdistill.lang.lexicon import Lang, Pronunciation
+from asrdistill.lang.lexicon import SILENCE, Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
 
@@ -47,9 +47,18 @@ def phones_of(dictionary: Dictionary) -> list[str]:
 
 def make_lang(words: Iterable[str], dictionary: Dictionary, guess: Guess | None, folder: Path) -> None:
     """Write the lang folder of the words, and g2p.txt with what was guessed, for a person to look at."""
+    phones = phones_of(dictionary)
+    if SILENCE in phones:
+        raise UserError(f"the dictionary has words with the phone {SILENCE}, which stands for silence; rename it there")
     pronunciations, guessed = pronounce_words(words, dictionary, guess)
-    Lang.build(pronunciations, phones_of(dictionary)).write(folder)
-    lines = (f"{w}\t{p:.3f}\t{' '.join(phones)}\n" for w, variants in guessed.items() for p, phones in variants)
+    for word, variants in guessed.items():
+        if foreign := {phone for _, sounds in variants for phone in sounds} - set(phones):
+            raise UserError(
+                f"G2P says '{word}' with the phone {min(foreign)}, which the dictionary lacks; "
+                "train the G2P model on this dictionary"
+            )
+    Lang.build(pronunciations, phones).write(folder)
+    lines = (f"{w}\t{p:.3f}\t{' '.join(sounds)}\n" for w, variants in guessed.items() for p, sounds in variants)
     write_text(folder / "g2p.txt", "".join(lines))
 
 

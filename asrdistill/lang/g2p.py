@@ -71,7 +71,9 @@ class G2P:
         """
         for letter in word:
             if letter not in self._letters:
-                raise UserError(f"G2P cannot pronounce '{word}': its training dictionary has no '{letter}'")
+                raise UserError(
+                    f"G2P cannot pronounce '{word}', as it never saw '{letter}'; add the word to the dictionary"
+                )
         chunks = [word[i : i + n] if i + n <= len(word) else "" for i in range(len(word)) for n in (1, 2)]
         candidates = [self._tokens.get(chunk, _NONE) for chunk in chunks]
         starts, tokens = np.cumsum([0, *map(len, candidates)]), np.concatenate([_NONE, *candidates])

@@ -264,7 +264,7 @@ def _read_entry(path: Path, number: int, line: str, levels: list[Level]) -> None
         logprob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) > n + 1 else 0.0
     except ValueError:
         logprob = math.nan
-    if len(words) < n or len(fields) > n + 2 or math.isnan(logprob) or math.isnan(backoff) or logprob > 0:
+    if len(words) < n or len(fields) > n + 2 or not logprob <= 0 or not math.isfinite(backoff):
         raise UserError(f"{path}, line {number}: '{line[:60]}' is not 'log-probability {n} word(s) [back-off]'")
     if n > 1 and words[:-1] not in levels[-2]:
         raise UserError(f"{path}, line {number}: the history '{' '.join(words[:-1])}' has no entry of its own")

@@ -21,16 +21,21 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     """
     if wanted != "auto":
         return getattr(torch, wanted)
-    fast = _seconds(torch.bfloat16, device) * 1.3 < _seconds(torch.float32, device)
-    return torch.bfloat16 if fast else torch.float32
+    seconds = _seconds([torch.float32, torch.bfloat16], device)
+    return torch.bfloat16 if seconds[1] * 1.3 < seconds[0] else torch.float32
 
 
-def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    """Best of three times of a product of the size that training does."""
-    a, b = (torch.ones(512, 512, dtype=dtype, device=device) for _ in range(2))
-    times = []
-    for _ in range(4):  # the first one pays for set-up
-        begin = time.perf_counter()
-        (a @ b).sum().item()
-        times.append(time.perf_counter() - begin)
-    return min(times[1:])
+def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 20) -> list[float]:
+    """Shortest time that a product of the size that training does takes in each type.
+
+    The types take turns and the shortest of many times counts, so that other work on the machine
+    does not decide.
+    """
+    pairs = [[torch.ones(512, 512, dtype=dtype, device=device) for _ in range(2)] for dtype in dtypes]
+    best = [float("inf")] * len(dtypes)
+    for _ in range(trials):
+        for index, (a, b) in enumerate(pairs):
+            begin = time.perf_counter()
+            (a @ b).sum().item()
+            best[index] = min(best[index], time.perf_counter() - begin)
+    return best

@@ -4,7 +4,7 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.errors import UserError
-from asrdistill.lang.dictionary import pronounce_words, read_dictionary
+from asrdistill.lang.dictionary import make_lang, pronounce_words, read_dictionary
 from asrdistill.lang.lexicon import Lang
 
 CAT, DOG, BOSS = ("K", "AE", "T"), ("D", "AO", "G"), ("B", "AA", "S")
@@ -69,6 +69,13 @@ def test_variants_and_guesses():
 def test_without_g2p_missing_words_are_named():
     with pytest.raises(UserError, match=r"lacks 2 word\(s\) \('s, ook\).*--g2p"):
         pronounce_words(["cat", "ook", "'s"], DICTIONARY, None)
+
+
+def test_a_model_of_other_phones_and_a_spoken_silence(tmp_path):
+    with pytest.raises(UserError, match="'ook' with the phone UW, which the dictionary lacks"):
+        make_lang(["cat", "ook"], DICTIONARY, lambda word: [(1.0, ("UW", "K"))], tmp_path)
+    with pytest.raises(UserError, match="the phone SIL, which stands for silence"):
+        make_lang(["um"], {"um": [("SIL",)]}, None, tmp_path)
 
 
 def test_the_verb(tmp_path, lang_and_data, capsys):

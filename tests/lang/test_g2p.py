@@ -96,7 +96,7 @@ def test_two_pronunciations_where_the_dictionary_wavers():
 
 
 def test_unknown_characters(model):
-    with pytest.raises(UserError, match=r"'boz'.*no 'z'"):
+    with pytest.raises(UserError, match=r"'boz'.*never saw 'z'.*add the word"):
         model.pronounce("boz")
 
 

@@ -178,6 +178,7 @@ ngram 2=1
         ("ngram 2=1", "ngram 2=1\nngram 3=4", "up to length 3 but holds them up to 2"),
         ("-0.3\ta", "nan\ta", "line 8"),
         ("-0.3\ta\t-0.1", "-0.3\ta\tnan", "line 8"),
+        ("-0.3\ta\t-0.1", "-0.3\ta\tinf", "line 8"),
         ("-0.3\ta", "0.3\ta", "line 8"),
         ("-0.3\ta", "high\ta", "line 8"),
         ("<s> a", "b a", "line 11.*the history 'b'"),
