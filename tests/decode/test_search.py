@@ -1,0 +1,127 @@
+"""The compiled search against the slow, obvious one, on random small problems."""
+
+import numpy as np
+import pytest
+
+from asrdistill.decode import search
+from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.reference import search as reference
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.ngram import NGram, train
+
+WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=1e4, word_end_beam=1e4, max_active=10**6)
+
+
+def random_problem(seed: int, order: int, frames: int | None = None):
+    """Lexicon (homophones, shared prefixes, one-phone words, several pronunciations), senones, n-grams, scores."""
+    rng = np.random.default_rng(seed)
+    phones = [f"P{i}" for i in range(rng.integers(2, 5))]
+    words = [f"w{i}" for i in range(rng.integers(2, 7))]
+    pronunciations = {}
+    for word in words:
+        sounds = {tuple(map(str, rng.choice(phones, size=rng.integers(1, 4)))) for _ in range(rng.integers(1, 3))}
+        pronunciations[word] = [(float(rng.uniform(0.3, 1)), sound) for sound in sorted(sounds)]
+    lang = Lang.build(pronunciations, phones)
+    senones = Senones.monophones(lang)
+    senones.self_loop = np.log(rng.uniform(0.2, 0.9, senones.count))
+    sentences = [" ".join(rng.choice(words, size=rng.integers(1, 6))) for _ in range(12)]
+    scores = rng.normal(0, 3, (frames or rng.integers(8, 40), senones.count)).astype(np.float32)
+    return lang, train(sentences, words, order), senones, scores
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(25))
+def test_wide_beam_equals_the_reference(seed, order):
+    lang, lm, senones, scores = random_problem(100 * order + seed, order)
+    found = Decoder(lang, lm, senones, WIDE).decode(scores)
+    score, words = reference(lang, lm, senones, WIDE, scores)
+    assert not found.partial
+    assert found.score == pytest.approx(score, rel=1e-5, abs=1e-3)
+    assert tuple(found.words) == words
+
+
+def test_words_cover_the_frames_in_order_and_scores_add_up():
+    lang, lm, senones, scores = random_problem(7, 3, frames=60)
+    found = Decoder(lang, lm, senones, WIDE).decode(scores)
+    edges = [edge for word in found.times for edge in (word.start, word.end)]
+    assert edges == sorted(edges)
+    assert edges[0] >= 0
+    assert edges[-1] <= 60
+
+
+def test_planted_words_come_out_with_their_times():
+    """Scores that favour one state at each frame: silence, then two words."""
+    lang = Lang.build({"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))]}, ["A", "B"])
+    senones = Senones.monophones(lang)
+    spoken = [*senones.states["SIL"], *(s for phone in "ABBA" for s in senones.states[phone])]
+    scores = np.full((3 * len(spoken), senones.count), -20, np.float32)
+    for position, senone in enumerate(spoken):
+        scores[3 * position : 3 * position + 3, senone] = 0
+    found = Decoder(lang, train(["ab ba"], lang.words, 2), senones, DecodeOptions(lm_weight=1.0)).decode(scores)
+    assert [(w.word, w.start, w.end) for w in found.times] == [("ab", 15, 33), ("ba", 33, 51)]
+
+
+def test_narrower_beams_never_find_better_paths():
+    lang, lm, senones, scores = random_problem(3, 3, frames=80)
+    wide = Decoder(lang, lm, senones, WIDE)
+    exact = wide.decode(scores).score
+    for beam in (1, 3, 10):
+        narrow = wide.with_options(DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=beam, max_active=50))
+        found = narrow.decode(scores)
+        assert found.partial or found.score <= exact + 1e-3
+
+
+def test_room_grows_without_changing_the_result(monkeypatch):
+    lang, lm, senones, scores = random_problem(11, 3, frames=80)
+    roomy = Decoder(lang, lm, senones, WIDE).decode(scores)
+    allocate = search.allocate
+    monkeypatch.setattr(search, "allocate", lambda *args: allocate(*args, tokens=8, records=1))
+    assert Decoder(lang, lm, senones, WIDE).decode(scores) == roomy
+
+
+def test_frames_that_end_inside_a_word_give_a_partial_result():
+    lang, lm, senones, scores = random_problem(1, 2)
+    found = Decoder(lang, lm, senones, WIDE).decode(scores[:1])
+    assert found.partial
+    assert found.words == []
+
+
+def test_words_that_the_language_model_lacks_are_named(caplog):
+    lang, _, senones, scores = random_problem(2, 2)
+    lm = train(["w0 w1 w0"], ["w0", "w1", "stranger"], 2)
+    with caplog.at_level("WARNING", logger="asrdistill"):
+        decoder = Decoder(lang, lm, senones, WIDE)
+    assert "stranger" in caplog.text
+    assert set(decoder.decode(scores).words) <= {"w0", "w1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s[:0], "no frames"),
+        (lambda s: s[:, :-1], "built for frames of"),
+        (lambda s: np.where(np.arange(len(s))[:, None] == 3, np.nan, s), "frame 3 are not finite"),
+        (lambda s: np.full_like(s, -np.inf), "frame 0 are not finite"),
+    ],
+)
+def test_bad_scores_are_refused(change, message):
+    lang, lm, senones, scores = random_problem(5, 2)
+    with pytest.raises(UserError, match=message):
+        Decoder(lang, lm, senones, WIDE).decode(change(scores))
+
+
+def test_a_model_without_sentence_ends_is_refused():
+    lang, lm, senones, _ = random_problem(5, 1)
+    level = {words: entry for words, entry in lm.levels[0].items() if words != ("</s>",)}
+    with pytest.raises(UserError, match="no unigram for </s>"):
+        Decoder(lang, NGram([level]), senones, WIDE)
+
+
+def test_phones_without_senones_are_named():
+    lang, lm, _, _ = random_problem(5, 1)
+    other = Senones.monophones(Lang.build({"x": [(1.0, ("Q",))]}, ["Q"]))
+    with pytest.raises(UserError, match="P0"):
+        Decoder(lang, lm, other, WIDE)
