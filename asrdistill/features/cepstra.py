@@ -22,6 +22,7 @@ UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the 
 @dataclass(frozen=True)
 class CepstraOptions:
     coefficients: int = option(13, "number of cepstral coefficients")
+    floor: float = option(-16.0, "log-mel energies below this count as this; coded silence falls far below any room")
     lifter: float = option(22.0, "lifter: weight 1 + lifter/2 · sin(π i / lifter) for coefficient i; 0: none")
     normalise: str = option(
         "speaker", "what one mean and variance is removed from", choices=("speaker", "utterance", "none")
@@ -30,7 +31,7 @@ class CepstraOptions:
 
 def cepstra(fbank: np.ndarray, options: CepstraOptions) -> np.ndarray:
     """Cepstral coefficients, not normalised: log-mel (T, bins) -> float32 (T, coefficients)."""
-    return np.asarray(fbank) @ _transform(fbank.shape[1], options.coefficients, options.lifter)
+    return np.maximum(fbank, np.float32(options.floor)) @ _transform(fbank.shape[1], options.coefficients, options.lifter)
 
 
 @functools.lru_cache

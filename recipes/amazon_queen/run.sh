@@ -104,7 +104,7 @@ fi
 if stage 2; then
   for set in "${sets[@]}"; do
     asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
-    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --jobs "$jobs"
+    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
   done
   # The networks see every train utterance three times, as two other vocal tracts would have said it too.
   asrdistill features "$data/corpus/train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
