@@ -7,6 +7,7 @@ defines ``add_arguments(parser)`` and ``run(args)``, and imports what is heavy i
 import argparse
 import importlib
 import logging
+import os
 import pkgutil
 import sys
 
@@ -24,6 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"asrdistill {args.verb}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print(f"asrdistill {args.verb}: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
