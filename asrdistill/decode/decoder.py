@@ -149,7 +149,7 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
             log.warning("%d words of the lexicon are <unk> to the language model: %s", len(unseen), shorten(unseen))
         else:
             log.warning(
-                "%d words of the lexicon are neither in the language model nor <unk> there; they cannot be recognised: %s",
+                "%d words of the lexicon are unknown to the language model and cannot be recognised: %s",
                 len(unseen),
                 shorten(unseen),
             )

@@ -31,7 +31,8 @@ class CepstraOptions:
 
 def cepstra(fbank: np.ndarray, options: CepstraOptions) -> np.ndarray:
     """Cepstral coefficients, not normalised: log-mel (T, bins) -> float32 (T, coefficients)."""
-    return np.maximum(fbank, np.float32(options.floor)) @ _transform(fbank.shape[1], options.coefficients, options.lifter)
+    floored = np.maximum(fbank, np.float32(options.floor))
+    return floored @ _transform(fbank.shape[1], options.coefficients, options.lifter)
 
 
 @functools.lru_cache

@@ -126,3 +126,10 @@ def test_of_cepstra_are_refused(world: World, capsys: pytest.CaptureFixture) -> 
     world.make("out")
     assert main(["cepstra", str(world.folder / "out"), str(world.folder), str(world.folder / "again")]) == 2
     assert "cepstra are made from fbank features" in capsys.readouterr().err
+
+
+def test_floor_holds_up_what_is_below_it():
+    frames = np.random.default_rng(0).normal(8, 4, (50, 40)).astype(np.float32)
+    plain = cepstra(np.maximum(frames, 10), CepstraOptions())
+    np.testing.assert_allclose(cepstra(frames, CepstraOptions(floor=10.0)), plain, rtol=1e-5, atol=1e-4)
+    assert not np.allclose(cepstra(frames, CepstraOptions()), plain)
