@@ -195,10 +195,10 @@ def train_mono(
             what = f"round {iteration + 1} of {options.iterations}"
             parts = parallel.run(_accumulate_shard, tasks, jobs, what, weight=lambda task: len(task[1]), pool=pool)
             stats = sum(parts, Statistics.zeros(mixtures))
+            if iteration == 1 or stats.frames == 0:  # equal parts need more frames than the best path
+                check_left_out(stats.left_out, len(utterances), options.max_left_out)
             if iteration == 0:
                 floor = VARIANCE_FLOOR * _global_variance(stats)
-            if iteration == 1:
-                check_left_out(stats.left_out, len(utterances), options.max_left_out)
             log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
             mixtures = update(mixtures, stats, floor)
             senones.self_loop = self_loops(stats, senones.self_loop)
@@ -259,7 +259,7 @@ def _accumulate_shard(task: tuple[int, list[Transcript], Mixtures, Senones, str]
                 else:
                     alignment = _align(x, words, mixtures, senones, how)
                     store.write(alignment.tobytes())
-                if alignment[0] == LEFT_OUT:
+                if len(x) == 0 or alignment[0] == LEFT_OUT:
                     stats.left_out += (utterance,)
                     continue
                 vectors.append(x)

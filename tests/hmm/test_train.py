@@ -178,6 +178,12 @@ def test_too_few_gaussians_are_refused(world, lang, tmp_path):
         train_mono(world.root / "cepstra", [("utt00", ["ab"])], lang, tmp_path, MonoOptions(gaussians=5), 1)
 
 
+def test_no_utterance_long_enough_is_an_error(world, lang, tmp_path):
+    said = [("utt00", ["ab"] * 500)]
+    with pytest.raises(UserError, match="1 of 1 utterances .* utt00"):
+        train_mono(world.root / "cepstra", said, lang, tmp_path, OPTIONS, 1)
+
+
 def test_too_many_short_utterances_are_an_error(world, lang, tmp_path):
     said = [(utterance, words * 50 if n < 8 else words) for n, (utterance, words) in enumerate(world.words.items())]
     with pytest.raises(UserError, match=r"8 of 80 utterances \(10\.0 %\)"):
