@@ -180,7 +180,7 @@ def test_too_few_gaussians_are_refused(world, lang, tmp_path):
 
 def test_no_utterance_long_enough_is_an_error(world, lang, tmp_path):
     said = [("utt00", ["ab"] * 500)]
-    with pytest.raises(UserError, match="1 of 1 utterances .* utt00"):
+    with pytest.raises(UserError, match=r"1 of 1 utterances .* utt00"):
         train_mono(world.root / "cepstra", said, lang, tmp_path, OPTIONS, 1)
 
 
