@@ -137,6 +137,11 @@ def _check_scales(exp: Path, name: Path, decodes: Mapping[str, dict[str, Any]]) 
                 )
 
 
+def _nearly_equal(a: int | None, b: int | None) -> tuple[int | None, int | None]:
+    """Both numbers, made one within a thousandth: random pools divide into batches a little unevenly."""
+    return (a, a) if a and b and abs(a - b) <= a / 1000 else (a, b)
+
+
 def _check_system(name: str, models: Sequence[Model]) -> None:
     """The models of a system must differ in nothing but their seed, and be measured alike."""
     first = models[0]
@@ -147,7 +152,7 @@ def _check_system(name: str, models: Sequence[Model]) -> None:
     for model in models[1:]:
         for what, a, b in (
             ("parameters", first.meta["parameters"], model.meta["parameters"]),
-            ("updates", first.meta.get("updates"), model.meta.get("updates")),
+            ("updates", *_nearly_equal(first.meta.get("updates"), model.meta.get("updates"))),
             ("senones", first.senones, model.senones),
         ):
             if a != b:

@@ -203,7 +203,8 @@ def _warnings(results: Results) -> list[str]:
     if not {"student", "baseline"} <= systems.keys():
         return []
     a, b = systems["student"]["updates"], systems["baseline"]["updates"]
-    return [f"Note: the student had {a} updates, the baseline {b}; they should be equal."] if a != b else []
+    unequal = a != b and not (a and b and abs(a - b) <= a / 1000)  # pools that differ by seed divide a little unevenly
+    return [f"Note: the student had {a} updates, the baseline {b}; they should be equal."] if unequal else []
 
 
 def _spread(entry: dict[str, Any] | None, unit: str) -> str:

@@ -34,5 +34,6 @@ def run(args: argparse.Namespace) -> None:
     show(results)
     print(f"{args.exp / 'results.json'}, {args.exp / 'RESULTS.md'}, {args.exp / 'results.png'}")
     if "student" in plan.systems:
-        student = find_models(args.exp, "student", plan.systems["student"])[0]
+        exported = args.exp / "student"
+        student = exported if exported.is_dir() else find_models(args.exp, "student", plan.systems["student"])[0]
         print(f"\nThe student: {student}\nTry it:      asrdistill transcribe {student} FILE")

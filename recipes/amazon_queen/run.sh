@@ -30,14 +30,14 @@ HELP
 }
 
 stages=(
-  "corpus: fetch the game, cut out its clips, make the data directories|1 min (0.5 min)"
+  "corpus: fetch the game, cut out its clips, make the data directories|0.2 min (0.2 min)"
   "features: filterbanks for the networks, cepstra for the GMM|1 min (0.3 min)"
-  "language: pronunciations, G2P, trigram|1.5 min (1 min)"
-  "flat start: monophone GMM, alignment of all sets|3 min (0.5 min)"
-  "teachers: four networks that differ in their seed|14 min (0.5 min)"
-  "soft targets of their ensemble|1 min (0.2 min)"
-  "student|5 min (0.3 min)"
-  "decode: scales tuned on dev, then all sets|8 min (1 min)"
+  "language: pronunciations, G2P, trigram|0.3 min (0.3 min)"
+  "flat start: monophone GMM, alignment of all sets|2 min (0.5 min)"
+  "teachers: four networks that differ in their seed|13 min (0.5 min)"
+  "soft targets of their ensemble|2 min (0.2 min)"
+  "student|4 min (0.3 min)"
+  "decode: scales tuned on dev, then all sets|9 min (1 min)"
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
