@@ -25,7 +25,7 @@ from asrdistill.scoring.alignment import count_errors
 log = logging.getLogger("asrdistill")
 
 
-WEIGHTS = (4.0, 7.0, 10.0, 14.0, 20.0)  # tried first; then what lies between the best and its neighbours
+WEIGHTS = (4.0, 7.0, 10.0, 14.0)  # tried first; then what lies between the best and its neighbours
 PENALTIES = (-1.0, 1.0)  # in multiples of the weight
 
 

@@ -28,9 +28,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 20) -> list[float]:
     """Shortest time that a product of the size that training does takes in each type.
 
-    The types take turns and the shortest of many times counts, so that other work on the machine
-    does not decide.
+    The types take turns, on one thread, and the shortest of many times counts, so that other work
+    on the machine does not decide.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     pairs = [[torch.ones(512, 512, dtype=dtype, device=device) for _ in range(2)] for dtype in dtypes]
     best = [float("inf")] * len(dtypes)
     for _ in range(trials):
@@ -38,4 +40,5 @@ def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 20) 
             begin = time.perf_counter()
             (a @ b).sum().item()
             best[index] = min(best[index], time.perf_counter() - begin)
+    torch.set_num_threads(threads)
     return best
