@@ -9,7 +9,7 @@ import numpy as np
 
 from asrdistill.decode import search
 from asrdistill.decode.lm import compile_grammar, levels_of
-from asrdistill.decode.lookahead import compile_look_ahead, compile_successors, outlook
+from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE, build_tree
 from asrdistill.errors import UserError, shorten
@@ -100,7 +100,7 @@ class Decoder:
         space = self._space or search.allocate(self.tree, self.grammar, self.senones)
         scales = self._scales()
         search.start(self.grammar, self.look, space)
-        ahead, between = outlook(self.successors, frames)
+        ahead, between = search.outlook(self.successors, frames)
         graph, frame = (self.tree, self.grammar, self.look), 0
         while (frame := search.advance(*graph, space, scales, frames, ahead, between, frame)) < len(frames):
             space = search.enlarge(space)

@@ -9,7 +9,6 @@ has no arc backs off to a shorter history, whose probability is multiplied by th
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from asrdistill.errors import UserError
@@ -73,29 +72,3 @@ def _longest_suffix(words: tuple[str, ...], states: Mapping[tuple[str, ...], int
     while words not in states:
         words = words[1:]
     return states[words]
-
-
-@numba.njit(cache=True)
-def find(values, begin, end, wanted):
-    """First position in the rising values[begin:end] whose value is not below `wanted`."""
-    while begin < end:
-        middle = (begin + end) >> 1
-        if values[middle] < wanted:
-            begin = middle + 1
-        else:
-            end = middle
-    return begin
-
-
-@numba.njit(cache=True)
-def next_word(grammar, state, token):
-    """(ln P(token | state), the state after it), by back-off where there is no arc."""
-    weight = 0.0
-    while state != 0:
-        end = grammar.arc_begin[state + 1]
-        arc = find(grammar.arc_token, grammar.arc_begin[state], end, token)
-        if arc < end and grammar.arc_token[arc] == token:
-            return weight + grammar.arc_logprob[arc], grammar.arc_next[arc]
-        weight += grammar.backoff_logprob[state]
-        state = grammar.backoff_state[state]
-    return weight + grammar.arc_logprob[token], grammar.arc_next[token]
