@@ -19,7 +19,7 @@ class DecodeOptions:
     insertion_penalty: float = option(0.0, "added to the score for each word; negative values make fewer words")
     beam: float = option(13.0, "tokens this far below the best are dropped, in ln P(words)")
     word_end_beam: float = option(10.0, "words that end this far below the best token are dropped, in ln P(words)")
-    max_active: int = option(5000, "most tokens that are kept in a frame")
+    max_active: int = option(6000, "most tokens that are kept in a frame")
     prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """The two scales of a decoder, chosen on a development set.
 
-Search by coordinates: a row of language model weights first, then a row of insertion penalties at
-the best weight, then the weights next to it. Penalties are tried as multiples of the weight,
-because what a word costs in the language model grows with it.
+A climb by coordinates: the weight of the language model goes up or down as long as errors fall,
+then the penalty for a word, which is tried in multiples of the weight, because what a word costs
+in the language model grows with it; then both again in smaller steps.
 """
 
 import logging
@@ -25,8 +25,8 @@ from asrdistill.scoring.alignment import count_errors
 log = logging.getLogger("asrdistill")
 
 
-WEIGHTS = (4.0, 7.0, 10.0, 14.0)  # tried first; then what lies between the best and its neighbours
-PENALTIES = (-1.0, 1.0)  # in multiples of the weight
+START = 6.0  # the weight that is tried first, without a penalty
+STEPS = ((1.4, 1.0), (1.18, 0.5))  # factor of the weight, step of penalty / weight: first coarse, then fine
 
 
 class Point(NamedTuple):
@@ -79,15 +79,24 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
 
 def _coordinates(tried: dict[tuple[float, float], Point]) -> Iterator[tuple[float, float]]:
     """Scales to try next, given what the ones before gave."""
-    yield from ((weight, 0.0) for weight in WEIGHTS)
-    weight = _best(tried).lm_weight
-    yield from ((weight, penalty * weight) for penalty in PENALTIES)
-    best = _best(tried)
-    ratio = best.insertion_penalty / best.lm_weight
-    place = WEIGHTS.index(best.lm_weight)
-    for other in (*WEIGHTS[max(0, place - 1) : place], *WEIGHTS[place + 1 : place + 2]):
-        between = round((best.lm_weight + other) / 2, 3)
-        yield between, ratio * between
+    yield START, 0.0
+    for factor, step in STEPS:
+        yield from _climb(tried, factor, 0.0)
+        yield from _climb(tried, 1.0, step)
+
+
+def _climb(tried: dict[tuple[float, float], Point], factor: float, step: float) -> Iterator[tuple[float, float]]:
+    """Steps from the best scales in one direction while they get better, or else in the other."""
+    start = _best(tried)
+    for sign in (-1, 1):
+        before = None
+        while before != _best(tried):
+            before = _best(tried)
+            weight = before.lm_weight * factor**sign
+            ratio = before.insertion_penalty / before.lm_weight + step * sign
+            yield round(weight, 3), round(weight * ratio, 3)
+        if before != start:
+            return
 
 
 def _best(tried: dict[tuple[float, float], Point]) -> Point:

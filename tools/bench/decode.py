@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from asrdistill import parallel
-from asrdistill.config import build, read_yaml
+from asrdistill.config import add_options, resolve
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.corpus import load
 from asrdistill.decode.options import DecodeOptions
@@ -31,10 +31,11 @@ def main() -> None:
     parser.add_argument("model", help="name of a model that was tuned")
     parser.add_argument("set", help="dev, test or test_unseen")
     parser.add_argument("--utterances", type=int, default=150, help="the first so many (default: 150)")
+    add_options(parser, DecodeOptions)
+    parser.set_defaults(config=CONF / "decode.yaml")
     args = parser.parse_args()
     parallel.single_thread()
-    options = build(DecodeOptions, read_yaml(CONF / "decode.yaml"), "decode.yaml")
-    options = tuned(options, args.exp / "tune" / args.model)
+    options = tuned(resolve(DecodeOptions, args), args.exp / "tune" / args.model)
     features = args.data / ("cepstra" if args.model == "mono" else "fbank") / args.set
     model = args.exp / args.model
     archive, decoder = load(model, features, args.data / "lang", args.data / "lm", options)
