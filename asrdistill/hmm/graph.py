@@ -23,8 +23,6 @@ from asrdistill.hmm.senones import Senones
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
 
-SILENCE_PROBABILITY = 0.5  # of a silence at each place where one may stand
-
 
 class Graph(NamedTuple):
     """N states, A arcs into them (self loops not among these). Weights are natural logs.
@@ -55,7 +53,7 @@ class Compiler:
     graph = compiler(["HELLO", "WORLD"])
     """
 
-    def __init__(self, lang: Lang, senones: Senones, silence_probability: float = SILENCE_PROBABILITY):
+    def __init__(self, lang: Lang, senones: Senones):
         if missing := sorted(set(lang.phones) - senones.states.keys()):
             raise UserError(f"the model lacks phones of the lexicon: {shorten(missing)}; train it with this lexicon")
         self.lang, self.senones = lang, senones
@@ -71,8 +69,8 @@ class Compiler:
             _starts(len(senones.states[phone]) for phone in lang.phones),
             np.array([senone for phone in lang.phones for senone in senones.states[phone]], dtype=np.int32),
             phone_index[lang.silence],
-            np.log(silence_probability),
-            np.log1p(-silence_probability),
+            np.log(lang.silence_probability),
+            np.log1p(-lang.silence_probability),
         )
 
     def __call__(self, words: Sequence[str]) -> Graph:

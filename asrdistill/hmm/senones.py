@@ -1,14 +1,22 @@
-"""The senone inventory: which HMM states there are, and how long one stays in them.
+"""The senone inventory: which HMM states there are, what a phone in its context is made of, and how long one stays.
 
 Every phone is a left-to-right HMM without skips: 3 states, 5 for silence. Each state has a self
-loop and a step forward. The file ``senones.json`` stands in every model folder.
+loop and a step forward. Which senone a state is may depend on the phones beside it: a decision tree
+for each state of each phone asks about them. Beyond the ends of an utterance stands silence.
+
+The file ``senones.json`` stands in every model folder. A tree is either a senone's number or
+``{"left": "B D G", "yes": tree, "no": tree}``: is the phone to the left one of these? "right" asks
+about the phone to the right, "centre" about the phone itself where several share a tree: phones that
+are named for their position in the word (AA_B, AA_I, AA_E, AA_S) share those of AA.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,30 +28,34 @@ if TYPE_CHECKING:
 
 PHONE_STATES, SILENCE_STATES = 3, 5
 START_SELF_LOOP = 0.75  # stay four frames on average, Kaldi's start too
+SIDES = ("left", "centre", "right")
+
+Tree = Any  # int, or {side: phones, "yes": Tree, "no": Tree}
 
 
 @dataclass
 class Senones:
-    """The states of all phones and their self-loop probabilities.
+    """The trees of all phones and the senones' self-loop probabilities.
 
     phones     names, phones[0] is silence
-    states     phone -> senone of each of its HMM states, in order
+    states     phone (or what phones share) -> tree of each of its HMM states, in order
     self_loop  (S,) natural log of the probability to stay; to leave is log(1 - p), see `forward`
     """
 
     phones: list[str]
-    states: dict[str, list[int]]
+    states: dict[str, list[Tree]]
     self_loop: np.ndarray = field(repr=False)
 
     @classmethod
     def monophones(cls, lang: Lang) -> Senones:
         """One senone for each state of each phone, numbered in the order of ``lang.phones``."""
-        states: dict[str, list[int]] = {}
+        states: dict[str, list[Tree]] = {}
         count = 0
         for phone in lang.phones:
-            length = SILENCE_STATES if phone == lang.silence else PHONE_STATES
-            states[phone] = list(range(count, count + length))
-            count += length
+            if (root := root_of(phone)) not in states:
+                length = SILENCE_STATES if phone == lang.silence else PHONE_STATES
+                states[root] = list(range(count, count + length))
+                count += length
         return cls(list(lang.phones), states, np.full(count, np.log(START_SELF_LOOP)))
 
     @property
@@ -58,13 +70,55 @@ class Senones:
 
     @property
     def hash(self) -> str:
-        """Identity of the inventory: phones and states, not the probabilities."""
+        """Identity of the inventory: phones and trees, not the probabilities."""
         return hash_of({"phones": self.phones, "states": self.states})
 
     @property
     def silence(self) -> list[int]:
-        """The senones of the silence phone."""
+        """The senones of the silence phone, which asks about no context."""
         return self.states[self.phones[0]]
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """(P,) int32: number of HMM states of each phone."""
+        return np.array([len(self.states[root_of(phone)]) for phone in self.phones], np.int32)
+
+    @cached_property
+    def contexts(self) -> np.ndarray:
+        """(P,) int32: class of each phone as a neighbour. Phones that no tree tells apart share one; silence's is 0."""
+        asked = [set(phones) for phones in sorted({tree[0] for tree in self._questions()})]
+        answers = [tuple(phone in phones for phones in asked) for phone in self.phones]
+        classes: dict[tuple[bool, ...], int] = {}
+        return np.array([classes.setdefault(answer, len(classes)) for answer in answers], np.int32)
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(P, C, C, H) int32: senone of [phone, class to the left, class to the right, state]; -1 beyond its states.
+
+        H is the largest number of states, C the number of classes of :attr:`contexts`.
+        """
+        classes = int(self.contexts.max()) + 1
+        table = np.full((len(self.phones), classes, classes, self.lengths.max()), -1, np.int32)
+        first = {name: int(np.flatnonzero(self.contexts == name)[0]) for name in range(classes)}
+        names = [self.phones[first[name]] for name in range(classes)]  # one phone stands for its class
+        for p, phone in enumerate(self.phones):
+            for state, tree in enumerate(self.states[root_of(phone)]):
+                table[p, :, :, state] = _answers(tree, phone, names)
+        return table
+
+    def of(self, left: str, phone: str, right: str) -> list[int]:
+        """The senones of a phone between two phones, in the order of its states."""
+        return [senone(tree, left, phone, right) for tree in self.states[root_of(phone)]]
+
+    def _questions(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Every question about a neighbour: the phones it names, and the side."""
+        stack = [tree for trees in self.states.values() for tree in trees]
+        while stack:
+            if isinstance(tree := stack.pop(), dict):
+                side = side_of(tree)
+                if side != "centre":
+                    yield tuple(tree[side].split()), side
+                stack += [tree["yes"], tree["no"]]
 
     @classmethod
     def read(cls, folder: Path) -> Senones:
@@ -73,10 +127,12 @@ class Senones:
         record = read_json(path)
         try:
             senones = cls(record["phones"], record["states"], np.asarray(record["self_loop"], dtype=np.float64))
-            used = {senone for states in senones.states.values() for senone in states}
-            sound = used == set(range(senones.count)) and list(senones.states) == senones.phones
+            used = {leaf for trees in senones.states.values() for tree in trees for leaf in leaves(tree)}
+            sound = used == set(range(senones.count)) and all(isinstance(leaf, int) for leaf in senones.silence)
+            sound = sound and {root_of(phone) for phone in senones.phones} == set(senones.states)
+            sound = sound and {phone for phones, _ in senones._questions() for phone in phones} <= set(senones.phones)
             sound = sound and bool(np.all(senones.self_loop < 0))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             sound = False
         if not sound:
             raise UserError(f"{path} is not a senone inventory; train the model again")
@@ -86,3 +142,40 @@ class Senones:
         """Write ``senones.json`` into the folder."""
         record = {"phones": self.phones, "states": self.states, "self_loop": self.self_loop.tolist()}
         write_json(Path(folder) / "senones.json", record)
+
+
+def root_of(phone: str) -> str:
+    """What the phone's trees are filed under: its name without the position in the word."""
+    return phone[:-2] if phone[-2:] in ("_B", "_I", "_E", "_S") else phone
+
+
+def side_of(tree: dict[str, Any]) -> str:
+    """Where the question at the top of a tree looks."""
+    return next(side for side in SIDES if side in tree)
+
+
+def senone(tree: Tree, left: str, phone: str, right: str) -> int:
+    """The senone that a tree answers with."""
+    beside = dict(zip(SIDES, (left, phone, right), strict=True))
+    while isinstance(tree, dict):
+        side = side_of(tree)
+        tree = tree["yes" if beside[side] in tree[side].split() else "no"]
+    return tree
+
+
+def leaves(tree: Tree) -> list[int]:
+    """The senones of a tree, in the order in which they stand in it."""
+    return [*leaves(tree["yes"]), *leaves(tree["no"])] if isinstance(tree, dict) else [tree]
+
+
+def _answers(tree: Tree, phone: str, names: list[str]) -> np.ndarray:
+    """(C, C): the tree's senone between names[left] and names[right]."""
+    if not isinstance(tree, dict):
+        return np.full((len(names), len(names)), tree, np.int32)
+    side = side_of(tree)
+    asked = tree[side].split()
+    if side == "centre":
+        return _answers(tree["yes" if phone in asked else "no"], phone, names)
+    inside = np.array([name in asked for name in names])
+    inside = inside[:, None] if side == "left" else inside[None, :]
+    return np.where(inside, _answers(tree["yes"], phone, names), _answers(tree["no"], phone, names))

@@ -3,7 +3,7 @@
 phones.txt    symbol table: <eps> 0, then silence, then the phones
 words.txt     symbol table: <eps> 0, then the words
 lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
-silence.txt   the silence phone
+silence.txt   the silence phone, and how probable it is at each place where it may stand
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from asrdistill.errors import UserError
 from asrdistill.files import write_text
 
 SILENCE = "SIL"
+SILENCE_PROBABILITY = 0.5  # until it is counted in an alignment
 EPSILON = "<eps>"
 
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
@@ -25,16 +26,18 @@ Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
 class Lang:
     """Words and their pronunciations.
 
-    phones          phones[0] is silence; a phone's index in the list is its number
-    words           all words, sorted
-    silence         the optional phone between words
-    pronunciations  word -> its (probability, phones), the most probable first
+    phones               phones[0] is silence; a phone's index in the list is its number
+    words                all words, sorted
+    silence              the optional phone before, between and after words
+    pronunciations       word -> its (probability, phones), the most probable first
+    silence_probability  of silence at each place where it may stand
     """
 
     phones: list[str]
     words: list[str]
     silence: str
     pronunciations: dict[str, list[Pronunciation]]
+    silence_probability: float = SILENCE_PROBABILITY
 
     @classmethod
     def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:
@@ -49,13 +52,13 @@ class Lang:
         if not folder.is_dir():
             raise UserError(f"lang folder {folder} does not exist; make it with asrdistill lang")
         phones, words = (_read_symbols(folder / f"{name}.txt") for name in ("phones", "words"))
-        silence = _lines(folder / "silence.txt")
-        if not phones or silence[:1] != phones[:1]:
+        silence, probability = _read_silence(folder / "silence.txt")
+        if phones[:1] != [silence]:
             raise UserError(f"{folder}: the first phone of phones.txt must be the silence phone of silence.txt")
         pronunciations = _read_lexicon(folder / "lexicon.txt", set(phones))
         if missing := set(words) ^ set(pronunciations):
             raise UserError(f"{folder}: words.txt and lexicon.txt disagree about '{min(missing)}'; make them again")
-        return cls(phones, words, silence[0], pronunciations)
+        return cls(phones, words, silence, pronunciations, probability)
 
     def write(self, folder: Path) -> None:
         """Write the four files into the existing folder."""
@@ -63,7 +66,7 @@ class Lang:
         for name, symbols in (("phones", self.phones), ("words", self.words)):
             lines = (f"{symbol} {number}\n" for number, symbol in enumerate([EPSILON, *symbols]))
             write_text(folder / f"{name}.txt", "".join(lines))
-        write_text(folder / "silence.txt", f"{self.silence}\n")
+        write_text(folder / "silence.txt", f"{self.silence} {self.silence_probability:.6g}\n")
         entries = ((word, entry) for word in self.words for entry in self.pronunciations[word])
         lexicon = (f"{word}\t{probability:.6g}\t{' '.join(phones)}\n" for word, (probability, phones) in entries)
         write_text(folder / "lexicon.txt", "".join(lexicon))
@@ -85,6 +88,18 @@ def _read_symbols(path: Path) -> list[str]:
             raise UserError(f"{path}, line {number + 1}: '{line}' should be a symbol and {number}")
         symbols.append(symbol)
     return symbols[1:]
+
+
+def _read_silence(path: Path) -> tuple[str, float]:
+    try:
+        (line,) = _lines(path)
+        phone, probability = line.split()
+        found = phone, float(probability)
+    except ValueError:
+        raise UserError(f"{path} is not one line 'phone probability'; make the lang folder again") from None
+    if not 0 < found[1] < 1:
+        raise UserError(f"{path}: the probability of silence must lie between 0 and 1, not {found[1]:g}")
+    return found
 
 
 def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]]:

@@ -26,7 +26,9 @@ def test_round_trip(folder):
     [
         ("phones.txt", "<eps> 0\nSIL 1\nAH 3\n", "phones.txt, line 3: 'AH 3'"),
         ("phones.txt", "SIL 0\n", "line 1"),
-        ("silence.txt", "AH\n", "the first phone"),
+        ("silence.txt", "AH 0.5\n", "the first phone"),
+        ("silence.txt", "SIL\n", "phone probability"),
+        ("silence.txt", "SIL 1.5\n", "between 0 and 1"),
         ("words.txt", "<eps> 0\na 1\n", "disagree about 'the'"),
         ("lexicon.txt", "a\t1\n", "line 1 is not"),
         ("lexicon.txt", "a\thalf\tAH\n", "line 1 is not"),
