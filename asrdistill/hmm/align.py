@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrdistill")
 
 SHARDS = 32  # fixed, so that results do not depend on the number of jobs
-PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ())}
+# senone of each frame, and which phone it belongs to (index into the inventory's phones)
+PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
 
 Transcript = tuple[str, list[str]]  # utterance id, its words
@@ -155,7 +156,6 @@ def align(
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
     finish(out, "alignment", PARTS, shards, **made_by)
     senones.write(out)
-    senones.write(out)
     log.info("aligned %s", summary)
 
 
@@ -181,8 +181,8 @@ def _align_shard(task: tuple[int, list[Transcript], Path]) -> tuple[dict[str, An
                 summary += Summary(left_out=(utterance,))
                 continue
             senone = graph.senone[path]
-            writer.write(utterance, frames=senone)
-            phones.writelines(ctm(utterance, phone_segments(path, graph), compiler.lang.phones, shift))
+            writer.write(utterance, frames=senone, phones=graph.unit_phone[graph.unit[path]])
+            phones.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
             words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
             loglike = float(loglikes[np.arange(len(senone)), senone].sum(dtype=np.float64))
             summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)

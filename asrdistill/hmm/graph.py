@@ -7,6 +7,9 @@ from the self loop that each state has.
              ┌► pronunciation 1 ─┐  ┌►  SIL  ─┐  ┌► …
     ─► [SIL] ┤                   ├──┤         ├──┤
              └► pronunciation 2 ─┘  └─────────┘  └► …
+
+A graph of phones comes first. Then each phone is made into states, once for every pair of
+neighbours that it can have in the graph, since these decide which senones the states are.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ class Graph(NamedTuple):
 
     senone: np.ndarray  # (N,) int32
     unit: np.ndarray  # (N,) int32: which phone of the graph the state belongs to; rises along every path
-    unit_phone: np.ndarray  # (units,) int32: index into the phones
+    unit_phone: np.ndarray  # (units,) int32: index into the phones of the senones
     unit_word: np.ndarray  # (units,) int32: place of the word in the utterance, -1 for silence
     first: np.ndarray  # (N + 1,) int32: arcs into state n are first[n] … first[n + 1] - 1
     source: np.ndarray  # (A,) int32: the state that an arc comes from
@@ -54,34 +57,38 @@ class Compiler:
     """
 
     def __init__(self, lang: Lang, senones: Senones):
-        if missing := sorted(set(lang.phones) - senones.states.keys()):
+        if missing := sorted(set(lang.phones) - set(senones.phones)):
             raise UserError(f"the model lacks phones of the lexicon: {shorten(missing)}; train it with this lexicon")
+        if lang.silence != senones.phones[0]:
+            raise UserError(f"silence is {senones.phones[0]} to the model, but {lang.silence} in the lexicon")
         self.lang, self.senones = lang, senones
         self.word_index = {word: index for index, word in enumerate(lang.pronunciations)}
-        phone_index = {phone: index for index, phone in enumerate(lang.phones)}
+        phone_index = {phone: index for index, phone in enumerate(senones.phones)}
         spoken = [lang.pronunciations[word] for word in self.word_index]
         flat = [pronunciation for alternatives in spoken for pronunciation in alternatives]
-        self._arrays = (
+        self._lexicon = (
             _starts(len(alternatives) for alternatives in spoken),
             np.log([probability for probability, _ in flat]),
             _starts(len(phones) for _, phones in flat),
             np.array([phone_index[phone] for _, phones in flat for phone in phones], dtype=np.int32),
-            _starts(len(senones.states[phone]) for phone in lang.phones),
-            np.array([senone for phone in lang.phones for senone in senones.states[phone]], dtype=np.int32),
-            phone_index[lang.silence],
             np.log(lang.silence_probability),
             np.log1p(-lang.silence_probability),
         )
 
     def __call__(self, words: Sequence[str]) -> Graph:
         """The graph of these words, all of which the lexicon must have; no words at all are one silence."""
-        return Graph(*_compile(np.array([self.word_index[word] for word in words], dtype=np.int64), *self._arrays))
+        indices = np.array([self.word_index[word] for word in words], dtype=np.int64)
+        phone, word, *arcs = _phone_graph(indices, *self._lexicon)
+        senone, unit, *arcs = _expand(phone, *arcs, self.senones.contexts, self.senones.table, self.senones.lengths)
+        return Graph(senone, unit, phone, word, *arcs)
 
     def flat_path(self, words: Sequence[str]) -> list[int]:
         """Senones of the first pronunciations between two silences: where a flat start begins."""
+        silence = self.lang.silence
         phones = [phone for word in words for phone in self.lang.pronunciations[word][0][1]]
-        phones = [self.lang.silence, *phones, self.lang.silence]
-        return [senone for phone in phones for senone in self.senones.states[phone]]
+        phones = [silence, silence, *phones, silence, silence]  # beyond the ends stands silence too
+        beside = zip(phones, phones[1:], phones[2:], strict=False)
+        return [senone for left, phone, right in beside for senone in self.senones.of(left, phone, right)]
 
 
 def _starts(lengths) -> np.ndarray:
@@ -89,77 +96,115 @@ def _starts(lengths) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _compile(
-    words, word_first, pron_logprob, pron_first, pron_phones, phone_first, phone_senones, silence, log_sil, log_no_sil
-):
-    """The arrays of :class:`Graph` for the word indices (n,); :class:`Compiler` says what the others are."""
-    senone, unit, unit_phone, unit_word = _integers(), _integers(), _integers(), _integers()
-    first, source, weight, entry = [0], _integers(), [0.0][:0], [0.0][:0]
-    parts = (senone, unit, unit_phone, unit_word, first, source, weight, entry)
-    silence_phone = np.array([silence], dtype=pron_phones.dtype)
+def _phone_graph(words, word_first, pron_logprob, pron_first, pron_phones, log_sil, log_no_sil):
+    """Phones and arcs between them for the word indices (n,); silence is phone 0.
 
-    before = _integers()  # last states of the word before
-    _add_phones(parts, silence_phone, -1, before, 0.0, -1, 0.0, log_sil, phone_first, phone_senones)
-    for place in range(len(words)):
-        silence_end, ends = len(senone) - 1, _integers()
-        for p in range(word_first[words[place]], word_first[words[place] + 1]):
-            phones = pron_phones[pron_first[p] : pron_first[p + 1]]
-            skip = log_no_sil + pron_logprob[p]  # no silence before the word
-            start = skip if place == 0 else -np.inf
-            _add_phones(
-                parts, phones, place, before, skip, silence_end, pron_logprob[p], start, phone_first, phone_senones
-            )
-            ends.append(len(senone) - 1)
-        _add_phones(parts, silence_phone, -1, ends, log_sil, -1, 0.0, -np.inf, phone_first, phone_senones)
-        before = ends
-
-    exit = np.full(len(senone), -np.inf, dtype=np.float32)
+    Returns for each phone: its index, its word's place (-1: silence), and as in :class:`Graph`
+    first, source and weight of the arcs into it, entry and exit.
+    """
+    phone, place_of, first, source = _integers(), _integers(), [0], _integers()
+    weight, entry, exit = [0.0][:0], [0.0][:0], [0.0][:0]
+    ends = _integers()  # last phones of the word before
+    for place in range(-1, len(words)):
+        before, silence = ends, len(phone) - 1
+        if place >= 0:
+            ends = _integers()
+            for p in range(word_first[words[place]], word_first[words[place] + 1]):
+                for k in range(pron_first[p], pron_first[p + 1]):
+                    enters = -np.inf
+                    if k > pron_first[p]:
+                        source.append(len(phone) - 1)
+                        weight.append(0.0)
+                    else:
+                        for end in before:
+                            source.append(end)
+                            weight.append(log_no_sil + pron_logprob[p])
+                        source.append(silence)
+                        weight.append(pron_logprob[p])
+                        if place == 0:
+                            enters = log_no_sil + pron_logprob[p]
+                    phone.append(pron_phones[k])
+                    place_of.append(place)
+                    entry.append(enters)
+                    exit.append(-np.inf)
+                    first.append(len(source))
+                ends.append(len(phone) - 1)
+        for end in ends:
+            source.append(end)
+            weight.append(log_sil)
+        phone.append(0)
+        place_of.append(-1)
+        entry.append(log_sil if place < 0 else -np.inf)
+        exit.append(-np.inf)
+        first.append(len(source))
     exit[-1] = 0.0
-    for end in before:
+    for end in ends:
         exit[end] = log_no_sil
     return (
-        np.array(senone, dtype=np.int32),
-        np.array(unit, dtype=np.int32),
-        np.array(unit_phone, dtype=np.int32),
-        np.array(unit_word, dtype=np.int32),
+        np.array(phone, dtype=np.int32),
+        np.array(place_of, dtype=np.int32),
         np.array(first, dtype=np.int32),
         np.array(source, dtype=np.int32),
         np.array(weight, dtype=np.float32),
         np.array(entry, dtype=np.float32),
-        exit,
+        np.array(exit, dtype=np.float32),
     )
 
 
 @numba.njit(cache=True)
-def _add_phones(
-    parts, phones, place, words, word_weight, silence, silence_weight, start_weight, phone_first, phone_senones
-):
-    """Append a chain of phones.
+def _expand(phone, first, source, weight, entry, exit, classes, table, lengths):
+    """From phones to states: senone and unit of each, and as in :class:`Graph` the arcs into it.
 
-    Its first state is entered from the last states of the `words` before, from the end of the
-    `silence` between (-1: none), and at the start of the utterance, each with its weight.
+    A phone stands once for each class of neighbours to the left and each to the right that it can
+    have; silence (phone 0, class 0), which is the same everywhere, stands once.
     """
-    senone, unit, unit_phone, unit_word, first, source, weight, entry = parts
-    begin = len(senone)
-    for phone in phones:
-        for h in range(phone_first[phone], phone_first[phone + 1]):
-            if len(senone) > begin:
-                source.append(len(senone) - 1)
-                weight.append(0.0)
-                entry.append(-np.inf)
-            else:
-                for end in words:
-                    source.append(end)
-                    weight.append(word_weight)
-                if silence >= 0:
-                    source.append(silence)
-                    weight.append(silence_weight)
-                entry.append(start_weight)
-            senone.append(phone_senones[h])
-            unit.append(len(unit_phone))
-            first.append(len(source))
-        unit_phone.append(phone)
-        unit_word.append(place)
+    phones, count = len(phone), table.shape[1]
+    left, right = np.zeros((phones, count), np.bool_), np.zeros((phones, count), np.bool_)
+    for v in range(phones):
+        left[v, 0] |= entry[v] > -np.inf
+        right[v, 0] |= exit[v] > -np.inf
+        for a in range(first[v], first[v + 1]):
+            left[v, classes[phone[source[a]]]] = True
+            right[source[a], classes[phone[v]]] = True
+    for v in range(phones):
+        if phone[v] == 0:
+            left[v], right[v] = False, False
+            left[v, 0], right[v, 0] = True, True
+
+    last = np.full((phones, count, count), -1, np.int32)  # last state of the phone between two classes
+    senone, unit, out_first, out_source = _integers(), _integers(), [0], _integers()
+    out_weight, out_entry, out_exit = [0.0][:0], [0.0][:0], [0.0][:0]
+    for v in range(phones):
+        for before in np.flatnonzero(left[v]):
+            for after in np.flatnonzero(right[v]):
+                for state in range(lengths[phone[v]]):
+                    if state > 0:
+                        out_source.append(len(senone) - 1)
+                        out_weight.append(0.0)
+                    else:
+                        for a in range(first[v], first[v + 1]):
+                            u = source[a]
+                            if phone[v] != 0 and classes[phone[u]] != before:
+                                continue
+                            side = classes[phone[v]] if phone[u] != 0 else 0
+                            for k in np.flatnonzero(left[u]):
+                                out_source.append(last[u, k, side])
+                                out_weight.append(weight[a])
+                    out_entry.append(entry[v] if state == 0 and before == 0 else -np.inf)
+                    out_exit.append(exit[v] if state + 1 == lengths[phone[v]] and after == 0 else -np.inf)
+                    senone.append(table[phone[v], before, after, state])
+                    unit.append(v)
+                    out_first.append(len(out_source))
+                last[v, before, after] = len(senone) - 1
+    return (
+        np.array(senone, dtype=np.int32),
+        np.array(unit, dtype=np.int32),
+        np.array(out_first, dtype=np.int32),
+        np.array(out_source, dtype=np.int32),
+        np.array(out_weight, dtype=np.float32),
+        np.array(out_entry, dtype=np.float32),
+        np.array(out_exit, dtype=np.float32),
+    )
 
 
 @numba.njit(cache=True)

@@ -6,6 +6,7 @@ import pytest
 from asrdistill.errors import UserError
 from asrdistill.hmm.graph import Compiler
 from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
 
 
 def paths(graph):
@@ -29,13 +30,35 @@ def obvious_paths(lang, senones, words):
             phones = [lang.silence] * silences[0]
             for (_, pronunciation), silence in zip(chosen, silences[1:], strict=True):
                 phones += [*pronunciation, *[lang.silence] * silence]
-            weight = np.prod([probability for probability, _ in chosen]) * 0.5 ** len(silences)
-            yield tuple(s for phone in phones for s in senones.states[phone]), np.log(weight)
+            weight = np.prod([probability for probability, _ in chosen])
+            weight *= np.prod(np.where(silences, lang.silence_probability, 1 - lang.silence_probability))
+            beside = zip([lang.silence, *phones], phones, [*phones[1:], lang.silence], strict=False)
+            yield tuple(s for context in beside for s in senones.of(*context)), np.log(weight)
 
 
-@pytest.mark.parametrize("words", [["ab"], ["either"], ["either", "either"], ["cab", "either", "dad"]])
-def test_graph_holds_every_pronunciation_with_and_without_silences(lang, words):
-    senones = Senones.monophones(lang)
+def triphones(lang, seed):
+    """Trees of random questions, two deep, for every state but silence's."""
+    rng = np.random.default_rng(seed)
+    leaves = itertools.count(5)
+
+    def tree(depth):
+        if depth == 0:
+            return next(leaves)
+        asked = " ".join(rng.choice(lang.phones, 2, replace=False))
+        return {rng.choice(["left", "right"]): asked, "yes": tree(depth - 1), "no": tree(depth - 1)}
+
+    states = {phone: [tree(2) for _ in range(3)] for phone in lang.phones[1:]}
+    return Senones(lang.phones, {lang.silence: [0, 1, 2, 3, 4], **states}, np.full(next(leaves), np.log(0.6)))
+
+
+@pytest.mark.parametrize(
+    "words", [["ab"], ["either"], ["either", "either"], ["cab", "either", "dad"], ["a", "a", "ab"]]
+)
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_graph_holds_every_pronunciation_with_and_without_silences(lang, words, seed):
+    pronunciations = {**lang.pronunciations, "a": [(1.0, ("A",))]}
+    lang = Lang(lang.phones, [*lang.words, "a"], lang.silence, pronunciations, 0.3)
+    senones = Senones.monophones(lang) if seed is None else triphones(lang, seed)
     found = sorted(paths(Compiler(lang, senones)(words)))
     expected = sorted(obvious_paths(lang, senones, words))
     assert [states for states, _ in found] == [states for states, _ in expected]
@@ -65,7 +88,6 @@ def test_flat_path_is_the_first_pronunciation_between_silences(lang):
 
 
 def test_a_lexicon_of_other_phones_is_refused(lang):
-    senones = Senones.monophones(lang)
-    del senones.states["C"]
+    senones = Senones.monophones(Lang.build({"ab": lang.pronunciations["ab"]}, ["A", "B", "D"]))
     with pytest.raises(UserError, match="lacks phones of the lexicon: C"):
         Compiler(lang, senones)

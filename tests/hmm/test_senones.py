@@ -1,3 +1,4 @@
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -40,3 +41,32 @@ def test_damaged_file_is_named(tmp_path, text):
     (tmp_path / "senones.json").write_text(text)
     with pytest.raises(UserError, match=r"senones\.json"):
         Senones.read(tmp_path)
+
+
+def test_table_answers_as_the_trees_do():
+    trees = [
+        5,
+        {"left": "B AA", "yes": 6, "no": {"right": "SIL", "yes": 7, "no": 8}},
+        {"right": "D", "yes": 9, "no": 10},
+    ]
+    states = {"SIL": [0, 1, 2, 3, 4], "AA": trees, "B": [11, 12, 13], "D": [14, 15, 16]}
+    senones = Senones(["SIL", "AA", "B", "D"], states, np.full(17, -0.3))
+    assert senones.of("B", "AA", "D") == [5, 6, 9]
+    assert senones.of("D", "AA", "SIL") == [5, 7, 10]
+    assert senones.contexts.tolist() == [0, 1, 1, 2]
+    for p, phone in enumerate(senones.phones):
+        for left, right in itertools.product(range(4), repeat=2):
+            found = senones.table[p, senones.contexts[left], senones.contexts[right]]
+            assert found[: senones.lengths[p]].tolist() == senones.of(
+                senones.phones[left], phone, senones.phones[right]
+            )
+
+
+def test_phones_named_for_their_place_in_the_word_share_trees():
+    lang = SimpleNamespace(phones=["SIL", "AA_B", "AA_E"], silence="SIL")
+    senones = Senones.monophones(lang)
+    assert senones.states == {"SIL": [0, 1, 2, 3, 4], "AA": [5, 6, 7]}
+    senones.states["AA"][0] = {"centre": "AA_B", "yes": 5, "no": 8}
+    senones.self_loop = np.full(9, -0.3)
+    assert (senones.of("SIL", "AA_B", "SIL"), senones.of("SIL", "AA_E", "SIL")) == ([5, 6, 7], [8, 6, 7])
+    assert senones.table[:, 0, 0, 0].tolist() == [0, 5, 8]
