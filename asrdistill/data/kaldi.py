@@ -1,0 +1,185 @@
+"""Kaldi archives (ark, scp) of features and of integers, in and out, an utterance at a time.
+
+An ark holds `utterance array` one after the other, in binary or text form, gzipped where its name
+ends in .gz; an scp names for each utterance a file and where in it the array begins. kaldiio reads
+and writes the arrays. Its extensions of the format (pickle, numpy, audio) are not Kaldi's and are
+not read, because a pickle can run code; nor are scp entries that are shell commands.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from kaldiio import matio
+from kaldiio.utils import MultiFileDescriptor
+
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.errors import UserError
+from asrdistill.files import atomic
+
+# What a damaged array ends in: kaldiio checks nothing beforehand.
+_DAMAGE = (
+    AssertionError,
+    EOFError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+_INTEGER = np.dtype([("size", "i1"), ("value", "<i4")])  # one element of an integer vector, in binary form
+
+
+def read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (utterance, array) of an ark, a gzipped ark or an scp, in the file's order.
+
+    Arrays are int32 (T,), float (T,) or float (T, F); compressed matrices come as float32. Raises
+    UserError that names file and utterance for what is missing, cut short, or a shell command.
+    """
+    path = Path(path)
+    yield from _read_scp(path) if path.suffix == ".scp" else _read_ark(path)
+
+
+def write(path: Path, arrays: Iterable[tuple[str, np.ndarray]], named: Path | None = None) -> int:
+    """Write an ark and, beside it, the scp that names it by its absolute path; returns the number of utterances.
+
+    `named` is where the ark will stand in the end, if not at `path`.
+    """
+    path = Path(path)
+    final = Path(named or path).resolve()
+    count = 0
+    with atomic(path.with_suffix(".scp")) as scp, atomic(path, "wb") as ark:
+        for utterance, array in arrays:
+            count += 1
+            ark.write(f"{utterance} ".encode())
+            scp.write(f"{utterance} {final}:{ark.tell()}\n")
+            matio.write_array(ark, np.asarray(array))
+    return count
+
+
+def import_features(source: Path, out: Path, name: str, frame_shift: float) -> None:
+    """Write the matrices of a Kaldi archive into the existing folder `out`, an archive of kind "features".
+
+    `name` says which features they are: a model refuses those of another name or dimension.
+    Raises UserError that names the utterance for what is no matrix, not finite, or of another dimension.
+    """
+    writer, dimension = None, 0
+    for utterance, array in read(source):
+        if array.ndim != 2 or array.dtype.kind != "f":
+            raise UserError(f"{source}: utterance {utterance} is not a matrix of features but a vector")
+        if writer is None:
+            dimension = array.shape[1]
+            parts = {"frames": ("float32", (dimension,))}
+            writer = ShardWriter(out, 0, parts)
+        if array.shape[1] != dimension:
+            raise UserError(
+                f"{source}: utterance {utterance} has {array.shape[1]} features a frame, those before it {dimension}"
+            )
+        if not np.isfinite(array).all():
+            raise UserError(f"{source}: utterance {utterance} holds features that are not finite numbers")
+        writer.write(utterance, frames=array)
+    if writer is None:
+        raise UserError(f"{source} holds no utterance")
+    settings = {"type": "kaldi", "name": name, "dimension": dimension}
+    finish(out, "features", parts, [writer.close()], frame_shift=frame_shift, features=settings)
+
+
+def export_features(archive: Path, out: Path) -> int:
+    """Write the part `frames` of a float archive as `out` (an ark) and the scp beside it; returns the utterances."""
+    source = FrameArchive(archive)
+    part: dict[str, Any] = source.meta["parts"].get("frames", {})
+    if np.dtype(part.get("dtype", "i4")).kind != "f" or len(part["shape"]) != 1:
+        raise UserError(f"{archive} holds {source.kind}, not a vector of floats for each frame")
+    return write(out, ((utterance, np.asarray(source[utterance], np.float32)) for utterance in source))
+
+
+def _read_ark(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    utterance = None
+    with _open(path) as handle:
+        while True:
+            where = f"the utterance after {utterance}" if utterance else "the first utterance"
+            try:
+                utterance = matio.read_token(handle)
+            except _DAMAGE as error:
+                raise _damaged(path, where, error) from None
+            if utterance is None:
+                return
+            yield utterance, _read_array(handle, path, utterance)
+
+
+def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Neighbouring entries usually point into one ark, which stays open for them."""
+    name, handle = None, None
+    try:
+        for utterance, ark, offset in _entries(path):
+            if ark != name:
+                if handle:
+                    handle.close()
+                name, handle = ark, _open(ark)
+            assert handle
+            handle.seek(offset)
+            yield utterance, _read_array(handle, ark, utterance)
+    finally:
+        if handle:
+            handle.close()
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
+    """(utterance, ark, offset) of each line of an scp; a relative path counts from here or from the scp's folder."""
+    with _open(path) as handle:
+        for number, line in enumerate(handle, 1):
+            found = re.fullmatch(r"(\S+)\s+(\S.*?)(?::(\d+))?", line.decode(errors="replace").rstrip())
+            if not found:
+                raise UserError(f"{path}, line {number} is not 'utterance file:offset'")
+            utterance, name, offset = found.groups()
+            if name.startswith("|") or name.endswith("|"):
+                raise UserError(
+                    f"{path}: the entry of utterance {utterance} is a shell command, which is not run; "
+                    "write what it gives into an archive first"
+                )
+            if name.endswith("]"):
+                raise UserError(
+                    f"{path}: the entry of utterance {utterance} is a range of a matrix; write it out with copy-feats"
+                )
+            ark = Path(name)
+            yield utterance, ark if ark.is_file() else path.parent / ark, int(offset or 0)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
+
+
+def _read_array(handle: IO[bytes], path: Path, utterance: str) -> np.ndarray:
+    try:
+        form = handle.read(3)
+        if form == b"\0B\4":  # kaldiio reads these a number at a time
+            return _read_integers(handle)
+        whole = MultiFileDescriptor(BytesIO(form), handle)
+        return matio.read_matrix_or_vector(whole) if form[:2] == b"\0B" else matio.read_ascii_mat(whole)
+    except _DAMAGE as error:
+        raise _damaged(path, f"utterance {utterance}", error) from None
+
+
+def _read_integers(handle: IO[bytes]) -> np.ndarray:
+    (count,) = struct.unpack("<i", handle.read(4))
+    data = handle.read(count * _INTEGER.itemsize)
+    if len(data) != count * _INTEGER.itemsize:
+        raise EOFError(f"{len(data) // _INTEGER.itemsize} of {count} numbers")
+    return np.frombuffer(data, _INTEGER)["value"].astype(np.int32)
+
+
+def _damaged(path: Path, where: str, error: BaseException) -> UserError:
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return UserError(f"{path} is cut short or no Kaldi archive: {where} cannot be read ({reason}); make it again")
