@@ -106,6 +106,24 @@ def check_features(wanted: dict[str, Any], archive: FrameArchive, model: Path) -
         raise UserError(f"{model} was trained on features {wanted}, but {archive.folder} holds {found}")
 
 
+def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None:
+    """Raise UserError unless the alignment is of the lexicon's phones and of as many frames as the features."""
+    found = FrameArchive(alignment, "alignment")
+    if "phones" not in found.meta["parts"]:
+        raise UserError(f"{alignment} does not say which phone a frame belongs to; align again")
+    if Senones.read(alignment).phones != lang.phones:
+        raise UserError(f"{alignment} is of other phones than the lexicon's; align with a model of this lexicon")
+    shared = [utterance for utterance in features if utterance in found]
+    if not shared:
+        raise UserError(f"{alignment} and {features.folder} have no utterance in common")
+    for utterance in shared:
+        if found.rows(utterance) != features.rows(utterance):
+            raise UserError(
+                f"utterance {utterance} has {features.rows(utterance)} frames in {features.folder}, but "
+                f"{found.rows(utterance)} in {alignment}; align it again"
+            )
+
+
 def check_left_out(left_out: Sequence[str], utterances: int, limit: float) -> None:
     """Name and count what could not be aligned; more than `limit` percent of the utterances is a UserError."""
     if not left_out:

@@ -1,6 +1,6 @@
 """Gaussian mixtures with diagonal covariances, one for each senone, all in flat arrays.
 
-A GMM folder holds ``meta.json``, ``senones.json`` and ``gmm.safetensors``.
+A GMM folder holds ``meta.json``, ``senones.json``, ``gmm.safetensors`` and ``front.safetensors``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from asrdistill.errors import UserError
-from asrdistill.features.context import add_deltas
 from asrdistill.files import atomic, read_json, write_json
+from asrdistill.hmm.front import Front
 from asrdistill.hmm.senones import Senones
 
 BLOCK = 256  # frames scored at once: their (G, BLOCK) scores stay in the cache
@@ -114,11 +114,16 @@ def _sum_runs(values: np.ndarray, first: np.ndarray, total: np.ndarray) -> None:
 
 @dataclass
 class Gmm:
-    """A trained GMM-HMM: mixtures, senones, and which features (`meta`) it was trained on."""
+    """A trained GMM-HMM: mixtures, senones, which features (`meta`) it was trained on, and what it sees of them.
+
+    Where the features are of type "fmllr", vectors that were adapted to their speakers, they are taken
+    as they are, and `front` is what makes the vectors before adaptation.
+    """
 
     mixtures: Mixtures
     senones: Senones
     meta: dict[str, Any]
+    front: Front
 
     @property
     def parameters(self) -> int:
@@ -126,11 +131,11 @@ class Gmm:
         return self.mixtures.means.size + self.mixtures.variances.size + self.mixtures.log_weights.size
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
-        """(T, F) -> (T, D): features with the deltas that the Gaussians see."""
-        return add_deltas(features, order=self.meta["deltas"])
+        """(T, F) -> (T, D): what the Gaussians see of the features."""
+        return features if self.meta["features"]["type"] == "fmllr" else self.front.vectors(features)
 
     def loglikes(self, features: np.ndarray) -> np.ndarray:
-        """Features (T, F) float32 -> log-likelihoods (T, S) float32; deltas are added here."""
+        """Features (T, F) float32 -> log-likelihoods (T, S) float32."""
         return self.mixtures.loglikes(self.vectors(features))
 
     def write(self, folder: Path) -> None:
@@ -140,6 +145,7 @@ class Gmm:
         with atomic(Path(folder) / "gmm.safetensors", "wb") as handle:
             handle.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
         self.senones.write(folder)
+        self.front.write(folder)
         counts = {"senones": self.senones.count, "gaussians": m.gaussians, "parameters": self.parameters}
         write_json(Path(folder) / "meta.json", {**self.meta, "kind": "gmm", **counts})
 
@@ -160,4 +166,4 @@ def load_gmm(folder: Path) -> Gmm:
         sound = False
     if not sound:
         raise UserError(f"{path} is missing, damaged or of other senones; train the model again")
-    return Gmm(mixtures, senones, meta)
+    return Gmm(mixtures, senones, meta, Front.read(folder))

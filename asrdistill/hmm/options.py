@@ -16,5 +16,25 @@ class MonoOptions:
 
 
 @dataclass(frozen=True)
+class TriphoneOptions:
+    leaves: int = option(1500, "senones that the trees end in")
+    gaussians: int = option(10000, "Gaussians of all senones together at the end")
+    iterations: int = option(35, "rounds of training")
+    seed: int = option(0, "seed of the directions in which Gaussians are split")
+    max_left_out: float = option(5.0, _LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class LdaOptions(TriphoneOptions):
+    splice: int = option(3, "frames to each side that are spliced before the projection")
+    dimension: int = option(40, "dimensions that are kept")
+
+
+@dataclass(frozen=True)
+class FmllrOptions:
+    min_frames: int = option(500, "a speaker with fewer frames keeps the features as they are")
+
+
+@dataclass(frozen=True)
 class AlignOptions:
     max_left_out: float = option(5.0, _LEFT_OUT)

@@ -106,6 +106,32 @@ class Senones:
                 table[p, :, :, state] = _answers(tree, phone, names)
         return table
 
+    @cached_property
+    def state(self) -> np.ndarray:
+        """(S,) int32: which state of its phones each senone is."""
+        state = np.zeros(self.count, np.int32)
+        for trees in self.states.values():
+            for number, tree in enumerate(trees):
+                state[leaves(tree)] = number
+        return state
+
+    def triphones(self, senone: np.ndarray, phone: np.ndarray) -> np.ndarray:
+        """(T, 4): left phone, phone, right phone (indices into the phones), state, for each frame of an alignment.
+
+        senone, phone (T,), as in an alignment archive. A phone begins where another one stood before, or a
+        later state of it; beyond both ends stands silence.
+        """
+        state, phone = self.state[senone], np.asarray(phone, np.int64)
+        new = np.append(True, (phone[1:] != phone[:-1]) | (state[1:] < state[:-1]))
+        segment = np.cumsum(new) - 1
+        said = np.concatenate([[0], phone[new], [0]])
+        return np.stack([said[segment], phone, said[segment + 2], state], axis=1)
+
+    def find(self, triphones: np.ndarray) -> np.ndarray:
+        """(T,) int32: this inventory's senones of triphone states (T, 4) as :meth:`triphones` gives them."""
+        left, phone, right, state = triphones.T
+        return self.table[phone, self.contexts[left], self.contexts[right], state]
+
     def of(self, left: str, phone: str, right: str) -> list[int]:
         """The senones of a phone between two phones, in the order of its states."""
         return [senone(tree, left, phone, right) for tree in self.states[root_of(phone)]]

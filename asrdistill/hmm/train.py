@@ -1,10 +1,8 @@
-"""Flat start: monophone GMM-HMMs by Viterbi training, from nothing but features and words.
+"""Training GMM-HMMs: monophones from a flat start, triphones from an alignment, with LDA and MLLT or without.
 
-Every utterance is first cut into equal parts, one for each state of its phones. Then, again and
-again, frames are aligned to states by the models of the round before, Gaussians are re-estimated
-from the frames of their state, and the heaviest are split until there are as many as wanted.
-The schedule is that of Kaldi's train_mono (realignment in rounds 1 to 10, then in every second;
-mixtures grow for three quarters of the rounds; Gaussians in proportion to occupancy ^ 0.25).
+Again and again, Gaussians are re-estimated from the frames of their senone, the heaviest are split
+until there are as many as wanted, and in some of the rounds the frames are aligned anew. The
+schedules are those of Kaldi's train_mono, train_deltas and train_lda_mllt.
 
 A round is accumulate (each shard of utterances by itself) → merge (in the order of the shards) →
 update, so its result does not depend on the number of processes.
@@ -12,10 +10,13 @@ update, so its result does not depend on the number of processes.
 
 from __future__ import annotations
 
-import heapq
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,26 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.features.context import add_deltas
+from asrdistill.features.context import splice
 from asrdistill.hmm.align import SHARDS, Transcript, check_left_out
-from asrdistill.hmm.gmm import Gmm, Mixtures, expand, log_sum_exp
+from asrdistill.hmm.estimate import (
+    VARIANCE_FLOOR,
+    Statistics,
+    accumulate,
+    count_transitions,
+    grow,
+    precisions,
+    self_loops,
+    update,
+    weighted_products,
+)
+from asrdistill.hmm.front import Front
+from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.graph import Compiler
-from asrdistill.hmm.options import MonoOptions
+from asrdistill.hmm.options import LdaOptions, MonoOptions, TriphoneOptions
 from asrdistill.hmm.senones import Senones
+from asrdistill.hmm.transforms import Scatter, lda, mllt
+from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
 
 if TYPE_CHECKING:
@@ -38,135 +53,61 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrdistill")
 
 DELTAS = 2
-POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this power
-MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
-VARIANCE_FLOOR = 0.01  # of the global variance
-PERTURB = 0.01  # standard deviations that the halves of a split Gaussian move apart
 BLOCK = 20_000  # frames accumulated at once
 LEFT_OUT = -1  # stands for the senone in stored alignments
+MLLT_ROUNDS = (2, 4, 6, 12)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model while it is trained: what a round works with."""
+
+    front: Front
+    senones: Senones
+    mixtures: Mixtures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train: rounds, Gaussians at the end, those in which `realign` says how frames are assigned.
+
+    ``align(round)`` is "equal" (parts), "given" (alignment, by the senones of another model), "viterbi"
+    or "stored" (as in the round before). Mixtures grow until the round `growing`.
+    """
+
+    rounds: int
+    growing: int
+    gaussians: int
+    align: Callable[[int], str]
+    seed: int
+    max_left_out: float
+    mllt: tuple[int, ...] = ()
 
 
 @dataclass
-class Statistics:
-    """Sums over frames from which models are re-estimated; those of shards add up.
+class Products:
+    """What MLLT is estimated from; those of shards add up. products (D, D, D): Σ posterior / variance_d · x xᵀ"""
 
-    occupancy (G,), sums (G, 2D) of posterior x [x, x²]; stays, leaves (S,) frames after which the
-    senone is kept or left; loglike: sum of the log-likelihoods of the frames.
-    """
+    products: np.ndarray
+    stats: Statistics
 
-    occupancy: np.ndarray
-    sums: np.ndarray
-    stays: np.ndarray
-    leaves: np.ndarray
-    loglike: float = 0.0
-    left_out: tuple[str, ...] = ()
-
-    @classmethod
-    def zeros(cls, mixtures: Mixtures) -> Statistics:
-        gaussians, dimension = mixtures.means.shape
-        senones = len(mixtures.first) - 1
-        sums = np.zeros((gaussians, 2 * dimension))
-        return cls(np.zeros(gaussians), sums, np.zeros(senones), np.zeros(senones))
-
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
-
-    @property
-    def frames(self) -> float:
-        return self.stays.sum() + self.leaves.sum()
+    def __add__(self, other: Products) -> Products:
+        return Products(self.products + other.products, self.stats + other.stats)
 
 
-def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statistics:
-    """Statistics of Gaussians for frames x (T, D) that belong to the senones (T,)."""
-    stats = Statistics.zeros(mixtures)
-    order = np.argsort(senone, kind="stable")
-    bounds = np.searchsorted(senone[order], np.arange(len(mixtures.first)))
-    frames = expand(x[order])
-    linear, constant = mixtures.linear
-    for s in np.flatnonzero(np.diff(bounds)):
-        mine, rows = frames[bounds[s] : bounds[s + 1]], slice(mixtures.first[s], mixtures.first[s + 1])
-        scores = linear[rows] @ mine.T + constant[rows]
-        stats.loglike += log_sum_exp(scores, np.array([0, len(scores)])).sum(dtype=np.float64)
-        posteriors = scores / scores.sum(0)  # log_sum_exp left exponentials
-        stats.occupancy[rows] = posteriors.sum(1, dtype=np.float64)
-        stats.sums[rows] = posteriors @ mine
-    return stats
+@dataclass
+class Trainer:
+    """The shards of a corpus, and the processes that hold them."""
 
+    shards: list[tuple[int, list[Transcript]]]
+    jobs: int
+    pool: Executor | None
 
-def count_transitions(alignment: np.ndarray, senones: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each senone is kept for the next frame, and how often left: alignment (T,) -> two (S,)."""
-    stays = np.append(alignment[1:] == alignment[:-1], False)
-    return np.bincount(alignment[stays], minlength=senones), np.bincount(alignment[~stays], minlength=senones)
-
-
-def update(mixtures: Mixtures, stats: Statistics, floor: np.ndarray) -> Mixtures:
-    """Maximum-likelihood Gaussians; variances at least `floor` (D,).
-
-    Gaussians of fewer than MIN_OCCUPANCY frames are removed, but each senone keeps its heaviest one,
-    unchanged if even that has too few.
-    """
-    senone, dimension = mixtures.senone, mixtures.means.shape[1]
-    enough = stats.occupancy >= MIN_OCCUPANCY
-    heaviest = np.zeros_like(enough)
-    for begin, end in zip(mixtures.first[:-1], mixtures.first[1:], strict=True):
-        heaviest[begin + np.argmax(stats.occupancy[begin:end])] = True
-    share = np.maximum(stats.occupancy, 1e-10)[:, None]
-    means = np.where(enough[:, None], stats.sums[:, :dimension] / share, mixtures.means)
-    variances = np.where(enough[:, None], stats.sums[:, dimension:] / share - means**2, mixtures.variances)
-    keep = enough | heaviest
-    occupancy = np.maximum(stats.occupancy, 1e-10) * keep
-    total = np.bincount(senone, occupancy)
-    return Mixtures(
-        np.log(occupancy[keep] / total[senone[keep]]),
-        means[keep],
-        np.maximum(variances[keep], floor),
-        np.concatenate([[0], np.cumsum(np.bincount(senone[keep]))]),
-    )
-
-
-def self_loops(stats: Statistics, before: np.ndarray) -> np.ndarray:
-    """(S,) log-probabilities of staying; those of senones that were hardly seen stay as they were."""
-    seen = stats.stays + stats.leaves
-    probability = np.clip(stats.stays / np.maximum(seen, 1), 0.01, 0.99)
-    return np.where(seen >= MIN_OCCUPANCY, np.log(probability), before)
-
-
-def grow(mixtures: Mixtures, occupancy: np.ndarray, target: int, rng: np.random.Generator) -> Mixtures:
-    """Split Gaussians until there are `target`; occupancy (S,) says how many frames each senone has.
-
-    The next Gaussian always goes to the senone with the most frames ^ POWER for each it has, the
-    heaviest Gaussian of a senone is the one that is split, and two of few frames are not made of one.
-    """
-    wanted = np.diff(mixtures.first)
-    queue = [(-(frames**POWER) / have, s) for s, (frames, have) in enumerate(zip(occupancy, wanted, strict=True))]
-    heapq.heapify(queue)
-    missing = target - mixtures.gaussians
-    while missing > 0 and queue:
-        _, s = heapq.heappop(queue)
-        if occupancy[s] >= 2 * MIN_OCCUPANCY * (wanted[s] + 1):
-            wanted[s] += 1
-            missing -= 1
-            heapq.heappush(queue, (-(occupancy[s] ** POWER) / wanted[s], s))
-    mixtures_of = [_split(mixtures, s, count, rng) for s, count in enumerate(wanted)]
-    weights, means, variances = (np.concatenate(arrays) for arrays in zip(*mixtures_of, strict=True))
-    return Mixtures(weights, means, variances, np.concatenate([[0], np.cumsum(wanted)]))
-
-
-def _split(
-    mixtures: Mixtures, s: int, count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log weights, means, variances of senone s after splitting its heaviest Gaussian until it has `count`."""
-    rows = slice(mixtures.first[s], mixtures.first[s + 1])
-    weights, means, variances = mixtures.log_weights[rows], mixtures.means[rows], mixtures.variances[rows]
-    while len(weights) < count:
-        k = np.argmax(weights)
-        step = PERTURB * np.sqrt(variances[k]) * rng.standard_normal(means.shape[1])
-        weights = np.append(weights, weights[k] - np.log(2))
-        weights[k] = weights[-1]
-        means = np.vstack([means, means[k] + step])
-        means[k] -= step
-        variances = np.vstack([variances, variances[k]])
-    return weights, means, variances
+    def sum(self, work: Callable[[Any], Any], what: str, *arguments: Any) -> Any:
+        """``work((number, utterances, *arguments))`` of all shards, added up in their order."""
+        tasks = [(number, utterances, *arguments) for number, utterances in self.shards]
+        parts = parallel.run(work, tasks, self.jobs, what, weight=lambda task: len(task[1]), pool=self.pool)
+        return reduce(add, parts)
 
 
 def train_mono(
@@ -174,53 +115,150 @@ def train_mono(
 ) -> None:
     """Train monophones and write them into the existing folder `out`.
 
-    `cepstra` is an archive of features (T, F), to which deltas are added; `utterances` name which
-    of them to use and their words. Raises UserError when more than ``max_left_out`` percent of the
-    utterances are shorter than their HMM.
+    Every utterance is first cut into equal parts, one for each state of its phones. `cepstra` is an
+    archive of features (T, F), to which deltas are added; `utterances` name which of them to use and
+    their words. Raises UserError when more than ``max_left_out`` percent of the utterances are
+    shorter than their HMM.
     """
-    archive = FrameArchive(cepstra, kind="features")
     senones = Senones.monophones(lang)
-    if options.gaussians < senones.count or options.iterations < 1:
-        raise UserError(f"{senones.count} senones need at least as many Gaussians, and one round of training")
-    dimension = (DELTAS + 1) * archive.meta["parts"]["frames"]["shape"][0]
-    shape = (senones.count, dimension)
-    mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))
-    rng = np.random.default_rng(options.seed)
     growing = max(1, options.iterations * 3 // 4)
+    plan = _plan(options, growing, mono_alignment)
+    with _trainer(cepstra, utterances, lang, out, jobs) as trainer:
+        _train(trainer, Front(deltas=DELTAS), senones, plan, cepstra, out)
+
+
+def train_triphones(
+    features: Path,
+    alignment: Path,
+    utterances: Sequence[Transcript],
+    lang: Lang,
+    out: Path,
+    options: TriphoneOptions,
+    jobs: int,
+) -> None:
+    """Grow the trees of triphones on an alignment, train their GMMs, and write them into the existing folder `out`.
+
+    To cepstra deltas are added; features adapted to their speakers are taken as they are, which is
+    speaker-adaptive training. Raises UserError when a senone would have no Gaussian.
+    """
+    adapted = FrameArchive(features).meta["features"]["type"] == "fmllr"
+    front = Front() if adapted else Front(deltas=DELTAS)
+    with _trainer(features, utterances, lang, out, jobs, alignment) as trainer:
+        senones = _tree(trainer, front, lang, options.leaves)
+        _train(trainer, front, senones, _plan(options, options.iterations * 5 // 7, given_alignment), features, out)
+    if adapted:
+        Front.read(features).write(out)  # new speakers are adapted from what it makes
+
+
+def train_lda(
+    cepstra: Path,
+    alignment: Path,
+    utterances: Sequence[Transcript],
+    lang: Lang,
+    out: Path,
+    options: LdaOptions,
+    jobs: int,
+) -> None:
+    """Project spliced cepstra by LDA over the senones of an alignment, grow trees of triphones on these vectors,
+    train their GMMs while MLLT turns the projection, and write them into the existing folder `out`.
+    """
+    size = FrameArchive(cepstra).meta["parts"]["frames"]["shape"][0]
+    if not 1 <= options.dimension <= (2 * options.splice + 1) * size:
+        raise UserError(
+            f"{options.dimension} dimensions cannot be made of {2 * options.splice + 1} spliced frames of {size}"
+        )
+    with _trainer(cepstra, utterances, lang, out, jobs, alignment) as trainer:
+        scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
+        front = Front(splice=options.splice, transform=lda(scatter, options.dimension))
+        senones = _tree(trainer, front, lang, options.leaves)
+        plan = replace(_plan(options, options.iterations * 5 // 7, given_alignment), mllt=MLLT_ROUNDS)
+        _train(trainer, front, senones, plan, cepstra, out)
+
+
+def mono_alignment(number: int) -> str:
+    """How a round of the flat start assigns frames: realigned in rounds 1 to 10, then in every second."""
+    if number == 0:
+        return "equal"
+    return "viterbi" if number <= 10 or number % 2 == 0 else "stored"
+
+
+def given_alignment(number: int) -> str:
+    """How a round of training on an alignment assigns frames: realigned in rounds 10, 20, 30."""
+    if number == 0:
+        return "given"
+    return "viterbi" if number % 10 == 0 else "stored"
+
+
+def _plan(options: MonoOptions | TriphoneOptions, growing: int, align: Callable[[int], str]) -> Plan:
+    if options.iterations < 1:
+        raise UserError("training needs at least one round")
+    return Plan(options.iterations, growing, options.gaussians, align, options.seed, options.max_left_out)
+
+
+@contextmanager
+def _trainer(
+    features: Path, utterances: Sequence[Transcript], lang: Lang, out: Path, jobs: int, alignment: Path | None = None
+) -> Iterator[Trainer]:
     shards = list(enumerate(parallel.split(utterances, SHARDS)))
-    with parallel.workers(jobs, _setup, (cepstra, lang, out)) as pool:
-        for iteration in range(options.iterations):
-            how = alignment_of(iteration)
-            tasks = [(number, shard, mixtures, senones, how) for number, shard in shards]
-            what = f"round {iteration + 1} of {options.iterations}"
-            parts = parallel.run(_accumulate_shard, tasks, jobs, what, weight=lambda task: len(task[1]), pool=pool)
-            stats = sum(parts, Statistics.zeros(mixtures))
-            if iteration == 1 or stats.frames == 0:  # equal parts need more frames than the best path
-                check_left_out(stats.left_out, len(utterances), options.max_left_out)
-            if iteration == 0:
-                floor = VARIANCE_FLOOR * _global_variance(stats)
-            log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
-            mixtures = update(mixtures, stats, floor)
-            senones.self_loop = self_loops(stats, senones.self_loop)
-            if iteration < growing:
-                target = senones.count + (options.gaussians - senones.count) * (iteration + 1) // growing
-                mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
-    for number, _ in shards:
+    with parallel.workers(jobs, _setup, (features, lang, out, alignment)) as pool:
+        yield Trainer(shards, jobs, pool)
+
+
+def _tree(trainer: Trainer, front: Front, lang: Lang, leaves: int) -> Senones:
+    stats = trainer.sum(_tree_shard, "tree statistics", front)
+    senones = grow_tree(stats, lang.phones, Senones.monophones(lang).lengths, leaves)
+    log.info("%d triphone states share %d senones", len(stats.contexts), senones.count)
+    return senones
+
+
+def _train(trainer: Trainer, front: Front, senones: Senones, plan: Plan, features: Path, out: Path) -> None:
+    """Train the Gaussians of the senones as planned and write the model into `out`."""
+    if plan.gaussians < senones.count:
+        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {plan.gaussians}")
+    archive = FrameArchive(features, kind="features")
+    shape = (senones.count, front.size(archive.meta["parts"]["frames"]["shape"][0]))
+    mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))
+    rng = np.random.default_rng(plan.seed)
+    utterances, checked = sum(len(shard) for _, shard in trainer.shards), False
+    for number in range(plan.rounds):
+        if number in plan.mllt:
+            front, mixtures = _turn(trainer, front, senones, mixtures)
+        how, what = plan.align(number), f"round {number + 1} of {plan.rounds}"
+        stats = trainer.sum(_accumulate_shard, what, Model(front, senones, mixtures), how)
+        if stats.frames == 0 or (how == "viterbi" and not checked):  # equal parts need more frames than the best path
+            check_left_out(stats.left_out, utterances, plan.max_left_out)
+            checked = stats.frames > 0
+        if number == 0:
+            floor = VARIANCE_FLOOR * _global_variance(stats)
+        log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
+        mixtures = update(mixtures, stats, floor)
+        senones.self_loop = self_loops(stats, senones.self_loop)
+        if number < plan.growing:
+            target = senones.count + (plan.gaussians - senones.count) * (number + 1) // plan.growing
+            mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
+    for number, _ in trainer.shards:
         _stored(out, number).unlink()
     meta = {
         "features": archive.meta["features"],
         "frame_shift": archive.meta["frame_shift"],
-        "deltas": DELTAS,
         "loglike_per_frame": round(stats.loglike / stats.frames, 4),
     }
-    Gmm(mixtures, senones, meta).write(out)
+    Gmm(mixtures, senones, meta, front).write(out)
 
 
-def alignment_of(iteration: int) -> str:
-    """How frames are assigned to senones in a round: "equal" parts, "viterbi", or as "stored" in the round before."""
-    if iteration == 0:
-        return "equal"
-    return "viterbi" if iteration <= 10 or iteration % 2 == 0 else "stored"
+def _turn(trainer: Trainer, front: Front, senones: Senones, mixtures: Mixtures) -> tuple[Front, Mixtures]:
+    """Turn the front's projection, and the means with it, by MLLT."""
+    found = trainer.sum(_products_shard, "MLLT", Model(front, senones, mixtures))
+    products, stats = found.products, found.stats
+    size = mixtures.means.shape[1]
+    inverse = 1 / mixtures.variances
+    across = np.einsum("gd,gi,gj->dij", inverse, stats.sums[:, :size], mixtures.means, optimize=True)
+    means = np.einsum(
+        "gd,gi,gj->dij", inverse * stats.occupancy[:, None], mixtures.means, mixtures.means, optimize=True
+    )
+    turn = mllt(products - across - across.transpose(0, 2, 1) + means, stats.occupancy.sum())
+    assert front.transform is not None  # MLLT is planned for projected features only
+    return replace(front, transform=turn @ front.transform), replace(mixtures, means=means @ turn.T)
 
 
 def _global_variance(stats: Statistics) -> np.ndarray:
@@ -239,73 +277,127 @@ def _summary(stats: Statistics, senones: Senones, mixtures: Mixtures, how: str) 
 _state: dict[str, Any] = {}  # of this process
 
 
-def _setup(cepstra: Path, lang: Lang, folder: Path) -> None:
+def _setup(features: Path, lang: Lang, folder: Path, alignment: Path | None) -> None:
     parallel.single_thread()
-    _state.update(archive=FrameArchive(cepstra), compiler=Compiler(lang, Senones.monophones(lang)), folder=folder)
+    _state.update(archive=FrameArchive(features), lang=lang, folder=folder, compiler=None)
+    if alignment:
+        _state.update(given=FrameArchive(alignment, "alignment"), inventory=Senones.read(alignment))
 
 
-def _accumulate_shard(task: tuple[int, list[Transcript], Mixtures, Senones, str]) -> Statistics:
+def _scatter_shard(task: tuple[int, list[Transcript], int]) -> Scatter:
+    _, utterances, context = task
+    inventory = _state["inventory"]
+    spliced = ((splice(_features(u), context, context), _given(u)[0]) for u, _ in utterances if u in _state["given"])
+    return reduce(add, (Scatter.collect(x, senone, inventory.count) for x, senone in _blocks(spliced)))
+
+
+def _tree_shard(task: tuple[int, list[Transcript], Front]) -> TreeStatistics:
+    _, utterances, front = task
+    inventory = _state["inventory"]
+    said = (
+        (front.vectors(_features(u)), inventory.triphones(*_given(u))) for u, _ in utterances if u in _state["given"]
+    )
+    return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(said)))
+
+
+def _products_shard(task: tuple[int, list[Transcript], Model]) -> Products:
+    number, utterances, model = task
+    size = model.mixtures.means.shape[1]
+    total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
+    stored = ((x, found) for _, x, found in _alignments(number, utterances, model, "stored") if found is not None)
+    for x, senone in _blocks(stored):
+        weight, _ = precisions(model.mixtures, x, senone)
+        total += Products(weighted_products(weight, x), accumulate(model.mixtures, x, senone))
+    return total
+
+
+def _accumulate_shard(task: tuple[int, list[Transcript], Model, str]) -> Statistics:
     """Align the utterances of a shard in the way the round wants it, keep the alignment, and accumulate."""
-    number, utterances, mixtures, senones, how = task
-    stats = Statistics.zeros(mixtures)
-    path = _stored(_state["folder"], number)
-    with open(path, "rb" if how == "stored" else "wb") as store:
-        for batch in _batches(utterances):
-            vectors, alignments = [], []
-            for utterance, words in batch:
-                x = _vectors(utterance)
-                if how == "stored":
-                    alignment = np.frombuffer(store.read(4 * len(x)), dtype=np.int32)
-                else:
-                    alignment = _align(x, words, mixtures, senones, how)
-                    store.write(alignment.tobytes())
-                if len(x) == 0 or alignment[0] == LEFT_OUT:
-                    stats.left_out += (utterance,)
-                    continue
-                vectors.append(x)
-                alignments.append(alignment)
-                stays, leaves = count_transitions(alignment, senones.count)
-                stats.stays += stays
-                stats.leaves += leaves
-            if vectors:
-                stats += accumulate(mixtures, np.concatenate(vectors), np.concatenate(alignments))
-    return stats
+    number, utterances, model, how = task
+    stats, counts = Statistics.zeros(model.mixtures), Statistics.zeros(model.mixtures)
+
+    def counted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for utterance, x, senone in _alignments(number, utterances, model, how):
+            if senone is None:
+                counts.left_out += (utterance,)
+                continue
+            stays, leaves = count_transitions(senone, model.senones.count)
+            counts.stays += stays
+            counts.leaves += leaves
+            yield x, senone
+
+    for x, senone in _blocks(counted()):
+        stats += accumulate(model.mixtures, x, senone)
+    return stats + counts
 
 
-def _align(x: np.ndarray, words: list[str], mixtures: Mixtures, senones: Senones, how: str) -> np.ndarray:
-    """The senone of each frame (T,) int32; LEFT_OUT everywhere when there are too few frames."""
-    compiler = _state["compiler"]
-    if how == "equal":
-        states = np.array(compiler.flat_path(words), dtype=np.int32)
+def _alignments(
+    number: int, utterances: list[Transcript], model: Model, how: str
+) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
+    """Utterance, vectors (T, D), senone of each frame (T,) or None; kept for rounds that want it "stored"."""
+    with open(_stored(_state["folder"], number), "rb" if how == "stored" else "wb") as store:
+        for utterance, words in utterances:
+            x = model.front.vectors(_features(utterance))
+            if how == "stored":
+                senone = np.frombuffer(store.read(4 * len(x)), dtype=np.int32)
+            else:
+                senone = _align(utterance, x, words, model, how)
+                store.write(senone.tobytes())
+            yield utterance, x, None if len(x) == 0 or senone[0] == LEFT_OUT else senone
+
+
+def _align(utterance: str, x: np.ndarray, words: list[str], model: Model, how: str) -> np.ndarray:
+    """The senone of each frame (T,) int32; LEFT_OUT everywhere where there is no path, or too few frames."""
+    if how == "given":
+        if utterance in _state["given"]:
+            return model.senones.find(_state["inventory"].triphones(*_given(utterance)))
+    elif how == "equal":
+        states = np.array(_compiler(model.senones).flat_path(words), dtype=np.int32)
         if len(states) <= len(x):
             return states[np.arange(len(x)) * len(states) // len(x)]
     else:
-        graph = compiler(words)
+        graph = _compiler(model.senones)(words)
         found, columns = graph.senones()
-        _, path = best_path(mixtures.loglikes(x, found), graph, senones, columns)
+        _, path = best_path(model.mixtures.loglikes(x, found), graph, model.senones, columns)
         if path is not None:
             return graph.senone[path]
     return np.full(len(x), LEFT_OUT, dtype=np.int32)
 
 
-def _batches(utterances: list[Transcript]) -> Iterator[list[Transcript]]:
-    """Runs of utterances of together at least BLOCK frames, but for the last."""
-    batch, frames = [], 0
-    for transcript in utterances:
-        batch.append(transcript)
-        frames += _state["archive"].rows(transcript[0])
-        if frames >= BLOCK:
-            yield batch
-            batch, frames = [], 0
-    if batch:
-        yield batch
+def _compiler(senones: Senones) -> Compiler:
+    """Of these senones; made once, since only their probabilities change from round to round."""
+    if _state["compiler"] is None or _state["compiler"].senones.states != senones.states:
+        _state["compiler"] = Compiler(_state["lang"], senones)
+    return _state["compiler"]
 
 
-def _vectors(utterance: str) -> np.ndarray:
+def _blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Utterances joined into blocks of at least BLOCK frames, but for the last."""
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    for pair in pairs:
+        waiting.append(pair)
+        if sum(len(x) for x, _ in waiting) >= BLOCK:
+            yield _join(waiting)
+            waiting = []
+    if waiting:
+        yield _join(waiting)
+
+
+def _join(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = zip(*pairs, strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _given(utterance: str) -> tuple[np.ndarray, np.ndarray]:
+    """Senone and phone of each frame in the alignment that training began with."""
+    return _state["given"][utterance], _state["given"].part(utterance, "phones")
+
+
+def _features(utterance: str) -> np.ndarray:
     features = _state["archive"][utterance]
     if not np.isfinite(features).all():
         raise UserError(f"utterance {utterance} of {_state['archive'].folder} has a feature that is not a number")
-    return add_deltas(features, order=DELTAS)
+    return features
 
 
 def _stored(folder: Path, number: int) -> Path:

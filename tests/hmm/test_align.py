@@ -9,6 +9,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
 from asrdistill.hmm.align import Summary, align, check_features, check_left_out, transcripts
+from asrdistill.hmm.front import Front
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.options import AlignOptions
 
@@ -21,8 +22,8 @@ def model(world, tmp_path):
     variances = np.hstack([np.ones((count, size)), np.full((count, 2 * size), 1e6)])  # deltas say nothing
     mixtures = Mixtures(np.zeros(count), wide, variances, np.arange(count + 1))
     (tmp_path / "model").mkdir()
-    meta = {"features": {"type": "planted"}, "frame_shift": 0.01, "deltas": 2}
-    Gmm(mixtures, world.senones, meta).write(tmp_path / "model")
+    meta = {"features": {"type": "planted"}, "frame_shift": 0.01}
+    Gmm(mixtures, world.senones, meta, Front(deltas=2)).write(tmp_path / "model")
     return tmp_path / "model"
 
 

@@ -1,0 +1,170 @@
+"""Gaussian mixtures from frames that are aligned: statistics add up over shards, models are made of the sums."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from asrdistill.hmm.gmm import Mixtures, expand, log_sum_exp
+
+POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this power
+MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
+VARIANCE_FLOOR = 0.01  # of the global variance
+CHUNK = 2048  # frames whose products stand in memory at once
+PERTURB = 0.01  # standard deviations that the halves of a split Gaussian move apart
+
+
+@dataclass
+class Statistics:
+    """Sums over frames from which models are re-estimated; those of shards add up.
+
+    occupancy (G,), sums (G, 2D) of posterior x [x, x²]; stays, leaves (S,) frames after which the
+    senone is kept or left; loglike: sum of the log-likelihoods of the frames.
+    """
+
+    occupancy: np.ndarray
+    sums: np.ndarray
+    stays: np.ndarray
+    leaves: np.ndarray
+    loglike: float = 0.0
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def zeros(cls, mixtures: Mixtures) -> Statistics:
+        gaussians, dimension = mixtures.means.shape
+        senones = len(mixtures.first) - 1
+        sums = np.zeros((gaussians, 2 * dimension))
+        return cls(np.zeros(gaussians), sums, np.zeros(senones), np.zeros(senones))
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    @property
+    def frames(self) -> float:
+        return self.stays.sum() + self.leaves.sum()
+
+
+def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statistics:
+    """Statistics of Gaussians for frames x (T, D) that belong to the senones (T,)."""
+    stats = Statistics.zeros(mixtures)
+    for frames, rows, posteriors, loglike in responsibilities(mixtures, x, senone):
+        stats.occupancy[rows] = posteriors.sum(1, dtype=np.float64)
+        stats.sums[rows] = posteriors @ expand(x[frames])
+        stats.loglike += loglike
+    return stats
+
+
+def responsibilities(
+    mixtures: Mixtures, x: np.ndarray, senone: np.ndarray
+) -> Iterator[tuple[np.ndarray, slice, np.ndarray, float]]:
+    """For each senone that occurs: its frames (n,), its Gaussians, their posteriors (g, n), the log-likelihood."""
+    order = np.argsort(senone, kind="stable")
+    bounds = np.searchsorted(senone[order], np.arange(len(mixtures.first)))
+    linear, constant = mixtures.linear
+    for s in np.flatnonzero(np.diff(bounds)):
+        frames, rows = order[bounds[s] : bounds[s + 1]], slice(mixtures.first[s], mixtures.first[s + 1])
+        scores = linear[rows] @ expand(x[frames]).T + constant[rows]
+        loglike = log_sum_exp(scores, np.array([0, len(scores)])).sum(dtype=np.float64)
+        yield frames, rows, scores / scores.sum(0), float(loglike)  # log_sum_exp left exponentials
+
+
+def precisions(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(T, D) each, float32: sums over the Gaussians of posterior / variance, and of posterior · mean / variance."""
+    inverse = (1 / mixtures.variances).astype(np.float32)
+    pulled = (mixtures.means / mixtures.variances).astype(np.float32)
+    weight, pull = np.empty_like(x, np.float32), np.empty_like(x, np.float32)
+    for frames, rows, posteriors, _ in responsibilities(mixtures, x, senone):
+        weight[frames], pull[frames] = posteriors.T @ inverse[rows], posteriors.T @ pulled[rows]
+    return weight, pull
+
+
+def weighted_products(weight: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """(D, E, E) float64: for each column d of weight (T, D), the sum over the frames of weight · x xᵀ, x (T, E)."""
+    size = x.shape[1]
+    a, b = np.triu_indices(size)
+    total = np.zeros((weight.shape[1], len(a)))
+    for begin in range(0, len(x), CHUNK):
+        block = x[begin : begin + CHUNK]
+        total += weight[begin : begin + CHUNK].T @ (block[:, a] * block[:, b])
+    out = np.empty((weight.shape[1], size, size))
+    out[:, a, b] = out[:, b, a] = total
+    return out
+
+
+def count_transitions(alignment: np.ndarray, senones: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each senone is kept for the next frame, and how often left: alignment (T,) -> two (S,)."""
+    stays = np.append(alignment[1:] == alignment[:-1], False)
+    return np.bincount(alignment[stays], minlength=senones), np.bincount(alignment[~stays], minlength=senones)
+
+
+def update(mixtures: Mixtures, stats: Statistics, floor: np.ndarray) -> Mixtures:
+    """Maximum-likelihood Gaussians; variances at least `floor` (D,).
+
+    Gaussians of fewer than MIN_OCCUPANCY frames are removed, but each senone keeps its heaviest one,
+    unchanged if even that has too few.
+    """
+    senone, dimension = mixtures.senone, mixtures.means.shape[1]
+    enough = stats.occupancy >= MIN_OCCUPANCY
+    heaviest = np.zeros_like(enough)
+    for begin, end in zip(mixtures.first[:-1], mixtures.first[1:], strict=True):
+        heaviest[begin + np.argmax(stats.occupancy[begin:end])] = True
+    share = np.maximum(stats.occupancy, 1e-10)[:, None]
+    means = np.where(enough[:, None], stats.sums[:, :dimension] / share, mixtures.means)
+    variances = np.where(enough[:, None], stats.sums[:, dimension:] / share - means**2, mixtures.variances)
+    keep = enough | heaviest
+    occupancy = np.maximum(stats.occupancy, 1e-10) * keep
+    total = np.bincount(senone, occupancy)
+    return Mixtures(
+        np.log(occupancy[keep] / total[senone[keep]]),
+        means[keep],
+        np.maximum(variances[keep], floor),
+        np.concatenate([[0], np.cumsum(np.bincount(senone[keep]))]),
+    )
+
+
+def self_loops(stats: Statistics, before: np.ndarray) -> np.ndarray:
+    """(S,) log-probabilities of staying; those of senones that were hardly seen stay as they were."""
+    seen = stats.stays + stats.leaves
+    probability = np.clip(stats.stays / np.maximum(seen, 1), 0.01, 0.99)
+    return np.where(seen >= MIN_OCCUPANCY, np.log(probability), before)
+
+
+def grow(mixtures: Mixtures, occupancy: np.ndarray, target: int, rng: np.random.Generator) -> Mixtures:
+    """Split Gaussians until there are `target`; occupancy (S,) says how many frames each senone has.
+
+    The next Gaussian always goes to the senone with the most frames ^ POWER for each it has, the
+    heaviest Gaussian of a senone is the one that is split, and two of few frames are not made of one.
+    """
+    wanted = np.diff(mixtures.first)
+    queue = [(-(frames**POWER) / have, s) for s, (frames, have) in enumerate(zip(occupancy, wanted, strict=True))]
+    heapq.heapify(queue)
+    missing = target - mixtures.gaussians
+    while missing > 0 and queue:
+        _, s = heapq.heappop(queue)
+        if occupancy[s] >= 2 * MIN_OCCUPANCY * (wanted[s] + 1):
+            wanted[s] += 1
+            missing -= 1
+            heapq.heappush(queue, (-(occupancy[s] ** POWER) / wanted[s], s))
+    mixtures_of = [_split(mixtures, s, count, rng) for s, count in enumerate(wanted)]
+    weights, means, variances = (np.concatenate(arrays) for arrays in zip(*mixtures_of, strict=True))
+    return Mixtures(weights, means, variances, np.concatenate([[0], np.cumsum(wanted)]))
+
+
+def _split(
+    mixtures: Mixtures, s: int, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log weights, means, variances of senone s after splitting its heaviest Gaussian until it has `count`."""
+    rows = slice(mixtures.first[s], mixtures.first[s + 1])
+    weights, means, variances = mixtures.log_weights[rows], mixtures.means[rows], mixtures.variances[rows]
+    while len(weights) < count:
+        k = np.argmax(weights)
+        step = PERTURB * np.sqrt(variances[k]) * rng.standard_normal(means.shape[1])
+        weights = np.append(weights, weights[k] - np.log(2))
+        weights[k] = weights[-1]
+        means = np.vstack([means, means[k] + step])
+        means[k] -= step
+        variances = np.vstack([variances, variances[k]])
+    return weights, means, variances

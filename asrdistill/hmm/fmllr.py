@@ -1,0 +1,136 @@
+"""Speaker adaptation: each speaker's features are transformed to where a model expects them (fMLLR, Gales 1998)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.directory import DataDirectory
+from asrdistill.errors import UserError, shorten
+from asrdistill.hmm.estimate import precisions, weighted_products
+from asrdistill.hmm.gmm import Gmm, load_gmm
+from asrdistill.hmm.options import FmllrOptions
+from asrdistill.hmm.senones import Senones
+from asrdistill.hmm.transforms import fmllr
+
+log = logging.getLogger("asrdistill")
+
+SPEAKERS_PER_SHARD = 4  # fixed, so that the archive does not depend on the number of jobs
+
+
+def base_features(gmm: Gmm) -> dict[str, Any]:
+    """The settings of the features that a model's front takes, before any adaptation."""
+    features = gmm.meta["features"]
+    return features["of"] if features["type"] == "fmllr" else features
+
+
+def adapt(
+    model: Path, features: Path, alignment: Path, data: DataDirectory, out: Path, options: FmllrOptions, jobs: int
+) -> None:
+    """Write the adapted vectors of all utterances in `features` into the existing folder `out`, an archive.
+
+    A speaker's transform is estimated from those utterances that `alignment` holds. Speakers with fewer
+    frames than ``min_frames`` keep their vectors as they are; they are named and counted.
+    """
+    gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
+    if lacking := [utterance for utterance in archive if utterance not in data]:
+        raise UserError(f"the data directory has no speaker for {len(lacking)} utterances: {shorten(lacking)}")
+    speakers = [(name, [u for u in said if u in archive]) for name, said in data.speakers.items()]
+    speakers = [(name, said) for name, said in speakers if said]
+    shape = (gmm.mixtures.means.shape[1],)
+    blocks = [speakers[k : k + SPEAKERS_PER_SHARD] for k in range(0, len(speakers), SPEAKERS_PER_SHARD)]
+    tasks = [(number, block, out, shape, options.min_frames) for number, block in enumerate(blocks)]
+    setup = (model, features, alignment)
+    shards, kept = [], []
+    weight = lambda task: sum(len(said) for _, said in task[1])  # noqa: E731
+    for shard, unadapted in parallel.run(
+        _adapt_shard, tasks, jobs, "fMLLR", setup=_setup, setup_args=setup, weight=weight
+    ):
+        shards.append(shard)
+        kept += unadapted
+    if kept:
+        log.warning(
+            "%d of %d speakers have fewer than %d aligned frames and are not adapted: %s",
+            len(kept),
+            len(speakers),
+            options.min_frames,
+            shorten(kept),
+        )
+    settings = {"type": "fmllr", "of": base_features(gmm), **gmm.front.describe()}
+    finish(
+        out,
+        "features",
+        {"frames": ("float32", shape)},
+        shards,
+        frame_shift=archive.meta["frame_shift"],
+        features=settings,
+    )
+    gmm.front.write(out)
+
+
+def check(model: Path, features: Path, alignment: Path) -> None:
+    """Raise UserError unless the features are what the model's front takes, and the alignment of the model's phones."""
+    gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
+    if archive.meta["features"] != base_features(gmm):
+        raise UserError(
+            f"{model} adapts features {base_features(gmm)}, but {features} holds {archive.meta['features']}"
+        )
+    if Senones.read(alignment).phones != gmm.senones.phones:
+        raise UserError(f"{alignment} is of other phones than {model}; align with a model of the same lexicon")
+
+
+_state: dict[str, Any] = {}  # of this process
+
+
+def _setup(model: Path, features: Path, alignment: Path) -> None:
+    parallel.single_thread()
+    _state.update(
+        gmm=load_gmm(model),
+        archive=FrameArchive(features),
+        alignment=FrameArchive(alignment, "alignment"),
+        inventory=Senones.read(alignment),
+    )
+
+
+def _adapt_shard(task: tuple[int, list[tuple[str, list[str]]], Path, tuple[int], int]) -> tuple[Any, list[str]]:
+    number, speakers, out, shape, min_frames = task
+    writer, unadapted = ShardWriter(out, number, {"frames": ("float32", shape)}), []
+    front, archive = _state["gmm"].front, _state["archive"]
+    for speaker, utterances in speakers:
+        transform = _estimate(utterances, min_frames)
+        if transform is None:
+            unadapted.append(speaker)
+            transform = np.eye(shape[0], shape[0] + 1)
+        turn, shift = transform[:, :-1].T.astype(np.float32), transform[:, -1].astype(np.float32)
+        for utterance in utterances:
+            writer.write(utterance, frames=front.vectors(archive[utterance]) @ turn + shift)
+    return writer.close(), unadapted
+
+
+def _estimate(utterances: list[str], min_frames: int) -> np.ndarray | None:
+    """The transform (D, D + 1) of the speaker of these utterances; None where too few of their frames are aligned."""
+    mixtures = _state["gmm"].mixtures
+    size = mixtures.means.shape[1]
+    products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0
+    for x, senone in _aligned(utterances):
+        weight, pull = precisions(mixtures, x, senone)
+        extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
+        products += weighted_products(weight, extended)
+        pulls += pull.T @ extended
+        frames += len(x)
+    return fmllr(products, pulls, frames) if frames >= min_frames else None
+
+
+def _aligned(utterances: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Vectors (T, D) of each aligned utterance, and the model's senones for them (T,)."""
+    gmm, alignment, inventory = _state["gmm"], _state["alignment"], _state["inventory"]
+    for utterance in utterances:
+        if utterance in alignment:
+            triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
+            yield gmm.front.vectors(_state["archive"][utterance]), gmm.senones.find(triphones)

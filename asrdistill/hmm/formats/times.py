@@ -1,0 +1,211 @@
+"""Formats that say when phones and words are spoken: CTM, Praat TextGrid, TIMIT's PHN and WRD.
+
+CTM        a line `utterance channel start duration label` for each phone, in seconds
+TextGrid   a file for each utterance, with a tier of phones and one of words
+PHN, WRD   a file for each utterance, a line `begin end label` in samples for each phone or word
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import write_text
+
+
+class Interval(NamedTuple):
+    """What is heard from `begin` to `end`, in seconds."""
+
+    begin: float
+    end: float
+    label: str
+
+
+class Transcription(NamedTuple):
+    """An utterance's phones and words in time; `end` where the file says how long the utterance is."""
+
+    utterance: str
+    source: Path
+    phones: Sequence[Interval]
+    words: Sequence[Interval] = ()
+    end: float | None = None
+
+
+def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
+    """Yield (utterance, intervals) of a CTM whose lines stand together by utterance; raises UserError naming lines."""
+    current, intervals = None, []
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip() or line.startswith(";;"):
+            continue
+        try:
+            utterance, _, start, duration, label = line.split()[:5]
+            interval = Interval(float(start), float(start) + float(duration), label)
+        except ValueError:
+            raise UserError(f"{path}, line {number} is not 'utterance channel start duration label'") from None
+        if utterance != current:
+            if current is not None:
+                yield current, intervals
+            current, intervals = utterance, []
+        intervals.append(interval)
+    if current is not None:
+        yield current, intervals
+
+
+def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
+    """Of a CTM of phones; a words.ctm beside it gives the words, in the same order of utterances."""
+    beside = path.with_name("words.ctm")
+    words = read_ctm(beside) if beside.is_file() and beside != path else iter(())
+    spoken = next(words, None)
+    for utterance, phones in read_ctm(path):
+        if spoken and spoken[0] == utterance:
+            yield Transcription(utterance, path, phones, spoken[1])
+            spoken = next(words, None)
+        else:  # nobody says anything
+            yield Transcription(utterance, path, phones)
+    if spoken:
+        raise UserError(f"{beside} has the words of utterance {spoken[0]} where {path} has no phones of it")
+
+
+def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
+    """(end, tier name -> its intervals, empty ones too) of a TextGrid in long or short text form.
+
+    Praat itself reads such a file as nothing but its free-standing numbers, quoted texts and flags.
+    Raises UserError for what is no TextGrid, or cut short. Point tiers are left out.
+    """
+    tokens = iter(_TOKEN.findall(_text(path)))
+
+    def number() -> float:
+        return float(next(tokens))
+
+    def text() -> str:
+        token = next(tokens)
+        if not token.startswith('"'):
+            raise ValueError(token)
+        return token[1:-1].replace('""', '"')
+
+    try:
+        if (text(), text()) != ("ooTextFile", "TextGrid"):
+            raise ValueError
+        start, end = number(), number()
+        if next(tokens) != "<exists>":
+            raise ValueError
+        tiers: dict[str, list[Interval]] = {}
+        for _ in range(int(number())):
+            kind, name, _, _, size = text(), text(), number(), number(), int(number())
+            if kind == "IntervalTier":
+                tiers[name] = [Interval(number() - start, number() - start, text().strip()) for _ in range(size)]
+            else:
+                for _ in range(size):
+                    number(), text()
+    except (StopIteration, ValueError):
+        raise UserError(f"{path} is not a TextGrid in text form, or is cut short") from None
+    return end - start, tiers
+
+
+_TOKEN = re.compile(r'"(?:[^"]|"")*"|<exists>|(?<!\S)[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?(?!\S)')
+
+
+def textgrid_transcription(path: Path, utterance: str) -> Transcription:
+    """Of the tiers "phones" and "words", "SPEAKER - phones" and so on where a speaker is named.
+
+    Raises UserError that names the file where there is not one tier of phones, or nothing in it.
+    """
+    end, tiers = read_textgrid(path)
+    found = {what: [name for name in tiers if re.search(rf"(^|- ){what}?$", name.lower())] for what in _TIERS}
+    if len(found["phones"]) != 1:
+        raise UserError(
+            f"{path} (utterance {utterance}) has {len(found['phones'])} tiers of the name 'phones', not one; "
+            f"its tiers are: {shorten(tiers) or 'none'}"
+        )
+    phones = tiers[found["phones"][0]]
+    if not any(label for _, _, label in phones):
+        raise UserError(f"{path} (utterance {utterance}): the tier 'phones' is empty; remove the file or align again")
+    words = tiers[found["words"][0]] if len(found["words"]) == 1 else []
+    return Transcription(utterance, path, phones, [word for word in words if word.label], end)
+
+
+_TIERS = ("phones", "words")
+
+
+def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval]]) -> None:
+    """Write a TextGrid in long text form; gaps are filled with empty intervals, as Praat wants them."""
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_seconds(end)}"]
+    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
+    for place, (name, intervals) in enumerate(tiers.items(), 1):
+        filled = list(_without_gaps(intervals, end))
+        lines += [f"    item [{place}]:", '        class = "IntervalTier"', f"        name = {_quoted(name)}"]
+        lines += ["        xmin = 0", f"        xmax = {_seconds(end)}", f"        intervals: size = {len(filled)}"]
+        for number, (begin, stop, label) in enumerate(filled, 1):
+            lines += [f"        intervals [{number}]:", f"            xmin = {_seconds(begin)}"]
+            lines += [f"            xmax = {_seconds(stop)}", f"            text = {_quoted(label)}"]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_phn(path: Path, rate: int) -> list[Interval]:
+    """The lines `begin end label` of a PHN or WRD file, times in samples of `rate` Hz."""
+    intervals = []
+    for number, line in enumerate(_lines(path), 1):
+        if line.strip():
+            try:
+                begin, end, label = line.split()
+                intervals.append(Interval(int(begin) / rate, int(end) / rate, label))
+            except ValueError:
+                raise UserError(f"{path}, line {number} is not 'begin end label' in samples") from None
+    return intervals
+
+
+def phn_transcription(path: Path, utterance: str, rate: int) -> Transcription:
+    """Of a PHN file; the WRD file beside it gives the words."""
+    phones = read_phn(path, rate)
+    if not phones:
+        raise UserError(f"{path} (utterance {utterance}) is empty; remove the file or align again")
+    words = path.with_suffix(".WRD" if path.suffix.isupper() else ".wrd")
+    return Transcription(utterance, path, phones, read_phn(words, rate) if words.is_file() else [])
+
+
+def write_phn(path: Path, intervals: Iterable[Interval], rate: int) -> None:
+    """Write a PHN or WRD file, times in samples of `rate` Hz."""
+    write_text(path, "".join(f"{round(begin * rate)} {round(end * rate)} {label}\n" for begin, end, label in intervals))
+
+
+def _without_gaps(intervals: Iterable[Interval], end: float) -> Iterator[Interval]:
+    done = 0.0
+    for interval in intervals:
+        if interval.begin > done:
+            yield Interval(done, interval.begin, "")
+        yield interval
+        done = interval.end
+    if end > done:
+        yield Interval(done, end, "")
+
+
+def _seconds(time: float) -> str:
+    return f"{time:.6f}".rstrip("0").rstrip(".")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(path: Path) -> str:
+    """Text in UTF-8, or in UTF-16 as Praat writes it where a label needs it."""
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is neither UTF-8 nor UTF-16 text (byte {error.start})") from None
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8") as handle:
+            yield from handle
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None

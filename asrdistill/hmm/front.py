@@ -1,0 +1,61 @@
+"""What the Gaussians of a GMM see of the features: with deltas, or spliced and projected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from asrdistill.errors import UserError
+from asrdistill.features.context import add_deltas, splice
+from asrdistill.files import atomic, hash_of
+
+FILE = "front.safetensors"
+
+
+@dataclass(frozen=True)
+class Front:
+    """Features (T, F) -> vectors (T, D): deltas up to an order are appended, or frames with `splice`
+    neighbours to each side are multiplied by `transform` (D, (2 · splice + 1) · F).
+    """
+
+    deltas: int = 0
+    splice: int = 0
+    transform: np.ndarray | None = None
+
+    def vectors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) -> (T, D) float32"""
+        if self.transform is None:
+            return add_deltas(features, order=self.deltas)
+        return splice(np.asarray(features, np.float32), self.splice, self.splice) @ self.transform.astype(np.float32).T
+
+    def size(self, features: int) -> int:
+        """D, for features of F dimensions."""
+        return (self.deltas + 1) * features if self.transform is None else len(self.transform)
+
+    def describe(self) -> dict[str, Any]:
+        """What archives of vectors store to be told apart."""
+        transform = None if self.transform is None else hash_of(self.transform.tolist())
+        return {"deltas": self.deltas, "splice": self.splice, "transform": transform}
+
+    def write(self, folder: Path) -> None:
+        """Write ``front.safetensors`` into the folder."""
+        transform = np.zeros((0, 0)) if self.transform is None else self.transform
+        arrays = {"transform": np.ascontiguousarray(transform), "context": np.array([self.deltas, self.splice])}
+        with atomic(Path(folder) / FILE, "wb") as handle:
+            handle.write(save(arrays))
+
+    @classmethod
+    def read(cls, folder: Path) -> Front:
+        """Read it again; raises UserError when it is missing or damaged."""
+        path = Path(folder) / FILE
+        try:
+            arrays = load_file(path)
+            transform, (deltas, context) = arrays["transform"], arrays["context"].tolist()
+        except (OSError, SafetensorError, KeyError, ValueError):
+            raise UserError(f"{path} is missing or damaged; make the folder again") from None
+        return cls(deltas, context, transform if transform.size else None)
