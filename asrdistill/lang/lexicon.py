@@ -17,6 +17,7 @@ from asrdistill.files import write_text
 
 SILENCE = "SIL"
 SILENCE_PROBABILITY = 0.5  # until it is counted in an alignment
+NEVER = 1e-10  # the probability of silence where every silence is a word
 EPSILON = "<eps>"
 
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
@@ -44,6 +45,18 @@ class Lang:
         """From pronunciations over the given speech phones; silence is added."""
         words = sorted(pronunciations)
         return cls([SILENCE, *sorted(phones)], words, SILENCE, {word: pronunciations[word] for word in words})
+
+    @classmethod
+    def of_phones(cls, phones: Iterable[str], silence: str) -> Lang:
+        """Where phones are recognised: each is a word that is pronounced as itself, `silence` as the silence phone.
+
+        Silence then stands where the transcript has it, and practically nowhere else.
+        """
+        words = sorted({*phones, silence})
+        spoken = {word: SILENCE if word == silence else word for word in words}
+        lexicon: dict[str, list[Pronunciation]] = {word: [(1.0, (phone,))] for word, phone in spoken.items()}
+        others = [word for word in words if word != silence]
+        return cls([SILENCE, *others], words, SILENCE, lexicon, NEVER)
 
     @classmethod
     def read(cls, folder: Path) -> Lang:

@@ -7,6 +7,7 @@ from typing import Any
 from asrdistill.data.directory import read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.scoring.alignment import Pair, align
+from asrdistill.scoring.mapping import fold, read_map
 from asrdistill.scoring.significance import compare, interval
 from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
 
@@ -17,15 +18,21 @@ def summarise(
     against: Path | None = None,
     utt2spk: Path | None = None,
     worst: int = 0,
+    map: Path | None = None,
 ) -> dict[str, Any]:
-    """Everything that is asked for as plain values, ready for JSON."""
+    """Everything that is asked for as plain values, ready for JSON; with a `map` all tokens are folded first."""
     if worst < 0:
         raise UserError(f"--worst must not be negative, but it is {worst}")
-    references, hypotheses = read_transcripts(reference), read_transcripts(hypothesis)
+    folding = read_map(map) if map else None
+
+    def read(path: Path) -> Transcripts:
+        return fold(read_transcripts(path), folding, str(path)) if folding else read_transcripts(path)
+
+    references, hypotheses = read(reference), read(hypothesis)
     scores = score(references, hypotheses, str(hypothesis))
     summary: dict[str, Any] = {"hypothesis": str(hypothesis), **_system(scores)}
     if against:
-        other = score(references, read_transcripts(against), str(against))
+        other = score(references, read(against), str(against))
         found = compare([scores], [other])
         paired = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
         summary["against"] = {"hypothesis": str(against), **_system(other), "comparison": paired}

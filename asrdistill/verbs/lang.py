@@ -1,9 +1,12 @@
 """Make a lang folder: the words of data directories with their pronunciations.
 
 A word that the dictionary lacks gets the pronunciation of the word before its 's or ', or else
-that of the G2P model; what G2P said stands in OUT/g2p.txt.
+that of the G2P model; what G2P said stands in OUT/g2p.txt. To recognise phones, of which the transcripts
+then consist, give --phones in the place of a dictionary.
 
-Example: asrdistill lang data/train data/dev data/lang --dictionary data/cmudict.txt.gz --g2p exp/g2p
+Example:
+  asrdistill lang data/train data/dev data/lang --dictionary data/cmudict.txt.gz --g2p exp/g2p
+  asrdistill lang data/train data/dev data/lang --phones sil
 """
 
 import argparse
@@ -15,7 +18,9 @@ from asrdistill.stage import make
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, nargs="+", help="data directories whose words to take")
     parser.add_argument("out", type=Path, help="lang folder to make")
-    parser.add_argument("--dictionary", type=Path, required=True, help="lines of 'word <tab> phones', gzipped or not")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--dictionary", type=Path, help="lines of 'word <tab> phones', gzipped or not")
+    source.add_argument("--phones", metavar="SILENCE", help="the words are phones; SILENCE is the one that is silence")
     parser.add_argument("--g2p", type=Path, help="model for words that the dictionary lacks; they are an error without")
 
 
@@ -24,11 +29,16 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.errors import UserError
     from asrdistill.lang.dictionary import make_lang, read_dictionary
     from asrdistill.lang.g2p import G2P
+    from asrdistill.lang.lexicon import Lang
 
     texts = [text for data in args.data for text in DataDirectory.read(data, pipes=True).texts.values()]
     words = {word for text in texts for word in text.split()}
     if not words:
         raise UserError(f"{args.data[0]} has no words: its text is missing or empty")
+    if args.phones:
+        work = Lang.of_phones(words, args.phones).write
+        make(args.out, work, verb="lang", options={"phones": args.phones}, inputs=args.data)
+        return
     dictionary = read_dictionary(args.dictionary)
     guess = G2P.read(args.g2p).pronounce if args.g2p else None
     make(

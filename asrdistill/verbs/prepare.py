@@ -1,8 +1,11 @@
 """Make Kaldi-style data directories of a corpus, one for each of its sets.
 
-SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c.
+SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
+of LDC93S1 or a part of it.
 
-Example: asrdistill prepare amazon_queen queen.1c data
+Example:
+  asrdistill prepare amazon_queen queen.1c data
+  asrdistill prepare timit TIMIT data
 """
 
 import argparse
@@ -38,10 +41,19 @@ def run(args: argparse.Namespace) -> None:
     module = importlib.import_module(f"asrdistill.corpora.{args.corpus}")
     prepare = getattr(module, f"prepare_{args.corpus}")
     options = resolve(PrepareOptions, args)
+    contents = {"contents": contents_of(args.source)} if args.source.is_dir() else {}
     stage.make(
         args.out,
         lambda out: prepare(args.source, out, options.minutes, args.jobs),
         verb="prepare",
-        options={"corpus": args.corpus, "minutes": options.minutes},
+        options={"corpus": args.corpus, "minutes": options.minutes, **contents},
         inputs=[args.source],
     )
+
+
+def contents_of(folder: Path) -> str:
+    """Hash of the names and sizes of all files below the folder: reading a whole corpus would take too long."""
+    from asrdistill.files import hash_of
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hash_of([(str(path.relative_to(folder)), path.stat().st_size) for path in files])

@@ -1,0 +1,44 @@
+"""Folding tokens into fewer before they are scored, as phones are (61 → 48 → 39 in TIMIT).
+
+A map has a line for each token: its names in ever smaller sets, the last of which is scored. A token
+that stands alone in its line is deleted:
+
+    ux uw uw
+    q
+"""
+
+from pathlib import Path
+
+from asrdistill.errors import UserError
+from asrdistill.scoring.wer import Transcripts
+
+Map = dict[str, str | None]  # token -> what it counts as; None: nothing
+
+
+def read_map(path: Path) -> Map:
+    """What each token of a map counts as; raises UserError where two lines disagree."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path} is not there, or is no text; name the file with the map") from None
+    found: Map = {}
+    for number, line in enumerate(lines, 1):
+        names = line.split()
+        target = names[-1] if len(names) > 1 else None
+        for name in names:
+            if found.setdefault(name, target) != target:
+                raise UserError(
+                    f"{path}, line {number}: '{name}' counts as {target or 'nothing'} here, but as "
+                    f"{found[name] or 'nothing'} further up; correct one of them"
+                )
+    if not found:
+        raise UserError(f"{path} is empty; name the file with the map")
+    return found
+
+
+def fold(transcripts: Transcripts, map: Map, name: str) -> Transcripts:
+    """The transcripts in the map's last tokens; raises UserError for a token that it lacks (`name` says whose)."""
+    for utterance, tokens in transcripts.items():
+        if unknown := [token for token in tokens if token not in map]:
+            raise UserError(f"{name}: '{unknown[0]}' in utterance {utterance} is not in the map; add it there")
+    return {utterance: [new for token in tokens if (new := map[token])] for utterance, tokens in transcripts.items()}
