@@ -17,7 +17,7 @@ from asrdistill.files import write_text
 
 SILENCE = "SIL"
 SILENCE_PROBABILITY = 0.5  # until it is counted in an alignment
-NEVER = 1e-10  # the probability of silence where every silence is a word
+NEVER = 1e-300  # the probability of silence where every silence is a word; its logarithm is still finite
 EPSILON = "<eps>"
 
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
@@ -50,7 +50,7 @@ class Lang:
     def of_phones(cls, phones: Iterable[str], silence: str) -> Lang:
         """Where phones are recognised: each is a word that is pronounced as itself, `silence` as the silence phone.
 
-        Silence then stands where the transcript has it, and practically nowhere else.
+        Silence then stands where the transcript has it, and nowhere else.
         """
         words = sorted({*phones, silence})
         spoken = {word: SILENCE if word == silence else word for word in words}
