@@ -255,3 +255,12 @@ def _read_index(folder: Path) -> Iterator[tuple[str, str, int, int]]:
                     ) from None
     except FileNotFoundError:
         raise UserError(f"{path} is missing; make the archive again") from None
+
+
+def check_features(archive: FrameArchive, wanted: dict[str, Any], model: Path) -> None:
+    """Raise UserError unless the archive's features are those that the model was trained on."""
+    found = archive.meta.get("features", {})
+    if wanted != found:
+        keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+        differences = ", ".join(f"{key} {found.get(key)} instead of {wanted.get(key)}" for key in keys)
+        raise UserError(f"{archive.folder} holds other features than {model} was trained on: {differences}")

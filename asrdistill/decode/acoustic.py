@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
 
@@ -47,12 +46,3 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
     from asrdistill.models.folder import load_model  # torch is slow to import, and a GMM needs none
 
     return PosteriorScorer(load_model(folder), prior_floor)
-
-
-def check_features(scorer: Scorer, archive: FrameArchive) -> None:
-    """Raise UserError unless the archive's features are those that the model was trained on."""
-    wanted, found = scorer.meta["features"], archive.meta.get("features", {})
-    if wanted != found:
-        keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        differences = ", ".join(f"{key} {found.get(key)} instead of {wanted.get(key)}" for key in keys)
-        raise UserError(f"{archive.folder} holds other features than the model was trained on: {differences}")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.decode.acoustic import Scorer, check_features, load_scorer
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, finish
+from asrdistill.decode.acoustic import Scorer, load_scorer
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
@@ -26,7 +26,7 @@ def load(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptio
     if empty := [utterance for utterance in archive if archive.rows(utterance) == 0]:
         raise UserError(f"{features} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
     scorer = load_scorer(model, options.prior_floor)
-    check_features(scorer, archive)
+    check_features(archive, scorer.meta["features"], model)
     lm = Path(lm)
     return archive, Decoder(Lang.read(lang), read_arpa(lm / "lm.arpa" if lm.is_dir() else lm), scorer.senones, options)
 

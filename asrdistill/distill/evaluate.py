@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive
+from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.teach import open_aligned
 from asrdistill.errors import UserError
 from asrdistill.files import write_json
@@ -19,8 +19,7 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int)
     """Write ``frames.json``: frames, correct, frame_accuracy (percent), cross_entropy (nats a frame)."""
     inputs, labels, senones = open_aligned(features, alignment)
     loaded = load_model(model)
-    if loaded.meta["features"] != inputs.meta["features"]:
-        raise UserError(f"{model} was trained on other features than {features}")
+    check_features(inputs, loaded.meta["features"], model)
     if loaded.senones.hash != senones.hash:
         raise UserError(f"{model} predicts other senones than {alignment} is over")
     chunks = [labels.utterances[i : i + 100] for i in range(0, len(labels), 100)]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, check_match, finish
 from asrdistill.distill.losses import top_k_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.errors import UserError
@@ -105,8 +105,7 @@ def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOpt
 
 def _check(model: Path, features: FrameArchive, options: StoreOptions) -> tuple[dict[str, Any], int]:
     loaded = load_model(model)
-    if loaded.meta["features"] != features.meta["features"]:
-        raise UserError(f"{model} was trained on other features than {features.folder}")
+    check_features(features, loaded.meta["features"], model)
     if min(options.temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
     if not 0 <= options.keep <= loaded.senones.count:

@@ -76,18 +76,21 @@ class Summary:
         )
 
 
-def transcripts(archive: FrameArchive, data: DataDirectory, lang: Lang) -> list[Transcript]:
-    """The words of every utterance of `data`.
+def transcripts(
+    archive: FrameArchive, data: DataDirectory, lang: Lang, heard: dict[str, list[str]] | None = None
+) -> list[Transcript]:
+    """The words of every utterance of `data`, or those of `heard` in the place of its text.
 
     Raises UserError for an utterance without text or without features and for a word that the lexicon lacks.
     """
+    texts = {utterance: text.split() for utterance, text in data.texts.items()} if heard is None else heard
     found = []
     for utterance in data:
-        if utterance.text is None:
+        if utterance.id not in texts:
             raise UserError(f"utterance {utterance.id} has no transcript; add it to the data directory's text")
         if utterance.id not in archive:
             raise UserError(f"utterance {utterance.id} is not in {archive.folder}; make its features again")
-        words = utterance.text.split()
+        words = texts[utterance.id]
         if lacking := [word for word in words if word not in lang.pronunciations]:
             raise UserError(
                 f"the lexicon has no pronunciation of '{lacking[0]}' in utterance {utterance.id}; "
@@ -97,13 +100,6 @@ def transcripts(archive: FrameArchive, data: DataDirectory, lang: Lang) -> list[
     if not found:
         raise UserError("the data directory has no utterances")
     return found
-
-
-def check_features(wanted: dict[str, Any], archive: FrameArchive, model: Path) -> None:
-    """Raise UserError unless the archive's features are those that the model was trained on."""
-    found = archive.meta.get("features")
-    if found != wanted:
-        raise UserError(f"{model} was trained on features {wanted}, but {archive.folder} holds {found}")
 
 
 def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None:

@@ -79,8 +79,8 @@ class Compiler:
         """The graph of these words, all of which the lexicon must have; no words at all are one silence."""
         indices = np.array([self.word_index[word] for word in words], dtype=np.int64)
         phone, word, *arcs = _phone_graph(indices, *self._lexicon)
-        inventory = (self.senones.contexts, self.senones.table, self.senones.lengths)
-        senone, unit, *arcs = _expand(phone, *arcs, *inventory)
+        inventory = [self.senones.contexts, self.senones.table, self.senones.lengths]
+        senone, unit, *arcs = _expand(*[phone, *arcs, *inventory])
         return Graph(senone, unit, phone, word, *arcs)
 
     def flat_path(self, words: Sequence[str]) -> list[int]:

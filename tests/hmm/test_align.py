@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from asrdistill import cli
-from asrdistill.data.archive import FrameArchive
+from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.hmm.align import Summary, align, check_features, check_left_out, transcripts
+from asrdistill.hmm.align import Summary, align, check_left_out, transcripts
 from asrdistill.hmm.front import Front
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.options import AlignOptions
@@ -122,8 +122,8 @@ def test_text_is_checked_before_work_starts(world, lang, id, text, message):
 
 def test_features_of_another_kind_are_refused(world, model):
     archive = FrameArchive(world.root / "cepstra")
-    with pytest.raises(UserError, match=r"model was trained on features .* but .*cepstra holds"):
-        check_features({"type": "cepstra"}, archive, model)
+    with pytest.raises(UserError, match=r"cepstra holds other features than .*model .*: type planted instead of cepstra"):
+        check_features(archive, {"type": "cepstra"}, model)
 
 
 def test_verb_reports_a_missing_word_in_one_sentence(world, model, tmp_path, capsys):
