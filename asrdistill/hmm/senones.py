@@ -22,6 +22,7 @@ import numpy as np
 
 from asrdistill.errors import UserError
 from asrdistill.files import hash_of, read_json, write_json
+from asrdistill.lang.lexicon import root_of
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -168,11 +169,6 @@ class Senones:
         """Write ``senones.json`` into the folder."""
         record = {"phones": self.phones, "states": self.states, "self_loop": self.self_loop.tolist()}
         write_json(Path(folder) / "senones.json", record)
-
-
-def root_of(phone: str) -> str:
-    """What the phone's trees are filed under: its name without the position in the word."""
-    return phone[:-2] if phone[-2:] in ("_B", "_I", "_E", "_S") else phone
 
 
 def side_of(tree: dict[str, Any]) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from asrdistill.hmm.senones import SIDES, START_SELF_LOOP, Senones, Tree, root_of
+from asrdistill.hmm.senones import SIDES, START_SELF_LOOP, Senones, Tree
+from asrdistill.lang.lexicon import root_of
 
 log = logging.getLogger("asrdistill")
 

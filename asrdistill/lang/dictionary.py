@@ -45,8 +45,13 @@ def phones_of(dictionary: Dictionary) -> list[str]:
     return sorted({phone for variants in dictionary.values() for phones in variants for phone in phones})
 
 
-def make_lang(words: Iterable[str], dictionary: Dictionary, guess: Guess | None, folder: Path) -> None:
-    """Write the lang folder of the words, and g2p.txt with what was guessed, for a person to look at."""
+def make_lang(
+    words: Iterable[str], dictionary: Dictionary, guess: Guess | None, folder: Path, positions: bool = False
+) -> None:
+    """Write the lang folder of the words, and g2p.txt with what was guessed, for a person to look at.
+
+    With `positions`, phones are named for their position in the word.
+    """
     phones = phones_of(dictionary)
     if SILENCE in phones:
         raise UserError(f"the dictionary has words with the phone {SILENCE}, which stands for silence; rename it there")
@@ -57,7 +62,8 @@ def make_lang(words: Iterable[str], dictionary: Dictionary, guess: Guess | None,
                 f"G2P says '{word}' with the phone {min(foreign)}, which the dictionary lacks; "
                 "train the G2P model on this dictionary"
             )
-    Lang.build(pronunciations, phones).write(folder)
+    lang = Lang.build(pronunciations, phones)
+    (lang.positioned() if positions else lang).write(folder)
     lines = (f"{w}\t{p:.3f}\t{' '.join(sounds)}\n" for w, variants in guessed.items() for p, sounds in variants)
     write_text(folder / "g2p.txt", "".join(lines))
 

@@ -9,7 +9,7 @@ silence.txt   the silence phone, and how probable it is at each place where it m
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asrdistill.errors import UserError
@@ -19,6 +19,8 @@ SILENCE = "SIL"
 SILENCE_PROBABILITY = 0.5  # until it is counted in an alignment
 NEVER = 1e-300  # the probability of silence where every silence is a word; its logarithm is still finite
 EPSILON = "<eps>"
+
+POSITIONS = ("_B", "_I", "_E", "_S")  # of a phone in its word: begins it, inside, ends it, is all of it
 
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
 
@@ -57,6 +59,15 @@ class Lang:
         lexicon: dict[str, list[Pronunciation]] = {word: [(1.0, (phone,))] for word, phone in spoken.items()}
         others = [word for word in words if word != silence]
         return cls([SILENCE, *others], words, SILENCE, lexicon, NEVER)
+
+    def positioned(self) -> Lang:
+        """The same words with phones that are named for their position in the word: AA_B, AA_I, AA_E, AA_S."""
+        phones = [self.silence, *(phone + position for phone in self.phones[1:] for position in POSITIONS)]
+        pronunciations = {
+            word: [(probability, _placed(sounds)) for probability, sounds in entries]
+            for word, entries in self.pronunciations.items()
+        }
+        return replace(self, phones=phones, pronunciations=pronunciations)
 
     @classmethod
     def read(cls, folder: Path) -> Lang:
@@ -101,6 +112,18 @@ def _read_symbols(path: Path) -> list[str]:
             raise UserError(f"{path}, line {number + 1}: '{line}' should be a symbol and {number}")
         symbols.append(symbol)
     return symbols[1:]
+
+
+def root_of(phone: str) -> str:
+    """The phone's name without its position in the word."""
+    return phone[:-2] if phone[-2:] in POSITIONS else phone
+
+
+def _placed(phones: tuple[str, ...]) -> tuple[str, ...]:
+    if len(phones) == 1:
+        return (phones[0] + "_S",)
+    first, *inside, last = phones
+    return (first + "_B", *(phone + "_I" for phone in inside), last + "_E")
 
 
 def _read_silence(path: Path) -> tuple[str, float]:

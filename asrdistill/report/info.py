@@ -10,8 +10,8 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
-from asrdistill.hmm.senones import Senones
-from asrdistill.lang.lexicon import Lang
+from asrdistill.hmm.senones import Senones, Tree, side_of
+from asrdistill.lang.lexicon import Lang, root_of
 from asrdistill.report.table import duration
 from asrdistill.scoring.wer import read_transcripts
 
@@ -84,6 +84,28 @@ def _model(path: Path) -> Facts:
         *([("last epoch", history[-1])] if history else []),
         ("senone hash", senones.hash),
     ]
+
+
+def phone_trees(model: Path, phone: str) -> str:
+    """The decision trees of a phone's states, as a person reads them; UserError for a phone that there is not."""
+    senones = Senones.read(model)
+    if (root := root_of(phone)) not in senones.states:
+        raise UserError(f"{model} has no phone {phone}; it has {' '.join(senones.states)}")
+    lines = [f"{root} of {model}, among the phones {' '.join(senones.phones)}"]
+    for state, tree in enumerate(senones.states[root]):
+        lines += [f"state {state}", *_branches(tree, "  ")]
+    return "\n".join(lines)
+
+
+def _branches(tree: Tree, indent: str) -> list[str]:
+    if not isinstance(tree, dict):
+        return [f"{indent}senone {tree}"]
+    side = side_of(tree)
+    below = [f"{indent}{side} one of {tree[side]}?"]
+    for answer in ("yes", "no"):
+        first, *others = _branches(tree[answer], indent + "    ")
+        below += [f"{indent}{answer:<4}{first.strip()}", *others]
+    return below
 
 
 def _lang(path: Path) -> Facts:

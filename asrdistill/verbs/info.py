@@ -1,6 +1,8 @@
 """Say what a path is: data directory, frame archive, soft targets, model, lexicon, language model, …
 
-Example: asrdistill info exp/student.0
+With --phone, the decision trees of a model's phone are shown.
+
+Example: asrdistill info exp/sat --phone AA
 """
 
 import argparse
@@ -9,9 +11,10 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="folder, or an ARPA file")
+    parser.add_argument("--phone", help="show which questions decide between the senones of this phone")
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.report.info import describe, show
+    from asrdistill.report.info import describe, phone_trees, show
 
-    print(show(describe(args.path)))
+    print(phone_trees(args.path, args.phone) if args.phone else show(describe(args.path)))

@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--dictionary", type=Path, help="lines of 'word <tab> phones', gzipped or not")
     source.add_argument("--phones", metavar="SILENCE", help="the words are phones; SILENCE is the one that is silence")
+    parser.add_argument(
+        "--positions", action="store_true", help="phones are named for their position in the word: AA_B"
+    )
     parser.add_argument("--g2p", type=Path, help="model for words that the dictionary lacks; they are an error without")
 
 
@@ -43,8 +46,8 @@ def run(args: argparse.Namespace) -> None:
     guess = G2P.read(args.g2p).pronounce if args.g2p else None
     make(
         args.out,
-        lambda folder: make_lang(words, dictionary, guess, folder),
+        lambda folder: make_lang(words, dictionary, guess, folder, args.positions),
         verb="lang",
-        options={},
+        options={"positions": args.positions},
         inputs=[*args.data, args.dictionary, *([args.g2p] if args.g2p else [])],
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from asrdistill.errors import UserError
-from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.lexicon import Lang, root_of
 
 
 @pytest.fixture
@@ -51,3 +51,14 @@ def test_missing_files(folder, tmp_path):
     (folder / "lexicon.txt").unlink()
     with pytest.raises(UserError, match=r"lexicon.txt does not exist"):
         Lang.read(folder)
+
+
+def test_phones_can_be_named_for_their_position():
+    lang = Lang.build(
+        {"a": [(1.0, ("AH",))], "tab": [(1.0, ("T", "AE", "B"))], "at": [(1.0, ("AE", "T"))]}, ["AE", "AH"]
+    )
+    placed = lang.positioned()
+    assert placed.phones == ["SIL", "AE_B", "AE_I", "AE_E", "AE_S", "AH_B", "AH_I", "AH_E", "AH_S"]
+    spoken = {word: entries[0][1] for word, entries in placed.pronunciations.items()}
+    assert spoken == {"a": ("AH_S",), "at": ("AE_B", "T_E"), "tab": ("T_B", "AE_I", "B_E")}
+    assert [root_of(phone) for phone in ("SIL", "AE_B", "AH_S", "T")] == ["SIL", "AE", "AH", "T"]

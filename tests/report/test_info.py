@@ -9,7 +9,8 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
-from asrdistill.report.info import describe, show
+from asrdistill.hmm.senones import Senones
+from asrdistill.report.info import describe, phone_trees, show
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -106,3 +107,23 @@ def test_command_prints_a_fact_a_line(world: Any, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "kind         acoustic model: DNN"
     assert "seed         1" in lines
+
+
+def test_trees_of_a_phone_can_be_read(tmp_path: Path) -> None:
+    tree = {"left": "B D", "yes": 6, "no": {"right": "SIL", "yes": 7, "no": 8}}
+    states = {"SIL": [0, 1, 2, 3, 4], "A": [5, tree, 9], "B": [10, 11, 12], "D": [13, 14, 15]}
+    Senones(["SIL", "A", "B", "D"], states, np.full(16, -0.3)).write(tmp_path)
+    assert phone_trees(tmp_path, "A").splitlines()[1:] == [
+        "state 0",
+        "  senone 5",
+        "state 1",
+        "  left one of B D?",
+        "  yes senone 6",
+        "  no  right one of SIL?",
+        "      yes senone 7",
+        "      no  senone 8",
+        "state 2",
+        "  senone 9",
+    ]
+    with pytest.raises(UserError, match="has no phone X; it has SIL A B D"):
+        phone_trees(tmp_path, "X")

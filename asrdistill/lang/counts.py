@@ -1,0 +1,96 @@
+"""Probabilities of pronunciations and of silence, counted in an alignment (after Chen et al. 2015)."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from asrdistill.errors import UserError
+from asrdistill.lang.lexicon import Lang, Pronunciation
+
+log = logging.getLogger("asrdistill")
+
+PSEUDO = 1.0  # counts that each pronunciation has beforehand
+
+
+class Piece(NamedTuple):
+    """A word or phone with its times in milliseconds."""
+
+    start: int
+    end: int
+    name: str
+
+
+def recount(lang: Lang, alignment: Path) -> Lang:
+    """The lexicon with the probabilities that the alignment's phones.ctm and words.ctm show.
+
+    The most frequent pronunciation of a word gets 1 and the others their share of it, so that a word
+    loses nothing by being said in several ways. Raises UserError when the files do not fit the lexicon.
+    """
+    said: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    silences = places = 0
+    phones, words = (_utterances(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
+    spoken = dict(words)  # utterances of silence alone have no words
+    for utterance, pieces in phones:
+        heard = spoken.pop(utterance, [])
+        silences += sum(piece.name == lang.silence for piece in pieces)
+        places += len(heard) + 1
+        said.update(_pronounced(pieces, heard))
+    if spoken:
+        raise UserError(f"{alignment}: utterance {min(spoken)} has words but no phones; align again")
+    known = {(word, sounds) for word, entries in lang.pronunciations.items() for _, sounds in entries}
+    if foreign := said.keys() - known:
+        word, sounds = min(foreign)
+        raise UserError(
+            f"{alignment} has '{word}' said as {' '.join(sounds)}, which the lexicon lacks; use its lexicon"
+        )
+    probability = min(max((silences + PSEUDO) / (places + 2 * PSEUDO), 0.01), 0.99)
+    log.info(
+        "silence stands at %.1f %% of %d places; it was %.1f %%",
+        100 * probability,
+        places,
+        100 * lang.silence_probability,
+    )
+    counted = {word: _shares(word, entries, said) for word, entries in lang.pronunciations.items()}
+    return replace(lang, pronunciations=counted, silence_probability=probability)
+
+
+def _shares(word: str, entries: list[Pronunciation], said: Counter) -> list[Pronunciation]:
+    counts = [(said[word, sounds] + PSEUDO, sounds) for _, sounds in entries]
+    most = max(count for count, _ in counts)
+    return [(count / most, sounds) for count, sounds in sorted(counts, reverse=True)]
+
+
+def _pronounced(phones: list[Piece], words: list[Piece]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each word with the phones that lie within it."""
+    place = 0
+    for word in words:
+        while place < len(phones) and phones[place].start < word.start:
+            place += 1
+        begin = place
+        while place < len(phones) and phones[place].start < word.end:
+            place += 1
+        yield word.name, tuple(piece.name for piece in phones[begin:place])
+
+
+def _utterances(path: Path) -> Iterator[tuple[str, list[Piece]]]:
+    """The pieces of each utterance of a CTM file, in the order of the file."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            for utterance, lines in itertools.groupby(map(str.split, handle), lambda fields: fields[0]):
+                yield utterance, [_piece(fields) for fields in lines]
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; make the alignment with asrdistill align") from None
+    except (ValueError, IndexError):
+        raise UserError(f"{path} is not a CTM file: 'utterance channel start duration name' in each line") from None
+
+
+def _piece(fields: list[str]) -> Piece:
+    _, _, start, duration, name = fields[:5]
+    begin = round(1000 * float(start))
+    return Piece(begin, begin + round(1000 * float(duration)), name)

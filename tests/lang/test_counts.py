@@ -1,0 +1,48 @@
+import pytest
+
+from asrdistill.errors import UserError
+from asrdistill.lang.counts import recount
+from asrdistill.lang.lexicon import Lang
+
+LANG = Lang.build(
+    {"a": [(0.5, ("A",)), (0.5, ("B", "A"))], "b": [(1.0, ("B",))], "c": [(0.5, ("A",)), (0.5, ("B",))]}, ["A", "B"]
+)
+
+
+def write(folder, **ctms):
+    """Pieces of 100 ms; `-` leaves a gap."""
+    for name, utterances in ctms.items():
+        lines = []
+        for utterance, pieces in utterances.items():
+            time = 0.0
+            for piece in pieces.split():
+                name_of, _, length = piece.partition(":")
+                duration = 0.1 * int(length or 1)
+                if name_of != "-":
+                    lines.append(f"{utterance} 1 {time:.3f} {duration:.3f} {name_of}\n")
+                time += duration
+        (folder / f"{name}.ctm").write_text("".join(lines))
+
+
+def test_planted_counts_are_found(tmp_path):
+    phones = {"u1": "SIL B A A SIL B", "u2": "B A SIL", "u3": "SIL"}
+    write(tmp_path, phones=phones, words={"u1": "- a:2 a - b", "u2": "a:2"})
+    lang = recount(LANG, tmp_path)
+    assert lang.pronunciations["a"] == [(1.0, ("B", "A")), (pytest.approx(2 / 3), ("A",))]  # 2 + 1 against 1 + 1
+    assert lang.pronunciations["b"] == [(1.0, ("B",))]
+    assert {probability for probability, _ in lang.pronunciations["c"]} == {1.0}  # never said
+    assert lang.silence_probability == pytest.approx((4 + 1) / (4 + 2 + 1 + 2))
+    lang.write(tmp_path)
+    assert Lang.read(tmp_path).silence_probability == pytest.approx(lang.silence_probability, rel=1e-5)
+
+
+def test_files_that_do_not_fit_are_refused(tmp_path):
+    write(tmp_path, phones={"u1": "A A"}, words={"u1": "a:2"})
+    with pytest.raises(UserError, match="'a' said as A A, which the lexicon lacks"):
+        recount(LANG, tmp_path)
+    write(tmp_path, phones={"u1": "A"}, words={"u1": "a", "u2": "a"})
+    with pytest.raises(UserError, match="utterance u2 has words but no phones"):
+        recount(LANG, tmp_path)
+    (tmp_path / "words.ctm").write_text("u1 1 now\n")
+    with pytest.raises(UserError, match="is not a CTM file"):
+        recount(LANG, tmp_path)
