@@ -36,7 +36,8 @@ class Transcription(NamedTuple):
 
 def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
     """Yield (utterance, intervals) of a CTM whose lines stand together by utterance; raises UserError naming lines."""
-    current, intervals = None, []
+    current: str | None = None
+    intervals: list[Interval] = []
     for number, line in enumerate(_lines(path), 1):
         if not line.strip() or line.startswith(";;"):
             continue
@@ -98,8 +99,7 @@ def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
             if kind == "IntervalTier":
                 tiers[name] = [Interval(number() - start, number() - start, text().strip()) for _ in range(size)]
             else:
-                for _ in range(size):
-                    number(), text()
+                _points = [(number(), text()) for _ in range(size)]
     except (StopIteration, ValueError):
         raise UserError(f"{path} is not a TextGrid in text form, or is cut short") from None
     return end - start, tiers

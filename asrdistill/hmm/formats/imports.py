@@ -1,0 +1,381 @@
+"""Other systems' alignments as ours: an archive for given features, frame by frame.
+
+Formats of times know no states: the states of a phone share its frames evenly, and gaps between
+phones are silence. Kaldi's alignments bring their own senones, its pdfs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asrdistill.data import kaldi as arks
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.errors import UserError, shorten
+from asrdistill.hmm.align import CTMS, PARTS, ctm
+from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
+from asrdistill.hmm.formats.options import ImportOptions
+from asrdistill.hmm.formats.times import (
+    Interval,
+    Transcription,
+    ctm_transcriptions,
+    phn_transcription,
+    textgrid_transcription,
+)
+from asrdistill.hmm.senones import START_SELF_LOOP, Senones, leaves, root_of
+from asrdistill.hmm.viterbi import Segment
+from asrdistill.lang.lexicon import Lang
+
+log = logging.getLogger("asrdistill")
+
+# What other systems call silence, in lower case, where the lang folder has no phone of that name.
+SILENCES = frozenset(("", "sil", "sp", "spn", "h#", "pau", "epi", "<eps>", "silence"))
+SLACK = 0.05  # seconds by which the last phone may pass the last frame: a frame is longer than its shift
+LIKE_START = 4  # frames of each senone that count as if seen before, with the self loop of a flat start
+
+
+class Aligned(NamedTuple):
+    """An utterance's senone of each frame (T,), its phones, and its words, whose names are in `spoken`."""
+
+    utterance: str
+    frames: np.ndarray
+    phones: list[Segment]
+    words: list[Segment]
+    spoken: list[str]
+
+
+def import_times(
+    form: str, source: Path, features: FrameArchive, lang: Lang, options: ImportOptions, out: Path
+) -> None:
+    """Write the alignment of a CTM, or of a folder of TextGrids or PHN files, into the existing folder `out`.
+
+    Raises UserError that names file and utterance for phones that overlap or that `lang` lacks, and
+    for times that do not fit the features.
+    """
+    converter = Converter(lang, features.meta["frame_shift"], options.strip_stress)
+    found = _wanted(_transcriptions(form, source, features, options.rate), features, source)
+    aligned = (converter(item, features.rows(item.utterance)) for item in found)
+    _write(aligned, source, features, converter.senones, options, out)
+    converter.report(source)
+
+
+def import_kaldi(
+    source: Path, features: FrameArchive, lang: Path, model: Path, tree: Path | None, options: ImportOptions, out: Path
+) -> None:
+    """Write Kaldi's alignment into the existing folder `out`.
+
+    source  folder with ali.*.gz, or an ark or scp
+    lang    folder with the phones.txt that numbers the phones
+    model   final.mdl in text form; or a folder with senones.json: then `source` holds senones, and
+            phones.ark beside it the phones, as :func:`asrdistill.hmm.formats.exports.export_alignment` writes them
+    tree    Kaldi's tree in text form, where pdfs depend on the context
+
+    Raises UserError that names the utterance where frame counts differ, and where the model is not
+    the one that made the alignment.
+    """
+    symbols = read_symbols(lang / "phones.txt")
+    if model.is_dir():
+        senones = Senones.read(model)
+        aligned = _from_senones(source, features, senones, symbols)
+    else:
+        transitions = read_transitions(model)
+        senones = senones_of(transitions, symbols, _silence(lang, symbols), tree)
+        aligned = _from_transitions(source, features, senones, transitions, symbols)
+    _write(aligned, source, features, senones, options, out)
+
+
+def _transcriptions(form: str, source: Path, features: FrameArchive, rate: int) -> Iterator[Transcription]:
+    if form == "ctm":
+        yield from ctm_transcriptions(source / CTMS[0] if source.is_dir() else source)
+    elif form == "textgrid":
+        yield from (textgrid_transcription(path, name) for path, name in _files(source, ".textgrid", features))
+    else:
+        yield from (phn_transcription(path, name, rate) for path, name in _files(source, ".phn", features))
+
+
+def _files(source: Path, suffix: str, features: FrameArchive) -> Iterator[tuple[Path, str]]:
+    """The files below a folder, with the utterance that each is of.
+
+    A file is named for its utterance, or the two names above it are the utterance's: TIMIT's
+    FAKS0/SX43.PHN is of FAKS0_SX43 or faks0-sx43.
+    """
+    if not source.is_dir():
+        raise UserError(f"{source} is not a folder; give the folder with the {suffix} files")
+    ids = {utterance.lower(): utterance for utterance in features}
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() == suffix:
+            names = [path.stem, *(f"{path.parent.name}{mark}{path.stem}" for mark in "_-")]
+            yield path, next((ids[name.lower()] for name in names if name.lower() in ids), path.stem)
+
+
+def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
+    """Those items whose utterance (the first field) the features have; others are named and counted."""
+    strangers = []
+    found = False
+    for item in items:
+        if item[0] in features:
+            found = True
+            yield item
+        else:
+            strangers.append(item[0])
+    if strangers and not found:
+        raise UserError(
+            f"{source} is of other utterances ({shorten(strangers)}) than {features.folder} ({shorten(features)})"
+        )
+    if strangers:
+        log.warning(
+            "%d utterances of %s have no features and are left out: %s", len(strangers), source, shorten(strangers)
+        )
+
+
+def _write(
+    aligned: Iterable[Aligned],
+    source: Path,
+    features: FrameArchive,
+    senones: Senones,
+    options: ImportOptions,
+    out: Path,
+) -> None:
+    """Archive, CTM files and senones; self-loop probabilities are those of the alignment."""
+    shift, missing = features.meta["frame_shift"], set(features)
+    frames, visits = np.zeros(senones.count, np.int64), np.zeros(senones.count, np.int64)
+    writer = ShardWriter(out, 0, PARTS)
+    with open(out / CTMS[0], "w") as phones, open(out / CTMS[1], "w") as words:
+        for item in aligned:
+            if item.utterance not in missing:
+                raise UserError(f"{source} has utterance {item.utterance} twice; remove one")
+            missing.remove(item.utterance)
+            begins = [segment.begin for segment in item.phones]
+            names = np.repeat([segment.name for segment in item.phones], np.diff([*begins, len(item.frames)]))
+            writer.write(item.utterance, frames=item.frames, phones=names)
+            phones.writelines(ctm(item.utterance, item.phones, senones.phones, shift))
+            words.writelines(ctm(item.utterance, item.words, item.spoken, shift))
+            entered = np.zeros(len(item.frames), bool)
+            entered[begins] = True
+            entered[1:] |= item.frames[1:] != item.frames[:-1]
+            frames += np.bincount(item.frames, minlength=senones.count)
+            visits += np.bincount(item.frames[entered], minlength=senones.count)
+    _check_missing(sorted(missing), len(features), source, features, options.max_left_out)
+    loops = np.log((frames - visits + START_SELF_LOOP * LIKE_START) / (frames + LIKE_START))
+    dataclasses.replace(senones, self_loop=loops).write(out)
+    silence = int(frames[senones.silence].sum())
+    finish(
+        out,
+        "alignment",
+        PARTS,
+        [writer.close()],
+        senones=senones.hash,
+        frame_shift=shift,
+        silence_percent=round(100 * silence / max(int(frames.sum()), 1), 2),
+        left_out=sorted(missing),
+    )
+    log.info("%s: %d utterances, %d frames", source, len(features) - len(missing), frames.sum())
+
+
+def _check_missing(missing: Sequence[str], wanted: int, source: Path, features: FrameArchive, limit: float) -> None:
+    if not missing:
+        return
+    percent = 100 * len(missing) / wanted
+    message = f"{source} lacks {len(missing)} of the {wanted} utterances ({percent:.1f} %) of {features.folder}"
+    if percent > limit:
+        raise UserError(f"{message}: {shorten(missing)}; align them too, or raise --max-left-out")
+    log.warning("left out: %s: %s", message, shorten(missing))
+
+
+class Converter:
+    """Phone times to frames, and to the senones of a monophone inventory.
+
+    converter = Converter(lang, frame_shift, strip_stress)
+    aligned = converter(transcription, frames)
+    converter.report(source)  # how many phones were too short for their states
+    """
+
+    def __init__(self, lang: Lang, shift: float, strip_stress: bool):
+        self.senones = Senones.monophones(lang)
+        self.shift, self.strip_stress = shift, strip_stress
+        self._index = {phone: number for number, phone in enumerate(lang.phones)}
+        self._states = [np.array(self.senones.states[root_of(phone)]) for phone in lang.phones]
+        self.phones = self.short = self.lost = 0
+        self.where: list[str] = []  # utterances with short phones, a few of them
+
+    def __call__(self, item: Transcription, rows: int) -> Aligned:
+        """Raises UserError for phones that overlap, that the lang folder lacks, or that end elsewhere than the frames.
+
+        A frame belongs to the phone in which the middle of its shift lies.
+        """
+        where = f"{item.source}: utterance {item.utterance}"
+        last = max([interval.end for interval in item.phones], default=0.0)
+        end = last if item.end is None else item.end
+        if end > (rows + 0.5) * self.shift + SLACK or (
+            item.end is not None and end < (rows - 0.5) * self.shift - SLACK
+        ):
+            raise UserError(
+                f"{where} lasts {end:.3f} s, {self._frame(end)} frames of {self.shift:g} s, "
+                f"but the features have {rows} frames"
+            )
+        placed = [
+            (begin, stop, self.phone(label, f"{where}, {time:.3f} s"))
+            for (time, _, label), (begin, stop) in zip(item.phones, self._places(item.phones, rows, where), strict=True)
+        ]
+        segments = _fill_gaps(placed, rows)
+        frames = [self._share(stop - begin, name) for begin, stop, name in segments]
+        short = sum(stop - begin < len(self._states[name]) for begin, stop, name in segments)
+        lost = sum(begin == stop and name > 0 for begin, stop, name in placed)
+        self.phones, self.short, self.lost = self.phones + len(segments), self.short + short, self.lost + lost
+        if short + lost and len(self.where) < 4:
+            self.where.append(item.utterance)
+        words = [
+            Segment(begin, stop, number)
+            for number, (begin, stop) in enumerate(self._places(item.words, rows, f"{where}, words"))
+        ]
+        return Aligned(
+            item.utterance,
+            np.concatenate([np.empty(0, np.int32), *frames]),
+            segments,
+            words,
+            [word.label for word in item.words],
+        )
+
+    def phone(self, label: str, where: str) -> int:
+        """The number of a phone by the name that another system gives it."""
+        name = re.sub(r"(?<=[A-Za-z])[0-2](?=(_[BIES])?$)", "", label) if self.strip_stress else label
+        number = self._index.get(name, 0 if name.lower() in SILENCES else None)
+        if number is None:
+            hint = "; strip stress digits with --strip-stress true" if re.search(r"[0-2]$", name) else ""
+            raise UserError(f"{where}: the lang folder lacks the phone '{name}'{hint}")
+        return number
+
+    def report(self, source: Path) -> None:
+        """Warn where phones have fewer frames than states, or none at all."""
+        if self.short + self.lost:
+            log.warning(
+                "%s: of %d phones %d have fewer frames than states, so that states are skipped, and %d no frame at "
+                "all, so that they are left out: utterances %s",
+                source,
+                self.phones + self.lost,
+                self.short,
+                self.lost,
+                shorten(self.where),
+            )
+
+    def _frame(self, time: float) -> int:
+        return int(time / self.shift + 0.5 + 1e-6)
+
+    def _places(self, intervals: Sequence[Interval], rows: int, where: str) -> list[tuple[int, int]]:
+        """First and behind-last frame of each interval; raises UserError where one begins before another ends."""
+        places, end, frame = [], 0.0, 0
+        for begin, stop, label in intervals:
+            if stop < begin or begin < end - self.shift / 2:
+                raise UserError(
+                    f"{where}: '{label}' from {begin:.3f} to {stop:.3f} s overlaps what ends at {end:.3f} s"
+                )
+            first = min(max(self._frame(begin), frame), rows)
+            frame = min(max(self._frame(stop), first), rows)
+            places.append((first, frame))
+            end = stop
+        return places
+
+    def _share(self, frames: int, phone: int) -> np.ndarray:
+        """(frames,) senones of a phone, each state as long as the others; where there are too few, some are skipped."""
+        states = self._states[phone]
+        return states[((np.arange(frames) + 0.5) * len(states) / max(frames, 1)).astype(int)].astype(np.int32)
+
+
+def _fill_gaps(placed: Iterable[tuple[int, int, int]], rows: int) -> list[Segment]:
+    """Silence (phone 0) between phones; silences side by side are one."""
+    segments: list[Segment] = []
+    done = 0
+    for begin, stop, phone in [*placed, (rows, rows, 0)]:
+        for first, last, name in ((done, begin, 0), (begin, stop, phone)):
+            if last > first and name == 0 and segments and segments[-1].name == 0:
+                segments[-1] = Segment(segments[-1].begin, last, 0)
+            elif last > first:
+                segments.append(Segment(first, last, name))
+        done = stop
+    return segments
+
+
+def _silence(lang: Path, symbols: dict[int, str]) -> str:
+    """The silence phone: Kaldi's lang folder names it, else the first phone is it, as in ours."""
+    named = lang / "phones" / "optional_silence.txt"
+    return named.read_text().strip() if named.is_file() else symbols[min(symbols)]
+
+
+def _archives(source: Path) -> list[Path]:
+    """The ali.N.gz of a folder in the order of their numbers, its ali.ark, or the one file that `source` is."""
+    if not source.is_dir():
+        return [source]
+    numbered = {
+        int(found[1]): path for path in source.iterdir() if (found := re.fullmatch(r"ali\.(\d+)\.gz", path.name))
+    }
+    paths = [numbered[number] for number in sorted(numbered)] or [
+        path for path in [source / "ali.ark"] if path.is_file()
+    ]
+    if not paths:
+        raise UserError(f"{source} has neither ali.1.gz … nor ali.ark; give Kaldi's alignment folder")
+    return paths
+
+
+def _integers(source: Path, features: FrameArchive) -> Iterator[tuple[str, np.ndarray, Path]]:
+    """(utterance, integers (T,), file) of a Kaldi archive; frame counts must be those of the features."""
+    read = ((name, array, path) for path in _archives(source) for name, array in arks.read(path))
+    for utterance, array, path in _wanted(read, features, source):
+        if array.dtype.kind != "i" or array.ndim != 1:
+            raise UserError(f"{path}: utterance {utterance} is not a vector of integers, as an alignment is")
+        if len(array) != features.rows(utterance):
+            raise UserError(
+                f"{path}: utterance {utterance} has {len(array)} frames, but {features.rows(utterance)} "
+                f"in {features.folder}; they were made from different audio or framing"
+            )
+        yield utterance, array, path
+
+
+def _from_transitions(
+    source: Path, features: FrameArchive, senones: Senones, model: TransitionModel, symbols: dict[int, str]
+) -> Iterator[Aligned]:
+    index = {phone: number for number, phone in enumerate(senones.phones)}
+    for utterance, ids, path in _integers(source, features):
+        begins = model.segments(ids, utterance, path)
+        phones = [index[symbols[phone]] for phone in model.phone[ids[begins]].tolist()]
+        yield Aligned(utterance, model.pdf[ids].astype(np.int32), _segments(begins, phones, len(ids)), [], [])
+
+
+def _from_senones(source: Path, features: FrameArchive, senones: Senones, symbols: dict[int, str]) -> Iterator[Aligned]:
+    """A phone begins where the phone changes, or where its senones start again."""
+    index = {phone: number for number, phone in enumerate(senones.phones)}
+    number = np.full(max(symbols) + 1, -1)
+    for symbol, phone in symbols.items():
+        number[symbol] = index.get(phone, -1)
+    state = np.full((len(senones.phones), senones.count), -1, np.int8)  # which of the phone's states a senone is of
+    for place, phone in enumerate(senones.phones):
+        for position, tree in enumerate(senones.states[root_of(phone)]):
+            state[place, leaves(tree)] = position
+    beside = _archives(source)[0].with_name("phones.ark")
+    nothing = ("none", np.empty(0, np.int32), beside)
+    pairs: Iterator = itertools.zip_longest(_integers(source, features), _integers(beside, features), fillvalue=nothing)
+    for (utterance, frames, path), (other, ids, _) in pairs:
+        if utterance != other:
+            raise UserError(f"{beside} has utterance {other} where {path} has {utterance}; make both again")
+        sound = bool(np.all((ids > 0) & (ids < len(number)) & (frames >= 0) & (frames < senones.count)))
+        phones = number[ids] if sound else np.array([-1])
+        places = state[phones, frames] if phones.min() >= 0 else np.array([-1])
+        if places.min() < 0:
+            raise UserError(
+                f"{path}: utterance {utterance} has senones that are not those of its phones in {beside}; "
+                "give the senones and the phones.txt that both were made with"
+            )
+        again = (phones[1:] != phones[:-1]) | (places[1:] < places[:-1])
+        begins = np.flatnonzero(np.concatenate([[True], again]))
+        yield Aligned(utterance, frames, _segments(begins, phones[begins].tolist(), len(frames)), [], [])
+
+
+def _segments(begins: np.ndarray, phones: list[int], frames: int) -> list[Segment]:
+    ends = [*begins[1:].tolist(), frames]
+    return [Segment(begin, end, phone) for begin, end, phone in zip(begins.tolist(), ends, phones, strict=True)]

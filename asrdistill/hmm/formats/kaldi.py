@@ -1,0 +1,280 @@
+"""Kaldi's transition model and decision tree, in text form: what the numbers in an alignment mean.
+
+Kaldi's alignments are transition-ids. A transition model (the head of final.mdl) numbers the states
+(phone, HMM state, pdf) and, through them, every transition out of every state: these are the
+transition-ids, counted from 1. Pdfs are our senones. Which pdf a phone has in which context only
+the file `tree` says; where all contexts share one pdf, nothing else is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill.errors import UserError, shorten
+from asrdistill.hmm.senones import START_SELF_LOOP, Senones, Tree, leaves, root_of
+
+
+@dataclass(frozen=True)
+class TransitionModel:
+    """What each transition-id stands for; arrays are indexed by it, [0] is unused.
+
+    phone, state, pdf   the HMM state it leaves; pdf is the one of the frame that it consumes
+    place               the number of that HMM state among all of all phones
+    target              the HMM state that it leads to; -1 where the phone ends
+    loop                whether it is a self loop
+    classes             phone -> the pdf class of each of its HMM states, in order
+    """
+
+    path: Path
+    phone: np.ndarray
+    state: np.ndarray
+    pdf: np.ndarray
+    place: np.ndarray
+    target: np.ndarray
+    loop: np.ndarray
+    classes: dict[int, list[int]]
+
+    def segments(self, ids: np.ndarray, utterance: str, source: Path) -> np.ndarray:
+        """The frames at which phones begin, of an utterance's transition-ids (T,).
+
+        Kaldi's alignments have self loops after the transition out of their state ("reordered"), or
+        before. Raises UserError where the ids are no path through this model's HMMs.
+        """
+        if len(ids) and not 0 < ids.min() <= ids.max() < len(self.phone):
+            raise UserError(
+                f"{source}: utterance {utterance} has the transition-id {ids.max()}, but {self.path} ends at "
+                f"{len(self.phone) - 1}; give the model that made the alignment"
+            )
+        loop, place = self.loop[ids], self.place[ids]
+        out = np.flatnonzero(~loop)  # each state is left once, so these are the states of the path
+        if _reordered(loop, place):
+            owner = np.cumsum(~loop) - 1
+            begins = out
+        else:
+            owner = np.cumsum(~loop) - ~loop
+            begins = np.concatenate([[0], out[:-1] + 1])
+        state, target, phone = (array[ids[out]] for array in (self.state, self.target, self.phone))
+        ends = target < 0
+        sound = len(out) > 0 and bool(ends[-1]) and state[0] == 0 and owner.min() >= 0 and owner.max() < len(out)
+        sound = sound and np.array_equal(place[out][owner], place)
+        sound = sound and np.array_equal(np.where(ends, 0, target)[:-1], state[1:])
+        sound = sound and bool(np.all(ends[:-1] | (phone[:-1] == phone[1:])))
+        if not sound:
+            raise UserError(
+                f"{source}: utterance {utterance} is not a path through the HMMs of {self.path}; "
+                "give the model that made the alignment"
+            )
+        return begins[np.concatenate([[True], ends[:-1]])]
+
+
+def read_transitions(path: Path) -> TransitionModel:
+    """Read the transition model at the head of a Kaldi model in text form.
+
+    Raises UserError for a binary model (with the command that converts it) and for anything else.
+    """
+    tokens = _tokens(path, "</TransitionModel>", "gmm-copy --binary=false final.mdl final.txt")
+    try:
+        _expect(tokens, "<TransitionModel>")
+        topology = _topology(tokens)
+        form = next(tokens)
+        columns = {"<Triples>": 3, "<Tuples>": 4}[form]
+        states = [[int(next(tokens)) for _ in range(columns)] for _ in range(int(next(tokens)))]
+        _expect(tokens, form.replace("<", "</"))
+        rows = [(0, 0, 0, -1, 0, False)]
+        for place, (phone, state, forward, *own) in enumerate(states):
+            for target in topology[phone][state].targets:
+                pdf = own[0] if own and target == state else forward
+                last = target == len(topology[phone]) - 1
+                rows.append((phone, state, pdf, place, -1 if last else target, target == state))
+    except (StopIteration, ValueError, KeyError, IndexError):
+        raise UserError(f"{path} is not a Kaldi model in text form, or is cut short") from None
+    phone, state, pdf, place, target, loop = np.array(rows).T
+    classes = {number: [state.pdf_class for state in hmm[:-1]] for number, hmm in topology.items()}
+    return TransitionModel(path, phone, state, pdf, place, target, loop.astype(bool), classes)
+
+
+def read_symbols(path: Path) -> dict[int, str]:
+    """Number -> phone of a phones.txt, without <eps> and disambiguation symbols."""
+    symbols, number = {}, 0
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            number += 1
+            symbol, value = line.split()
+            if int(value) and not symbol.startswith("#"):
+                symbols[int(value)] = symbol
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; give the lang folder that the model was trained with") from None
+    except ValueError:
+        raise UserError(f"{path}, line {number} is not 'phone number'") from None
+    return symbols
+
+
+def senones_of(model: TransitionModel, symbols: dict[int, str], silence: str, tree: Path | None) -> Senones:
+    """Our inventory with Kaldi's pdfs as its senones; each state of a phone asks what Kaldi's tree asks.
+
+    Without `tree` every state must have one pdf in all contexts. Beyond the ends of an utterance
+    Kaldi sees no phone, we see silence. Raises UserError for a phone without a name, a tree that is
+    not the model's, and HMMs that enter another pdf than they stay in (Kaldi's chain models).
+    """
+    if missing := sorted(set(model.classes) - set(symbols)):
+        raise UserError(f"{model.path} has phones that phones.txt lacks: {shorten(missing)}; give its own lang folder")
+    pdfs: dict[tuple[int, int], set[int]] = {}
+    transitions = np.stack([model.phone, model.state, model.pdf, model.place], axis=1)[1:].tolist()
+    for phone, state, pdf, _ in transitions:
+        pdfs.setdefault((phone, state), set()).add(pdf)
+    if len({(place, pdf) for *_, pdf, place in transitions}) > model.place.max() + 1:
+        raise UserError(f"{model.path} has states of two pdfs (a chain model), which our HMMs cannot have")
+    question = _read_tree(tree, symbols) if tree else None
+    roots: dict[str, list[list[tuple[str, Tree]]]] = {}
+    for phone in sorted(model.classes):
+        name = symbols[phone]
+        states: list[list[tuple[str, Tree]]] = roots.setdefault(root_of(name), [[] for _ in model.classes[phone]])
+        for state, pdf_class in enumerate(model.classes[phone]):
+            answer: Tree = min(pdfs[phone, state])
+            if question:
+                answer = question(phone, pdf_class)
+                if not pdfs[phone, state] <= set(leaves(answer)):
+                    raise UserError(f"{tree} is not the tree of {model.path}: they differ in the pdfs of {name}")
+            elif len(pdfs[phone, state]) > 1:
+                raise UserError(
+                    f"{model.path}: {name} has other pdfs in other contexts; give the tree in text form "
+                    "(copy-tree --binary=false tree tree.txt) with --tree"
+                )
+            states[state].append((name, answer))
+    phones = [silence, *(symbols[phone] for phone in sorted(model.classes) if symbols[phone] != silence)]
+    inventory = {root: [_by_centre(state) for state in states] for root, states in roots.items()}
+    if not all(isinstance(tree, int) for tree in inventory.get(silence, [None])):
+        raise UserError(f"{model.path}: the silence {silence} must be a phone of the model, the same in all contexts")
+    return Senones(phones, inventory, np.full(int(model.pdf.max()) + 1, np.log(START_SELF_LOOP)))
+
+
+def _by_centre(answers: list[tuple[str, Tree]]) -> Tree:
+    """One tree for the phones of one root, which may answer differently."""
+    (_, first), *_ = answers
+    same = [name for name, tree in answers if tree == first]
+    others = [(name, tree) for name, tree in answers if tree != first]
+    return {"centre": " ".join(same), "yes": first, "no": _by_centre(others)} if others else first
+
+
+def _reordered(loop: np.ndarray, place: np.ndarray) -> bool:
+    """Whether self loops stand after the transition that leaves their state."""
+    for change in np.flatnonzero(place[:-1] != place[1:]):
+        if loop[change] or loop[change + 1]:
+            return bool(loop[change])
+    return len(loop) > 0 and bool(loop[-1]) and not loop[0]  # one state, or no self loop at all
+
+
+@dataclass(frozen=True)
+class _State:
+    pdf_class: int  # -1: emits nothing
+    targets: list[int]
+
+
+def _topology(tokens: Iterator[str]) -> dict[int, list[_State]]:
+    """phone -> its HMM states, the last of which emits nothing."""
+    topology: dict[int, list[_State]] = {}
+    _expect(tokens, "<Topology>")
+    while (token := next(tokens)) != "</Topology>":
+        if token != "<TopologyEntry>":
+            raise ValueError(token)
+        _expect(tokens, "<ForPhones>")
+        phones = [int(phone) for phone in iter(lambda: next(tokens), "</ForPhones>")]
+        states: list[_State] = []
+        while (token := next(tokens)) != "</TopologyEntry>":
+            if token != "<State>" or int(next(tokens)) != len(states):
+                raise ValueError(token)
+            pdf_class, targets = -1, list[int]()
+            while (token := next(tokens)) != "</State>":
+                if token in ("<PdfClass>", "<ForwardPdfClass>"):
+                    pdf_class = int(next(tokens))
+                elif token == "<SelfLoopPdfClass>":
+                    next(tokens)
+                elif token == "<Transition>":
+                    targets.append(int(next(tokens)))
+                    float(next(tokens))
+                else:
+                    raise ValueError(token)
+            states.append(_State(pdf_class, targets))
+        topology.update(dict.fromkeys(phones, states))
+    return topology
+
+
+def _read_tree(path: Path, symbols: dict[int, str]) -> Any:
+    """A function (phone, pdf class) -> our tree over the neighbours, from Kaldi's tree in text form."""
+    tokens = _tokens(path, "EndContextDependency", "copy-tree --binary=false tree tree.txt")
+    try:
+        _expect(tokens, "ContextDependency")
+        _, centre = int(next(tokens)), int(next(tokens))
+        _expect(tokens, "ToPdf")
+        root = _event_map(tokens, next(tokens))
+        _expect(tokens, "EndContextDependency")
+    except (StopIteration, ValueError, KeyError):
+        raise UserError(f"{path} is not a Kaldi tree in text form, or is cut short") from None
+
+    def translate(node: Any, known: dict[int, int]) -> Tree:
+        """`known` answers the questions about the phone itself and the pdf class (key -1)."""
+        if isinstance(node, int):
+            return node
+        kind, key, asked, *branches = node
+        if kind == "TE":
+            if key not in known or known[key] >= len(asked) or asked[known[key]] is None:
+                raise UserError(f"{path} has no pdf for a phone that the model has; give the model's own tree")
+            return translate(asked[known[key]], known)
+        if key in known:
+            return translate(branches[known[key] not in asked], known)
+        side = {centre - 1: "left", centre + 1: "right"}.get(key)
+        if side is None:
+            raise UserError(f"{path} asks about phones beyond the neighbours; a triphone tree is wanted")
+        yes, no = (translate(branch, known) for branch in branches)
+        names = " ".join(symbols[phone] for phone in sorted(asked) if phone in symbols)
+        return {side: names, "yes": yes, "no": no} if names and yes != no else no
+
+    return lambda phone, pdf_class: translate(root, {centre: phone, -1: pdf_class})
+
+
+def _event_map(tokens: Iterator[str], kind: str) -> Any:
+    """int, ("TE", key, children) or ("SE", key, set, yes, no) from what follows the token `kind`."""
+    if kind == "CE":
+        return int(next(tokens))
+    if kind == "NULL":
+        return None
+    key = int(next(tokens))
+    if kind == "TE":
+        size = int(next(tokens))
+        _expect(tokens, "(")
+        children = [_event_map(tokens, next(tokens)) for _ in range(size)]
+        _expect(tokens, ")")
+        return "TE", key, children
+    if kind != "SE":
+        raise ValueError(kind)
+    _expect(tokens, "[")
+    asked = {int(phone) for phone in iter(lambda: next(tokens), "]")}
+    _expect(tokens, "{")
+    yes, no = (_event_map(tokens, next(tokens)) for _ in range(2))
+    _expect(tokens, "}")
+    return "SE", key, asked, yes, no
+
+
+def _tokens(path: Path, last: str, conversion: str) -> Iterator[str]:
+    """The words of a text file up to `last`; raises UserError that tells how to convert a binary one."""
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    with open(path, "rb") as handle:
+        if handle.read(2) == b"\0B":
+            raise UserError(f"{path} is in Kaldi's binary form; convert it with {conversion}")
+        handle.seek(0)
+        for line in handle:
+            for token in line.decode(errors="replace").split():
+                yield token
+                if token == last:
+                    return
+
+
+def _expect(tokens: Iterable[str], wanted: str) -> None:
+    if (found := next(iter(tokens))) != wanted:
+        raise ValueError(found)
