@@ -211,18 +211,17 @@ class Converter:
         A frame belongs to the phone in which the middle of its shift lies.
         """
         where = f"{item.source}: utterance {item.utterance}"
-        last = max([interval.end for interval in item.phones], default=0.0)
-        end = last if item.end is None else item.end
-        if end > (rows + 0.5) * self.shift + SLACK or (
-            item.end is not None and end < (rows - 0.5) * self.shift - SLACK
-        ):
+        places = self._places(item.phones, rows, where)
+        end = item.phones[-1].end if item.end is None else item.end
+        late, early = (rows + 0.5) * self.shift + SLACK, (rows - 0.5) * self.shift - SLACK
+        if end > late or (item.end is not None and end < early):
             raise UserError(
                 f"{where} lasts {end:.3f} s, {self._frame(end)} frames of {self.shift:g} s, "
                 f"but the features have {rows} frames"
             )
         placed = [
             (begin, stop, self.phone(label, f"{where}, {time:.3f} s"))
-            for (time, _, label), (begin, stop) in zip(item.phones, self._places(item.phones, rows, where), strict=True)
+            for (time, _, label), (begin, stop) in zip(item.phones, places, strict=True)
         ]
         segments = _fill_gaps(placed, rows)
         frames = [self._share(stop - begin, name) for begin, stop, name in segments]

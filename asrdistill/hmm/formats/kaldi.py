@@ -255,7 +255,8 @@ def _event_map(tokens: Iterator[str], kind: str) -> Any:
     _expect(tokens, "[")
     asked = {int(phone) for phone in iter(lambda: next(tokens), "]")}
     _expect(tokens, "{")
-    yes, no = (_event_map(tokens, next(tokens)) for _ in range(2))
+    yes = _event_map(tokens, next(tokens))
+    no = _event_map(tokens, next(tokens))
     _expect(tokens, "}")
     return "SE", key, asked, yes, no
 
