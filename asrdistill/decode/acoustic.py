@@ -15,8 +15,8 @@ class Scorer(Protocol):
     senones: Any  # asrdistill.hmm.senones.Senones
     meta: dict[str, Any]  # with the `features` settings that it was trained on
 
-    def loglikes(self, features: np.ndarray) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log likelihoods, up to a constant for each frame."""
+    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log likelihoods up to a constant a frame; or of some senones."""
 
 
 class PosteriorScorer:
@@ -30,8 +30,9 @@ class PosteriorScorer:
         self.model, self.senones, self.meta = model, model.senones, model.meta
         self._log_priors = np.log(np.maximum(model.priors, floor)).astype(np.float32)
 
-    def loglikes(self, features: np.ndarray) -> np.ndarray:
-        return self.model.log_posteriors(features) - self._log_priors
+    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        scores = self.model.log_posteriors(features) - self._log_priors
+        return scores if senones is None else scores[:, senones]
 
 
 def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:

@@ -42,8 +42,8 @@ class Scorer(Protocol):
 
     senones: Senones
 
-    def loglikes(self, features: np.ndarray) -> np.ndarray:
-        """Features (T, F) -> log-likelihoods (T, S), or log posteriors minus log priors."""
+    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        """Features (T, F) -> log-likelihoods (T, S), or log posteriors minus log priors; or of some senones only."""
         ...
 
 
@@ -189,8 +189,10 @@ def _align_shard(task: tuple[int, list[Transcript], Path]) -> tuple[dict[str, An
     writer, summary = ShardWriter(out, number, PARTS), Summary()
     with open(out / f"phones.ctm.{number}", "w") as phones, open(out / f"words.ctm.{number}", "w") as words_file:
         for utterance, words in utterances:
-            graph, loglikes = compiler(words), scorer.loglikes(archive[utterance])
-            _, path = best_path(loglikes, graph, scorer.senones)
+            graph = compiler(words)
+            found, columns = graph.senones()
+            loglikes = scorer.loglikes(archive[utterance], found)
+            _, path = best_path(loglikes, graph, scorer.senones, columns)
             if path is None:
                 summary += Summary(left_out=(utterance,))
                 continue
@@ -198,7 +200,7 @@ def _align_shard(task: tuple[int, list[Transcript], Path]) -> tuple[dict[str, An
             writer.write(utterance, frames=senone, phones=graph.unit_phone[graph.unit[path]])
             phones.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
             words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
-            loglike = float(loglikes[np.arange(len(senone)), senone].sum(dtype=np.float64))
+            loglike = float(loglikes[np.arange(len(path)), columns[path]].sum(dtype=np.float64))
             summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)
     return writer.close(), summary
 

@@ -134,9 +134,9 @@ class Gmm:
         """(T, F) -> (T, D): what the Gaussians see of the features."""
         return features if self.meta["features"]["type"] == "fmllr" else self.front.vectors(features)
 
-    def loglikes(self, features: np.ndarray) -> np.ndarray:
-        """Features (T, F) float32 -> log-likelihoods (T, S) float32."""
-        return self.mixtures.loglikes(self.vectors(features))
+    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        """Features (T, F) float32 -> log-likelihoods (T, S) float32, or (T, len(senones)) of these senones only."""
+        return self.mixtures.loglikes(self.vectors(features), senones)
 
     def write(self, folder: Path) -> None:
         """Write the model into the existing folder."""

@@ -250,13 +250,10 @@ def _turn(trainer: Trainer, front: Front, senones: Senones, mixtures: Mixtures) 
     """Turn the front's projection, and the means with it, by MLLT."""
     found = trainer.sum(_products_shard, "MLLT", Model(front, senones, mixtures))
     products, stats = found.products, found.stats
-    size = mixtures.means.shape[1]
-    inverse = 1 / mixtures.variances
-    across = np.einsum("gd,gi,gj->dij", inverse, stats.sums[:, :size], mixtures.means, optimize=True)
-    means = np.einsum(
-        "gd,gi,gj->dij", inverse * stats.occupancy[:, None], mixtures.means, mixtures.means, optimize=True
-    )
-    turn = mllt(products - across - across.transpose(0, 2, 1) + means, stats.occupancy.sum())
+    inverse, means = 1 / mixtures.variances, mixtures.means
+    across = np.einsum("gd,gi,gj->dij", inverse, stats.sums[:, : means.shape[1]], means, optimize=True)
+    centres = np.einsum("gd,gi,gj->dij", inverse * stats.occupancy[:, None], means, means, optimize=True)
+    turn = mllt(products - across - across.transpose(0, 2, 1) + centres, stats.occupancy.sum())
     assert front.transform is not None  # MLLT is planned for projected features only
     return replace(front, transform=turn @ front.transform), replace(mixtures, means=means @ turn.T)
 

@@ -71,9 +71,9 @@ class Shortened:
     def __init__(self, scorer, short):
         self.scorer, self.senones, self.short, self.count = scorer, scorer.senones, short, 0
 
-    def loglikes(self, features):
+    def loglikes(self, features, senones):
         self.count += 1
-        return self.scorer.loglikes(features)[: 3 if self.count <= self.short else None]
+        return self.scorer.loglikes(features, senones)[: 3 if self.count <= self.short else None]
 
 
 def test_utterances_shorter_than_their_hmm_are_named_and_counted(world, model, lang, tmp_path, caplog):
@@ -122,7 +122,9 @@ def test_text_is_checked_before_work_starts(world, lang, id, text, message):
 
 def test_features_of_another_kind_are_refused(world, model):
     archive = FrameArchive(world.root / "cepstra")
-    with pytest.raises(UserError, match=r"cepstra holds other features than .*model .*: type planted instead of cepstra"):
+    with pytest.raises(
+        UserError, match=r"cepstra holds other features than .*model .*: type planted instead of cepstra"
+    ):
         check_features(archive, {"type": "cepstra"}, model)
 
 

@@ -1,0 +1,163 @@
+"""Triphones, LDA and MLLT, and speaker adaptation on speech whose states depend on their neighbours."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from asrdistill import cli
+from asrdistill.data.archive import FrameArchive
+from asrdistill.hmm.align import PARTS
+from asrdistill.hmm.gmm import load_gmm
+from asrdistill.hmm.senones import Senones, leaves
+
+from .conftest import write_data, write_features
+
+SPEAKERS = 4
+
+
+@pytest.fixture(scope="module")
+def speech(lang, tmp_path_factory):
+    """200 utterances of four speakers, each with a transform of their own; A's first state knows what stood before."""
+    root = tmp_path_factory.mktemp("speech")
+    rng = np.random.default_rng(7)
+    monophones = Senones.monophones(lang)
+    count = itertools.count(monophones.count)
+    states = {phone: list(trees) for phone, trees in monophones.states.items()}
+    for phone in ("A", "B", "D"):
+        states[phone][0] = {"left": "SIL B", "yes": states[phone][0], "no": next(count)}
+    senones = Senones(lang.phones, states, np.full(monophones.count + 3, np.log(0.6)))
+    means = 4 * rng.standard_normal((senones.count, 4))
+    means[senones.silence] = means[0]
+    voices = [(np.eye(4) + 0.1 * rng.standard_normal((4, 4)), 1.0 * rng.standard_normal(4)) for _ in range(SPEAKERS)]
+    truth, words, features, speakers = {}, {}, {}, {}
+    for number in range(200):
+        speaker = number // 50
+        utterance = f"s{speaker}-{number:03d}"
+        words[utterance] = [str(word) for word in rng.choice(lang.words, rng.integers(3, 7))]
+        phones = [lang.silence]
+        for word in words[utterance]:
+            phones += lang.pronunciations[word][rng.integers(len(lang.pronunciations[word]))][1]
+            phones += [lang.silence] * int(rng.integers(2))
+        path = []
+        for context in zip([lang.silence, *phones], phones, [*phones[1:], lang.silence], strict=False):
+            path += [s for s in senones.of(*context) for _ in range(1 + rng.geometric(0.5))]
+        turn, shift = voices[speaker]
+        truth[utterance] = np.array(path)
+        features[utterance] = (means[path] + rng.standard_normal((len(path), 4))) @ turn.T + shift
+        speakers[utterance] = f"s{speaker}"
+    for folder in ("cepstra", "data", "lang"):
+        (root / folder).mkdir()
+    write_features(root / "cepstra", features)
+    write_data(root / "data", words)
+    (root / "data" / "utt2spk").write_text("".join(f"{u} {speaker}\n" for u, speaker in sorted(speakers.items())))
+    lang.write(root / "lang")
+    return SimpleNamespace(root=root, truth=truth, senones=senones)
+
+
+def verb(*arguments):
+    assert cli.main([*map(str, arguments), "--jobs", "1"]) == 0
+
+
+@pytest.fixture(scope="module")
+def ladder(speech):
+    """The recipe's way: monophones, triphones, LDA and MLLT, adapted features, triphones on these."""
+    root = speech.root
+    corpus = (root / "data", root / "lang")
+    small = ("--leaves", 22, "--gaussians", 40, "--iterations", 14)
+    verb("train-mono", root / "cepstra", *corpus, root / "mono", "--gaussians", 40, "--iterations", 12)
+    verb("align", root / "mono", root / "cepstra", *corpus, root / "ali_mono")
+    verb("train-tri", root / "cepstra", root / "ali_mono", *corpus, root / "tri", *small)
+    verb("align", root / "tri", root / "cepstra", *corpus, root / "ali_tri")
+    verb(
+        "train-lda", root / "cepstra", root / "ali_tri", *corpus, root / "lda", *small, "--splice", 1, "--dimension", 6
+    )
+    verb("align", root / "lda", root / "cepstra", *corpus, root / "ali_lda")
+    verb("fmllr", root / "lda", root / "cepstra", root / "ali_lda", root / "data", root / "fmllr", "--min-frames", 200)
+    verb("train-tri", root / "fmllr", root / "ali_lda", *corpus, root / "sat", *small)
+    verb("align", root / "sat", root / "fmllr", *corpus, root / "ali_sat")
+    return root
+
+
+def right(speech, alignment):
+    """Share of the frames whose phone is the true one."""
+    archive = FrameArchive(alignment)
+    phone = np.zeros(speech.senones.count, int)
+    for number, trees in enumerate(speech.senones.states.values()):
+        for tree in trees:
+            phone[leaves(tree)] = number
+    return np.mean(np.concatenate([archive.part(u, "phones") == phone[truth] for u, truth in speech.truth.items()]))
+
+
+def test_each_step_finds_the_planted_states(speech, ladder):
+    found = {name: right(speech, ladder / f"ali_{name}") for name in ("mono", "tri", "lda", "sat")}
+    print(found)
+    assert found["sat"] > 0.85
+    assert found["sat"] > found["mono"]
+    loglikes = [load_gmm(ladder / name).meta["loglike_per_frame"] for name in ("lda", "sat")]
+    assert loglikes[1] > loglikes[0]  # the same vectors, but for the speakers' transforms
+
+
+def test_the_tree_asks_what_was_planted(speech, ladder):
+    senones = Senones.read(ladder / "sat")
+    asked = {name for name, trees in senones.states.items() if isinstance(trees[0], dict)}
+    assert {"A", "B", "D"} & asked
+    assert senones.count == 22
+
+
+def test_alignment_of_other_senones_is_converted_exactly(speech, ladder):
+    archive, mono = FrameArchive(ladder / "ali_mono"), Senones.read(ladder / "ali_mono")
+    tri = Senones.read(ladder / "tri")
+    utterance = archive.utterances[0]
+    senone, phone = archive[utterance], archive.part(utterance, "phones")
+    found = tri.find(mono.triphones(senone, phone))
+    names = [mono.phones[p] for p in phone]
+    begins = [
+        t
+        for t in range(len(senone))
+        if t == 0 or names[t] != names[t - 1] or mono.state[senone[t]] < mono.state[senone[t - 1]]
+    ]
+    said = ["SIL", *(names[t] for t in begins), "SIL"]
+    for k, (begin, end) in enumerate(zip(begins, [*begins[1:], len(senone)], strict=True)):
+        expected = tri.of(*said[k : k + 3])
+        assert [expected[mono.state[s]] for s in senone[begin:end]] == found[begin:end].tolist()
+
+
+def test_jobs_do_not_change_the_bytes(ladder, tmp_path):
+    again = tmp_path / "sat"
+    inputs = [ladder / "fmllr", ladder / "ali_lda", ladder / "data", ladder / "lang", again]
+    small = ["--leaves", "22", "--gaussians", "40", "--iterations", "14", "--jobs", "2"]
+    assert cli.main(["train-tri", *map(str, inputs), *small]) == 0
+    for name in ("gmm.safetensors", "senones.json", "front.safetensors"):
+        assert (again / name).read_bytes() == (ladder / "sat" / name).read_bytes()
+
+
+def test_a_speaker_of_few_frames_keeps_the_features(ladder, tmp_path, caplog):
+    inputs = [ladder / "lda", ladder / "cepstra", ladder / "ali_lda", ladder / "data", tmp_path / "fmllr"]
+    assert cli.main(["fmllr", *map(str, inputs), "--min-frames", "1000000", "--jobs", "1"]) == 0
+    assert "4 of 4 speakers have fewer than 1000000 aligned frames and are not adapted: s0" in caplog.text
+    utterance = "s0-000"
+    front = load_gmm(ladder / "lda").front
+    plain = front.vectors(FrameArchive(ladder / "cepstra")[utterance])
+    np.testing.assert_allclose(FrameArchive(tmp_path / "fmllr")[utterance], plain, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("fmllr", "lda", "fmllr", "ali_lda", "data"), "adapts features"),
+        (("train-tri", "cepstra", "ali_tri", "data", "lang", "--leaves", "30"), "30 senones need"),
+        (("train-lda", "cepstra", "ali_tri", "data", "lang", "--dimension", "90"), "90 dimensions cannot be made"),
+        (("train-tri", "cepstra", "cepstra", "data", "lang"), "alignment"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(ladder, tmp_path, capsys, arguments, message):
+    name, *rest = arguments
+    folders = [str(ladder / argument) if (ladder / argument).exists() else argument for argument in rest]
+    places = len([f for f in folders if "/" in f])
+    folders.insert(places, str(tmp_path / "out"))
+    extra = ["--gaussians", "25"] if name == "train-tri" else []
+    assert cli.main([name, *folders, *extra, "--jobs", "1"]) == 2
+    assert message in capsys.readouterr().err
+    assert PARTS.keys() == {"frames", "phones"}
