@@ -219,6 +219,18 @@ def test_timit_names_and_other_case(world: SimpleNamespace) -> None:
     assert (found.folder / "words.ctm").read_bytes() == (world.root / "ali" / "words.ctm").read_bytes()
 
 
+def test_words_may_overlap(world: SimpleNamespace) -> None:
+    """As TIMIT's do where two words share a sound; a tier of a TextGrid cannot show it."""
+    assert run("export-alignment", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
+    (world.root / "out" / "Speaker1_utt3.WRD").write_text("0 3200 was\n2400 6400 saw\n")
+    found = bring_in(world, "phn", world.root / "out", "in", "--rate", 16000)
+    lines = [line for line in (found.folder / "words.ctm").read_text().splitlines() if "Speaker1_utt3" in line]
+    assert lines == ["Speaker1_utt3 1 0.000 0.200 was", "Speaker1_utt3 1 0.150 0.250 saw"]
+    assert run("export-alignment", "textgrid", found.folder, world.root / "grids") == 0
+    _, tiers = read_textgrid(world.root / "grids" / "Speaker1_utt3.TextGrid")
+    assert tiers["words"][:2] == [Interval(0, 0.2, "was"), Interval(0.2, 0.4, "saw")]
+
+
 # Kaldi
 
 
@@ -396,7 +408,7 @@ def textgrids(world: SimpleNamespace, **phones: list[Interval]) -> Path:
     ("intervals", "wanted"),
     [
         ([], "the tier 'phones' is empty"),
-        ([Interval(0, 0.3, "A"), Interval(0.2, 0.5, "B")], "'B' from 0.200 to 0.500 s overlaps what ends at 0.300 s"),
+        ([Interval(0, 0.3, "A"), Interval(0.3, 0.5, "B")], "'B' from 0.200 to 0.500 s overlaps what ends at 0.300 s"),
         ([Interval(0, 0.3, "Ä")], "0.000 s: the lang folder lacks the phone 'Ä'"),
         ([Interval(0, 0.3, "A")], "lasts 0.500 s, 50 frames of 0.01 s, but the features have"),
     ],
@@ -409,6 +421,8 @@ def test_bad_textgrid(
     if "lasts" not in wanted:
         path = source / "Speaker1_utt2.TextGrid"
         write_textgrid(path, max(0.5, rows * 0.01), {"phones": intervals})
+    if "overlaps" in wanted:
+        path.write_text(path.read_text().replace("xmin = 0.3\n", "xmin = 0.2\n"))
     message = refused(capsys, *command(world, "textgrid", source))
     assert wanted in message
     assert "Speaker1_utt2.TextGrid" in message

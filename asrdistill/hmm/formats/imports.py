@@ -95,24 +95,28 @@ def _transcriptions(form: str, source: Path, features: FrameArchive, rate: int) 
     if form == "ctm":
         yield from ctm_transcriptions(source / CTMS[0] if source.is_dir() else source)
     elif form == "textgrid":
-        yield from (textgrid_transcription(path, name) for path, name in _files(source, ".textgrid", features))
+        yield from (textgrid_transcription(path, name) for name, path in _files(source, ".textgrid", features))
     else:
-        yield from (phn_transcription(path, name, rate) for path, name in _files(source, ".phn", features))
+        yield from (phn_transcription(path, name, rate) for name, path in _files(source, ".phn", features))
 
 
-def _files(source: Path, suffix: str, features: FrameArchive) -> Iterator[tuple[Path, str]]:
-    """The files below a folder, with the utterance that each is of.
+def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str, Path]]:
+    """The files below a folder, by the utterance that each is of.
 
-    A file is named for its utterance, or the two names above it are the utterance's: TIMIT's
+    A file is named for its utterance, or its folder and it together are: TIMIT's
     FAKS0/SX43.PHN is of FAKS0_SX43 or faks0-sx43.
     """
     if not source.is_dir():
         raise UserError(f"{source} is not a folder; give the folder with the {suffix} files")
     ids = {utterance.lower(): utterance for utterance in features}
-    for path in sorted(source.rglob("*")):
+    found = []
+    for path in source.rglob("*"):
         if path.suffix.lower() == suffix:
             names = [path.stem, *(f"{path.parent.name}{mark}{path.stem}" for mark in "_-")]
-            yield path, next((ids[name.lower()] for name in names if name.lower() in ids), path.stem)
+            found.append((next((ids[name.lower()] for name in names if name.lower() in ids), path.stem), path))
+    if not found:
+        raise UserError(f"{source} has no {suffix} files in it")
+    return sorted(found)
 
 
 def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
@@ -230,9 +234,9 @@ class Converter:
         self.phones, self.short, self.lost = self.phones + len(segments), self.short + short, self.lost + lost
         if short + lost and len(self.where) < 4:
             self.where.append(item.utterance)
-        words = [
-            Segment(begin, stop, number)
-            for number, (begin, stop) in enumerate(self._places(item.words, rows, f"{where}, words"))
+        words = [  # TIMIT's overlap where two words share a sound
+            Segment(min(self._frame(begin), rows), min(self._frame(stop), rows), number)
+            for number, (begin, stop, _) in enumerate(item.words)
         ]
         return Aligned(
             item.utterance,

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import write_text
 
 
 class Interval(NamedTuple):
@@ -141,7 +140,7 @@ def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval
         for number, (begin, stop, label) in enumerate(filled, 1):
             lines += [f"        intervals [{number}]:", f"            xmin = {_seconds(begin)}"]
             lines += [f"            xmax = {_seconds(stop)}", f"            text = {_quoted(label)}"]
-    write_text(path, "\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def read_phn(path: Path, rate: int) -> list[Interval]:
@@ -168,18 +167,19 @@ def phn_transcription(path: Path, utterance: str, rate: int) -> Transcription:
 
 def write_phn(path: Path, intervals: Iterable[Interval], rate: int) -> None:
     """Write a PHN or WRD file, times in samples of `rate` Hz."""
-    write_text(path, "".join(f"{round(begin * rate)} {round(end * rate)} {label}\n" for begin, end, label in intervals))
+    lines = (f"{round(begin * rate)} {round(end * rate)} {label}\n" for begin, end, label in intervals)
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _without_gaps(intervals: Iterable[Interval], end: float) -> Iterator[Interval]:
+    """What a tier holds: intervals that touch; where two overlap, the second begins later."""
     done = 0.0
-    for interval in intervals:
-        if interval.begin > done:
-            yield Interval(done, interval.begin, "")
-        yield interval
-        done = interval.end
-    if end > done:
-        yield Interval(done, end, "")
+    for begin, stop, label in [*intervals, Interval(end, end, "")]:
+        if begin > done:
+            yield Interval(done, begin, "")
+        if stop > max(begin, done):
+            yield Interval(max(begin, done), stop, label)
+        done = max(stop, done)
 
 
 def _seconds(time: float) -> str:
