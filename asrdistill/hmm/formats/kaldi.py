@@ -111,6 +111,8 @@ def read_symbols(path: Path) -> dict[int, str]:
         raise UserError(f"{path} does not exist; give the lang folder that the model was trained with") from None
     except ValueError:
         raise UserError(f"{path}, line {number} is not 'phone number'") from None
+    if not symbols:
+        raise UserError(f"{path} names no phones")
     return symbols
 
 
