@@ -21,6 +21,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
+from asrdistill.files import hash_of, sha256
 from asrdistill.hmm.formats.options import FORMATS, ImportOptions
 from asrdistill.stage import make
 
@@ -52,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
             args.out,
             lambda folder: import_kaldi(args.source, features, args.lang, args.model, args.tree, options, folder),
             verb="import-alignment",
-            options=options,
-            inputs=[*_inputs(args.source), args.features, args.lang, *given],
+            options={"format": args.format, **options.__dict__, "contents": _contents(args.source)},
+            inputs=[args.source, args.features, args.lang, *given],
         )
         return
     if given:
@@ -65,13 +66,15 @@ def run(args: argparse.Namespace) -> None:
         args.out,
         lambda folder: import_times(args.format, args.source, features, lang, options, folder),
         verb="import-alignment",
-        options={"format": args.format, **options.__dict__},
-        inputs=[*_inputs(args.source), args.features, args.lang],
+        options={"format": args.format, **options.__dict__, "contents": _contents(args.source)},
+        inputs=[args.source, args.features, args.lang],
     )
 
 
-def _inputs(source: Path) -> list[Path]:
-    """The source, the folders in it, and what is read beside it."""
+def _contents(source: Path) -> str:
+    """Hash of the files that are read in the folders of the source, or beside it."""
     if source.is_dir():
-        return [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
-    return [source, *(path for name in ("words.ctm", "phones.ark") if (path := source.with_name(name)).is_file())]
+        paths = [path for path in source.rglob("*") if path.suffix.lower() in (".textgrid", ".phn", ".wrd")]
+    else:
+        paths = [path for name in ("words.ctm", "phones.ark") if (path := source.with_name(name)).is_file()]
+    return hash_of({str(path.relative_to(source.parent)): sha256(path) for path in paths})

@@ -208,15 +208,21 @@ def test_self_loops_are_counted(world: SimpleNamespace) -> None:
     assert np.all(senones.self_loop < 0)
 
 
-def test_timit_names_and_other_case(world: SimpleNamespace) -> None:
+def test_timit_names_and_other_case(world: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
     assert run("export-alignment", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
     for path in (world.root / "out").glob("Speaker*"):
         speaker, name = path.stem.split("_")
         (world.root / "timit" / speaker.lower()).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, world.root / "timit" / speaker.lower() / f"{name}{path.suffix}".lower())
     found = bring_in(world, "phn", world.root / "timit", "in", "--rate", 16000)
-    assert found.part("Speaker1_utt3", "phones").tolist() == [phone for phone, _, _ in world.states["Speaker1_utt3"]]
     assert (found.folder / "words.ctm").read_bytes() == (world.root / "ali" / "words.ctm").read_bytes()
+    bring_in(world, "phn", world.root / "timit", "in", "--rate", 16000)
+    assert "up to date" in caplog.text
+    (world.root / "timit" / "speaker1" / "utt3.wrd").write_text("")  # in a folder of the folder
+    caplog.clear()
+    bring_in(world, "phn", world.root / "timit", "in", "--rate", 16000)
+    assert "up to date" not in caplog.text
+    assert found.part("Speaker1_utt3", "phones").tolist() == [phone for phone, _, _ in world.states["Speaker1_utt3"]]
 
 
 def test_words_may_overlap(world: SimpleNamespace) -> None:
