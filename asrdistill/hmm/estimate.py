@@ -87,8 +87,8 @@ def weighted_products(weight: np.ndarray, x: np.ndarray) -> np.ndarray:
     a, b = np.triu_indices(size)
     total = np.zeros((weight.shape[1], len(a)))
     for begin in range(0, len(x), CHUNK):
-        block = x[begin : begin + CHUNK]
-        total += weight[begin : begin + CHUNK].T @ (block[:, a] * block[:, b])
+        block = np.ascontiguousarray(x[begin : begin + CHUNK].T)  # whole rows are multiplied faster than columns
+        total += weight[begin : begin + CHUNK].T @ (block[a] * block[b]).T
     out = np.empty((weight.shape[1], size, size))
     out[:, a, b] = out[:, b, a] = total
     return out

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrdistill")
 
 DELTAS = 2
-BLOCK = 20_000  # frames accumulated at once
+BLOCK = 60_000  # frames accumulated at once
 LEFT_OUT = -1  # stands for the senone in stored alignments
 MLLT_ROUNDS = (2, 4, 6, 12)
 
