@@ -58,6 +58,7 @@ class Decoder:
         self.options = options or DecodeOptions()
         self.words: list[str] = lang.words
         self.senones: int = senones.count
+        self.silence_probability: float = lang.silence_probability
         levels, tokens = levels_of(lm)
         self.grammar = compile_grammar(levels, tokens)
         self.tree = build_tree(lang, senones, _spoken(lang.words, tokens))
@@ -116,6 +117,8 @@ class Decoder:
             options.max_active,
             options.lm_weight,
             options.insertion_penalty,
+            options.lm_weight * float(np.log(self.silence_probability)),
+            options.lm_weight * float(np.log1p(-self.silence_probability)),
         )
 
     def _trace(self, space: search.Space, record: int) -> list[Word]:

@@ -15,15 +15,14 @@ import numpy as np
 
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.search import LookAhead, spread
-from asrdistill.decode.tree import SILENCE, Tree
+from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, SILENCE, Tree
 
 
 def compile_look_ahead(tree: Tree, grammar: Grammar) -> LookAhead:
     """Look-ahead tables of every state over the tree's classes; ``</s>`` counts as a word of the root."""
-    leaf_look = np.repeat(tree.look, np.diff(tree.leaf_begin))
     spoken = tree.leaf_token != SILENCE
     token = np.append(tree.leaf_token[spoken], np.int32(grammar.end))
-    leaf_look = np.append(leaf_look[spoken], np.int32(0))
+    leaf_look = np.append(tree.leaf_look[spoken], np.int32(0))
     logprob = np.append(tree.leaf_logprob[spoken], np.float32(0))
     order = np.argsort(token, kind="stable")
     begin = np.searchsorted(token[order], np.arange(grammar.arc_begin[1] + 1))
@@ -37,16 +36,19 @@ class Successors(NamedTuple):
     target: np.ndarray  # (P,) int32
     start: np.ndarray  # int32: senones that a word (or silence) begins with
     end: np.ndarray  # int32: senones that it ends with
+    final: np.ndarray  # int32: senones that the utterance may end with
     self_loop: np.ndarray  # (S,) float32
     forward: np.ndarray  # (S,) float32
 
 
 def compile_successors(tree: Tree, senones: int) -> Successors:
     """The pairs of neighbouring senones in the tree, self loops left out."""
-    children = np.diff(tree.child_begin)
-    source, target = np.repeat(tree.senone, children), tree.senone[tree.roots :]
+    source, target = np.repeat(tree.senone, np.diff(tree.child_begin)), tree.senone[tree.child]
     pairs = np.unique(np.stack([source, target]), axis=1)
     self_loop, forward = np.full(senones, -np.inf, np.float32), np.full(senones, -np.inf, np.float32)
     self_loop[tree.senone], forward[tree.senone] = tree.self_loop, tree.forward
-    ends = tree.senone[np.diff(tree.leaf_begin) > 0]
-    return Successors(pairs[0], pairs[1], np.unique(tree.senone[: tree.roots]), np.unique(ends), self_loop, forward)
+    start = np.append(tree.entry_senone, tree.senone[0])
+    ends = tree.exit != INSIDE
+    final = ends & (tree.pause[tree.exit] | (tree.exit == AFTER_SILENCE))  # beyond the end stands silence
+    end, final = np.unique(tree.senone[ends]), np.unique(tree.senone[final])
+    return Successors(pairs[0], pairs[1], start, end, final, self_loop, forward)

@@ -1,14 +1,17 @@
 """The search as one would explain it: no tree, no look-ahead, no beam. Slow; tests compare with it.
 
-Viterbi over (history, pronunciation, state of it), every word's own states, with the language
-model asked word by word.
+An utterance is a sequence of pronunciations, with silence before, between and after them where it
+is taken. A phone's states depend on the phone before it and on the phone after it; before the first
+and after the last stands silence. Viterbi over (history, pronunciation, the phone before it, the
+phone after it, state): the phone after it is guessed where the pronunciation begins, so that its
+states are known, and whatever comes next must begin with this phone.
 """
 
 from typing import Any
 
 import numpy as np
 
-from asrdistill.decode.decoder import DecodeOptions
+from asrdistill.decode.options import DecodeOptions
 
 Path = tuple[float, tuple[str, ...]]  # score, words
 START = ("<s>",)
@@ -20,40 +23,66 @@ def search(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: n
     `lm` has ``order``, ``vocabulary`` and ``logprob(word, history)``; arguments as for
     :class:`asrdistill.decode.decoder.Decoder`, whose scores and words these are.
     """
-    entries = [(lang.silence, 0.0, senones.states[lang.silence])]
+    silence, taken = lang.silence, options.lm_weight * np.log(lang.silence_probability)
+    not_taken = options.lm_weight * np.log(1 - lang.silence_probability)
+    entries = [("", 0.0, (silence,))]
     for word in lang.words:
-        for probability, phones in lang.pronunciations[word]:
-            entries.append((word, np.log(probability), [s for phone in phones for s in senones.states[phone]]))
+        entries += [(word, np.log(probability), phones) for probability, phones in lang.pronunciations[word]]
+    following = sorted({phones[0] for _, _, phones in entries})
+    spelled = {}
+
+    def states(before: str, entry: int, after: str) -> list[int]:
+        """The senones of a pronunciation between two phones."""
+        key = before, entry, after
+        if key not in spelled:
+            phones = [before, *entries[entry][2], after]
+            spelled[key] = [
+                s for beside in zip(phones[:-2], phones[1:-1], phones[2:], strict=True) for s in senones.of(*beside)
+            ]
+        return spelled[key]
 
     def token(word: str) -> str:
         return word if word in lm.vocabulary else "<unk>"
 
-    inside: dict[tuple, Path] = {}  # (history, entry, position) -> path that is there at this frame
-    between: dict[tuple, Path] = {(START, False): (0.0, ())}  # (history, after silence) -> path between words
+    inside: dict[tuple, Path] = {}  # (history, (phone before, entry, phone after), position) -> path that is there
+    # (history, phone before, phone that must come next, whether silence was just taken) -> path between words
+    between: dict[tuple, Path] = {(START, silence, after, False): (0.0, ()) for after in following}
     for observed in np.asarray(loglikes, np.float64):
         moved: dict[tuple, Path] = {}
-        for (history, entry, position), (score, words) in inside.items():
-            states = entries[entry][2]
-            _keep(moved, (history, entry, position), score + senones.self_loop[states[position]], words)
-            if position + 1 < len(states):
-                _keep(moved, (history, entry, position + 1), score + senones.forward[states[position]], words)
-        for (history, after_silence), (score, words) in between.items():
-            for entry in range(1 if after_silence else 0, len(entries)):
-                _keep(moved, (history, entry, 0), score + (options.insertion_penalty if entry else 0.0), words)
-        inside = {key: (s + observed[entries[key[1]][2][key[2]]], words) for key, (s, words) in moved.items()}
+        for (history, said, position), (score, words) in inside.items():
+            senone = states(*said)[position]
+            _keep(moved, (history, said, position), score + senones.self_loop[senone], words)
+            if position + 1 < len(states(*said)):
+                _keep(moved, (history, said, position + 1), score + senones.forward[senone], words)
+        for (history, before, promised, after_silence), (score, words) in between.items():
+            for entry, (word, _, phones) in enumerate(entries):
+                if phones[0] != promised or (after_silence and not word):
+                    continue
+                cost = options.insertion_penalty + (0.0 if after_silence else not_taken) if word else taken
+                for after in following:
+                    _keep(moved, (history, (before, entry, after), 0), score + cost, words)
+        inside = {
+            (history, said, position): (score + observed[states(*said)[position]], words)
+            for (history, said, position), (score, words) in moved.items()
+        }
         between = {}
-        for (history, entry, position), (score, words) in inside.items():
-            word, logprob, states = entries[entry]
-            if position + 1 < len(states):
+        for (history, said, position), (score, words) in inside.items():
+            if position + 1 < len(states(*said)):
                 continue
-            score += senones.forward[states[-1]]
-            if entry == 0:
-                _keep(between, (history, True), score, words)
+            word, logprob, phones = entries[said[1]]
+            score += senones.forward[states(*said)[position]]
+            if not word:
+                _keep(between, (history, phones[-1], said[2], True), score, words)
             else:
                 score += options.lm_weight * (lm.logprob(token(word), history) + logprob)
                 longer = (*history, token(word))
-                _keep(between, (longer[len(longer) - max(lm.order - 1, 0) :], False), score, (*words, word))
-    ends = [(s + options.lm_weight * lm.logprob("</s>", history), w) for (history, _), (s, w) in between.items()]
+                history = longer[len(longer) - max(lm.order - 1, 0) :]
+                _keep(between, (history, phones[-1], said[2], False), score, (*words, word))
+    ends = [
+        (score + options.lm_weight * lm.logprob("</s>", history) + (0.0 if after_silence else not_taken), words)
+        for (history, _, promised, after_silence), (score, words) in between.items()
+        if promised == silence
+    ]
     return max(ends, default=None)
 
 

@@ -9,6 +9,8 @@ One frame:
    words (or of silence) of the frame before enter the tree; where tokens meet, the better one stays.
 2. Prune: the beam follows the best token; a histogram of scores keeps the number of tokens down.
 3. Leave words: tokens in a word's last state make records, from which the words are read at the end.
+   Of those that lead to one language model state through one exit (:mod:`asrdistill.decode.tree`) the
+   best is kept: an end, found by hashing.
 
 A token's score holds lm_weight times its look-ahead in words, which is taken back where the word's
 own probability is added, and its look-ahead in sound, which is taken back in the next frame; so
@@ -24,13 +26,13 @@ import numba
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.tree import SILENCE, Tree
+from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, SILENCE, START, Tree
 
 # For functions that only look into arrays: counting references to these took longer than the search itself.
 PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
-END = -1e4  # look-ahead in sound of a senone in which no word can end, at the last frame
-PARITY, GROUPS, TOKENS, RECORDS, BEST = range(5)  # places in Space.counts
+END = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
+PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST = range(6)  # places in Space.counts
 
 
 class LookAhead(NamedTuple):
@@ -50,12 +52,15 @@ class Scales(NamedTuple):
     max_active: int
     lm_weight: float
     insertion_penalty: float
+    silence: float  # added where silence is taken
+    no_silence: float  # added where it may stand and is not taken
 
 
 class Space(NamedTuple):
-    """Everything a search writes to: two sets of tokens and groups (this frame's and the next's), and records."""
+    """Everything a search writes to: two sets of tokens, groups and ends (this frame's and the next's), and records."""
 
-    counts: np.ndarray  # (5,) int64: which set is current, how much of it and of the records is used, best token
+    counts: np.ndarray  # (6,) int64: which set is current, how much of it and of the records is used, best token
+    before: np.ndarray  # (6,) int64: the counts before the frame, for which room may run out
     cutoff: np.ndarray  # (1,) float64: tokens below it are not passed on
     # tokens (2, capacity)
     node: np.ndarray  # int32
@@ -67,8 +72,14 @@ class Space(NamedTuple):
     begin: np.ndarray  # int32: its tokens are begin … end - 1
     end: np.ndarray  # int32
     root_ahead: np.ndarray  # float32: look-ahead of the root
-    ended: np.ndarray  # (2, H, 2) int32: record of the best word end, of the best silence end
-    ended_score: np.ndarray  # (2, H, 2) float64, without look-ahead
+    ended: np.ndarray  # (2, H) int32: the first of the ends in the state, -1 where there is none
+    # ends (2, capacity): the best words (or silence) that lead to a state through an exit
+    end_group: np.ndarray  # int32
+    end_exit: np.ndarray  # int32
+    end_next: np.ndarray  # int32: another end of the group, or -1
+    end_score: np.ndarray  # float64, without look-ahead
+    end_record: np.ndarray  # int32
+    end_slot: np.ndarray  # int32: where it stands in the hash table
     # records (capacity)
     record_leaf: np.ndarray  # int32: leaf of the tree
     record_end: np.ndarray  # int32: frame after its last
@@ -78,17 +89,19 @@ class Space(NamedTuple):
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
     gain: np.ndarray  # (S,) float64: a frame's scores with the look-ahead in sound
-    children: np.ndarray  # float32: look-ahead of a node's children
+    children: np.ndarray  # float32: look-ahead of the classes of a node's children
+    slot: np.ndarray  # (2 · capacity of the ends,) int32: hash table of (group, exit): where its end may be
     histogram: np.ndarray  # (BINS,) int64
 
 
-def allocate(tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, records: int = 1 << 16) -> Space:
-    """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it."""
+def allocate(
+    tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, records: int = 1 << 16, ends: int = 1 << 12
+) -> Space:
+    """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it. `ends`: a power of two."""
     nodes, states = len(tree.senone), len(grammar.backoff_state)
-    records += 2 * states
-    fan_out = max(tree.roots, int(np.diff(tree.child_begin).max()))
     return Space(
-        counts=np.zeros(5, np.int64),
+        counts=np.zeros(6, np.int64),
+        before=np.zeros(6, np.int64),
         cutoff=np.zeros(1),
         node=np.zeros((2, tokens), np.int32),
         score=np.zeros((2, tokens)),
@@ -98,8 +111,13 @@ def allocate(tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, 
         begin=np.zeros((2, states), np.int32),
         end=np.zeros((2, states), np.int32),
         root_ahead=np.zeros((2, states), np.float32),
-        ended=np.zeros((2, states, 2), np.int32),
-        ended_score=np.zeros((2, states, 2)),
+        ended=np.zeros((2, states), np.int32),
+        end_group=np.zeros((2, ends), np.int32),
+        end_exit=np.zeros((2, ends), np.int32),
+        end_next=np.zeros((2, ends), np.int32),
+        end_score=np.zeros((2, ends)),
+        end_record=np.zeros((2, ends), np.int32),
+        end_slot=np.zeros((2, ends), np.int32),
         record_leaf=np.zeros(records, np.int32),
         record_end=np.zeros(records, np.int32),
         record_back=np.zeros(records, np.int32),
@@ -107,15 +125,27 @@ def allocate(tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, 
         place=np.zeros(nodes, np.int32),
         group_of=np.zeros(states, np.int32),
         gain=np.zeros(senones),
-        children=np.zeros(fan_out, np.float32),
+        children=np.zeros(_widest(tree), np.float32),
+        slot=np.zeros(2 * ends, np.int32),
         histogram=np.zeros(BINS, np.int64),
     )
 
 
+def _widest(tree: Tree) -> int:
+    """Classes of a node's children, or how many tokens a token or an end may lead to: whatever is more."""
+    inner = np.flatnonzero(np.diff(tree.child_begin))
+    first, last = tree.child[tree.child_begin[inner]], tree.child[tree.child_begin[inner + 1] - 1]
+    classes, children = tree.look[last] - tree.look[first] + 1, np.diff(tree.child_begin)
+    return max(tree.roots + 1, int(classes.max(initial=0)), int(children.max()), int(np.diff(tree.entry_begin).max()))
+
+
+GROWING = [name for name in Space._fields if name.startswith(("end_", "record_"))] + ["node", "score", "ahead", "back"]
+
+
 def enlarge(space: Space) -> Space:
-    """Twice the room for tokens and records; what stands in them is kept."""
+    """Twice the room for tokens, ends and records; what stands in them is kept."""
     grown = {}
-    for name in ("node", "score", "ahead", "back", "record_leaf", "record_end", "record_back", "record_score"):
+    for name in (*GROWING, "slot"):
         array = getattr(space, name)
         grown[name] = np.concatenate([array, np.zeros_like(array)], axis=-1)
     return space._replace(**grown)
@@ -127,9 +157,10 @@ def start(grammar, look, space):
     counts = space.counts
     counts[:] = 0
     space.cutoff[0] = -np.inf
-    _open_group(grammar, look, space, grammar.start)
-    space.ended[0, 0, 0] = -1
-    space.ended_score[0, 0, 0] = 0.0
+    group = _open_group(grammar, look, space, grammar.start)
+    end = _open_end(space, group, START)
+    space.end_record[0, end] = -1  # the one that it has stays empty
+    space.end_score[0, end] = 0.0
 
 
 @numba.njit(**PLAIN)
@@ -147,8 +178,34 @@ def _open_group(grammar, look, space, state):
     space.begin[now, place] = space.end[now, place] = 0
     look_ahead(grammar, look, state, 0, 1, space.children)
     space.root_ahead[now, place] = space.children[0]
-    space.ended_score[now, place, :] = -np.inf
+    space.ended[now, place] = -1
     return place
+
+
+@numba.njit(**PLAIN)
+def _open_end(space, group, exit):
+    """The place of the end of (group, exit) in the current set; made, with score -inf, where there is none.
+
+    An end has a record; -1 where there is no room for one of them.
+    """
+    counts, slot = space.counts, space.slot
+    now, mask = counts[PARITY], len(slot) - 1
+    h = (group * 40503 + exit * 60493) & mask  # spreads neighbouring groups and exits
+    while slot[h] < counts[ENDS] and space.end_slot[now, slot[h]] == h:
+        end = slot[h]
+        if space.end_group[now, end] == group and space.end_exit[now, end] == exit:
+            return end
+        h = (h + 1) & mask
+    end = counts[ENDS]
+    if end == space.end_slot.shape[1] or counts[RECORDS] == len(space.record_leaf):
+        return -1
+    counts[ENDS] += 1
+    slot[h], space.end_slot[now, end] = end, h
+    space.end_group[now, end], space.end_exit[now, end] = group, exit
+    space.end_score[now, end], space.end_record[now, end] = -np.inf, counts[RECORDS]
+    counts[RECORDS] += 1
+    space.end_next[now, end], space.ended[now, group] = space.ended[now, group], end
+    return end
 
 
 @numba.njit(**PLAIN)
@@ -159,8 +216,8 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, fram
     """
     counts = space.counts
     while frame < len(loglikes):
-        if counts[RECORDS] + 2 * space.state.shape[1] > len(space.record_leaf):
-            return frame
+        cutoff = space.cutoff[0]
+        _copy(counts, space.before)
         for s in range(loglikes.shape[1]):
             space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame, s]
         best = _pass_on(tree, grammar, look, space, scales, outlook[max(frame - 1, 0)])
@@ -168,9 +225,18 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, fram
             return frame
         _prune(space, scales, best)
         beam = scales.word_end_beam if frame + 1 < len(loglikes) else np.inf  # whatever ends at the end is welcome
-        _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best - beam, frame + 1)
+        if not _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best - beam, frame + 1):
+            _copy(space.before, counts)  # the set before is still there
+            space.cutoff[0] = cutoff
+            return frame
         frame += 1
     return frame
+
+
+@numba.njit(**PLAIN)
+def _copy(source, target):
+    for k in range(len(source)):
+        target[k] = source[k]
 
 
 @numba.njit(**PLAIN)
@@ -185,6 +251,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
     new = 1 - now
     node, score, ahead, back = space.node[now], space.score[now], space.ahead[now], space.back[now]
     tokens = (space.place, space.node[new], space.score[new], space.ahead[new], space.back[new])
+    ends = (space.end_exit[now], space.end_record[now], space.end_score[now], space.end_next[now])
     beam, lm_weight, children, gain = scales.beam, scales.lm_weight, space.children, space.gain
     room = len(node) - len(children) - 1
     best, best_place, count, groups = -np.inf, 0, 0, 0
@@ -192,8 +259,8 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
         n = node[counts[BEST]]
         best = score[counts[BEST]] - outlook[tree.senone[n]] + tree.self_loop[n] + gain[tree.senone[n]]
     loudest_root = -np.inf
-    for n in range(1, tree.roots):
-        loudest_root = max(loudest_root, gain[tree.senone[n]])
+    for s in tree.entry_senone:
+        loudest_root = max(loudest_root, gain[s])
     for group in range(counts[GROUPS]):
         first, state = count, space.state[now, group]
         for token in range(space.begin[now, group], space.end[now, group]):
@@ -208,56 +275,71 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                 count = _put(tokens, first, count, n, value, ahead[token], back[token])
                 if value >= best:
                     best, best_place = value, space.place[n]
-            child, last = tree.child_begin[n], tree.child_begin[n + 1]
-            if child == last:
+            begin, last = tree.child_begin[n], tree.child_begin[n + 1]
+            if begin == last:
                 continue
             base += tree.forward[n]
-            if tree.look[child] == tree.look[n]:  # the only child, and the same words ahead
-                value = base + gain[tree.senone[child]]
-                if value >= best - beam:
-                    count = _put(tokens, first, count, child, value, ahead[token], back[token])
-                    if value >= best:
-                        best, best_place = value, space.place[child]
+            lowest = tree.child_look[begin]
+            if lowest == tree.look[n]:  # the same words are ahead of all children
+                for k in range(begin, last):
+                    value = base + gain[tree.child_senone[k]]
+                    if value >= best - beam:
+                        child = tree.child[k]
+                        count = _put(tokens, first, count, child, value, ahead[token], back[token])
+                        if value >= best:
+                            best, best_place = value, space.place[child]
                 continue
-            loudest = gain[tree.senone[child]]
-            for k in range(child + 1, last):
-                loudest = max(loudest, gain[tree.senone[k]])
+            loudest = -np.inf
+            for k in range(begin, last):
+                loudest = max(loudest, gain[tree.child_senone[k]])
             if base + loudest < best - beam:  # what is ahead of a child is at best what is ahead of n
                 continue
-            look_ahead(grammar, look, state, tree.look[child], last - child, children)
-            for k in range(last - child):
-                value = base + lm_weight * (children[k] - ahead[token]) + gain[tree.senone[child + k]]
+            look_ahead(grammar, look, state, lowest, tree.child_look[last - 1] - lowest + 1, children)
+            for k in range(begin, last):
+                coming = children[tree.child_look[k] - lowest]
+                value = base + lm_weight * (coming - ahead[token]) + gain[tree.child_senone[k]]
                 if value >= best - beam:
-                    count = _put(tokens, first, count, child + k, value, children[k], back[token])
+                    child = tree.child[k]
+                    count = _put(tokens, first, count, child, value, coming, back[token])
                     if value >= best:
-                        best, best_place = value, space.place[child + k]
-        if count > room:
-            return np.inf
-        word, silence = space.ended_score[now, group, 0], space.ended_score[now, group, 1]
-        coming = space.root_ahead[now, group]
-        value = word + lm_weight * coming + gain[tree.senone[0]]  # silence may follow a word, or the start
-        if value > -np.inf and value >= best - beam:
-            count = _put(tokens, first, count, 0, value, coming, space.ended[now, group, 0])
-            if value >= best:
-                best, best_place = value, space.place[0]
-        base, origin = max(word, silence), space.ended[now, group, 0 if word >= silence else 1]
-        base += scales.insertion_penalty
-        if base > -np.inf and base + lm_weight * coming + loudest_root >= best - beam:
-            look_ahead(grammar, look, state, 0, tree.roots, children)
-            for n in range(1, tree.roots):
-                value = base + lm_weight * children[n] + gain[tree.senone[n]]
+                        best, best_place = value, space.place[child]
+        root, looked = space.root_ahead[now, group], False
+        end = space.ended[now, group]
+        while end >= 0:
+            if count > room:
+                return np.inf
+            exit, origin, base = ends[0][end], ends[1][end], ends[2][end]
+            if tree.pause[exit]:
+                value = base + lm_weight * root + scales.silence + gain[tree.senone[0]]
                 if value >= best - beam:
-                    count = _put(tokens, first, count, n, value, children[n], origin)
+                    count = _put(tokens, first, count, 0, value, root, origin)
                     if value >= best:
-                        best, best_place = value, space.place[n]
+                        best, best_place = value, space.place[0]
+            base += scales.insertion_penalty
+            if exit != AFTER_SILENCE:
+                base += scales.no_silence
+            if base + lm_weight * root + loudest_root >= best - beam:
+                if not looked:
+                    look_ahead(grammar, look, state, 0, tree.roots + 1, children)
+                    looked = True
+                for k in range(tree.entry_begin[exit], tree.entry_begin[exit + 1]):
+                    n = tree.entry[k]
+                    coming = children[tree.look[n]]
+                    value = base + lm_weight * coming + gain[tree.senone[n]]
+                    if value >= best - beam:
+                        count = _put(tokens, first, count, n, value, coming, origin)
+                        if value >= best:
+                            best, best_place = value, space.place[n]
+            end = ends[3][end]
         if count > first:
             space.group_of[state] = groups
             space.state[new, groups] = state
             space.begin[new, groups], space.end[new, groups] = first, count
-            space.root_ahead[new, groups] = coming
-            space.ended_score[new, groups, :] = -np.inf
+            space.root_ahead[new, groups] = root
+            space.ended[new, groups] = -1
             groups += 1
     counts[PARITY], counts[GROUPS], counts[TOKENS], counts[BEST] = new, groups, count, best_place
+    counts[ENDS] = 0
     return best
 
 
@@ -298,7 +380,7 @@ def _prune(space, scales, best):
 
 @numba.njit(**PLAIN)
 def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, frame):
-    """Record the words (and silences) that end before `frame`, the best one for each state that they lead to.
+    """Record the words (and silences) that end before `frame`, the best one for each state and exit; False: no room.
 
     `outlook` (S,) is the look-ahead in sound inside of words, `between` that after a word's end;
     words whose score with look-ahead is below the cutoff are dropped.
@@ -310,34 +392,30 @@ def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, f
         state = space.state[now, group]
         for token in range(space.begin[now, group], space.end[now, group]):
             n = node[token]
-            if tree.leaf_begin[n] == tree.leaf_begin[n + 1] or score[token] < space.cutoff[0]:
+            if tree.exit[n] == INSIDE or score[token] < space.cutoff[0]:
                 continue
             leaving = score[token] - outlook[tree.senone[n]] + tree.forward[n]
             if leaving + between < cutoff:  # what is ahead of a word's end is at best what is ahead of the word
                 continue
-            for leaf in range(tree.leaf_begin[n], tree.leaf_begin[n + 1]):
-                value, place, silence = leaving - scales.lm_weight * ahead[token], group, 1
+            for leaf in range(tree.leaf_begin[n], tree.leaf_end[n]):
+                value, place = leaving - scales.lm_weight * ahead[token], group
                 if tree.leaf_word[leaf] != SILENCE:
                     logprob, following = next_word(grammar, state, tree.leaf_token[leaf])
                     value += scales.lm_weight * (logprob + tree.leaf_logprob[leaf])
                     if value + between < cutoff:
                         continue
-                    place, silence = _open_group(grammar, look, space, following), 0
-                reach = value + between + scales.lm_weight * space.root_ahead[now, place]
-                if reach >= cutoff and value > space.ended_score[now, place, silence]:
-                    _record(space, place, silence, leaf, value, back[token], frame)
-
-
-@numba.njit(**PLAIN)
-def _record(space, group, silence, leaf, value, origin, frame):
-    now = space.counts[PARITY]
-    if space.ended_score[now, group, silence] == -np.inf:
-        space.ended[now, group, silence] = space.counts[RECORDS]
-        space.counts[RECORDS] += 1
-    record = space.ended[now, group, silence]
-    space.ended_score[now, group, silence] = value
-    space.record_leaf[record], space.record_end[record] = leaf, frame
-    space.record_back[record], space.record_score[record] = origin, value
+                    place = _open_group(grammar, look, space, following)
+                if value + between + scales.lm_weight * space.root_ahead[now, place] < cutoff:
+                    continue
+                end = _open_end(space, place, tree.exit[n])
+                if end < 0:
+                    return False
+                if value > space.end_score[now, end]:
+                    record = space.end_record[now, end]
+                    space.end_score[now, end] = space.record_score[record] = value
+                    space.record_leaf[record], space.record_end[record] = leaf, frame
+                    space.record_back[record] = back[token]
+    return True
 
 
 @numba.njit(**PLAIN)
@@ -349,13 +427,13 @@ def finish(tree, grammar, space, scales, outlook):
     counts = space.counts
     now = counts[PARITY]
     best, record = -np.inf, -1
-    for group in range(counts[GROUPS]):
-        for silence in range(2):
-            value = space.ended_score[now, group, silence]
-            if value > -np.inf:
-                value += scales.lm_weight * next_word(grammar, space.state[now, group], grammar.end)[0]
-                if value > best:
-                    best, record = value, space.ended[now, group, silence]
+    for end in range(counts[ENDS]):
+        exit, value = space.end_exit[now, end], space.end_score[now, end]
+        if exit != AFTER_SILENCE:
+            value += scales.no_silence if tree.pause[exit] else -np.inf  # beyond the end stands silence
+        value += scales.lm_weight * next_word(grammar, space.state[now, space.end_group[now, end]], grammar.end)[0]
+        if value > best:
+            best, record = value, space.end_record[now, end]
     if best > -np.inf or counts[TOKENS] == 0:
         return record, best, best > -np.inf
     token = counts[BEST]
@@ -466,7 +544,7 @@ def outlook(successors, loglikes):
     ahead, between = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
     best = np.empty(senones)
     ahead[frames - 1] = END
-    for s in successors.end:
+    for s in successors.final:
         ahead[frames - 1, s] = successors.forward[s]
     for t in range(frames - 2, -1, -1):
         word = -np.inf

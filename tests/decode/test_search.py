@@ -1,5 +1,7 @@
 """The compiled search against the slow, obvious one, on random small problems."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,14 +10,14 @@ from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.reference import search as reference
 from asrdistill.errors import UserError
-from asrdistill.hmm.senones import Senones
+from asrdistill.hmm.senones import SILENCE_STATES, Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import NGram, train
 
 WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=1e4, word_end_beam=1e4, max_active=10**6)
 
 
-def random_problem(seed: int, order: int, frames: int | None = None):
+def random_problem(seed: int, order: int, frames: int | None = None, contexts: bool = False):
     """Lexicon (homophones, shared prefixes, one-phone words, several pronunciations), senones, n-grams, scores."""
     rng = np.random.default_rng(seed)
     phones = [f"P{i}" for i in range(rng.integers(2, 5))]
@@ -25,17 +27,39 @@ def random_problem(seed: int, order: int, frames: int | None = None):
         sounds = {tuple(map(str, rng.choice(phones, size=rng.integers(1, 4)))) for _ in range(rng.integers(1, 3))}
         pronunciations[word] = [(float(rng.uniform(0.3, 1)), sound) for sound in sorted(sounds)]
     lang = Lang.build(pronunciations, phones)
-    senones = Senones.monophones(lang)
+    lang = replace(lang, silence_probability=float(rng.uniform(0.05, 0.95)))
+    senones = random_trees(lang, rng) if contexts else Senones.monophones(lang)
     senones.self_loop = np.log(rng.uniform(0.2, 0.9, senones.count))
     sentences = [" ".join(rng.choice(words, size=rng.integers(1, 6))) for _ in range(12)]
     scores = rng.normal(0, 3, (frames or rng.integers(8, 40), senones.count)).astype(np.float32)
     return lang, train(sentences, words, order), senones, scores
 
 
+def random_trees(lang: Lang, rng: np.random.Generator) -> Senones:
+    """One tree for each state of each phone, with random questions about the neighbours; some states are shared."""
+    count = SILENCE_STATES
+
+    def tree(depth: int):
+        nonlocal count
+        if depth == 0 or rng.random() < 0.3:
+            if rng.random() < 0.2:  # a senone that there is already, now and then silence's
+                return int(rng.integers(count))
+            count += 1
+            return count - 1
+        asked = [phone for phone in lang.phones if rng.random() < 0.5]
+        side = str(rng.choice(["left", "right"]))
+        return {side: " ".join(asked), "yes": tree(depth - 1), "no": tree(depth - 1)}
+
+    states = {lang.silence: list(range(SILENCE_STATES))}
+    states |= {phone: [tree(3) for _ in range(rng.integers(1, 4))] for phone in lang.phones[1:]}
+    return Senones(lang.phones, states, np.zeros(count))
+
+
+@pytest.mark.parametrize("contexts", [False, True])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(25))
-def test_wide_beam_equals_the_reference(seed, order):
-    lang, lm, senones, scores = random_problem(100 * order + seed, order)
+def test_wide_beam_equals_the_reference(seed, order, contexts):
+    lang, lm, senones, scores = random_problem(100 * order + seed, order, contexts=contexts)
     found = Decoder(lang, lm, senones, WIDE).decode(scores)
     score, words = reference(lang, lm, senones, WIDE, scores)
     assert not found.partial
