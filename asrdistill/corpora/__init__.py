@@ -1,5 +1,6 @@
 """One corpus = one module, with ``prepare_<corpus>(source, out, minutes, jobs)`` and, where the licence allows it,
-``download_<corpus>(out)``."""
+``download_<corpus>(out)``. A corpus that comes in parts takes ``parts`` in both and has ``folders_of(source, parts)``.
+"""
 
 import pkgutil
 

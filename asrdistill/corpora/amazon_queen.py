@@ -25,7 +25,7 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import parallel
+from asrdistill import parallel, stage
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.normalise import normalise
@@ -78,10 +78,14 @@ ALIASES = {
 
 
 def download_amazon_queen(out: Path) -> None:
-    """Fetch queen.1c and its copyright file into the existing folder `out`, from the Debian or Ubuntu archive.
+    """Make the folder `out` with queen.1c and its copyright file, from the Debian or Ubuntu archive.
 
     Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
     """
+    stage.make(out, _fetch, verb="download", options={"corpus": "amazon_queen"}, inputs=[])
+
+
+def _fetch(out: Path) -> None:
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise UserError(f"{PACKAGE} is fetched with apt-get, which is not here; give your own file with --queen PATH")
     package = out / "package"

@@ -1,15 +1,17 @@
 """Make Kaldi-style data directories of a corpus, one for each of its sets.
 
 SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
-of LDC93S1 or a part of it.
+of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in.
 
 Example:
   asrdistill prepare amazon_queen queen.1c data
   asrdistill prepare timit TIMIT data
+  asrdistill prepare librispeech corpus data --parts train-clean-5 dev-clean-2
 """
 
 import argparse
 import importlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="file or folder of the corpus")
     parser.add_argument("out", type=Path, help="folder for the data directories")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    parser.add_argument("--parts", nargs="+", metavar="PART", help="parts of librispeech (default: all that are there)")
     add_options(parser, PrepareOptions)
 
 
@@ -41,19 +44,27 @@ def run(args: argparse.Namespace) -> None:
     module = importlib.import_module(f"asrdistill.corpora.{args.corpus}")
     prepare = getattr(module, f"prepare_{args.corpus}")
     options = resolve(PrepareOptions, args)
-    contents = {"contents": contents_of(args.source)} if args.source.is_dir() else {}
+    if args.parts and not hasattr(module, "folders_of"):
+        raise UserError(f"{args.corpus} comes in one piece; leave --parts out")
+    chosen = {"parts": args.parts} if args.parts else {}
+    sources = module.folders_of(args.source, **chosen) if hasattr(module, "folders_of") else [args.source]
+    contents = {"contents": contents_of(sources)} if args.source.is_dir() else {}
     stage.make(
         args.out,
-        lambda out: prepare(args.source, out, options.minutes, args.jobs),
+        lambda out: prepare(args.source, out, options.minutes, args.jobs, **chosen),
         verb="prepare",
-        options={"corpus": args.corpus, "minutes": options.minutes, **contents},
-        inputs=[args.source],
+        options={"corpus": args.corpus, "minutes": options.minutes, **chosen, **contents},
+        inputs=sources,
     )
 
 
-def contents_of(folder: Path) -> str:
-    """Hash of the names and sizes of all files below the folder: reading a whole corpus would take too long."""
+def contents_of(folders: list[Path]) -> str:
+    """Hash of the names and sizes of all files below the folders: reading a whole corpus would take too long."""
     from asrdistill.files import hash_of
 
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return hash_of([(str(path.relative_to(folder)), path.stat().st_size) for path in files])
+    files = []
+    for folder in folders:
+        found = [os.path.join(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
+        paths = sorted((os.path.relpath(path, folder) for path in found), key=lambda path: path.split(os.sep))
+        files += [(path, os.stat(folder / path).st_size) for path in paths]
+    return hash_of(files)
