@@ -19,16 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import soundfile
 
+from asrdistill.data import line_ends
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_text
 from asrdistill.lang.normalise import normalise
 
 log = logging.getLogger("asrdistill")
 
 TABLES = Path(__file__).resolve().parents[2] / "data"
+AUDIO = "audio"  # folder for what had to be restored
 RATE = 16_000  # of the audio; .PHN counts its samples
 ALL_SPEAKERS = 630  # a folder with more than half of them is all of TIMIT, and must be whole
 WHOLE = {"train": (462, 3696), "dev": (50, 400), "test": (24, 192), "test_complete": (168, 1344)}
@@ -67,6 +70,7 @@ class Recording:
 def prepare_timit(timit: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
     """Make the data directories train, dev, test (core) and test_complete in the existing folder `out`.
 
+    Audio that lost bytes in a conversion of line ends is restored and written into audio/; a warning counts it.
     Of a sample of TIMIT, dev is every sixth of the train speakers, train the others, train_and_dev both,
     and the test sets are all of its TEST. Each directory has the hand-made times of its phones in
     ``phones.ctm`` and the words in ``text.words``. Raises UserError when `timit` is no TIMIT, lacks a
@@ -75,14 +79,23 @@ def prepare_timit(timit: Path, out: Path, minutes: float | None = None, jobs: in
     if minutes is not None:
         raise UserError("TIMIT's sets are standard, so none is cut down; leave --minutes out")
     fold = read_fold()
-    for name, recordings in divide(timit, find_recordings(timit)).items():
-        labels = {recording.id: read_phones(recording.phones, fold) for recording in recordings}
-        data = DataDirectory(_utterance(recording, labels[recording.id]) for recording in recordings)
+    recordings = find_recordings(timit)
+    sets = divide(timit, recordings)
+    labels = {recording.id: read_phones(recording.phones, fold) for recording in recordings}
+    utterances = {recording.id: _utterance(recording, labels[recording.id], out) for recording in recordings}
+    restored = [name for name, utterance in utterances.items() if Path(utterance.audio).parent == out / AUDIO]
+    if restored:
+        log.warning(
+            "%d of %d recordings had lost bytes in a conversion of line ends and were restored: %s",
+            *(len(restored), len(recordings), shorten(restored)),
+        )
+    for name, members in sets.items():
+        data = DataDirectory(utterances[recording.id] for recording in members)
         (out / name).mkdir(exist_ok=True)
         data.write(out / name)
-        write_table(out / name / "text.words", ((r.id, read_words(r.text)) for r in recordings))
+        write_table(out / name / "text.words", ((r.id, read_words(r.text)) for r in members))
         write_text(out / name / "phones.ctm", "".join(_ctm((utterance.id, labels[utterance.id]) for utterance in data)))
-        seconds, phones = sum(u.duration or 0 for u in data), sum(map(len, labels.values()))
+        seconds, phones = sum(u.duration or 0 for u in data), sum(len(labels[u.id]) for u in data)
         log.info(
             "%s: %d utterances, %.1f minutes, %d phones, %d speakers",
             *(name, len(data), seconds / 60, phones, len(data.speakers)),
@@ -192,15 +205,23 @@ def read_words(path: Path) -> str:
     return normalise(" ".join(_read_lines(path)).split(maxsplit=2)[-1])
 
 
-def _utterance(recording: Recording, segments: list[Segment]) -> Utterance:
+def _utterance(recording: Recording, segments: list[Segment], out: Path) -> Utterance:
+    """The utterance with its phones as text, and with audio in ``out/audio`` where that had to be restored."""
     try:
-        info = soundfile.info(recording.audio)
+        samples, rate = soundfile.read(recording.audio, dtype="int16")
     except soundfile.LibsndfileError as error:
         raise UserError(f"{recording.audio} cannot be read as audio ({error.error_string.rstrip('.')})") from None
-    if info.samplerate != RATE:
-        raise UserError(f"{recording.audio} has {info.samplerate} Hz, but TIMIT has {RATE}; copy it from LDC93S1 again")
+    if rate != RATE:
+        raise UserError(f"{recording.audio} has {rate} Hz, but TIMIT has {RATE}; copy it from LDC93S1 again")
+    audio, octets = recording.audio, samples.astype("<i2").tobytes()
+    if line_ends.was_converted(octets):
+        octets, losses = line_ends.restore(octets)
+        if losses:
+            audio, samples = out / AUDIO / f"{recording.id}.wav", np.frombuffer(octets, "<i2")
+            audio.parent.mkdir(exist_ok=True)
+            soundfile.write(audio, samples, RATE)
     phones = " ".join(segment.phone for segment in segments)
-    return Utterance(recording.id, str(recording.audio), recording.speaker, text=phones, duration=info.duration)
+    return Utterance(recording.id, str(audio), recording.speaker, text=phones, duration=len(samples) / RATE)
 
 
 def _ctm(labels: Iterable[tuple[str, list[Segment]]]) -> Iterator[str]:
