@@ -22,6 +22,7 @@ import numpy as np
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import NEVER
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -84,10 +85,11 @@ class Compiler:
         return Graph(senone, unit, phone, word, *arcs)
 
     def flat_path(self, words: Sequence[str]) -> list[int]:
-        """Senones of the first pronunciations between two silences: where a flat start begins."""
+        """Senones of the first pronunciations, between two silences if they may stand there: where a flat start begins."""
         silence = self.lang.silence
+        edge = [silence] if self.lang.silence_probability > NEVER else []
         phones = [phone for word in words for phone in self.lang.pronunciations[word][0][1]]
-        phones = [silence, silence, *phones, silence, silence]  # beyond the ends stands silence too
+        phones = [silence, *edge, *phones, *edge, silence]  # beyond the ends stands silence too
         beside = zip(phones, phones[1:], phones[2:], strict=False)
         return [senone for left, phone, right in beside for senone in self.senones.of(left, phone, right)]
 

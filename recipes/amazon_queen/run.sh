@@ -7,7 +7,7 @@ usage() {
 usage: recipes/amazon_queen/run.sh [options]
 
   --stage N        begin at stage N (default 1)
-  --stop-stage N   end after stage N (default 9)
+  --stop-stage N   end after stage N (default 11)
   --small          a subset that ends in about five minutes, to see that everything works
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --seeds N        students to train, each with its own seed (default 1)
@@ -25,19 +25,21 @@ HELP
 
 A stage that is up to date is skipped; a run that was killed goes on where it was. For example
   recipes/amazon_queen/run.sh --seeds 3               three students, mean and deviation in the table
-  recipes/amazon_queen/run.sh --stage 8               only decode and score again
+  recipes/amazon_queen/run.sh --stage 10              only decode and score again
 HELP
 }
 
 stages=(
   "corpus: fetch the game, cut out its clips, make the data directories|0.2 min (0.2 min)"
-  "features: filterbanks for the networks, cepstra for the GMM|1 min (0.3 min)"
+  "features: filterbanks for the networks, cepstra for the GMMs|1 min (0.3 min)"
   "language: pronunciations, G2P, trigram|0.3 min (0.3 min)"
-  "flat start: monophone GMM, alignment of all sets|2 min (0.5 min)"
+  "flat start: monophone GMM|2 min (0.3 min)"
+  "triphones: decision trees, LDA and MLLT, adaptation to speakers|7 min (0.5 min)"
+  "realignment: by a first network|5 min (0.3 min)"
   "teachers: four networks that differ in their seed|13 min (0.5 min)"
   "soft targets of their ensemble|2 min (0.2 min)"
   "student|4 min (0.3 min)"
-  "decode: scales tuned on dev, then all sets|9 min (1 min)"
+  "decode: scales tuned on dev, then all sets|12 min (1 min)"
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
@@ -75,12 +77,17 @@ PATH=$root/.venv/bin:$PATH
 
 sets=(train dev test test_unseen)
 teachers=4
-subset=() teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml") gmm=(--config "$conf/mono.yaml")
+subset=() teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml")
+mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml")
+lda=(--config "$conf/lda_mllt.yaml") sat=(--config "$conf/sat.yaml")
 if [[ $variant == small ]]; then
   subset=(--minutes 24)
   teacher+=(--epochs 4 --width 128)
   student+=(--epochs 4 --width 128)
-  gmm+=(--gaussians 400)
+  mono+=(--gaussians 400 --iterations 20)
+  tri+=(--leaves 300 --gaussians 1200 --iterations 14)
+  lda+=(--leaves 300 --gaussians 1200 --iterations 14)
+  sat+=(--leaves 300 --gaussians 1200 --iterations 14)
 fi
 lang=$data/lang lm=$data/lm
 if $open; then lang=$data/lang_open lm=$data/lm_open; fi
@@ -119,65 +126,113 @@ if stage 3; then
   asrdistill lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data/corpus/dev" "$data/corpus/test" "$data/corpus/test_unseen"
 fi
 
+# Align a set's text by a model: align MODEL FEATURES SET LANG OUT [options]
+align() {
+  asrdistill align "$1" "$2" "$data/corpus/$3" "$4" "$5" "${@:6}" --jobs "$jobs"
+}
+
 if stage 4; then
-  asrdistill train-mono "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/mono" "${gmm[@]}" --jobs "$jobs"
-  for set in "${sets[@]}"; do
-    asrdistill align "$exp/mono" "$data/cepstra/$set" "$data/corpus/$set" "$data/lang" "$exp/ali/$set" --jobs "$jobs"
-  done
-  asrdistill copies "$exp/ali/train" "$data/fbank/train_copies" "$exp/ali/train_copies"
+  asrdistill train-mono "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/mono" "${mono[@]}" --jobs "$jobs"
+  align "$exp/mono" "$data/cepstra/train" train "$data/lang" "$exp/ali/mono/train"
 fi
 
-held_out=(--held-out "$data/fbank/dev" "$exp/ali/dev")
+# From here on words are as probable in their pronunciations, and silence between them, as the triphones heard them.
+counted=$data/lang_counts spoken=${lang}_counts
 if stage 5; then
-  mkdir -p "$exp"
+  train=("$data/corpus/train" "$data/lang")
+  asrdistill train-tri "$data/cepstra/train" "$exp/ali/mono/train" "${train[@]}" "$exp/tri" "${tri[@]}" --jobs "$jobs"
+  align "$exp/tri" "$data/cepstra/train" train "$data/lang" "$exp/ali/tri/train"
+  asrdistill lang-counts "$data/lang" "$exp/ali/tri/train" "$counted"
+  if $open; then asrdistill lang-counts "$lang" "$exp/ali/tri/train" "$spoken"; fi
+  train=("$data/corpus/train" "$counted")
+  asrdistill train-lda "$data/cepstra/train" "$exp/ali/tri/train" "${train[@]}" "$exp/lda_mllt" "${lda[@]}" --jobs "$jobs"
+  align "$exp/lda_mllt" "$data/cepstra/train" train "$counted" "$exp/ali/lda_mllt/train"
+  asrdistill fmllr "$exp/lda_mllt" "$data/cepstra/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$data/fmllr/train" --jobs "$jobs"
+  asrdistill train-tri "$data/fmllr/train" "$exp/ali/lda_mllt/train" "${train[@]}" "$exp/sat" "${sat[@]}" --jobs "$jobs"
+  align "$exp/sat" "$data/fmllr/train" train "$counted" "$exp/ali/sat/train"
+fi
+
+if stage 6; then
+  # What the sets' words sound like to the first network is what the others learn, and are measured by.
+  asrdistill copies "$exp/ali/sat/train" "$data/fbank/train_copies" "$exp/ali/sat/train_copies"
+  asrdistill train "$data/fbank/train_copies" "$exp/ali/sat/train_copies" "$exp/first" "${teacher[@]}" --threads 2
+  for set in "${sets[@]}"; do
+    align "$exp/first" "$data/fbank/$set" "$set" "$counted" "$exp/ali/first/$set"
+  done
+  asrdistill copies "$exp/ali/first/train" "$data/fbank/train_copies" "$exp/ali/first/train_copies"
+fi
+
+ali=$exp/ali/first
+held_out=(--held-out "$data/fbank/dev" "$ali/dev")
+if stage 7; then
   seq "$seed" $((seed + teachers - 1)) | xargs -P "$jobs" -I {} \
-    asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
+    asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
 fi
 
 members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
-if stage 6; then
+if stage 8; then
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
   asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 7; then
+if stage 9; then
   for ((i = seed; i < seed + seeds; i++)); do
-    asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/student.$i" "${student[@]}" --seed "$i" \
+    asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student.$i" "${student[@]}" --seed "$i" \
       --soft-targets "$exp/targets" "${held_out[@]}"
   done
 fi
 
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
-if stage 8; then
+features_of() {  # the archives that a model takes
+  case $(basename "$1") in
+    mono | tri | lda_mllt) echo "$data/cepstra" ;;
+    sat) echo "$data/fmllr" ;;
+    *) echo "$data/fbank" ;;
+  esac
+}
+
+tuned_by() {  # whose scales a model is decoded with: one of each kind is tuned
+  case $(basename "$1") in
+    teacher.*) echo "teacher.$seed" ;;
+    student.*) echo "student.$seed" ;;
+    sat) echo lda_mllt ;;
+    *) basename "$1" ;;
+  esac
+}
+
+recognise() {  # recognise MODEL: all sets but train
+  local name set
+  name=$(basename "$1")
+  for set in dev test test_unseen; do
+    asrdistill decode "$1" "$(features_of "$1")/$set" "$spoken" "$lm" "$exp/decode/$name/$set" \
+      --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
+  done
+}
+
+if stage 10; then
   decode=(--config "$conf/decode.yaml" --jobs "$jobs")
-  # Scales are chosen on dev: once for the members together, by the first of them, so for the students.
-  tuned_on=([0]="$exp/mono" [1]="${members[0]}" [2]="$exp/ensemble" [3]="${students[0]}")
-  for model in "${tuned_on[@]}"; do
-    features=$([[ $model == */mono ]] && echo cepstra || echo fbank)
-    asrdistill tune "$model" "$data/$features/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/$(basename "$model")" "${decode[@]}"
+  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
+    asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" "${decode[@]}"
   done
-  for model in "$exp/mono" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
-    name=$(basename "$model")
-    features=$([[ $name == mono ]] && echo cepstra || echo fbank)
-    case $name in
-      teacher.*) tuned=teacher.$seed ;;
-      student.*) tuned=student.$seed ;;
-      *) tuned=$name ;;
-    esac
-    for set in dev test test_unseen; do
-      asrdistill decode "$model" "$data/$features/$set" "$lang" "$lm" "$exp/decode/$name/$set" --tuned "$exp/tune/$tuned" "${decode[@]}"
-    done
+  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
+    recognise "$model"
   done
+  # Speaker adaptation in two passes: what LDA and MLLT recognised says what the speakers' transforms are.
+  for set in dev test test_unseen; do
+    align "$exp/lda_mllt" "$data/cepstra/$set" "$set" "$spoken" "$exp/ali/heard/$set" --text "$exp/decode/lda_mllt/$set/hyp.txt"
+    asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/heard/$set" "$data/corpus/$set" "$data/fmllr/$set" --jobs "$jobs"
+  done
+  recognise "$exp/sat"
 fi
 
-if stage 9; then
+if stage 11; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in dev test test_unseen; do
-      asrdistill evaluate "$model" "$data/fbank/$set" "$exp/ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
+      asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
     done
   done
-  asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
-  asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$variant"
+  asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
+  asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 fi
