@@ -87,6 +87,13 @@ def test_flat_path_is_the_first_pronunciation_between_silences(lang):
     assert Compiler(lang, senones).flat_path(["either"]) == [s for phone in phones for s in senones.states[phone]]
 
 
+def test_flat_path_adds_no_silence_where_every_silence_is_a_word():
+    lang = Lang.of_phones(["aa", "t", "sil"], "sil")
+    senones = Senones.monophones(lang)
+    expected = [s for phone in ("SIL", "aa", "SIL") for s in senones.states[phone]]
+    assert Compiler(lang, senones).flat_path(["sil", "aa", "sil"]) == expected
+
+
 def test_a_lexicon_of_other_phones_is_refused(lang):
     senones = Senones.monophones(Lang.build({"ab": lang.pronunciations["ab"]}, ["A", "B", "D"]))
     with pytest.raises(UserError, match="lacks phones of the lexicon: C"):
