@@ -85,7 +85,7 @@ class Compiler:
         return Graph(senone, unit, phone, word, *arcs)
 
     def flat_path(self, words: Sequence[str]) -> list[int]:
-        """Senones of the first pronunciations, between two silences where these are optional: a flat start begins here."""
+        """Senones of the first pronunciations, between silences where these are optional: a flat start begins here."""
         silence = self.lang.silence
         edge = [silence] if self.lang.silence_probability > NEVER else []
         phones = [phone for word in words for phone in self.lang.pronunciations[word][0][1]]
