@@ -1,0 +1,222 @@
+#!/usr/bin/env bash
+# Phone recognition on TIMIT: from hand-made phone labels (but not their times) to a distilled student.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+usage: recipes/timit/run.sh --timit PATH [options]
+
+  --timit PATH     folder of LDC93S1, or of a sample of it with the same folders
+  --stage N        begin at stage N (default 1)
+  --stop-stage N   end after stage N (default 10)
+  --seeds N        students to train, each with its own seed (default 1)
+  --seed N         seed of the first student, and the first of the teachers' (default 0)
+  --jobs N         processes (default: the processors of this machine)
+  --data DIR       where the corpus goes (default recipes/timit/data/default)
+  --exp DIR        where models and results go (default recipes/timit/exp/default)
+
+stages, with their time for a sample of 5 minutes on two cores with AVX2:
+HELP
+  local stage
+  for stage in "${!stages[@]}"; do printf '  %2d  %-66s %s\n' $((stage + 1)) "${stages[stage]%%|*}" "${stages[stage]##*|}"; done
+  cat <<'HELP'
+
+A stage that is up to date is skipped; a run that was killed goes on where it was.
+
+A sample has no development speakers of its own, so some train speakers make dev. Everything is then made
+twice: without them, in EXP/left_out, where dev chooses the decoder's scales; and with them, in EXP.
+HELP
+}
+
+stages=(
+  "corpus: data directories of the standard sets, or of a sample|0.1 min"
+  "features: filterbanks for the networks, cepstra for the GMMs|0.2 min"
+  "language: 48 phones, bigram|0.1 min"
+  "flat start: monophone GMM|0.5 min"
+  "triphones: decision trees, LDA and MLLT, adaptation to speakers|2 min"
+  "realignment: by a first network|1 min"
+  "teachers: four networks that differ in their seed|2 min"
+  "student: of the soft targets of their ensemble|1 min"
+  "decode: scales tuned on dev, then the test sets|2 min"
+  "score: frame accuracy, phone error rate of 39 phones|0.2 min"
+)
+
+first=1 last=${#stages[@]} seeds=1 seed=0 timit="" data="" exp=""
+jobs=$(nproc 2>/dev/null || echo 2)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+conf=$here/conf
+while [[ $# -gt 0 ]]; do
+  case $1 in
+    --help | -h) usage; exit 0 ;;
+    --timit | --stage | --stop-stage | --seeds | --seed | --jobs | --data | --exp) ;;
+    *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
+  esac
+  [[ $# -ge 2 ]] || { echo "run.sh: $1 needs a value; see --help" >&2; exit 2; }
+  case $1 in
+    --timit) timit=$2 ;;
+    --data) data=$2 ;;
+    --exp) exp=$2 ;;
+    *) [[ $2 =~ ^[0-9]+$ ]] || { echo "run.sh: $1 must be a whole number, not '$2'" >&2; exit 2; } ;;&
+    --stage) first=$2 ;;
+    --stop-stage) last=$2 ;;
+    --seeds) seeds=$2 ;;
+    --seed) seed=$2 ;;
+    --jobs) jobs=$2 ;;
+  esac
+  shift 2
+done
+data=${data:-$here/data/default}
+exp=${exp:-$here/exp/default}
+[[ $first -gt 1 || -n $timit ]] || { echo "run.sh: give the folder of TIMIT with --timit PATH" >&2; exit 2; }
+"$root/tools/install.sh"
+PATH=$root/.venv/bin:$PATH
+
+# Say what comes, unless the stage is not asked for; what runs under it carries its name.
+stage() {
+  [[ $1 -ge $first && $1 -le $last ]] || return 1
+  local title=${stages[$1 - 1]%%|*}
+  export ASRDISTILL_STAGE="$1 ${title%%:*}"
+  printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
+}
+
+if stage 1; then
+  asrdistill prepare timit "$timit" "$data/corpus" --jobs "$jobs"
+fi
+
+# What is trained on which set: once for a whole TIMIT, for a sample with and without its dev speakers.
+size=full trains=(train) outs=("$exp") scored=("dev test test_complete")
+if [[ -d $data/corpus/train_and_dev ]]; then
+  size=sample trains=(train train_and_dev) outs=("$exp/left_out" "$exp") scored=(dev test)
+fi
+read -ra sets <<< "${scored[*]}"
+each() {  # each COMMAND: with every train set $train, the folder $out of its models and the sets $recognised by them
+  local i train out recognised
+  for i in "${!trains[@]}"; do
+    train=${trains[i]} out=${outs[i]}
+    read -ra recognised <<< "${scored[i]}"
+    "$@"
+  done
+}
+
+if stage 2; then
+  for set in "${trains[@]}" "${sets[@]}"; do
+    asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
+    asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
+  done
+  for set in "${trains[@]}"; do
+    # The networks see every train utterance three times, as two other vocal tracts would have said it too.
+    asrdistill features "$data/corpus/$set" "$data/fbank/${set}_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
+  done
+fi
+
+lang=$data/lang
+if stage 3; then
+  asrdistill lang "${trains[@]/#/$data/corpus/}" "${sets[@]/#/$data/corpus/}" "$lang" --phones sil
+  for set in "${trains[@]}"; do
+    asrdistill lm "$data/corpus/$set" "$lang" "$data/lm/$set" --order 2 --test "${sets[@]/#/$data/corpus/}"
+  done
+fi
+
+# Align a set's text by a model: align MODEL FEATURES SET OUT [options]
+align() {
+  asrdistill align "$1" "$2" "$data/corpus/$3" "$lang" "$4" "${@:5}" --jobs "$jobs"
+}
+
+flat_start() {
+  asrdistill train-mono "$data/cepstra/$train" "$data/corpus/$train" "$lang" "$out/mono" --config "$conf/$size/mono.yaml" --jobs "$jobs"
+  align "$out/mono" "$data/cepstra/$train" "$train" "$out/ali/mono/$train"
+}
+if stage 4; then each flat_start; fi
+
+triphones() {
+  local said=("$data/corpus/$train" "$lang") ali=$out/ali cepstra=$data/cepstra/$train fmllr=$out/fmllr/$train
+  asrdistill train-tri "$cepstra" "$ali/mono/$train" "${said[@]}" "$out/tri" --config "$conf/$size/tri.yaml" --jobs "$jobs"
+  align "$out/tri" "$cepstra" "$train" "$ali/tri/$train"
+  asrdistill train-lda "$cepstra" "$ali/tri/$train" "${said[@]}" "$out/lda_mllt" --config "$conf/$size/lda_mllt.yaml" --jobs "$jobs"
+  align "$out/lda_mllt" "$cepstra" "$train" "$ali/lda_mllt/$train"
+  asrdistill fmllr "$out/lda_mllt" "$cepstra" "$ali/lda_mllt/$train" "$data/corpus/$train" "$fmllr" --jobs "$jobs"
+  asrdistill train-tri "$fmllr" "$ali/lda_mllt/$train" "${said[@]}" "$out/sat" --config "$conf/$size/sat.yaml" --jobs "$jobs"
+  align "$out/sat" "$fmllr" "$train" "$ali/sat/$train"
+}
+if stage 5; then each triphones; fi
+
+copies() {  # copies ALIGNMENT: as it is for the copies of the train set
+  asrdistill copies "$1/$train" "$data/fbank/${train}_copies" "$1/${train}_copies"
+}
+
+realignment() {
+  copies "$out/ali/sat"
+  asrdistill train "$data/fbank/${train}_copies" "$out/ali/sat/${train}_copies" "$out/first" --config "$conf/$size/teacher.yaml" --threads "$jobs"
+  for set in "$train" "${recognised[@]}"; do
+    align "$out/first" "$data/fbank/$set" "$set" "$out/ali/first/$set"
+  done
+  copies "$out/ali/first"
+}
+if stage 6; then each realignment; fi
+
+members() { seq -f "$out/teacher.%g" "$seed" $((seed + 3)); }
+teachers() {
+  local held_out=()
+  if [[ " ${recognised[*]} " == *" dev "* ]]; then held_out=(--held-out "$data/fbank/dev" "$out/ali/first/dev"); fi
+  members | sed 's/.*teacher.//' | xargs -P "$jobs" -I {} asrdistill train "$data/fbank/${train}_copies" "$out/ali/first/${train}_copies" \
+    "$out/teacher.{}" --config "$conf/$size/teacher.yaml" --seed {} "${held_out[@]}"
+}
+if stage 7; then each teachers; fi
+
+students_of() { seq -f "$out/student.%g" "$seed" $((seed + seeds - 1)); }
+student() {
+  local model models
+  mapfile -t models < <(members)
+  asrdistill ensemble "${models[@]}" "$out/ensemble"
+  asrdistill soft-targets "$out/ensemble" "$data/fbank/${train}_copies" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
+  mapfile -t models < <(students_of)
+  for model in "${models[@]}"; do
+    asrdistill train "$data/fbank/${train}_copies" "$out/ali/first/${train}_copies" "$model" --config "$conf/$size/student.yaml" \
+      --seed "${model##*.}" --soft-targets "$out/targets"
+  done
+}
+if stage 8; then each student; fi
+
+# Decode the sets by a model: recognise MODEL FEATURES SCALES; scales are chosen on dev where it was not trained on
+recognise() {
+  local name set
+  name=$(basename "$1")
+  if [[ $3 == "$name" && $out == "${outs[0]}" ]]; then
+    asrdistill tune "$1" "$2/dev" "$lang" "$data/lm/$train" "$data/corpus/dev" "$out/tune/$name" "${decode[@]}"
+  fi
+  for set in "${recognised[@]}"; do
+    asrdistill decode "$1" "$2/$set" "$lang" "$data/lm/$train" "$out/decode/$name/$set" --tuned "${outs[0]}/tune/$3" "${decode[@]}"
+  done
+}
+
+decoding() {
+  local decode=(--config "$conf/decode.yaml" --jobs "$jobs") model models set
+  for model in mono tri lda_mllt; do recognise "$out/$model" "$data/cepstra" "$model"; done
+  # Speaker adaptation in two passes: what LDA and MLLT recognised says what the speakers' transforms are.
+  for set in "${recognised[@]}"; do
+    align "$out/lda_mllt" "$data/cepstra/$set" "$set" "$out/ali/heard/$set" --text "$out/decode/lda_mllt/$set/hyp.txt"
+    asrdistill fmllr "$out/sat" "$data/cepstra/$set" "$out/ali/heard/$set" "$data/corpus/$set" "$out/fmllr/$set" --jobs "$jobs"
+  done
+  recognise "$out/sat" "$out/fmllr" lda_mllt
+  mapfile -t models < <(members)
+  for model in "${models[@]}"; do recognise "$model" "$data/fbank" "teacher.$seed"; done
+  recognise "$out/ensemble" "$data/fbank" ensemble
+  mapfile -t models < <(students_of)
+  for model in "${models[@]}"; do recognise "$model" "$data/fbank" "student.$seed"; done
+}
+if stage 9; then each decoding; fi
+
+scoring() {
+  local model models set
+  mapfile -t models < <(members; echo "$out/ensemble"; students_of)
+  for model in "${models[@]}"; do
+    for set in "${recognised[@]}"; do
+      asrdistill evaluate "$model" "$data/fbank/$set" "$out/ali/first/$set" "$out/frames/$(basename "$model")/$set" --jobs "$jobs"
+    done
+  done
+  printf 'corpus: TIMIT, %s, 39 phones\nmap: %s\nsets: [%s]\n' "$size" "$root/data/timit_phones.txt" "$(IFS=,; echo "${recognised[*]}")" |
+    cat - "$conf/systems.yaml" > "$out/systems.yaml"
+  asrdistill report "$out" --config "$out/systems.yaml" --data "$data" --lang "$lang" --lm "$data/lm/$train" --variant "$size"
+}
+if stage 10; then each scoring; fi
