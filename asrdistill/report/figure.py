@@ -11,7 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from asrdistill.report.table import Results, distinct_systems, pooled_accuracy, pooled_sets, pooled_wer
+from asrdistill.report.table import (
+    NAMES,
+    Results,
+    distinct_systems,
+    measure_of,
+    pooled_accuracy,
+    pooled_errors,
+    pooled_sets,
+)
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito: told apart by all eyes
 INK, FAINT = "#222222", "#dddddd"
@@ -25,9 +33,10 @@ def draw(results: Results) -> bytes:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
     _panel(left, results, names, "frame_accuracy", _spread, lambda name: pooled_accuracy(results, name, pooled))
-    _panel(right, results, names, "wer", _interval, lambda name: pooled_wer(results, name, pooled))
+    measure = measure_of(results)
+    _panel(right, results, names, measure, _interval, lambda name: pooled_errors(results, name, pooled))
     left.set_title("Frame accuracy, % (bars: sd over seeds)", fontsize=10, color=INK)
-    right.set_title("Word error rate, % (bars: 95 % interval)", fontsize=10, color=INK)
+    right.set_title(f"{NAMES[measure].capitalize()}, % (bars: 95 % interval)", fontsize=10, color=INK)
     left.set_yticks(range(len(names)), [_label(results, name) for name in names])
     left.invert_yaxis()
     handles, labels = right.get_legend_handles_labels()

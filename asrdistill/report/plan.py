@@ -9,6 +9,7 @@ systems:
   ensemble: {kind: ensemble, models: [ensemble]}
   student:  {kind: student, models: ["student.*"]}
 comparisons: [[student, single], [student, ensemble]]
+map: ../../../data/timit_phones.txt   # where phones are recognised: how they are folded before they are scored
 """
 
 import re
@@ -35,6 +36,12 @@ class Plan:
     pooled: list[str] = field(default_factory=list)
     systems: dict[str, Any] = field(default_factory=dict)
     comparisons: list[list[str]] = field(default_factory=list)
+    map: str = ""
+
+    @property
+    def measure(self) -> str:
+        """Which error rate it is: of words, or of phones, which are folded by a map."""
+        return "per" if self.map else "wer"
 
 
 def read_plan(path: Path) -> Plan:
@@ -57,7 +64,8 @@ def read_plan(path: Path) -> Plan:
             raise UserError(f"{path}: a comparison is a pair of systems, not {pair!r}")
         if unknown := [name for name in pair if name not in systems]:
             raise UserError(f"{path} compares the system '{unknown[0]}', which it does not define")
-    return Plan(plan.corpus, plan.sets, plan.pooled or plan.sets, systems, plan.comparisons)
+    folding = str(Path(path).parent / plan.map) if plan.map else ""
+    return Plan(plan.corpus, plan.sets, plan.pooled or plan.sets, systems, plan.comparisons, folding)
 
 
 def _system(name: str, values: Any, path: Path) -> System:

@@ -24,6 +24,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.report.plan import Plan, System, find_models
 from asrdistill.report.stages import describe_environment, read_markers, stage_costs
+from asrdistill.scoring.mapping import Map, fold, read_map
 from asrdistill.scoring.significance import compare
 from asrdistill.scoring.summary import wer_entry
 from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
@@ -65,7 +66,8 @@ Systems = dict[str, list[Model]]
 
 def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
     """The contents of results.json; raises UserError for what is missing or does not fit together."""
-    texts = {name: _read_text(folders.corpus / name / "text") for name in plan.sets}
+    folding = read_map(Path(plan.map)) if plan.map else None
+    texts = {name: _read_text(folders.corpus / name / "text", folding) for name in plan.sets}
     lexicon = set(Lang.read(folders.lang).words)
     known: dict[Path, Model] = {}
     systems: Systems = {}
@@ -73,7 +75,7 @@ def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
         found = find_models(folders.exp, name, system)
         for folder in found:
             if folder not in known:
-                known[folder] = read_model(folders.exp, folder, texts)
+                known[folder] = read_model(folders.exp, folder, texts, folding)
         systems[name] = [known[folder] for folder in found]
         _check_system(name, systems[name])
     markers = read_markers([folders.data, folders.exp])
@@ -81,8 +83,10 @@ def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
         "corpus": plan.corpus,
         "variant": variant,
         "sets": _describe_sets(texts, lexicon, list(known.values())),
-        "systems": {name: _describe_system(plan.systems[name], models) for name, models in systems.items()},
-        "comparisons": [_compare(a, b, systems, plan.pooled) for a, b in plan.comparisons],
+        "systems": {
+            name: _describe_system(plan.systems[name], models, plan.measure) for name, models in systems.items()
+        },
+        "comparisons": [_compare(a, b, systems, plan) for a, b in plan.comparisons],
         "transfer": _transfer(systems, plan.pooled),
         "stages": stage_costs(markers),
         "environment": describe_environment(markers, [model.meta.get("precision", "") for model in known.values()]),
@@ -100,7 +104,7 @@ def share_of_gain(student: Sequence[float], baseline: float, ensemble: float, re
     return [100 * (accuracy - baseline) / (ensemble - reference) for accuracy in student]
 
 
-def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts]) -> Model:
+def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts], folding: Map | None = None) -> Model:
     """A model with all its measurements that are there."""
     name = folder.relative_to(exp)
     meta = _read_record(folder / "meta.json", "parameters")
@@ -110,7 +114,8 @@ def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts]) -> Mod
             frames[part] = _read_record(path, "frames", "correct", "cross_entropy")
         if (path := exp / "decode" / name / part).is_dir():
             hypotheses = path / "hyp.txt"
-            scores[part] = score(text, read_transcripts(hypotheses), str(hypotheses))
+            heard = read_transcripts(hypotheses)
+            scores[part] = score(text, fold(heard, folding, str(hypotheses)) if folding else heard, str(hypotheses))
             decodes[part] = _read_record(path / "decode.json", *SCALES, "rtf", "seconds_of_speech")
     _check_scales(exp, name, decodes)
     return Model(folder, meta, Senones.read(folder).count, frames, scores, decodes)
@@ -188,7 +193,7 @@ def _describe_sets(texts: Mapping[str, Transcripts], lexicon: set[str], models: 
     return described
 
 
-def _describe_system(system: System, models: Sequence[Model]) -> dict[str, Any]:
+def _describe_system(system: System, models: Sequence[Model], measure: str) -> dict[str, Any]:
     first = models[0]
     seconds = [(decode["rtf"], decode["seconds_of_speech"]) for model in models for decode in model.decodes.values()]
     speech = sum(length for _, length in seconds)
@@ -206,7 +211,7 @@ def _describe_system(system: System, models: Sequence[Model]) -> dict[str, Any]:
             name: _over_seeds("nats", [model.frames[name]["cross_entropy"] for model in models])
             for name in first.frames
         },
-        "wer": {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
+        measure: {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
         **{key: _scale(key, models) for key in SCALES},
         "rtf": rounded(sum(rtf * length for rtf, length in seconds) / speech) if speech else None,
     }
@@ -234,14 +239,15 @@ def _deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def _compare(a: str, b: str, systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
+def _compare(a: str, b: str, systems: Systems, plan: Plan) -> dict[str, Any]:
+    sets = plan.pooled
     for name in (a, b):
         if missing := [part for part in sets if part not in systems[name][0].scores]:
             raise UserError(f"'{a}' cannot be compared with '{b}': '{name}' has no hypotheses for {shorten(missing)}")
     first, second = ([concatenate([model.scores[part] for part in sets]) for model in systems[name]] for name in (a, b))
     found = compare(first, second)
     figures = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
-    return {"a": a, "b": b, "measure": "wer", "sets": list(sets), **rounded(figures)}
+    return {"a": a, "b": b, "measure": plan.measure, "sets": list(sets), **rounded(figures)}
 
 
 def _transfer(systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
@@ -259,8 +265,9 @@ def _transfer(systems: Systems, sets: Sequence[str]) -> dict[str, Any]:
     return {"frame_accuracy": rounded({"percent": statistics.mean(shares), "sd": _deviation(shares)})}
 
 
-def _read_text(path: Path) -> Transcripts:
-    return {utterance: words.split() for utterance, words in read_table(path).items()}
+def _read_text(path: Path, folding: Map | None) -> Transcripts:
+    said = {utterance: words.split() for utterance, words in read_table(path).items()}
+    return fold(said, folding, str(path)) if folding else said
 
 
 def rounded(value: Any) -> Any:

@@ -9,6 +9,7 @@ import rich.table
 
 Results = dict[str, Any]
 NOTHING = "–"
+NAMES = {"wer": "word error rate", "per": "phone error rate"}
 
 
 @dataclass(frozen=True)
@@ -61,28 +62,34 @@ def pooled_accuracy(results: Results, system: str, sets: Sequence[str]) -> float
     return sum(measured[name]["mean"] * n for name, n in zip(sets, frames, strict=True)) / sum(frames)
 
 
-def pooled_wer(results: Results, system: str, sets: Sequence[str]) -> float | None:
-    """Word error rate (percent), mean over the seeds, the sets' words pooled."""
-    measured = results["systems"][system]["wer"]
+def measure_of(results: Results) -> str:
+    """Which error rate it is: "wer", or "per" where phones were recognised."""
+    return "per" if any("per" in system for system in results["systems"].values()) else "wer"
+
+
+def pooled_errors(results: Results, system: str, sets: Sequence[str]) -> float | None:
+    """Word or phone error rate (percent), mean over the seeds, the sets' words pooled."""
+    measured = results["systems"][system][measure_of(results)]
     if any(name not in measured for name in sets):
         return None
     return 100 * sum(measured[name]["errors"] for name in sets) / sum(measured[name]["words"] for name in sets)
 
 
 def systems_table(results: Results) -> Table:
-    """One row a system: size, frame accuracy and word error rate on each set and on the pooled ones."""
+    """One row a system: size, frame accuracy and error rate on each set and on the pooled ones."""
+    measure = measure_of(results)
     sets, pooled = list(results["sets"]), pooled_sets(results)
     extra = ["all" if pooled == sets else "pooled"] if len(pooled) > 1 else []
-    columns = [f"{what} {name}" for what in ("frames%", "WER%") for name in (*sets, *extra)]
+    columns = [f"{what} {name}" for what in ("frames%", f"{measure.upper()}%") for name in (*sets, *extra)]
     rows = []
     for name in distinct_systems(results):
         system = results["systems"][name]
         accuracy = [_spread(system["frame_accuracy"].get(part), "percent") for part in sets]
-        wer = [_spread(system["wer"].get(part), "percent") for part in sets]
+        errors = [_spread(system[measure].get(part), "percent") for part in sets]
         if extra:
             accuracy.append(_number(pooled_accuracy(results, name, pooled)))
-            wer.append(_number(pooled_wer(results, name, pooled)))
-        rows.append([name, _count(system["parameters"]), *accuracy, *wer])
+            errors.append(_number(pooled_errors(results, name, pooled)))
+        rows.append([name, _count(system["parameters"]), *accuracy, *errors])
     return Table(["system", "size", *columns], rows, marked="student")
 
 
@@ -106,15 +113,17 @@ def sets_table(results: Results) -> Table:
 
 
 def errors_table(results: Results) -> Table:
-    """Word errors of each system and set, summed over the seeds, with their intervals."""
-    rows = []
+    """Errors of each system and set, summed over the seeds, with their intervals."""
+    rows, measure = [], measure_of(results)
     for name in distinct_systems(results):
-        for part, entry in results["systems"][name]["wer"].items():
+        for part, entry in results["systems"][name][measure].items():
             low, high = entry["ci95"]
             rate = _number(100 * entry["errors"] / entry["words"], 2)
             counts = [str(entry[key]) for key in ("errors", "words", "ins", "del", "sub")]
             rows.append([name, part, rate, f"{low:.2f} to {high:.2f}", *counts])
-    return Table(["system", "set", "WER %", "95 % interval", "errors", "words", "ins", "del", "sub"], rows)
+    return Table(
+        ["system", "set", f"{measure.upper()} %", "95 % interval", "errors", "words", "ins", "del", "sub"], rows
+    )
 
 
 def stages_table(results: Results) -> Table:
@@ -124,7 +133,8 @@ def stages_table(results: Results) -> Table:
 
 def legend(results: Results) -> list[str]:
     """How to read the table of systems."""
-    lines = ["frames%: frames whose senone is right. WER%: word error rate. Mean ± sd over seeds."]
+    measure = measure_of(results)
+    lines = [f"frames%: frames whose senone is right. {measure.upper()}%: {NAMES[measure]}. Mean ± sd over seeds."]
     for name, group in distinct_systems(results).items():
         count = len(results["systems"][name]["members"])
         if len(group) > 1:
@@ -136,13 +146,14 @@ def findings(results: Results) -> list[str]:
     """The comparisons and the share of the gain kept, in sentences."""
     lines = [_share(results)] if _share(results) else []
     if results["comparisons"]:
-        lines.append(f"Words of {' + '.join(pooled_sets(results))}; 95 % interval and one-sided p by paired bootstrap:")
+        what, sets = ("Phones" if measure_of(results) == "per" else "Words"), " + ".join(pooled_sets(results))
+        lines.append(f"{what} of {sets}; 95 % interval and one-sided p by paired bootstrap:")
     for found in results["comparisons"]:
         low, high = found["ci95"]
-        a, b = (pooled_wer(results, found[key], found["sets"]) for key in ("a", "b"))
+        a, b = (pooled_errors(results, found[key], found["sets"]) for key in ("a", "b"))
         relative = f" ({_signed(100 * (a - b) / b)} % relative)" if a is not None and b else ""
         lines.append(
-            f"{found['a']} − {found['b']}: {_signed(found['difference'])} points WER "
+            f"{found['a']} − {found['b']}: {_signed(found['difference'])} points {measure_of(results).upper()} "
             f"[{_signed(low)}, {_signed(high)}]{relative}, p = {found['p']:.4f}"
         )
     return lines + _warnings(results)

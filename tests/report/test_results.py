@@ -242,3 +242,12 @@ def test_mistakes_in_the_configuration(world: Any, change: tuple[str, str], mess
 def test_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.escape("systems.yaml does not exist")):
         read_plan(tmp_path / "systems.yaml")
+
+
+def test_phones_are_folded_and_counted_as_per(world: Any) -> None:
+    world.write(world.root / "map", "one one\ntwo two\nthree three\ntree three\nfour\nfive five\nsix five\nseven\n")
+    world.config.write_text(f"map: map\n{world.config.read_text()}")
+    systems = results_of(world)["systems"]
+    assert systems["single"]["per"]["dev"].items() >= {"errors": 0, "words": 6}.items()  # two seeds; "four" is deleted
+    assert systems["mono"]["per"]["test"].items() >= {"errors": 0, "words": 2}.items()  # "six" counts as "five"
+    assert "wer" not in systems["mono"]
