@@ -56,13 +56,13 @@ class FlakyServer:
         """Bytes of a file that went out, all requests together."""
         return sum(sent.count for sent in self.sent if sent.name == name)
 
-    def draw(self, size: int) -> tuple[bool, bool, int]:
-        """(busy?, range ignored?, bytes until the connection breaks) for the next request."""
+    def draw(self) -> tuple[bool, bool, float]:
+        """(busy?, range ignored?, the share of the answer after which the connection breaks) for the next request."""
         with self._lock:
             self.requests += 1
             busy, ignored = self._random.random() < self.busy, self._random.random() < self.ignore_range
             cut = self._random.random() < self.cut
-            return busy, ignored, self._random.randrange(size) if cut else size
+            return busy, ignored, self._random.random() if cut else 1.0
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -81,7 +81,7 @@ class FlakyServer:
                     return self.send_error(404)
                 content = path.read_bytes()
                 asked = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-                busy, ignored, last = server.draw(len(content) - asked or 1)
+                busy, ignored, share = server.draw()
                 if busy:
                     return self.send_error(503)
                 start = 0 if ignored else asked
@@ -91,9 +91,8 @@ class FlakyServer:
                 self.send_header("Content-Length", str(len(content) - start))
                 self.end_headers()
                 if body:
-                    self.send(
-                        name, start, content[start : start + last] if not ignored else content[:last], not ignored
-                    )
+                    last = start + int(share * (len(content) - start))
+                    self.send(name, start, content[start:last], not ignored)
 
             def send(self, name: str, start: int, content: bytes, ranged: bool) -> None:
                 count = 0
