@@ -22,7 +22,7 @@ from asrdistill.errors import UserError
 
 log = logging.getLogger("asrdistill")
 
-BLOCK = 1 << 18  # bytes that are read, written and counted at once
+BLOCK = 1 << 18  # bytes that are read, written and counted at once, at most
 TIMEOUT = 60.0  # seconds without a byte that count as a cut
 PAUSE = 0.5  # seconds before the second try; each further one waits twice as long
 TRIES = 8  # without one new byte
@@ -242,7 +242,7 @@ def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read(BLOCK)
+        return response.read1(BLOCK)  # what is there: who waits for more loses it when killed
     except http.client.IncompleteRead as error:
         return error.partial
     except (OSError, http.client.HTTPException) as error:

@@ -1,0 +1,319 @@
+"""A corpus in LibriSpeech's form: fetched from a bad server, killed and gone on with, prepared; what is wrong in it."""
+
+import gzip
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from asrdistill import fetch
+from asrdistill.cli import main
+from asrdistill.corpora.librispeech import CORPUS, MIRROR, read_parts
+from asrdistill.data.directory import DataDirectory
+from tests.recipes.flaky_server import FlakyServer
+from tests.recipes.librispeech_corpus import make_corpus, pack, tone
+
+PARTS = {
+    "train-clean-5": [tone(100 + i % 3, "HE " * (i // 3) + "SAID", 1.0 + i / 10) for i in range(12)],
+    "dev-clean-2": [tone(110 + i % 2, "O'CLOCK IT IS", 0.4 + i / 10) for i in range(45)],
+}
+FILES = {"lexicon": "A\tAH0\n", "lm-3-small": "\\data\\\n", "lm-text": "HE SAID\n" * 9}
+ALL = [*PARTS, *FILES]
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(fetch, "PAUSE", 0.0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    site = tmp_path_factory.mktemp("site")
+    make_corpus(site, PARTS, FILES)
+    return site
+
+
+@pytest.fixture
+def site(made, tmp_path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(made, tmp_path / "site"))
+
+
+def download(out: Path, site: Path, url: str, *parts: str) -> list[str]:
+    table = str(site / "librispeech.tsv")
+    return ["download", "librispeech", str(out), "--mirror", url, "--table", table, "--parts", *(parts or ALL)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".done"
+    }
+
+
+def expected(site: Path) -> dict[str, bytes]:
+    """What a whole download leaves: the corpus, its documents in each part as well, the files as they are."""
+    files = {f"{CORPUS}/{name}": content for name, content in contents(site / CORPUS).items()}
+    documents = [name for name in files if name.endswith(".TXT")]
+    for part in PARTS:
+        files |= {name.replace(CORPUS, f"{CORPUS}/{part}"): files[name] for name in documents}
+    return files | {path.name: path.read_bytes() for path in (site / "11").iterdir()}
+
+
+def fails(argv: list[str], capsys: pytest.CaptureFixture, *words: str) -> None:
+    capsys.readouterr()
+    assert main(argv) == 2
+    message = capsys.readouterr().err.strip().split("\n")[-1]
+    assert message.startswith(f"asrdistill {argv[0]}: ")
+    for word in words:
+        assert word in message
+
+
+# the table
+
+
+def test_the_table_has_all_parts_with_md5_of_openslr():
+    parts = read_parts()
+    speech = [name for name in parts if name.startswith(("dev", "test", "train"))]
+    assert len(speech) == 9
+    assert all(len(part.md5) == 32 and part.size for part in parts.values() if part.is_archive)
+    assert not any(part.md5 for part in parts.values() if not part.is_archive)
+    assert sum(parts[f"train-{name}"].size for name in ("clean-100", "clean-360", "other-500")) == 60_030_288_990
+    assert MIRROR.startswith("https://")
+    assert parts["lm-3-small"].file == "3-gram.pruned.3e-7.arpa.gz"
+
+
+def test_a_wrong_line_of_a_table_is_named(tmp_path, capsys):
+    (tmp_path / "t.tsv").write_text("part\tpath\tbytes\tmd5\ndev\t12/dev\tmany\t-\n")
+    fails(
+        ["download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"], capsys, "line 2"
+    )
+
+
+# download
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_download_from_a_bad_server(site, tmp_path, seed):
+    with FlakyServer(site, cut=0.6, ignore_range=0.3, busy=0.3, seed=seed) as server:
+        assert main(download(tmp_path / "out", site, server.url)) == 0
+        assert contents(tmp_path / "out") == expected(site)
+        before = server.requests
+        assert main(download(tmp_path / "out", site, server.url)) == 0
+        assert server.requests == before
+
+
+def test_a_further_part_leaves_the_others_alone(site, tmp_path):
+    with FlakyServer(site) as server:
+        assert main(download(tmp_path / "out", site, server.url, "dev-clean-2")) == 0
+        assert main(download(tmp_path / "out", site, server.url, "dev-clean-2", "lexicon")) == 0
+    assert [sent.name for sent in server.sent] == ["31/dev-clean-2.tar.gz", "11/librispeech-lexicon.txt"]
+    assert not list((tmp_path / "out").rglob("*.tar.gz"))
+
+
+def test_killed_at_any_moment_it_goes_on_where_it_was(site, tmp_path):
+    argv = [sys.executable, "-m", "asrdistill", *download(tmp_path / "out", site, "URL")]
+    size = sum(path.stat().st_size for path in site.rglob("*.tar.gz"))
+    clock, kills = random.Random(0), 0
+    with FlakyServer(site, pace=0.1) as server:
+        argv[argv.index("URL")] = server.url
+        while True:
+            process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+            if kills < 5:  # each lives on for a moment once bytes have come
+                wait_for_request(server, process)
+                time.sleep(clock.uniform(0, 0.3))
+                process.send_signal(signal.SIGKILL)
+            if process.wait() == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, process.stderr.read()
+            kills += 1
+    assert contents(tmp_path / "out") == expected(site)
+    assert kills >= 2
+    assert sum(server.bytes_of(f"31/{part}.tar.gz") for part in PARTS) < size + 2 * kills * (1 << 17)  # in flight
+
+
+def wait_for_request(server: FlakyServer, process: subprocess.Popen) -> None:
+    seen, end = server.requests, time.monotonic() + 30
+    while server.requests == seen and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_killed_after_the_archive_was_fetched_it_is_not_fetched_again(site, tmp_path, monkeypatch):
+    with FlakyServer(site) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(fetch, "extract", lambda *_: (_ for _ in ()).throw(SystemExit))
+            with pytest.raises(SystemExit):
+                main(download(tmp_path / "out", site, server.url, "dev-clean-2"))
+        assert main(download(tmp_path / "out", site, server.url, "dev-clean-2")) == 0
+    assert len(server.sent) == 1
+
+
+def test_a_wrong_md5_is_named_and_the_other_parts_are_whole(site, tmp_path, capsys):
+    archive = site / "31" / "dev-clean-2.tar.gz"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"!")
+    with FlakyServer(site) as server:
+        fails(
+            download(tmp_path / "out", site, server.url),
+            capsys,
+            "dev-clean-2.tar.gz came twice",
+            "dev-clean-2.tar.gz.wrong",
+        )
+    assert not (tmp_path / "out" / CORPUS / "dev-clean-2").exists()
+    assert (tmp_path / "out" / CORPUS / "dev-clean-2.tar.gz.wrong").is_file()
+    assert (tmp_path / "out" / CORPUS / "train-clean-5" / "SPEAKERS.TXT").is_file()
+    assert (tmp_path / "out" / "librispeech-lexicon.txt").is_file()
+
+
+def test_another_version_of_the_lexicon_is_refused(site, tmp_path, capsys):
+    (site / "11" / "librispeech-lexicon.txt").write_text("A\tAH0\nB\tB IY1\n")
+    with FlakyServer(site) as server:
+        fails(
+            download(tmp_path / "out", site, server.url, "lexicon"),
+            capsys,
+            "has 14 bytes where 6 are",
+            "another version",
+        )
+
+
+def test_a_full_disk_is_found_before_anything_comes(site, tmp_path, capsys, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=300_000))
+    with FlakyServer(site) as server:
+        fails(
+            download(tmp_path / "out", site, server.url, *PARTS),
+            capsys,
+            "train-clean-5, dev-clean-2",
+            "GB are needed in",
+            "free",
+        )
+    assert not server.sent
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ([], ["no part is named; give --parts, some of dev-clean, "]),
+        (["--parts", "dev-clear"], ["has no part dev-clear; give --parts, some of dev-clean, "]),
+        (["--parts", "dev-clean", "--mirror", "here"], ["--mirror here is no address"]),
+        (["--parts", "dev-clean", "--table", "none"], ["the table of parts none cannot be read"]),
+    ],
+)
+def test_mistakes_of_a_download(tmp_path, capsys, extra, words):
+    fails(["download", "librispeech", str(tmp_path / "out"), *extra], capsys, *words)
+
+
+def test_a_corpus_in_one_piece_has_no_parts(tmp_path, capsys):
+    fails(["download", "amazon_queen", str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out")
+    fails(["prepare", "timit", str(tmp_path), str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out")
+
+
+# prepare
+
+
+def test_prepare_makes_a_data_directory_of_each_part(site, tmp_path):
+    assert main(["prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "2"]) == 0
+    for part, speech in PARTS.items():
+        data = DataDirectory.read(tmp_path / "data" / part)
+        assert sorted(u.text for u in data) == sorted(s.text.lower() for s in speech)
+        assert list(data.speakers) == sorted({str(s.reader) for s in speech})
+        for utterance in data:
+            assert utterance.id == f"{utterance.speaker}-{Path(utterance.audio).parent.name}-{utterance.id[-4:]}"
+            assert len(utterance.samples(16000)) == round(utterance.duration * 16000)
+        assert (tmp_path / "data" / part / "spk2gender").read_text().split()[:2] == [str(speech[0].reader), "f"]
+
+
+def test_parts_are_chosen_and_other_folders_do_not_matter(site, tmp_path):
+    argv = ["prepare", "librispeech", str(site / CORPUS), str(tmp_path / "data"), "--parts", "dev-clean-2"]
+    assert main(argv) == 0
+    stamp = (tmp_path / "data" / ".done").stat().st_mtime_ns
+    shutil.rmtree(site / CORPUS / "train-clean-5")
+    assert main(argv) == 0
+    assert (tmp_path / "data" / ".done").stat().st_mtime_ns == stamp
+    assert [path.name for path in (tmp_path / "data").iterdir() if path.is_dir()] == ["dev-clean-2"]
+
+
+def spoil(site: Path, what: str) -> Path:
+    part = site / CORPUS / "train-clean-5"
+    chapter = part / "101" / "101000"
+    transcripts, flac = chapter / "101-101000.trans.txt", chapter / "101-101000-0002.flac"
+    lines = transcripts.read_text().splitlines(keepends=True)
+    if what == "no transcripts":
+        transcripts.unlink()
+    elif what == "empty":
+        transcripts.write_text("")
+    elif what == "no audio":
+        flac.unlink()
+    elif what == "no transcript":
+        transcripts.write_text("".join(lines[:2] + lines[3:]))
+    elif what == "twice":
+        transcripts.write_text("".join([*lines, lines[2]]))
+    elif what == "foreign":
+        transcripts.write_text("".join([*lines, "102-1-0000 HE SAID\n"]))
+    elif what == "lower":
+        transcripts.write_text("".join([*lines[:2], lines[2].lower(), *lines[3:]]))
+    elif what == "digits":
+        transcripts.write_text("".join([*lines[:2], lines[2].replace("SAID", "24 MR."), *lines[3:]]))
+    elif what == "cut":
+        flac.write_bytes(flac.read_bytes()[:-5000])
+    elif what == "unknown reader":
+        shutil.copytree(part / "101", part / "999")
+    elif what == "no readers":
+        (part.parent / "SPEAKERS.TXT").unlink()
+    elif what == "wrong readers":
+        (part.parent / "SPEAKERS.TXT").write_text("101 | X | train | 1.0 | R\n")
+    elif what == "odd folder":
+        (part / "101" / "old").mkdir()
+    return flac
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("no transcripts", ["101/101000 has no 101-101000.trans.txt"]),
+        ("empty", ["101-101000.trans.txt is empty"]),
+        ("no audio", ["101-101000.trans.txt has 101-101000-0002, of which there is no audio"]),
+        ("no transcript", ["101-101000.trans.txt lacks 101-101000-0002, of which there is audio"]),
+        ("twice", ["line 5: '101-101000-0002' stands there twice"]),
+        ("foreign", ["line 5: '102-1-0000' is not of the form 101-101000-NUMBER"]),
+        ("lower", ["the transcript of 101-101000-0002 is in lower case", "take the original"]),
+        ("digits", ["the transcript of 101-101000-0002 is no row of words"]),
+        ("cut", ["101-101000-0002.flac is cut short"]),
+        ("unknown reader", ["train-clean-5 has the reader 999, whom SPEAKERS.TXT lacks"]),
+        ("no readers", ["SPEAKERS.TXT does not exist"]),
+        ("wrong readers", ["SPEAKERS.TXT, line 1: '101 | X | train"]),
+        ("odd folder", ["101/old is not named by a number, as each chapter is"]),
+    ],
+)
+def test_what_is_wrong_is_named(site, tmp_path, capsys, what, words):
+    spoil(site, what)
+    fails(["prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "1"], capsys, *words)
+    assert not (tmp_path / "data").exists()
+
+
+def test_mistakes_of_preparing(site, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = str(tmp_path / "data")
+    fails(["prepare", "librispeech", str(tmp_path / "none"), out], capsys, "none holds no LibriSpeech")
+    fails(["prepare", "librispeech", str(tmp_path / "empty"), out], capsys, "empty holds no LibriSpeech")
+    fails(
+        ["prepare", "librispeech", str(site), out, "--parts", "dev-clean"],
+        capsys,
+        "has no part dev-clean; it has dev-clean-2",
+    )
+    fails(["prepare", "librispeech", str(site), out, "--minutes", "3"], capsys, "leave --minutes out")
+
+
+# the corpus itself
+
+
+def test_the_archives_are_the_same_bytes_each_time(site):
+    packed = pack(site / CORPUS, "dev-clean-2")
+    assert packed == (site / "31" / "dev-clean-2.tar.gz").read_bytes()
+    assert gzip.decompress((site / "11" / "librispeech-lm-norm.txt.gz").read_bytes()) == FILES["lm-text"].encode()
