@@ -18,7 +18,7 @@ def test_help_lists_every_stage_with_its_time():
     done = run("--help")
     stages = [line for line in done.stdout.splitlines() if line.strip()[:1].isdigit() and "min" in line]
     assert done.returncode == 0
-    assert len(stages) == 11
+    assert len(stages) == 10
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,12 @@ def test_a_stage_without_the_one_before_says_so(tmp_path):
     assert done.returncode == 2
     assert "does not exist; run the stage that makes it first" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_timit_says_what_it_needs():
+    script = ROOT / "recipes/timit/run.sh"
+    done = subprocess.run([script, "--help"], capture_output=True, text=True)
+    stages = [line for line in done.stdout.splitlines() if line.strip()[:1].isdigit() and "min" in line]
+    assert (done.returncode, len(stages)) == (0, 10)
+    done = subprocess.run([script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "run.sh: give the folder of TIMIT with --timit PATH\n")

@@ -62,3 +62,15 @@ def test_phones_can_be_named_for_their_position():
     spoken = {word: entries[0][1] for word, entries in placed.pronunciations.items()}
     assert spoken == {"a": ("AH_S",), "at": ("AE_B", "T_E"), "tab": ("T_B", "AE_I", "B_E")}
     assert [root_of(phone) for phone in ("SIL", "AE_B", "AH_S", "T")] == ["SIL", "AE", "AH", "T"]
+
+
+def test_phones_as_words(tmp_path):
+    Lang.of_phones(["t", "aa", "t"], "sil").write(tmp_path)
+    lang = Lang.read(tmp_path)
+    assert (lang.phones, lang.words) == (["SIL", "aa", "t"], ["aa", "sil", "t"])
+    assert {word: entries[0][1] for word, entries in lang.pronunciations.items()} == {
+        "aa": ("aa",),
+        "sil": ("SIL",),
+        "t": ("t",),
+    }
+    assert 0 < lang.silence_probability < 1e-200  # silence stands only where it is a word
