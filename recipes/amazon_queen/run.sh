@@ -7,7 +7,7 @@ usage() {
 usage: recipes/amazon_queen/run.sh [options]
 
   --stage N        begin at stage N (default 1)
-  --stop-stage N   end after stage N (default 11)
+  --stop-stage N   end after stage N (default 10)
   --small          a subset that ends in about five minutes, to see that everything works
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --seeds N        students to train, each with its own seed (default 1)
@@ -25,7 +25,7 @@ HELP
 
 A stage that is up to date is skipped; a run that was killed goes on where it was. For example
   recipes/amazon_queen/run.sh --seeds 3               three students, mean and deviation in the table
-  recipes/amazon_queen/run.sh --stage 10              only decode and score again
+  recipes/amazon_queen/run.sh --stage 9               only decode and score again
 HELP
 }
 
@@ -35,7 +35,6 @@ stages=(
   "language: pronunciations, G2P, trigram|0.3 min (0.3 min)"
   "flat start: monophone GMM|2 min (0.3 min)"
   "triphones: decision trees, LDA and MLLT, adaptation to speakers|7 min (0.5 min)"
-  "realignment: by a first network|5 min (0.3 min)"
   "teachers: four networks that differ in their seed|13 min (0.5 min)"
   "soft targets of their ensemble|2 min (0.2 min)"
   "student|4 min (0.3 min)"
@@ -150,33 +149,29 @@ if stage 5; then
   asrdistill fmllr "$exp/lda_mllt" "$data/cepstra/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$data/fmllr/train" --jobs "$jobs"
   asrdistill train-tri "$data/fmllr/train" "$exp/ali/lda_mllt/train" "${train[@]}" "$exp/sat" "${sat[@]}" --jobs "$jobs"
   align "$exp/sat" "$data/fmllr/train" train "$counted" "$exp/ali/sat/train"
-fi
-
-if stage 6; then
-  # What the sets' words sound like to the first network is what the others learn, and are measured by.
   asrdistill copies "$exp/ali/sat/train" "$data/fbank/train_copies" "$exp/ali/sat/train_copies"
-  asrdistill train "$data/fbank/train_copies" "$exp/ali/sat/train_copies" "$exp/first" "${teacher[@]}" --threads 2
-  for set in "${sets[@]}"; do
-    align "$exp/first" "$data/fbank/$set" "$set" "$counted" "$exp/ali/first/$set"
+  for set in dev test test_unseen; do  # what the networks are measured by: the known words, adapted by these words
+    align "$exp/lda_mllt" "$data/cepstra/$set" "$set" "$counted" "$exp/ali/lda_mllt/$set"
+    asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/lda_mllt/$set" "$data/corpus/$set" "$data/fmllr_known/$set" --jobs "$jobs"
+    align "$exp/sat" "$data/fmllr_known/$set" "$set" "$counted" "$exp/ali/sat/$set"
   done
-  asrdistill copies "$exp/ali/first/train" "$data/fbank/train_copies" "$exp/ali/first/train_copies"
 fi
 
-ali=$exp/ali/first
+ali=$exp/ali/sat
 held_out=(--held-out "$data/fbank/dev" "$ali/dev")
-if stage 7; then
+if stage 6; then
   seq "$seed" $((seed + teachers - 1)) | xargs -P "$jobs" -I {} \
     asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$exp/teacher.{}" "${teacher[@]}" --seed {} "${held_out[@]}"
 fi
 
 members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
-if stage 8; then
+if stage 7; then
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
   asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 9; then
+if stage 8; then
   for ((i = seed; i < seed + seeds; i++)); do
     asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student.$i" "${student[@]}" --seed "$i" \
       --soft-targets "$exp/targets" "${held_out[@]}"
@@ -211,10 +206,11 @@ recognise() {  # recognise MODEL: all sets but train
   done
 }
 
-if stage 10; then
+if stage 9; then
   decode=(--config "$conf/decode.yaml" --jobs "$jobs")
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
-    asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" "${decode[@]}"
+    asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" \
+      --config "$conf/tune.yaml" --jobs "$jobs"
   done
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     recognise "$model"
@@ -227,7 +223,7 @@ if stage 10; then
   recognise "$exp/sat"
 fi
 
-if stage 11; then
+if stage 10; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in dev test test_unseen; do
       asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
