@@ -47,6 +47,6 @@ def test_timit_says_what_it_needs():
     script = ROOT / "recipes/timit/run.sh"
     done = subprocess.run([script, "--help"], capture_output=True, text=True)
     stages = [line for line in done.stdout.splitlines() if line.strip()[:1].isdigit() and "min" in line]
-    assert (done.returncode, len(stages)) == (0, 10)
+    assert (done.returncode, len(stages)) == (0, 11)
     done = subprocess.run([script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "run.sh: give the folder of TIMIT with --timit PATH\n")

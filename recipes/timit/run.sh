@@ -8,7 +8,7 @@ usage: recipes/timit/run.sh --timit PATH [options]
 
   --timit PATH     folder of LDC93S1, or of a sample of it with the same folders
   --stage N        begin at stage N (default 1)
-  --stop-stage N   end after stage N (default 10)
+  --stop-stage N   end after stage N (default 11)
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
@@ -30,14 +30,15 @@ HELP
 
 stages=(
   "corpus: data directories of the standard sets, or of a sample|0.1 min"
-  "features: filterbanks for the networks, cepstra for the GMMs|0.2 min"
+  "features: filterbanks, and cepstra made of them|0.1 min"
   "language: 48 phones, bigram|0.1 min"
   "flat start: monophone GMM|0.5 min"
-  "triphones: decision trees, LDA and MLLT, adaptation to speakers|2 min"
-  "realignment: by a first network|1 min"
-  "teachers: four networks that differ in their seed|2 min"
-  "student: of the soft targets of their ensemble|1 min"
-  "decode: scales tuned on dev, then the test sets|2 min"
+  "triphones: decision trees, LDA and MLLT, adaptation to speakers|1.5 min"
+  "GMM decoding: scales tuned on dev, all sets adapted to speakers|0.5 min"
+  "realignment: by a first network|2 min"
+  "teachers: four networks that differ in their seed|5 min"
+  "student: of the soft targets of their ensemble|2 min"
+  "decoding: by the networks|1 min"
   "score: frame accuracy, phone error rate of 39 phones|0.2 min"
 )
 
@@ -104,10 +105,6 @@ if stage 2; then
     asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
     asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
   done
-  for set in "${trains[@]}"; do
-    # The networks see every train utterance three times, as two other vocal tracts would have said it too.
-    asrdistill features "$data/corpus/$set" "$data/fbank/${set}_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
-  done
 fi
 
 lang=$data/lang
@@ -141,44 +138,8 @@ triphones() {
 }
 if stage 5; then each triphones; fi
 
-copies() {  # copies ALIGNMENT: as it is for the copies of the train set
-  asrdistill copies "$1/$train" "$data/fbank/${train}_copies" "$1/${train}_copies"
-}
-
-realignment() {
-  copies "$out/ali/sat"
-  asrdistill train "$data/fbank/${train}_copies" "$out/ali/sat/${train}_copies" "$out/first" --config "$conf/$size/teacher.yaml" --threads "$jobs"
-  for set in "$train" "${recognised[@]}"; do
-    align "$out/first" "$data/fbank/$set" "$set" "$out/ali/first/$set"
-  done
-  copies "$out/ali/first"
-}
-if stage 6; then each realignment; fi
-
-members() { seq -f "$out/teacher.%g" "$seed" $((seed + 3)); }
-teachers() {
-  local held_out=()
-  if [[ " ${recognised[*]} " == *" dev "* ]]; then held_out=(--held-out "$data/fbank/dev" "$out/ali/first/dev"); fi
-  members | sed 's/.*teacher.//' | xargs -P "$jobs" -I {} asrdistill train "$data/fbank/${train}_copies" "$out/ali/first/${train}_copies" \
-    "$out/teacher.{}" --config "$conf/$size/teacher.yaml" --seed {} "${held_out[@]}"
-}
-if stage 7; then each teachers; fi
-
-students_of() { seq -f "$out/student.%g" "$seed" $((seed + seeds - 1)); }
-student() {
-  local model models
-  mapfile -t models < <(members)
-  asrdistill ensemble "${models[@]}" "$out/ensemble"
-  asrdistill soft-targets "$out/ensemble" "$data/fbank/${train}_copies" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
-  mapfile -t models < <(students_of)
-  for model in "${models[@]}"; do
-    asrdistill train "$data/fbank/${train}_copies" "$out/ali/first/${train}_copies" "$model" --config "$conf/$size/student.yaml" \
-      --seed "${model##*.}" --soft-targets "$out/targets"
-  done
-}
-if stage 8; then each student; fi
-
 # Decode the sets by a model: recognise MODEL FEATURES SCALES; scales are chosen on dev where it was not trained on
+decode=(--config "$conf/decode.yaml" --jobs "$jobs")
 recognise() {
   local name set
   name=$(basename "$1")
@@ -190,33 +151,70 @@ recognise() {
   done
 }
 
-decoding() {
-  local decode=(--config "$conf/decode.yaml" --jobs "$jobs") model models set
+gmm_decoding() {
+  local model set
   for model in mono tri lda_mllt; do recognise "$out/$model" "$data/cepstra" "$model"; done
   # Speaker adaptation in two passes: what LDA and MLLT recognised says what the speakers' transforms are.
   for set in "${recognised[@]}"; do
     align "$out/lda_mllt" "$data/cepstra/$set" "$set" "$out/ali/heard/$set" --text "$out/decode/lda_mllt/$set/hyp.txt"
     asrdistill fmllr "$out/sat" "$data/cepstra/$set" "$out/ali/heard/$set" "$data/corpus/$set" "$out/fmllr/$set" --jobs "$jobs"
   done
-  recognise "$out/sat" "$out/fmllr" lda_mllt
-  mapfile -t models < <(members)
-  for model in "${models[@]}"; do recognise "$model" "$data/fbank" "teacher.$seed"; done
-  recognise "$out/ensemble" "$data/fbank" ensemble
-  mapfile -t models < <(students_of)
-  for model in "${models[@]}"; do recognise "$model" "$data/fbank" "student.$seed"; done
+  recognise "$out/sat" "$out/fmllr" sat
 }
-if stage 9; then each decoding; fi
+if stage 6; then each gmm_decoding; fi
+
+# The networks see what the speaker-adapted GMM sees, and learn how a first network aligns it.
+realignment() {
+  asrdistill train "$out/fmllr/$train" "$out/ali/sat/$train" "$out/first" --config "$conf/$size/teacher.yaml" --threads "$jobs"
+  for set in "$train" "${recognised[@]}"; do
+    align "$out/first" "$out/fmllr/$set" "$set" "$out/ali/first/$set"
+  done
+}
+if stage 7; then each realignment; fi
+
+members() { seq -f "$out/teacher.%g" "$seed" $((seed + 3)); }
+teachers() {
+  local held_out=()
+  if [[ " ${recognised[*]} " == *" dev "* ]]; then held_out=(--held-out "$out/fmllr/dev" "$out/ali/first/dev"); fi
+  seq "$seed" $((seed + 3)) | xargs -P "$jobs" -I {} asrdistill train "$out/fmllr/$train" "$out/ali/first/$train" \
+    "$out/teacher.{}" --config "$conf/$size/teacher.yaml" --seed {} "${held_out[@]}"
+}
+if stage 8; then each teachers; fi
+
+students_of() { seq -f "$out/student.%g" "$seed" $((seed + seeds - 1)); }
+student() {
+  local model models
+  mapfile -t models < <(members)
+  asrdistill ensemble "${models[@]}" "$out/ensemble"
+  asrdistill soft-targets "$out/ensemble" "$out/fmllr/$train" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
+  mapfile -t models < <(students_of)
+  for model in "${models[@]}"; do
+    asrdistill train "$out/fmllr/$train" "$out/ali/first/$train" "$model" --config "$conf/$size/student.yaml" \
+      --seed "${model##*.}" --soft-targets "$out/targets"
+  done
+}
+if stage 9; then each student; fi
+
+decoding() {
+  local model models
+  mapfile -t models < <(members)
+  for model in "${models[@]}"; do recognise "$model" "$out/fmllr" "teacher.$seed"; done
+  recognise "$out/ensemble" "$out/fmllr" ensemble
+  mapfile -t models < <(students_of)
+  for model in "${models[@]}"; do recognise "$model" "$out/fmllr" "student.$seed"; done
+}
+if stage 10; then each decoding; fi
 
 scoring() {
   local model models set
   mapfile -t models < <(members; echo "$out/ensemble"; students_of)
   for model in "${models[@]}"; do
     for set in "${recognised[@]}"; do
-      asrdistill evaluate "$model" "$data/fbank/$set" "$out/ali/first/$set" "$out/frames/$(basename "$model")/$set" --jobs "$jobs"
+      asrdistill evaluate "$model" "$out/fmllr/$set" "$out/ali/first/$set" "$out/frames/$(basename "$model")/$set" --jobs "$jobs"
     done
   done
   printf 'corpus: TIMIT, %s, 39 phones\nmap: %s\nsets: [%s]\n' "$size" "$root/data/timit_phones.txt" "$(IFS=,; echo "${recognised[*]}")" |
     cat - "$conf/systems.yaml" > "$out/systems.yaml"
   asrdistill report "$out" --config "$out/systems.yaml" --data "$data" --lang "$lang" --lm "$data/lm/$train" --variant "$size"
 }
-if stage 10; then each scoring; fi
+if stage 11; then each scoring; fi
