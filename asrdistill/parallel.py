@@ -42,8 +42,8 @@ def run(
     """Yield ``function(item)`` in the order of the items, computed by `jobs` processes.
 
     `function` and `setup` stand at module level. ``setup(*setup_args)`` runs once in each process
-    before its first item (to load a model, say). At most a few items a process are in flight, so
-    memory stays flat. `weight` says how much of `unit` an item counts in the progress bar.
+    before its first item (to load a model, say); each has one numerical thread. At most a few items a
+    process are in flight, so memory stays flat. `weight` says how much of `unit` an item counts in the progress bar.
     One job means this very process. Work that comes in rounds hands in the :func:`workers` that
     it keeps as `pool`.
     """
@@ -79,6 +79,7 @@ def workers(
 ) -> Iterator[Executor | None]:
     """`jobs` processes, each set up, for one or several calls of :func:`run`; None for one job: this process."""
     if jobs <= 1:
+        single_thread()
         if setup:
             setup(*setup_args)
         yield None

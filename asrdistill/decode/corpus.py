@@ -92,7 +92,6 @@ def _results(model: Path, archive: FrameArchive, decoder: Decoder, jobs: int) ->
 def _set_up(model: Path, features: Path, decoder: Decoder) -> None:
     global _scorer, _decoder, _archive
     _scorer, _decoder, _archive = load_scorer(model, decoder.options.prior_floor), decoder, FrameArchive(features)
-    parallel.single_thread()
     warm_up(decoder)
 
 
@@ -130,7 +129,6 @@ def _parts(senones: int) -> dict:
 def _set_up_scorer(model: Path, features: Path, floor: float) -> None:
     global _scorer, _archive
     _scorer, _archive = load_scorer(model, floor), FrameArchive(features)
-    parallel.single_thread()
 
 
 def _write_shard(work: tuple[int, list[str], Path, int]) -> dict:

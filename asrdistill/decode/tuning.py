@@ -126,7 +126,6 @@ _references: dict[str, list[str]]
 def _set_up(scores: Path, decoder: Decoder, references: dict[str, list[str]]) -> None:
     global _scores, _decoder, _references
     _scores, _decoder, _references = FrameArchive(scores, "loglikes"), decoder, references
-    parallel.single_thread()
     warm_up(decoder)
 
 

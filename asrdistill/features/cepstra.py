@@ -62,7 +62,6 @@ def make_cepstra(fbank: Path, data: DataDirectory, out: Path, options: CepstraOp
             tasks,
             jobs,
             "cepstra",
-            setup=parallel.single_thread,
             weight=lambda task: sum(len(utterances) for utterances in task[4]),
         )
     )

@@ -37,9 +37,7 @@ def make_fbank(
     variants = [(warp, warped(options, warp)) for warp in warps]
     groups = parallel.split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     tasks = [(number, Path(out), group, variants, pipes) for number, group in enumerate(groups)]
-    shards = parallel.run(
-        _write_shard, tasks, jobs, "features", setup=parallel.single_thread, weight=lambda task: len(task[2])
-    )
+    shards = parallel.run(_write_shard, tasks, jobs, "features", weight=lambda task: len(task[2]))
     finish(
         out,
         "features",

@@ -177,7 +177,6 @@ _state: dict[str, Any] = {}  # of this process
 
 
 def _setup(load: Callable[[Path], Scorer], model: Path, features: Path, lang: Lang) -> None:
-    parallel.single_thread()
     scorer = load(model)
     _state.update(scorer=scorer, archive=FrameArchive(features), compiler=Compiler(lang, scorer.senones))
 

@@ -89,7 +89,6 @@ _state: dict[str, Any] = {}  # of this process
 
 
 def _setup(model: Path, features: Path, alignment: Path) -> None:
-    parallel.single_thread()
     _state.update(
         gmm=load_gmm(model),
         archive=FrameArchive(features),

@@ -275,7 +275,6 @@ _state: dict[str, Any] = {}  # of this process
 
 
 def _setup(features: Path, lang: Lang, folder: Path, alignment: Path | None) -> None:
-    parallel.single_thread()
     _state.update(archive=FrameArchive(features), lang=lang, folder=folder, compiler=None)
     if alignment:
         _state.update(given=FrameArchive(alignment, "alignment"), inventory=Senones.read(alignment))
