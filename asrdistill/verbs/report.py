@@ -36,4 +36,6 @@ def run(args: argparse.Namespace) -> None:
     if "student" in plan.systems:
         exported = args.exp / "student"
         student = exported if exported.is_dir() else find_models(args.exp, "student", plan.systems["student"])[0]
-        print(f"\nThe student: {student}\nTry it:      asrdistill transcribe {student} FILE")
+        print(f"\nThe student: {student}")
+        if exported.is_dir():
+            print(f"Try it:      asrdistill transcribe {student} FILE")
