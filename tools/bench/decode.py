@@ -22,6 +22,7 @@ from asrdistill.decode.tuning import tuned
 from asrdistill.scoring.wer import read_transcripts, score
 
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
+FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
 
 
 def main() -> None:
@@ -35,10 +36,10 @@ def main() -> None:
     parser.set_defaults(config=CONF / "decode.yaml")
     args = parser.parse_args()
     parallel.single_thread()
-    options = tuned(resolve(DecodeOptions, args), args.exp / "tune" / args.model)
-    features = args.data / ("cepstra" if args.model == "mono" else "fbank") / args.set
+    options = tuned(resolve(DecodeOptions, args), args.exp / "tune" / args.model.replace("sat", "lda_mllt"))
+    features = args.data / FEATURES.get(args.model, "fbank") / args.set
     model = args.exp / args.model
-    archive, decoder = load(model, features, args.data / "lang", args.data / "lm", options)
+    archive, decoder = load(model, features, args.data / "lang_counts", args.data / "lm", options)
     utterances = archive.utterances[: args.utterances]
     scorer = load_scorer(model, options.prior_floor)
     scores = {utterance: scorer.loglikes(archive[utterance]) for utterance in utterances}

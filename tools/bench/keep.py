@@ -33,9 +33,9 @@ def main() -> None:
             store, net = Path(scratch) / "store", Path(scratch) / f"student.{keep}"
             features = args.data / "fbank/train_copies"
             asrdistill("soft-targets", args.exp / "ensemble", features, store, "--keep", keep)
-            held_out = ["--held-out", args.data / "fbank/dev", args.exp / "ali/dev"]
+            held_out = ["--held-out", args.data / "fbank/dev", args.exp / "ali/sat/dev"]
             student = ["--config", CONF / "student.yaml", "--seed", args.seed, "--soft-targets", store, *held_out]
-            asrdistill("train", features, args.exp / "ali/train_copies", net, *student)
+            asrdistill("train", features, args.exp / "ali/sat/train_copies", net, *student)
             accuracy = read_json(net / "meta.json")["history"][-1]["held_out_accuracy"]
             mass = read_json(store / "meta.json")["kept_mass"]
             size = sum(path.stat().st_size for path in store.iterdir()) / 1e6

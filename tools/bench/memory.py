@@ -24,7 +24,7 @@ from asrdistill.hmm.senones import Senones
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="data directory of the train set")
-    parser.add_argument("exp", type=Path, help="experiment folder with ali/train and teacher.0")
+    parser.add_argument("exp", type=Path, help="experiment folder with ali/sat/train and teacher.0")
     parser.add_argument("--times", type=int, default=5)
     args = parser.parse_args()
     config = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf/fbank.yaml"
@@ -41,7 +41,7 @@ def main() -> None:
             }
             for verb, command in commands.items():
                 if verb == "train":
-                    repeat_alignment(args.exp / "ali/train", features, alignment)
+                    repeat_alignment(args.exp / "ali/sat/train", features, alignment)
                 peak = peak_private_mb([sys.executable, "-m", "asrdistill", *map(str, command)])
                 figures.setdefault(verb, {})[times] = peak
                 print(f"{verb}, corpus listed {times} x: {peak:.0f} MB private", flush=True)
