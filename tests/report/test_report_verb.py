@@ -31,8 +31,14 @@ def test_screen(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "student − single: −8.33 points WER" in printed
     assert "(−50.00 % relative), p = " in printed
     assert "single is also the baseline: the mean of its 2 models." in printed
-    assert lines[-2] == f"The student: {world.exp / 'student.0'}"
-    assert lines[-1].endswith(f"asrdistill transcribe {world.exp / 'student.0'} FILE")
+    assert lines[-1] == f"The student: {world.exp / 'student.0'}"
+
+
+def test_an_exported_student_can_be_tried(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (world.exp / "student").mkdir()
+    assert report(world) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(f"asrdistill transcribe {world.exp / 'student'} FILE")
 
 
 def test_markdown(world: Any) -> None:
