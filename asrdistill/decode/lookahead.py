@@ -47,7 +47,7 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
     pairs = np.unique(np.stack([source, target]), axis=1)
     self_loop, forward = np.full(senones, -np.inf, np.float32), np.full(senones, -np.inf, np.float32)
     self_loop[tree.senone], forward[tree.senone] = tree.self_loop, tree.forward
-    start = np.append(tree.entry_senone, tree.senone[0])
+    start = np.append(tree.initial, tree.senone[0])
     ends = tree.exit != INSIDE
     final = ends & (tree.pause[tree.exit] | (tree.exit == AFTER_SILENCE))  # beyond the end stands silence
     end, final = np.unique(tree.senone[ends]), np.unique(tree.senone[final])

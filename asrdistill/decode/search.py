@@ -31,6 +31,7 @@ from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, SILENCE, START, Tree
 # For functions that only look into arrays: counting references to these took longer than the search itself.
 PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
+MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
 END = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
 PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST = range(6)  # places in Space.counts
 
@@ -92,6 +93,12 @@ class Space(NamedTuple):
     children: np.ndarray  # float32: look-ahead of the classes of a node's children
     slot: np.ndarray  # (2 · capacity of the ends,) int32: hash table of (group, exit): where its end may be
     histogram: np.ndarray  # (BINS,) int64
+    # what the language model was asked last and its answers, which hold for all utterances
+    word_key: np.ndarray  # (MEMORY,) int64: (state, token) in one number
+    word_logprob: np.ndarray  # (MEMORY,) float64
+    word_next: np.ndarray  # (MEMORY,) int32
+    ahead_key: np.ndarray  # (MEMORY,) int64: (state, class, number of classes) in one number
+    ahead_value: np.ndarray  # (MEMORY, REMEMBERED) float32
 
 
 def allocate(
@@ -128,6 +135,11 @@ def allocate(
         children=np.zeros(_widest(tree), np.float32),
         slot=np.zeros(2 * ends, np.int32),
         histogram=np.zeros(BINS, np.int64),
+        word_key=np.full(MEMORY, -1, np.int64),
+        word_logprob=np.zeros(MEMORY),
+        word_next=np.zeros(MEMORY, np.int32),
+        ahead_key=np.full(MEMORY, -1, np.int64),
+        ahead_value=np.zeros((MEMORY, REMEMBERED), np.float32),
     )
 
 
@@ -259,7 +271,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
         n = node[counts[BEST]]
         best = score[counts[BEST]] - outlook[tree.senone[n]] + tree.self_loop[n] + gain[tree.senone[n]]
     loudest_root = -np.inf
-    for s in tree.entry_senone:
+    for s in tree.initial:
         loudest_root = max(loudest_root, gain[s])
     for group in range(counts[GROUPS]):
         first, state = count, space.state[now, group]
@@ -294,7 +306,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                 loudest = max(loudest, gain[tree.child_senone[k]])
             if base + loudest < best - beam:  # what is ahead of a child is at best what is ahead of n
                 continue
-            look_ahead(grammar, look, state, lowest, tree.child_look[last - 1] - lowest + 1, children)
+            _look_ahead(grammar, look, space, state, lowest, tree.child_look[last - 1] - lowest + 1)
             for k in range(begin, last):
                 coming = children[tree.child_look[k] - lowest]
                 value = base + lm_weight * (coming - ahead[token]) + gain[tree.child_senone[k]]
@@ -323,10 +335,10 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                     look_ahead(grammar, look, state, 0, tree.roots + 1, children)
                     looked = True
                 for k in range(tree.entry_begin[exit], tree.entry_begin[exit + 1]):
-                    n = tree.entry[k]
-                    coming = children[tree.look[n]]
-                    value = base + lm_weight * coming + gain[tree.senone[n]]
+                    coming = children[tree.entry_look[k]]
+                    value = base + lm_weight * coming + gain[tree.entry_senone[k]]
                     if value >= best - beam:
+                        n = tree.entry[k]
                         count = _put(tokens, first, count, n, value, coming, origin)
                         if value >= best:
                             best, best_place = value, space.place[n]
@@ -400,7 +412,7 @@ def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, f
             for leaf in range(tree.leaf_begin[n], tree.leaf_end[n]):
                 value, place = leaving - scales.lm_weight * ahead[token], group
                 if tree.leaf_word[leaf] != SILENCE:
-                    logprob, following = next_word(grammar, state, tree.leaf_token[leaf])
+                    logprob, following = _next_word(grammar, space, state, tree.leaf_token[leaf])
                     value += scales.lm_weight * (logprob + tree.leaf_logprob[leaf])
                     if value + between < cutoff:
                         continue
@@ -486,6 +498,43 @@ def look_ahead(grammar, look, state, first, count, out):
         state = grammar.backoff_state[state]
     for k in range(count):
         out[k] = max(out[k], weight + look.base[first + k])
+
+
+@numba.njit(inline="always", **PLAIN)
+def _remembered(key):
+    """Where the answer to a question may be remembered; another one with the same place takes it over."""
+    return (key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)
+
+
+@numba.njit(**PLAIN)
+def _next_word(grammar, space, state, token):
+    """:func:`next_word`, remembered: a token asks again in each frame that it stays in a word's last state."""
+    key = np.int64(state) * grammar.arc_begin[1] + token
+    place = _remembered(key)
+    if space.word_key[place] != key:
+        space.word_key[place] = key
+        space.word_logprob[place], space.word_next[place] = next_word(grammar, state, token)
+    return space.word_logprob[place], space.word_next[place]
+
+
+@numba.njit(**PLAIN)
+def _look_ahead(grammar, look, space, state, first, count):
+    """:func:`look_ahead` into space.children, remembered where the classes are few."""
+    out = space.children
+    if count > REMEMBERED:
+        look_ahead(grammar, look, state, first, count, out)
+        return
+    key = (np.int64(state) * len(look.base) + first) * REMEMBERED + count - 1
+    place = _remembered(key)
+    value = space.ahead_value[place]
+    if space.ahead_key[place] == key:
+        for k in range(count):
+            out[k] = value[k]
+        return
+    look_ahead(grammar, look, state, first, count, out)
+    space.ahead_key[place] = key
+    for k in range(count):
+        value[k] = out[k]
 
 
 @numba.njit(cache=True)

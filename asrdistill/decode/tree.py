@@ -50,7 +50,9 @@ class Tree(NamedTuple):
     exit: np.ndarray  # (N,) int32: exit of the words that end at node n, or INSIDE
     entry_begin: np.ndarray  # (E + 1,) int32: a word may begin with entry[entry_begin[e]] … after exit e
     entry: np.ndarray  # int32: nodes
-    entry_senone: np.ndarray  # int32: their different senones
+    entry_senone: np.ndarray  # int32: their senones
+    entry_look: np.ndarray  # int32: their look-ahead classes
+    initial: np.ndarray  # int32: the different senones that words begin with
     pause: np.ndarray  # (E,) bool: whether silence may follow
 
 
@@ -238,7 +240,9 @@ class _States:
             exit=np.array([*exit_of, INSIDE], np.int32)[np.array(self.exit)[order]],
             entry_begin=_starts([entries for entries, _ in exits]),
             entry=entry,
-            entry_senone=np.unique(senone[entry]),
+            entry_senone=senone[entry],
+            entry_look=look[entry],
+            initial=np.unique(senone[entry]),
             pause=np.array([pause for _, pause in exits]),
         )
 
