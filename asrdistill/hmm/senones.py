@@ -119,11 +119,10 @@ class Senones:
     def triphones(self, senone: np.ndarray, phone: np.ndarray) -> np.ndarray:
         """(T, 4): left phone, phone, right phone (indices into the phones), state, for each frame of an alignment.
 
-        senone, phone (T,), as in an alignment archive. A phone begins where another one stood before, or a
-        later state of it; beyond both ends stands silence.
+        senone, phone (T,), as in an alignment archive; beyond both ends stands silence.
         """
         state, phone = self.state[senone], np.asarray(phone, np.int64)
-        new = np.append(True, (phone[1:] != phone[:-1]) | (state[1:] < state[:-1]))
+        new = begins(state, phone)
         segment = np.cumsum(new) - 1
         said = np.concatenate([[0], phone[new], [0]])
         return np.stack([said[segment], phone, said[segment + 2], state], axis=1)
@@ -169,6 +168,11 @@ class Senones:
         """Write ``senones.json`` into the folder."""
         record = {"phones": self.phones, "states": self.states, "self_loop": self.self_loop.tolist()}
         write_json(Path(folder) / "senones.json", record)
+
+
+def begins(state: np.ndarray, phone: np.ndarray) -> np.ndarray:
+    """(T,) whether a phone begins with the frame: before it stood another one, or a later state of the same."""
+    return np.append(True, (phone[1:] != phone[:-1]) | (state[1:] < state[:-1]))
 
 
 def side_of(tree: dict[str, Any]) -> str:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
+from asrdistill.data.ctm import Interval, read_ctm
 from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
 
+SLACK = 0.0005  # seconds; times in a CTM are rounded
 PSEUDO = 1.0  # counts that each pronunciation has beforehand
-
-
-class Piece(NamedTuple):
-    """A word or phone with its times in milliseconds."""
-
-    start: int
-    end: int
-    name: str
 
 
 def recount(lang: Lang, alignment: Path) -> Lang:
@@ -34,11 +26,11 @@ def recount(lang: Lang, alignment: Path) -> Lang:
     """
     said: Counter[tuple[str, tuple[str, ...]]] = Counter()
     silences = places = 0
-    phones, words = (_utterances(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
+    phones, words = (read_ctm(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
     spoken = dict(words)  # utterances of silence alone have no words
     for utterance, pieces in phones:
         heard = spoken.pop(utterance, [])
-        silences += sum(piece.name == lang.silence for piece in pieces)
+        silences += sum(piece.label == lang.silence for piece in pieces)
         places += len(heard) + 1
         said.update(_pronounced(pieces, heard))
     if spoken:
@@ -66,31 +58,13 @@ def _shares(word: str, entries: list[Pronunciation], said: Counter) -> list[Pron
     return [(count / most, sounds) for count, sounds in sorted(counts, reverse=True)]
 
 
-def _pronounced(phones: list[Piece], words: list[Piece]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _pronounced(phones: list[Interval], words: list[Interval]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each word with the phones that lie within it."""
     place = 0
     for word in words:
-        while place < len(phones) and phones[place].start < word.start:
+        while place < len(phones) and phones[place].begin < word.begin - SLACK:
             place += 1
-        begin = place
-        while place < len(phones) and phones[place].start < word.end:
+        first = place
+        while place < len(phones) and phones[place].begin < word.end - SLACK:
             place += 1
-        yield word.name, tuple(piece.name for piece in phones[begin:place])
-
-
-def _utterances(path: Path) -> Iterator[tuple[str, list[Piece]]]:
-    """The pieces of each utterance of a CTM file, in the order of the file."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            for utterance, lines in itertools.groupby(map(str.split, handle), lambda fields: fields[0]):
-                yield utterance, [_piece(fields) for fields in lines]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make the alignment with asrdistill align") from None
-    except (ValueError, IndexError):
-        raise UserError(f"{path} is not a CTM file: 'utterance channel start duration name' in each line") from None
-
-
-def _piece(fields: list[str]) -> Piece:
-    _, _, start, duration, name = fields[:5]
-    begin = round(1000 * float(start))
-    return Piece(begin, begin + round(1000 * float(duration)), name)
+        yield word.label, tuple(phone.label for phone in phones[first:place])

@@ -12,10 +12,11 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.ctm import Interval
 from asrdistill.errors import UserError
 from asrdistill.hmm.align import PARTS, ctm
 from asrdistill.hmm.formats.kaldi import read_transitions, senones_of
-from asrdistill.hmm.formats.times import Interval, read_textgrid, textgrid_transcription, write_textgrid
+from asrdistill.hmm.formats.times import read_textgrid, textgrid_transcription, write_textgrid
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment
 from asrdistill.lang.lexicon import Lang

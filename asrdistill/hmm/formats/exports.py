@@ -10,10 +10,11 @@ import numpy as np
 
 from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive
+from asrdistill.data.ctm import Interval
 from asrdistill.errors import UserError
 from asrdistill.files import write_text
 from asrdistill.hmm.align import CTMS
-from asrdistill.hmm.formats.times import Interval, Transcription, ctm_transcriptions, write_phn, write_textgrid
+from asrdistill.hmm.formats.times import Transcription, ctm_transcriptions, write_phn, write_textgrid
 from asrdistill.hmm.senones import Senones
 
 

@@ -18,20 +18,20 @@ import numpy as np
 
 from asrdistill.data import kaldi as arks
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.ctm import Interval
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.align import CTMS, PARTS, ctm
 from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
 from asrdistill.hmm.formats.options import ImportOptions
 from asrdistill.hmm.formats.times import (
-    Interval,
     Transcription,
     ctm_transcriptions,
     phn_transcription,
     textgrid_transcription,
 )
-from asrdistill.hmm.senones import START_SELF_LOOP, Senones, leaves, root_of
+from asrdistill.hmm.senones import START_SELF_LOOP, Senones, begins, leaves
 from asrdistill.hmm.viterbi import Segment
-from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.lexicon import Lang, root_of
 
 log = logging.getLogger("asrdistill")
 
@@ -156,13 +156,13 @@ def _write(
             if item.utterance not in missing:
                 raise UserError(f"{source} has utterance {item.utterance} twice; remove one")
             missing.remove(item.utterance)
-            begins = [segment.begin for segment in item.phones]
-            names = np.repeat([segment.name for segment in item.phones], np.diff([*begins, len(item.frames)]))
+            starts = [segment.begin for segment in item.phones]
+            names = np.repeat([segment.name for segment in item.phones], np.diff([*starts, len(item.frames)]))
             writer.write(item.utterance, frames=item.frames, phones=names)
             phones.writelines(ctm(item.utterance, item.phones, senones.phones, shift))
             words.writelines(ctm(item.utterance, item.words, item.spoken, shift))
             entered = np.zeros(len(item.frames), bool)
-            entered[begins] = True
+            entered[starts] = True
             entered[1:] |= item.frames[1:] != item.frames[:-1]
             frames += np.bincount(item.frames, minlength=senones.count)
             visits += np.bincount(item.frames[entered], minlength=senones.count)
@@ -345,13 +345,12 @@ def _from_transitions(
 ) -> Iterator[Aligned]:
     index = {phone: number for number, phone in enumerate(senones.phones)}
     for utterance, ids, path in _integers(source, features):
-        begins = model.segments(ids, utterance, path)
-        phones = [index[symbols[phone]] for phone in model.phone[ids[begins]].tolist()]
-        yield Aligned(utterance, model.pdf[ids].astype(np.int32), _segments(begins, phones, len(ids)), [], [])
+        first = model.segments(ids, utterance, path)
+        phones = [index[symbols[phone]] for phone in model.phone[ids[first]].tolist()]
+        yield Aligned(utterance, model.pdf[ids].astype(np.int32), _segments(first, phones, len(ids)), [], [])
 
 
 def _from_senones(source: Path, features: FrameArchive, senones: Senones, symbols: dict[int, str]) -> Iterator[Aligned]:
-    """A phone begins where the phone changes, or where its senones start again."""
     index = {phone: number for number, phone in enumerate(senones.phones)}
     number = np.full(max(symbols) + 1, -1)
     for symbol, phone in symbols.items():
@@ -374,11 +373,10 @@ def _from_senones(source: Path, features: FrameArchive, senones: Senones, symbol
                 f"{path}: utterance {utterance} has senones that are not those of its phones in {beside}; "
                 "give the senones and the phones.txt that both were made with"
             )
-        again = (phones[1:] != phones[:-1]) | (places[1:] < places[:-1])
-        begins = np.flatnonzero(np.concatenate([[True], again]))
-        yield Aligned(utterance, frames, _segments(begins, phones[begins].tolist(), len(frames)), [], [])
+        first = np.flatnonzero(begins(places, phones))
+        yield Aligned(utterance, frames, _segments(first, phones[first].tolist(), len(frames)), [], [])
 
 
-def _segments(begins: np.ndarray, phones: list[int], frames: int) -> list[Segment]:
-    ends = [*begins[1:].tolist(), frames]
-    return [Segment(begin, end, phone) for begin, end, phone in zip(begins.tolist(), ends, phones, strict=True)]
+def _segments(first: np.ndarray, phones: list[int], frames: int) -> list[Segment]:
+    ends = [*first[1:].tolist(), frames]
+    return [Segment(begin, end, phone) for begin, end, phone in zip(first.tolist(), ends, phones, strict=True)]

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.hmm.senones import START_SELF_LOOP, Senones, Tree, leaves, root_of
+from asrdistill.hmm.senones import START_SELF_LOOP, Senones, Tree, leaves
+from asrdistill.lang.lexicon import root_of
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from asrdistill.data.ctm import Interval, read_ctm, read_lines
 from asrdistill.errors import UserError, shorten
-
-
-class Interval(NamedTuple):
-    """What is heard from `begin` to `end`, in seconds."""
-
-    begin: float
-    end: float
-    label: str
 
 
 class Transcription(NamedTuple):
@@ -31,27 +24,6 @@ class Transcription(NamedTuple):
     phones: Sequence[Interval]
     words: Sequence[Interval] = ()
     end: float | None = None
-
-
-def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
-    """Yield (utterance, intervals) of a CTM whose lines stand together by utterance; raises UserError naming lines."""
-    current: str | None = None
-    intervals: list[Interval] = []
-    for number, line in enumerate(_lines(path), 1):
-        if not line.strip() or line.startswith(";;"):
-            continue
-        try:
-            utterance, _, start, duration, label = line.split()[:5]
-            interval = Interval(float(start), float(start) + float(duration), label)
-        except ValueError:
-            raise UserError(f"{path}, line {number} is not 'utterance channel start duration label'") from None
-        if utterance != current:
-            if current is not None:
-                yield current, intervals
-            current, intervals = utterance, []
-        intervals.append(interval)
-    if current is not None:
-        yield current, intervals
 
 
 def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
@@ -146,7 +118,7 @@ def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval
 def read_phn(path: Path, rate: int) -> list[Interval]:
     """The lines `begin end label` of a PHN or WRD file, times in samples of `rate` Hz."""
     intervals = []
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             try:
                 begin, end, label = line.split()
@@ -199,13 +171,3 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is neither UTF-8 nor UTF-16 text (byte {error.start})") from None
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            yield from handle
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
