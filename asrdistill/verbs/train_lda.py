@@ -7,41 +7,18 @@ Example: asrdistill train-lda data/cepstra/train exp/ali/train data/train lang e
 """
 
 import argparse
-from pathlib import Path
 
 from asrdistill.config import add_options, resolve
 from asrdistill.hmm.options import LdaOptions
-from asrdistill.parallel import default_jobs
-from asrdistill.stage import make
+from asrdistill.verbs.train_tri import add_inputs, train_on_alignment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("features", type=Path, help="archive that asrdistill cepstra made")
-    parser.add_argument("alignment", type=Path, help="alignment of the same utterances, by any model of these phones")
-    parser.add_argument("data", type=Path, help="data directory with the text")
-    parser.add_argument("lang", type=Path, help="lang folder: phones and lexicon")
-    parser.add_argument("out", type=Path, help="model folder to make")
-    parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
+    add_inputs(parser, "archive that asrdistill cepstra made")
     add_options(parser, LdaOptions)
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.archive import FrameArchive
-    from asrdistill.data.directory import DataDirectory
-    from asrdistill.hmm.align import check_alignment, transcripts
     from asrdistill.hmm.train import train_lda
-    from asrdistill.lang.lexicon import Lang
 
-    options = resolve(LdaOptions, args)
-    lang = Lang.read(args.lang)
-    data = DataDirectory.read(args.data, pipes=True)  # only its text is read
-    archive = FrameArchive(args.features, kind="features")
-    utterances = transcripts(archive, data, lang)
-    check_alignment(args.alignment, archive, lang)
-    make(
-        args.out,
-        lambda folder: train_lda(args.features, args.alignment, utterances, lang, folder, options, args.jobs),
-        verb="train-lda",
-        options=options,
-        inputs=[args.features, args.alignment, args.data, args.lang],
-    )
+    train_on_alignment(args, "train-lda", resolve(LdaOptions, args), train_lda)

@@ -7,6 +7,7 @@ Example: asrdistill train-tri data/cepstra/train exp/ali/train data/train lang e
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
@@ -16,23 +17,35 @@ from asrdistill.stage import make
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("features", type=Path, help="archive of cepstra, or of adapted features")
+    add_inputs(parser, "archive of cepstra, or of adapted features")
+    add_options(parser, TriphoneOptions)
+
+
+def run(args: argparse.Namespace) -> None:
+    from asrdistill.hmm.train import train_triphones
+
+    train_on_alignment(args, "train-tri", resolve(TriphoneOptions, args), train_triphones)
+
+
+def add_inputs(parser: argparse.ArgumentParser, features: str) -> None:
+    """What every training on an alignment takes; `features` says which archive."""
+    parser.add_argument("features", type=Path, help=features)
     parser.add_argument("alignment", type=Path, help="alignment of the same utterances, by any model of these phones")
     parser.add_argument("data", type=Path, help="data directory with the text")
     parser.add_argument("lang", type=Path, help="lang folder: phones and lexicon")
     parser.add_argument("out", type=Path, help="model folder to make")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
-    add_options(parser, TriphoneOptions)
 
 
-def run(args: argparse.Namespace) -> None:
+def train_on_alignment(
+    args: argparse.Namespace, verb: str, options: TriphoneOptions, train: Callable[..., None]
+) -> None:
+    """Check the inputs and make the model folder by `train`, a function of :mod:`asrdistill.hmm.train`."""
     from asrdistill.data.archive import FrameArchive
     from asrdistill.data.directory import DataDirectory
     from asrdistill.hmm.align import check_alignment, transcripts
-    from asrdistill.hmm.train import train_triphones
     from asrdistill.lang.lexicon import Lang
 
-    options = resolve(TriphoneOptions, args)
     lang = Lang.read(args.lang)
     data = DataDirectory.read(args.data, pipes=True)  # only its text is read
     archive = FrameArchive(args.features, kind="features")
@@ -40,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     check_alignment(args.alignment, archive, lang)
     make(
         args.out,
-        lambda folder: train_triphones(args.features, args.alignment, utterances, lang, folder, options, args.jobs),
-        verb="train-tri",
+        lambda folder: train(args.features, args.alignment, utterances, lang, folder, options, args.jobs),
+        verb=verb,
         options=options,
         inputs=[args.features, args.alignment, args.data, args.lang],
     )
