@@ -19,8 +19,7 @@ usage: recipes/amazon_queen/run.sh [options]
 
 stages, with their time on two cores with AVX2 (and with --small):
 HELP
-  local stage
-  for stage in "${!stages[@]}"; do printf '  %d  %-68s %s\n' $((stage + 1)) "${stages[stage]%%|*}" "${stages[stage]##*|}"; done
+  list_stages
   cat <<'HELP'
 
 A stage that is up to date is skipped; a run that was killed goes on where it was. For example
@@ -42,33 +41,10 @@ stages=(
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
-first=1 last=${#stages[@]} variant=default open=false seeds=1 seed=0 queen="" data="" exp=""
-jobs=$(nproc 2>/dev/null || echo 2)
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-conf=$here/conf
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --help | -h) usage; exit 0 ;;
-    --small) variant=small; shift; continue ;;
-    --open) open=true; shift; continue ;;
-    --stage | --stop-stage | --seeds | --seed | --jobs | --queen | --data | --exp) ;;
-    *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
-  esac
-  [[ $# -ge 2 ]] || { echo "run.sh: $1 needs a value; see --help" >&2; exit 2; }
-  case $1 in
-    --queen) queen=$2 ;;
-    --data) data=$2 ;;
-    --exp) exp=$2 ;;
-    *) [[ $2 =~ ^[0-9]+$ ]] || { echo "run.sh: $1 must be a whole number, not '$2'" >&2; exit 2; } ;;&
-    --stage) first=$2 ;;
-    --stop-stage) last=$2 ;;
-    --seeds) seeds=$2 ;;
-    --seed) seed=$2 ;;
-    --jobs) jobs=$2 ;;
-  esac
-  shift 2
-done
+flags="small open" values="queen"
+# shellcheck source=recipes/recipe.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
+variant=$($small && echo small || echo default)
 data=${data:-$here/data/$variant}
 exp=${exp:-$here/exp/$variant}
 "$root/tools/install.sh"
@@ -79,7 +55,7 @@ teachers=4
 subset=() teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml")
 mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml")
 lda=(--config "$conf/lda_mllt.yaml") sat=(--config "$conf/sat.yaml")
-if [[ $variant == small ]]; then
+if $small; then
   subset=(--minutes 24)
   teacher+=(--epochs 4 --width 128)
   student+=(--epochs 4 --width 128)
@@ -90,14 +66,6 @@ if [[ $variant == small ]]; then
 fi
 lang=$data/lang lm=$data/lm
 if $open; then lang=$data/lang_open lm=$data/lm_open; fi
-
-# Say what comes, unless the stage is not asked for; what runs under it carries its name.
-stage() {
-  [[ $1 -ge $first && $1 -le $last ]] || return 1
-  local title=${stages[$1 - 1]%%|*}
-  export ASRDISTILL_STAGE="$1 ${title%%:*}"
-  printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
-}
 
 if stage 1; then
   if [[ -z $queen ]]; then

@@ -17,8 +17,7 @@ usage: recipes/timit/run.sh --timit PATH [options]
 
 stages, with their time for a sample of 5 minutes on two cores with AVX2:
 HELP
-  local stage
-  for stage in "${!stages[@]}"; do printf '  %2d  %-66s %s\n' $((stage + 1)) "${stages[stage]%%|*}" "${stages[stage]##*|}"; done
+  list_stages
   cat <<'HELP'
 
 A stage that is up to date is skipped; a run that was killed goes on where it was.
@@ -42,44 +41,14 @@ stages=(
   "score: frame accuracy, phone error rate of 39 phones|0.2 min"
 )
 
-first=1 last=${#stages[@]} seeds=1 seed=0 timit="" data="" exp=""
-jobs=$(nproc 2>/dev/null || echo 2)
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-conf=$here/conf
-while [[ $# -gt 0 ]]; do
-  case $1 in
-    --help | -h) usage; exit 0 ;;
-    --timit | --stage | --stop-stage | --seeds | --seed | --jobs | --data | --exp) ;;
-    *) echo "run.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
-  esac
-  [[ $# -ge 2 ]] || { echo "run.sh: $1 needs a value; see --help" >&2; exit 2; }
-  case $1 in
-    --timit) timit=$2 ;;
-    --data) data=$2 ;;
-    --exp) exp=$2 ;;
-    *) [[ $2 =~ ^[0-9]+$ ]] || { echo "run.sh: $1 must be a whole number, not '$2'" >&2; exit 2; } ;;&
-    --stage) first=$2 ;;
-    --stop-stage) last=$2 ;;
-    --seeds) seeds=$2 ;;
-    --seed) seed=$2 ;;
-    --jobs) jobs=$2 ;;
-  esac
-  shift 2
-done
+flags="" values="timit"
+# shellcheck source=recipes/recipe.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
 data=${data:-$here/data/default}
 exp=${exp:-$here/exp/default}
 [[ $first -gt 1 || -n $timit ]] || { echo "run.sh: give the folder of TIMIT with --timit PATH" >&2; exit 2; }
 "$root/tools/install.sh"
 PATH=$root/.venv/bin:$PATH
-
-# Say what comes, unless the stage is not asked for; what runs under it carries its name.
-stage() {
-  [[ $1 -ge $first && $1 -le $last ]] || return 1
-  local title=${stages[$1 - 1]%%|*}
-  export ASRDISTILL_STAGE="$1 ${title%%:*}"
-  printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
-}
 
 if stage 1; then
   asrdistill prepare timit "$timit" "$data/corpus" --jobs "$jobs"
