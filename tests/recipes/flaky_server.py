@@ -4,7 +4,8 @@
         ... server.url, server.sent ...
 
 With the given chances it breaks a connection after a random number of bytes, sends the whole file where the rest was
-asked for, and answers 503. The same seed does the same in the same order of requests.
+asked for, and answers 503. The same seed does the same to a file's first, second, … request, whatever is asked for
+in between, so that files that are fetched side by side do not decide each other's luck.
 """
 
 import random
@@ -39,7 +40,7 @@ class FlakyServer:
         self.folder, self.cut, self.ignore_range, self.busy, self.pace = folder, cut, ignore_range, busy, pace
         self.sent: list[Sent] = []
         self.requests = 0
-        self._random, self._lock = random.Random(seed), threading.Lock()
+        self.seed, self._random, self._lock = seed, dict[str, random.Random](), threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -56,13 +57,13 @@ class FlakyServer:
         """Bytes of a file that went out, all requests together."""
         return sum(sent.count for sent in self.sent if sent.name == name)
 
-    def draw(self) -> tuple[bool, bool, float]:
-        """(busy?, range ignored?, the share of the answer after which the connection breaks) for the next request."""
+    def draw(self, name: str) -> tuple[bool, bool, float]:
+        """(busy?, range ignored?, the share of the answer after which it breaks off) for a file's next request."""
         with self._lock:
             self.requests += 1
-            busy, ignored = self._random.random() < self.busy, self._random.random() < self.ignore_range
-            cut = self._random.random() < self.cut
-            return busy, ignored, self._random.random() if cut else 1.0
+            luck = self._random.setdefault(name, random.Random(f"{self.seed} {name}"))
+            busy, ignored, cut = luck.random() < self.busy, luck.random() < self.ignore_range, luck.random() < self.cut
+            return busy, ignored, luck.random() if cut else 1.0
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -81,7 +82,7 @@ class FlakyServer:
                     return self.send_error(404)
                 content = path.read_bytes()
                 asked = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-                busy, ignored, share = server.draw()
+                busy, ignored, share = server.draw(name)
                 if busy:
                     return self.send_error(503)
                 start = 0 if ignored else asked
@@ -91,7 +92,7 @@ class FlakyServer:
                 self.send_header("Content-Length", str(len(content) - start))
                 self.end_headers()
                 if body:
-                    last = start + int(share * (len(content) - start))
+                    last = start + max(1, int(share * (len(content) - start)))  # or a last byte would hardly ever come
                     self.send(name, start, content[start:last], not ignored)
 
             def send(self, name: str, start: int, content: bytes, ranged: bool) -> None:
