@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.decode import search
+from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.lm import compile_grammar, levels_of
 from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
@@ -31,11 +32,13 @@ class Hypothesis:
     """What was recognised in an utterance.
 
     `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    `lattice` holds what else it may have been, where the options have a lattice beam.
     """
 
     times: list[Word]
     score: float
     partial: bool
+    lattice: Lattice | None = None
 
     @property
     def words(self) -> list[str]:
@@ -107,7 +110,10 @@ class Decoder:
             space = search.enlarge(space)
         self._space = space
         record, score, whole = search.finish(self.tree, self.grammar, space, scales, ahead[-1])
-        return Hypothesis(self._trace(space, record), float(score), not whole)
+        lattice = None
+        if scales.lattice_beam > 0:
+            lattice = build(self.tree, self.grammar, space, scales, self.words, ahead[-1])
+        return Hypothesis(self._trace(space, record), float(score), not whole, lattice)
 
     def _scales(self) -> search.Scales:
         options = self.options
@@ -119,13 +125,21 @@ class Decoder:
             options.insertion_penalty,
             options.lm_weight * float(np.log(self.silence_probability)),
             options.lm_weight * float(np.log1p(-self.silence_probability)),
+            options.lattice_beam * options.lm_weight or -1.0,
         )
 
     def _trace(self, space: search.Space, record: int) -> list[Word]:
-        """The words of the path that ends with `record`, in order of time."""
+        """The words of the path that ends with `record` (or a merge), in order of time."""
+
+        def better(back: int) -> int:
+            while back < -1:
+                back = space.merge_first[-2 - back]
+            return back
+
         words = []
+        record = better(record)
         while record >= 0:
-            back = space.record_back[record]
+            back = better(space.record_back[record])
             start, before = (space.record_end[back], space.record_score[back]) if back >= 0 else (0, 0.0)
             index = self.tree.leaf_word[space.record_leaf[record]]
             if index != SILENCE:

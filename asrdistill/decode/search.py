@@ -16,6 +16,9 @@ A token's score holds lm_weight times its look-ahead in words, which is taken ba
 own probability is added, and its look-ahead in sound, which is taken back in the next frame; so
 scores of whole paths are exact. :mod:`asrdistill.decode.lookahead` explains both.
 
+For a lattice nothing is thrown away where paths meet: a merge says what else led to a token and how
+much worse it was, an arrival what else led to a record. :mod:`asrdistill.decode.lattice` reads them.
+
 All that is compiled stands in this one file: numba keeps what it compiled until the file changes,
 but does not see changes in other files that it calls.
 """
@@ -33,7 +36,7 @@ PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
 MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
 END = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
-PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST = range(6)  # places in Space.counts
+PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST, MERGES, ARRIVALS = range(8)  # places in Space.counts
 
 
 class LookAhead(NamedTuple):
@@ -55,19 +58,20 @@ class Scales(NamedTuple):
     insertion_penalty: float
     silence: float  # added where silence is taken
     no_silence: float  # added where it may stand and is not taken
+    lattice_beam: float  # what is worse by more is not remembered where paths meet; below 0: nothing is
 
 
 class Space(NamedTuple):
     """Everything a search writes to: two sets of tokens, groups and ends (this frame's and the next's), and records."""
 
-    counts: np.ndarray  # (6,) int64: which set is current, how much of it and of the records is used, best token
-    before: np.ndarray  # (6,) int64: the counts before the frame, for which room may run out
+    counts: np.ndarray  # (8,) int64: which set is current, how much of it and of what follows is used, best token
+    before: np.ndarray  # (8,) int64: the counts before the frame, for which room may run out
     cutoff: np.ndarray  # (1,) float64: tokens below it are not passed on
     # tokens (2, capacity)
     node: np.ndarray  # int32
     score: np.ndarray  # float64, look-ahead included
     ahead: np.ndarray  # float32: the look-ahead
-    back: np.ndarray  # int32: record of the word (or silence) before
+    back: np.ndarray  # int32: record of the word (or silence) before, or -2 - a merge of several
     # groups (2, H): one for each language model state with tokens or with words that end in it
     state: np.ndarray  # int32
     begin: np.ndarray  # int32: its tokens are begin … end - 1
@@ -84,8 +88,18 @@ class Space(NamedTuple):
     # records (capacity)
     record_leaf: np.ndarray  # int32: leaf of the tree
     record_end: np.ndarray  # int32: frame after its last
-    record_back: np.ndarray  # int32: record before it, -1 at the start
+    record_back: np.ndarray  # int32: record before it, -1 at the start; or -2 - a merge
     record_score: np.ndarray  # float64: score of the path to here
+    record_state: np.ndarray  # int32: language model state after it
+    # merges (capacity)
+    merge_first: np.ndarray  # int32: record or merge of the better path
+    merge_other: np.ndarray  # int32: of the other one
+    merge_gap: np.ndarray  # float32: how much worse that is
+    # arrivals (capacity): all paths into records, the better and the worse ones
+    arrival_record: np.ndarray  # int32
+    arrival_leaf: np.ndarray  # int32
+    arrival_back: np.ndarray  # int32: record before it, or -2 - a merge
+    arrival_score: np.ndarray  # float64
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
@@ -107,8 +121,8 @@ def allocate(
     """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it. `ends`: a power of two."""
     nodes, states = len(tree.senone), len(grammar.backoff_state)
     return Space(
-        counts=np.zeros(6, np.int64),
-        before=np.zeros(6, np.int64),
+        counts=np.zeros(8, np.int64),
+        before=np.zeros(8, np.int64),
         cutoff=np.zeros(1),
         node=np.zeros((2, tokens), np.int32),
         score=np.zeros((2, tokens)),
@@ -129,6 +143,14 @@ def allocate(
         record_end=np.zeros(records, np.int32),
         record_back=np.zeros(records, np.int32),
         record_score=np.zeros(records),
+        record_state=np.zeros(records, np.int32),
+        merge_first=np.zeros(tokens, np.int32),
+        merge_other=np.zeros(tokens, np.int32),
+        merge_gap=np.zeros(tokens, np.float32),
+        arrival_record=np.zeros(records, np.int32),
+        arrival_leaf=np.zeros(records, np.int32),
+        arrival_back=np.zeros(records, np.int32),
+        arrival_score=np.zeros(records),
         place=np.zeros(nodes, np.int32),
         group_of=np.zeros(states, np.int32),
         gain=np.zeros(senones),
@@ -151,11 +173,12 @@ def _widest(tree: Tree) -> int:
     return max(tree.roots + 1, int(classes.max(initial=0)), int(children.max()), int(np.diff(tree.entry_begin).max()))
 
 
-GROWING = [name for name in Space._fields if name.startswith(("end_", "record_"))] + ["node", "score", "ahead", "back"]
+GROWING = [name for name in Space._fields if name.startswith(("end_", "record_", "merge_", "arrival_"))]
+GROWING += ["node", "score", "ahead", "back"]
 
 
 def enlarge(space: Space) -> Space:
-    """Twice the room for tokens, ends and records; what stands in them is kept."""
+    """Twice the room for tokens, ends, records, merges and arrivals; what stands in them is kept."""
     grown = {}
     for name in (*GROWING, "slot"):
         array = getattr(space, name)
@@ -215,6 +238,7 @@ def _open_end(space, group, exit):
     slot[h], space.end_slot[now, end] = end, h
     space.end_group[now, end], space.end_exit[now, end] = group, exit
     space.end_score[now, end], space.end_record[now, end] = -np.inf, counts[RECORDS]
+    space.record_state[counts[RECORDS]] = space.state[now, group]
     counts[RECORDS] += 1
     space.end_next[now, end], space.ended[now, group] = space.ended[now, group], end
     return end
@@ -234,11 +258,12 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, fram
             space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame, s]
         best = _pass_on(tree, grammar, look, space, scales, outlook[max(frame - 1, 0)])
         if best == np.inf:
+            _copy(space.before, counts)  # the set before is still there
             return frame
         _prune(space, scales, best)
         beam = scales.word_end_beam if frame + 1 < len(loglikes) else np.inf  # whatever ends at the end is welcome
         if not _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best - beam, frame + 1):
-            _copy(space.before, counts)  # the set before is still there
+            _copy(space.before, counts)
             space.cutoff[0] = cutoff
             return frame
         frame += 1
@@ -263,9 +288,10 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
     new = 1 - now
     node, score, ahead, back = space.node[now], space.score[now], space.ahead[now], space.back[now]
     tokens = (space.place, space.node[new], space.score[new], space.ahead[new], space.back[new])
+    merges = (counts, space.merge_first, space.merge_other, space.merge_gap, scales.lattice_beam)
     ends = (space.end_exit[now], space.end_record[now], space.end_score[now], space.end_next[now])
     beam, lm_weight, children, gain = scales.beam, scales.lm_weight, space.children, space.gain
-    room = len(node) - len(children) - 1
+    room, merge_room = len(node) - len(children) - 1, len(space.merge_gap) - len(children) - 1
     best, best_place, count, groups = -np.inf, 0, 0, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         n = node[counts[BEST]]
@@ -278,13 +304,13 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
         for token in range(space.begin[now, group], space.end[now, group]):
             if score[token] < cutoff:
                 continue
-            if count > room:
+            if count > room or counts[MERGES] > merge_room:
                 return np.inf
             n = node[token]
             base = score[token] - outlook[tree.senone[n]]
             value = base + tree.self_loop[n] + gain[tree.senone[n]]
             if value >= best - beam:
-                count = _put(tokens, first, count, n, value, ahead[token], back[token])
+                count = _put(tokens, merges, first, count, n, value, ahead[token], back[token])
                 if value >= best:
                     best, best_place = value, space.place[n]
             begin, last = tree.child_begin[n], tree.child_begin[n + 1]
@@ -297,7 +323,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                     value = base + gain[tree.child_senone[k]]
                     if value >= best - beam:
                         child = tree.child[k]
-                        count = _put(tokens, first, count, child, value, ahead[token], back[token])
+                        count = _put(tokens, merges, first, count, child, value, ahead[token], back[token])
                         if value >= best:
                             best, best_place = value, space.place[child]
                 continue
@@ -312,19 +338,19 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                 value = base + lm_weight * (coming - ahead[token]) + gain[tree.child_senone[k]]
                 if value >= best - beam:
                     child = tree.child[k]
-                    count = _put(tokens, first, count, child, value, coming, back[token])
+                    count = _put(tokens, merges, first, count, child, value, coming, back[token])
                     if value >= best:
                         best, best_place = value, space.place[child]
         root, looked = space.root_ahead[now, group], False
         end = space.ended[now, group]
         while end >= 0:
-            if count > room:
+            if count > room or counts[MERGES] > merge_room:
                 return np.inf
             exit, origin, base = ends[0][end], ends[1][end], ends[2][end]
             if tree.pause[exit]:
                 value = base + lm_weight * root + scales.silence + gain[tree.senone[0]]
                 if value >= best - beam:
-                    count = _put(tokens, first, count, 0, value, root, origin)
+                    count = _put(tokens, merges, first, count, 0, value, root, origin)
                     if value >= best:
                         best, best_place = value, space.place[0]
             base += scales.insertion_penalty
@@ -339,7 +365,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                     value = base + lm_weight * coming + gain[tree.entry_senone[k]]
                     if value >= best - beam:
                         n = tree.entry[k]
-                        count = _put(tokens, first, count, n, value, coming, origin)
+                        count = _put(tokens, merges, first, count, n, value, coming, origin)
                         if value >= best:
                             best, best_place = value, space.place[n]
             end = ends[3][end]
@@ -356,17 +382,32 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
 
 
 @numba.njit(inline="always", **PLAIN)
-def _put(tokens, first, count, n, value, coming, origin):
+def _put(tokens, merges, first, count, n, value, coming, origin):
     """Bring a token to node n of the group that begins at `first`; returns how many tokens there are then."""
     place, node, score, ahead, back = tokens
     p = place[n]
     if first <= p < count and node[p] == n:  # there is one already, with the same look-ahead
         if value > score[p]:
-            score[p], back[p] = value, origin
+            back[p] = _merge(merges, origin, back[p], value - score[p])
+            score[p] = value
+        else:
+            back[p] = _merge(merges, back[p], origin, score[p] - value)
         return count
     place[n] = count
     node[count], score[count], ahead[count], back[count] = n, value, coming, origin
     return count + 1
+
+
+@numba.njit(inline="always", **PLAIN)
+def _merge(merges, first, other, gap):
+    """What led to a token where two paths met: the better one's origin, or a merge that remembers both."""
+    counts, merge_first, merge_other, merge_gap, lattice_beam = merges
+    if gap > lattice_beam or first == other:
+        return first
+    place = counts[MERGES]
+    counts[MERGES] += 1
+    merge_first[place], merge_other[place], merge_gap[place] = first, other, gap
+    return np.int32(-2 - place)
 
 
 @numba.njit(**PLAIN)
@@ -422,11 +463,27 @@ def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, f
                 end = _open_end(space, place, tree.exit[n])
                 if end < 0:
                     return False
+                if scales.lattice_beam >= 0 and not _arrive(
+                    space, space.end_record[now, end], leaf, back[token], value
+                ):
+                    return False
                 if value > space.end_score[now, end]:
                     record = space.end_record[now, end]
                     space.end_score[now, end] = space.record_score[record] = value
                     space.record_leaf[record], space.record_end[record] = leaf, frame
                     space.record_back[record] = back[token]
+    return True
+
+
+@numba.njit(**PLAIN)
+def _arrive(space, record, leaf, back, score):
+    """Note a path into a record; False where there is no room."""
+    place = space.counts[ARRIVALS]
+    if place == len(space.arrival_record):
+        return False
+    space.counts[ARRIVALS] += 1
+    space.arrival_record[place], space.arrival_leaf[place] = record, leaf
+    space.arrival_back[place], space.arrival_score[place] = back, score
     return True
 
 
