@@ -61,7 +61,8 @@ class Lattice(NamedTuple):
         while node > 0:
             path.append(came[node])
             node = self.source[came[node]]
-        return total, [self._arc(arc, scores) for arc in path[::-1] if self.target[arc] < len(self.time) - 1]
+        heard = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
+        return total, [self._arc(arc, scores) for arc in path[::-1] if heard[arc]]
 
     def _arc(self, arc: int, scores: np.ndarray) -> Arc:
         start, end = self.time[self.source[arc]], self.time[self.target[arc]]
