@@ -224,7 +224,7 @@ def _open_end(space, group, exit):
 
 @numba.njit(**PLAIN)
 def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begin, frame, last):
-    """Search on from `frame` through a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
+    """Search on from `frame` of a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
 
     `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
     look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
