@@ -174,16 +174,16 @@ def build(tree: Tree, grammar: Grammar, space: Space, scales: Scales, words: Seq
         space.merge_first[:merges],
         space.merge_other[:merges],
         space.merge_gap[:merges],
-        np.append(0.0, space.record_score[:records]),
+        space.record_score[:records],
         best - scales.lattice_beam,
     )
     order = np.lexsort((target, source))
     source, target, leaf, score = source[order], target[order], leaf[order], score[order]
-    # nodes: the start, the records, the last node
-    state = np.concatenate([[grammar.start], space.record_state[:records], [0]]).astype(np.int32)
-    time = np.concatenate([[0], space.record_end[:records], [space.record_end[:records].max(initial=0)]])
+    # nodes: the records, and the last node
+    state = np.append(space.record_state[:records], np.int32(0))
+    time = np.append(space.record_end[:records], space.record_end[:records].max())
     quiet = np.append(tree.leaf_word[space.record_leaf[:records]] == SILENCE, False)
-    quiet = np.append(False, quiet)
+    quiet[0] = False
     word = np.where(leaf >= 0, tree.leaf_word[leaf], NOTHING).astype(np.int32)
     token = np.where(word >= 0, tree.leaf_token[leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
     lm = _logprobs(grammar, state[source], token)
@@ -221,7 +221,7 @@ def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, recor
     Arrivals (into record, leaf, back, score) stand in the order of time; the last ones lead to the
     record after all others, the end. From the end backwards, what lies beyond a record is known
     when the paths into it are opened: its merges, newest first, are taken apart while they are
-    good enough. Node n is record n - 1; node 0 is the start. record_score (nodes but the end).
+    good enough. record_score (R,) of the records but the end.
     """
     nodes = len(record_score) + 1
     beyond = np.full(nodes, -np.inf)
@@ -229,35 +229,34 @@ def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, recor
     gap_of = np.full(len(merge_gap), np.inf)
     source, target, leaves, scores = [np.int32(0)], [np.int32(0)], [np.int32(0)], [0.0]
     for arrival in range(len(into) - 1, -1, -1):
-        there = into[arrival] + 1
+        there = into[arrival]
         slack = score[arrival] + beyond[there] - lowest
         if not slack >= 0:
             continue
-        origins = {np.int32(-1): 0.0}
+        origins = {np.int32(0): 0.0}
         origins.clear()
         waiting = [np.int64(0)]
         waiting.clear()
-        if back[arrival] >= -1:
+        if back[arrival] >= 0:
             origins[back[arrival]] = 0.0
         else:
-            gap_of[-2 - back[arrival]] = 0.0
+            gap_of[-1 - back[arrival]] = 0.0
             heapq.heappush(waiting, np.int64(back[arrival]))  # the newest merge is the lowest number
         while len(waiting) > 0:
-            merge = -2 - heapq.heappop(waiting)
+            merge = -1 - heapq.heappop(waiting)
             gap = gap_of[merge]
             gap_of[merge] = np.inf
             for origin, more in ((merge_first[merge], gap), (merge_other[merge], gap + merge_gap[merge])):
                 if more > slack:
                     continue
-                if origin >= -1:
+                if origin >= 0:
                     if origin not in origins or more < origins[origin]:
                         origins[origin] = more
                 else:
-                    if gap_of[-2 - origin] == np.inf:
+                    if gap_of[-1 - origin] == np.inf:
                         heapq.heappush(waiting, np.int64(origin))
-                    gap_of[-2 - origin] = min(gap_of[-2 - origin], more)
-        for origin, gap in origins.items():
-            here = origin + 1
+                    gap_of[-1 - origin] = min(gap_of[-1 - origin], more)
+        for here, gap in origins.items():
             value = score[arrival] - gap - record_score[here]
             beyond[here] = max(beyond[here], value + beyond[there])
             source.append(np.int32(here))

@@ -71,7 +71,7 @@ class Space(NamedTuple):
     node: np.ndarray  # int32
     score: np.ndarray  # float64, look-ahead included
     ahead: np.ndarray  # float32: the look-ahead
-    back: np.ndarray  # int32: record of the word (or silence) before, or -2 - a merge of several
+    back: np.ndarray  # int32: record of the word (or silence) before, or -1 - a merge of several
     # groups (2, H): one for each language model state with tokens or with words that end in it
     state: np.ndarray  # int32
     begin: np.ndarray  # int32: its tokens are begin … end - 1
@@ -88,9 +88,10 @@ class Space(NamedTuple):
     # records (capacity)
     record_leaf: np.ndarray  # int32: leaf of the tree
     record_end: np.ndarray  # int32: frame after its last
-    record_back: np.ndarray  # int32: record before it, -1 at the start; or -2 - a merge
+    record_back: np.ndarray  # int32: record before it, or -1 - a merge; record 0 is where all paths begin
     record_score: np.ndarray  # float64: score of the path to here
     record_state: np.ndarray  # int32: language model state after it
+    record_place: np.ndarray  # int32: scratch of :func:`settle`
     # merges (capacity)
     merge_first: np.ndarray  # int32: record or merge of the better path
     merge_other: np.ndarray  # int32: of the other one
@@ -98,7 +99,7 @@ class Space(NamedTuple):
     # arrivals (capacity): all paths into records, the better and the worse ones
     arrival_record: np.ndarray  # int32
     arrival_leaf: np.ndarray  # int32
-    arrival_back: np.ndarray  # int32: record before it, or -2 - a merge
+    arrival_back: np.ndarray  # int32: record before it, or -1 - a merge
     arrival_score: np.ndarray  # float64
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
@@ -144,6 +145,7 @@ def allocate(
         record_back=np.zeros(records, np.int32),
         record_score=np.zeros(records),
         record_state=np.zeros(records, np.int32),
+        record_place=np.zeros(records, np.int32),
         merge_first=np.zeros(tokens, np.int32),
         merge_other=np.zeros(tokens, np.int32),
         merge_gap=np.zeros(tokens, np.float32),
@@ -194,8 +196,8 @@ def start(grammar, look, space):
     space.cutoff[0] = -np.inf
     group = _open_group(grammar, look, space, grammar.start)
     end = _open_end(space, group, START)
-    space.end_record[0, end] = -1  # the one that it has stays empty
-    space.end_score[0, end] = 0.0
+    space.end_score[0, end] = space.record_score[0] = 0.0
+    space.record_end[0] = 0
 
 
 @numba.njit(**PLAIN)
@@ -245,24 +247,26 @@ def _open_end(space, group, exit):
 
 
 @numba.njit(**PLAIN)
-def advance(tree, grammar, look, space, scales, loglikes, outlook, between, frame):
-    """Search on from `frame` through loglikes (T, S) float32; returns T, or the frame for which room ran out.
+def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begin, frame, last):
+    """Search on from `frame` of a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
 
-    `outlook` (T, S) and `between` (T,) are the look-ahead in sound.
+    `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
+    look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
     """
     counts = space.counts
     while frame < len(loglikes):
         cutoff = space.cutoff[0]
         _copy(counts, space.before)
         for s in range(loglikes.shape[1]):
-            space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame, s]
-        best = _pass_on(tree, grammar, look, space, scales, outlook[max(frame - 1, 0)])
+            space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame + 1, s]
+        best = _pass_on(tree, grammar, look, space, scales, outlook[frame])
         if best == np.inf:
             _copy(space.before, counts)  # the set before is still there
             return frame
         _prune(space, scales, best)
-        beam = scales.word_end_beam if frame + 1 < len(loglikes) else np.inf  # whatever ends at the end is welcome
-        if not _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best - beam, frame + 1):
+        ending = last and frame + 1 == len(loglikes)  # whatever ends at the end is welcome
+        cut, end = best - (np.inf if ending else scales.word_end_beam), begin + frame + 1
+        if not _leave_words(tree, grammar, look, space, scales, outlook[frame + 1], between[frame], cut, end):
             _copy(space.before, counts)
             space.cutoff[0] = cutoff
             return frame
@@ -407,7 +411,7 @@ def _merge(merges, first, other, gap):
     place = counts[MERGES]
     counts[MERGES] += 1
     merge_first[place], merge_other[place], merge_gap[place] = first, other, gap
-    return np.int32(-2 - place)
+    return np.int32(-1 - place)
 
 
 @numba.njit(**PLAIN)
@@ -495,7 +499,7 @@ def finish(tree, grammar, space, scales, outlook):
     """
     counts = space.counts
     now = counts[PARITY]
-    best, record = -np.inf, -1
+    best, record = -np.inf, 0
     for end in range(counts[ENDS]):
         exit, value = space.end_exit[now, end], space.end_score[now, end]
         if exit != AFTER_SILENCE:
@@ -508,6 +512,60 @@ def finish(tree, grammar, space, scales, outlook):
     token = counts[BEST]
     score = space.score[now, token] - outlook[tree.senone[space.node[now, token]]]
     return space.back[now, token], score - scales.lm_weight * space.ahead[now, token], False
+
+
+@numba.njit(**PLAIN)
+def better(space, origin):
+    """The record of the best path where several met."""
+    while origin < 0:
+        origin = space.merge_first[-1 - origin]
+    return origin
+
+
+@numba.njit(**PLAIN)
+def settle(space):
+    """The last record that all live paths go through; :func:`forget` may drop what stands before it. Without merges.
+
+    Brown, Spohrer, Hochschild and Baker (1982) trace back from all live paths in the same way.
+    """
+    counts, place = space.counts, space.record_place
+    now, live = counts[PARITY], 0
+    place[: counts[RECORDS]] = 0
+    for token in range(counts[TOKENS]):
+        record = space.back[now, token]
+        if space.score[now, token] >= space.cutoff[0] and not place[record]:
+            place[record], live = 1, live + 1
+    for end in range(counts[ENDS]):
+        record = space.end_record[now, end]
+        if not place[record]:
+            place[record], live = 1, live + 1
+    record = counts[RECORDS] - 1
+    while record > 0 and not (place[record] and live == 1):  # the latest of the live gives way to the one before it
+        if place[record]:
+            back = space.record_back[record]
+            live -= place[back]
+            place[back] = 1
+        record -= 1
+    return record
+
+
+@numba.njit(**PLAIN)
+def forget(space, root):
+    """Keep only the records that live paths go through after `root`, which :func:`settle` gave and which becomes 0."""
+    counts, place = space.counts, space.record_place
+    now, kept = counts[PARITY], 0
+    for record in range(root, counts[RECORDS]):
+        if place[record] or record == root:
+            place[record] = kept
+            space.record_leaf[kept], space.record_end[kept] = space.record_leaf[record], space.record_end[record]
+            space.record_back[kept] = place[space.record_back[record]] if record > root else 0
+            space.record_score[kept] = space.record_score[record]
+            kept += 1
+    for token in range(counts[TOKENS]):
+        space.back[now, token] = place[space.back[now, token]]
+    for end in range(counts[ENDS]):
+        space.end_record[now, end] = place[space.end_record[now, end]]
+    counts[RECORDS] = kept
 
 
 # What the search asks of the language model and of what lies ahead
@@ -640,18 +698,20 @@ def spread(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
 
 
 @numba.njit(cache=True)
-def outlook(successors, loglikes):
-    """Look-ahead in sound for loglikes (T, S): (T, S) after being in a senone, (T,) after the end of a word.
+def outlook(successors, loglikes, block, last):
+    """Look-ahead in sound for the first `block` of loglikes (T, S): (B, S) after being in a senone, (B,) after a word.
 
     Both float32, relative to the frame's best senone. A Viterbi search backwards through the loop
-    of senones, with transition probabilities but without a language model.
+    of senones, with transition probabilities but without a language model. It begins at frame T,
+    where the utterance ends if `last`; if not, whatever the last frame's senone may be is as good.
     """
     frames, senones = loglikes.shape
     ahead, between = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
     best = np.empty(senones)
-    ahead[frames - 1] = END
-    for s in successors.final:
-        ahead[frames - 1, s] = successors.forward[s]
+    if last:
+        ahead[frames - 1] = END
+        for s in successors.final:
+            ahead[frames - 1, s] = successors.forward[s]
     for t in range(frames - 2, -1, -1):
         word = -np.inf
         for s in successors.start:
@@ -671,4 +731,4 @@ def outlook(successors, loglikes):
         for s in range(senones):
             ahead[t, s] = best[s] - top
         between[t] = word - top
-    return ahead, between
+    return ahead[:block], between[:block]
