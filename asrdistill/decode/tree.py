@@ -246,29 +246,14 @@ class _Forms:
 
 def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     """Put each phone's form in its place: the arrays of the whole tree."""
-    form, above = forms.of_phone, phones.above
-    size = np.array(forms.size)
+    form, size = forms.of_phone, np.array(forms.size)
     begin = _starts(size[form])[:-1].astype(np.int64)  # first node of each phone
     phone = np.repeat(np.arange(len(form)), size[form])  # of each node
     state = np.arange(len(phone)) - begin[phone] + _starts(size)[form][phone]
     senone = np.array(forms.senone, np.int32)[state]
     exit = np.array(forms.exit, np.int32)[state]
 
-    # pairs of a node and a child: within phones, then from the ends of phones to the beginnings of those below
-    inside, last, first = (np.array(rows).reshape(len(rows), -1) for rows in (forms.inside, forms.last, forms.first))
-    of, row = _join(form, inside[:, 0])
-    pairs = [(begin[of] + inside[row, 1], begin[of] + inside[row, 2])]
-    below = np.arange(phones.roots + 1, len(form))
-    key = last[:, 0] * forms.classes + last[:, 1]
-    last, key = last[(order := np.argsort(key, kind="stable"))], key[order]
-    of, row = _join(form[above[below]] * forms.classes + forms.context[phones.phone[below]], key)
-    below = below[of]
-    upper = begin[above[below]] + last[row, 2]
-    of, row = _join(form[below], first[:, 0])
-    pairs.append((upper[of], begin[below[of]] + first[row, 1]))
-    source, target = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
-    pair = np.sort(source * len(phone) + target)
-    child = (pair % len(phone)).astype(np.int32)
+    source, child = _pairs(phones, forms, begin)
     different, number = _entries(phones, forms, begin)
     entry = np.array([node for nodes, _ in different for node in nodes], np.int32)
     exit, look = np.append(number, INSIDE)[exit].astype(np.int32), phones.look[phone]
@@ -298,6 +283,29 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
         initial=np.unique(senone[entry]),
         pause=np.array([pause for _, pause in different]),
     )
+
+
+def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and their children, sorted by both; `begin` (Q,) is the first node of each phone."""
+    form, above = forms.of_phone, phones.above
+    inside, last = (np.array(rows, np.int64).reshape(-1, 3) for rows in (forms.inside, forms.last))
+    first = np.array(forms.first)
+    # within phones
+    of, row = _join(form, inside[:, 0])
+    within = begin[of] + inside[row, 1], begin[of] + inside[row, 2]
+    # from the ends of phones to the beginnings of those below
+    last = last[np.argsort(last[:, 0] * forms.classes + last[:, 1], kind="stable")]
+    below = np.arange(phones.roots + 1, len(form))
+    wanted = form[above[below]] * forms.classes + forms.context[phones.phone[below]]
+    of, row = _join(wanted, last[:, 0] * forms.classes + last[:, 1])
+    below = below[of]
+    ends = begin[above[below]] + last[row, 2]
+    of, row = _join(form[below], first[:, 0])
+    across = ends[of], begin[below[of]] + first[row, 1]
+    source, child = (np.concatenate(both) for both in zip(within, across, strict=True))
+    nodes = int(child.max(initial=0)) + 1
+    pair = np.sort(source * nodes + child)
+    return pair // nodes, (pair % nodes).astype(np.int32)
 
 
 def _entries(

@@ -204,7 +204,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_arpa(tmp_path / "nowhere.arpa")
     (tmp_path / "noise").write_bytes(bytes(range(256)))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is it an ARPA file"):
         read_arpa(tmp_path / "noise")
 
 
