@@ -5,7 +5,8 @@ language model, senones, and the code that compiles them), so that a stale one i
 
 tree.*.npy, grammar.*.npy, look.*.npy, successors.*.npy   the arrays, one a file
 words.txt                                                 the words, one a line
-graph.json                                                numbers, warnings, and the SHA-256 of the files
+graph.json                                                numbers and warnings
+sha256.json                                               the SHA-256 of each of these files
 
 The arrays are mapped into memory, and worker processes are told the folder's name, so that all share them.
 """
@@ -113,17 +114,17 @@ def _write(graph: Graph, folder: Path) -> None:
             else:
                 numbers[f"{part}.{name}"] = int(value)
     write_text(folder / "words.txt", "".join(f"{word}\n" for word in graph.words))
-    files = {path.name: sha256(path) for path in folder.iterdir() if path.suffix in (".npy", ".txt")}
     others = {name: getattr(graph, name) for name in ("senones", "silence_probability", "warnings")}
-    write_json(folder / "graph.json", {**others, "numbers": numbers, "files": files})
+    write_json(folder / "graph.json", {**others, "numbers": numbers})
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    write_json(folder / "sha256.json", {path.name: sha256(path) for path in files})
 
 
 def _is_whole(folder: Path) -> bool:
     """Whether the folder's files are as they were written."""
     try:
-        files = read_json(folder / "graph.json")["files"]
-        return all(sha256(folder / name) == wanted for name, wanted in files.items())
-    except (UserError, OSError, KeyError, TypeError, AttributeError):
+        return all(sha256(folder / name) == wanted for name, wanted in read_json(folder / "sha256.json").items())
+    except (UserError, OSError, AttributeError):
         return False
 
 
