@@ -11,14 +11,15 @@ from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, finish
 from asrdistill.decode.acoustic import Scorer, load_scorer
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
+from asrdistill.decode.graph import keep_graph
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
-from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.ngram import read_arpa
 
 
-def load(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions) -> tuple[FrameArchive, Decoder]:
-    """Check that everything fits together and compile the decoder.
+def load(
+    model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, graph: Path
+) -> tuple[FrameArchive, Decoder]:
+    """Check that everything fits together and compile the decoder, or take it from the folder `graph`.
 
     `lm` is a folder with ``lm.arpa`` in it or an ARPA file. Raises UserError before any work is done.
     """
@@ -27,8 +28,7 @@ def load(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptio
         raise UserError(f"{features} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
     scorer = load_scorer(model, options.prior_floor)
     check_features(archive, scorer.meta["features"], model)
-    lm = Path(lm)
-    return archive, Decoder(Lang.read(lang), read_arpa(lm / "lm.arpa" if lm.is_dir() else lm), scorer.senones, options)
+    return archive, Decoder.of(keep_graph(graph, lang, lm, scorer.senones), options)
 
 
 class Result(NamedTuple):

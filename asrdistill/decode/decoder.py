@@ -1,21 +1,17 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
 import copy
-import logging
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from asrdistill.decode import search
+from asrdistill.decode.graph import Graph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
-from asrdistill.decode.lm import compile_grammar, levels_of
-from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tree import SILENCE, build_tree
-from asrdistill.errors import UserError, shorten
-
-log = logging.getLogger("asrdistill")
+from asrdistill.decode.tree import SILENCE
+from asrdistill.errors import UserError
 
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With these an
 # utterance's words, scores and time are those of a look-ahead that sees its end (measured on amazon_queen's dev).
@@ -58,22 +54,29 @@ class Decoder:
     `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Words of the lexicon that the language
     model lacks are recognised as its ``<unk>``; where it has none, and for words that only the
-    language model has, a warning counts and names them. A decoder can be pickled to worker processes.
+    language model has, a warning counts and names them. A decoder can be sent to worker processes.
 
     Scores that come piece by piece go through :meth:`start`.
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
-        self.options = options or DecodeOptions()
-        self.words: list[str] = lang.words
-        self.senones: int = senones.count
-        self.silence_probability: float = lang.silence_probability
-        levels, tokens = levels_of(lm)
-        self.grammar = compile_grammar(levels, tokens)
-        self.tree = build_tree(lang, senones, _spoken(lang.words, tokens))
-        self.look = compile_look_ahead(self.tree, self.grammar)
-        self.successors = compile_successors(self.tree, self.senones)
+        self._take(compile_graph(lang, lm, senones), options or DecodeOptions())
+
+    @classmethod
+    def of(cls, graph: Graph, options: DecodeOptions) -> "Decoder":
+        """The decoder of a graph that is compiled already (:func:`asrdistill.decode.graph.keep_graph`)."""
+        decoder = cls.__new__(cls)
+        decoder._take(graph, options)
+        return decoder
+
+    def _take(self, graph: Graph, options: DecodeOptions) -> None:
+        self.graph, self.options = graph, options
+        self.words, self.senones, self.silence_probability = graph.words, graph.senones, graph.silence_probability
+        self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
         self._spaces: list[search.Space] = []  # that no search is using
+
+    def __reduce__(self) -> Any:
+        return Decoder.of, (self.graph, self.options)
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
         """The same decoder under other scales; nothing is compiled again."""
@@ -112,9 +115,6 @@ class Decoder:
             options.lm_weight * float(np.log1p(-self.silence_probability)),
             options.lattice_beam * options.lm_weight or -1.0,
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_spaces": []}
 
 
 class Search:
@@ -217,29 +217,3 @@ class Search:
                 )
             record = back
         return words[::-1]
-
-
-def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
-    """Token of each word that can be recognised; warns about words that lexicon or language model lack."""
-    known = set(words)
-    if silent := sorted(tokens.keys() - known - {"<s>", "</s>", "<unk>"}):
-        log.warning(
-            "%d words of the language model have no pronunciation and cannot be recognised: %s",
-            len(silent),
-            shorten(silent),
-        )
-    if unseen := [word for word in words if word not in tokens]:
-        if "<unk>" in tokens:
-            log.warning("%d words of the lexicon are <unk> to the language model: %s", len(unseen), shorten(unseen))
-        else:
-            log.warning(
-                "%d words of the lexicon are unknown to the language model and cannot be recognised: %s",
-                len(unseen),
-                shorten(unseen),
-            )
-    unknown = tokens.get("<unk>")
-    named = {word: tokens.get(word, unknown) for word in words}
-    spoken = {word: token for word, token in named.items() if token is not None}
-    if not spoken:
-        raise UserError("the lexicon and the language model have no word in common")
-    return spoken

@@ -56,16 +56,18 @@ class Tree(NamedTuple):
     pause: np.ndarray  # (E,) bool: whether silence may follow
 
 
-class _Phone:
-    """A phone of the prefix tree while it is compiled."""
+class _Phones(NamedTuple):
+    """The prefix tree of Q phones, breadth first; number 0 is its root, which stands for silence. L leaves."""
 
-    def __init__(self, phone: int, above: "_Phone | None"):
-        self.phone = phone  # index into the senones' phones
-        self.above = above
-        self.below: dict[int, _Phone] = {}
-        self.leaves: list[tuple[int, int, float]] = []  # word, token, log-probability
-        self.look = 0
-        self.entries: dict[int, list[int]] = {}  # context class to the left -> first states of its chains
+    phone: np.ndarray  # (Q,) int64: index into the senones' phones
+    above: np.ndarray  # (Q,) int64: the phone before, -1 for the root
+    roots: int  # phones 1 … roots are those that words begin with
+    look: np.ndarray  # (Q,) int32: look-ahead class
+    look_parent: np.ndarray  # (A,) int32
+    leaf_begin: np.ndarray  # (Q + 1,) int32: leaves of phone q are leaf_begin[q] … leaf_begin[q + 1] - 1
+    leaf_word: np.ndarray  # (L,) int32
+    leaf_token: np.ndarray  # (L,) int32
+    leaf_logprob: np.ndarray  # (L,) float32
 
 
 def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
@@ -79,189 +81,262 @@ def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
         raise UserError(
             f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train it with this lang"
         )
-    number = {phone: index for index, phone in enumerate(senones.phones)}
-    root = _Phone(number[lang.silence], None)
-    for index, word in enumerate(lang.words):
-        if word in tokens:
-            for probability, phones in lang.pronunciations[word]:
-                place = root
-                for phone in map(number.__getitem__, phones):
-                    if phone not in place.below:
-                        place.below[phone] = _Phone(phone, place)
-                    place = place.below[phone]
-                place.leaves.append((index, tokens[word], float(np.log(probability))))
-    phones, look_parent = _classes(root)
-    return _States(senones, root, phones).flatten(look_parent)
+    phones = _prefix_tree(lang, senones.phones, tokens)
+    forms = _Forms(senones, phones)
+    return _spell_out(phones, forms, senones)
 
 
-def _classes(root: _Phone) -> tuple[list[_Phone], list[int]]:
-    """All phones of the tree but the root, breadth first, and for each look-ahead class the one above it."""
-    phones, look_parent = [root], [-1]
-    for phone in phones:
-        shares = phone is not root and len(phone.below) == 1 and not phone.leaves
-        for below in phone.below.values():
-            below.look = phone.look if shares else len(look_parent)
-            if not shares:
-                look_parent.append(phone.look)
-            phones.append(below)
-    return phones[1:], look_parent
+def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Phones:
+    """Merge what pronunciations have in common at their beginnings, one phone further at a time."""
+    number = {phone: index for index, phone in enumerate(names)}
+    entries = [
+        (index, tokens[word], probability, sounds)
+        for index, word in enumerate(lang.words)
+        if word in tokens
+        for probability, sounds in lang.pronunciations[word]
+    ]
+    sound = np.fromiter((number[phone] for *_, sounds in entries for phone in sounds), np.int64)
+    length = np.fromiter((len(sounds) for *_, sounds in entries), np.int64)
+    begin = np.cumsum(length) - length
+    place = np.zeros(len(entries), np.int64)  # where each pronunciation is in the tree
+    phone, above = [np.array([number[lang.silence]])], [np.array([-1])]
+    depth, count, open_ones = 0, 1, np.arange(len(entries))
+    while len(open_ones):
+        key = place[open_ones] * len(names) + sound[begin[open_ones] + depth]
+        different, which = np.unique(key, return_inverse=True)
+        above.append(different // len(names))
+        phone.append(different % len(names))
+        place[open_ones] = count + which.reshape(-1)
+        depth, count = depth + 1, count + len(different)
+        open_ones = open_ones[length[open_ones] > depth]
+    order = np.argsort(place, kind="stable")
+    leaf_begin = np.searchsorted(place[order], np.arange(1, count + 1)) + 1  # leaf 0 is silence's
+    look, look_parent = _classes(above, np.append(0, leaf_begin))
+    words, spoken, probabilities = (np.array(column) for column in list(zip(*entries, strict=True))[:3])
+    return _Phones(
+        phone=np.concatenate(phone),
+        above=np.concatenate(above),
+        roots=len(phone[1]),
+        look=look,
+        look_parent=look_parent,
+        leaf_begin=np.append(0, leaf_begin).astype(np.int32),
+        leaf_word=np.append(SILENCE, words[order]).astype(np.int32),
+        leaf_token=np.append(SILENCE, spoken[order]).astype(np.int32),
+        leaf_logprob=np.append(0, np.log(probabilities[order])).astype(np.float32),
+    )
 
 
-class _States:
-    """The states of the prefix tree's phones, made from its ends upwards: what follows a state is there before it."""
+def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Look-ahead class of each phone, given those above it depth by depth, and for each class the one above it."""
+    higher = np.concatenate(above)
+    alone = np.bincount(higher[1:], minlength=len(higher)) == 1
+    shares = alone & (np.diff(leaf_begin) == 0)  # with the one phone that follows
+    shares[0] = False
+    own = np.append(True, ~shares[higher[1:]])
+    look = (np.cumsum(own) - 1).astype(np.int32)
+    begin = 0
+    for depth in above:
+        place = slice(begin, begin := begin + len(depth))
+        look[place] = np.where(own[place], look[place], look[depth])
+    return look, np.append(-1, look[higher[1:]][own[1:]]).astype(np.int32)
 
-    def __init__(self, senones: Any, root: _Phone, phones: list[_Phone]):
-        self.senones, self.root, self.phones = senones, root, phones
-        self.context = [int(name) for name in senones.contexts]  # class of each phone as a neighbour
-        self.lengths = [int(length) for length in senones.lengths]
-        self.silence = self.context[root.phone]
-        self.following = sorted({self.silence, *(self.context[phone] for phone in root.below)})
-        self.leaves = [(SILENCE, SILENCE, 0.0)]
-        self.leaf_look = [0]
-        # one entry for each state
-        self.senone: list[int] = []
-        self.children: list[tuple[int, ...]] = []
-        self.look: list[int] = []
-        self.leaf_range: list[tuple[int, int]] = []
-        self.exit: list[int] = []
+
+class _Forms:
+    """The different forms that phones take as chains of states, each made once and shared by all phones of that form.
+
+    A form depends on the phone, on what may stand to the left of it, on the context classes of the phones that
+    follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings first;
+    what follows a form's end is another phone's beginning, so it is noted by its context class.
+    """
+
+    def __init__(self, senones: Any, phones: _Phones):
+        self.senones = senones
+        self.context = np.asarray(senones.contexts, np.int64)  # class of each phone as a neighbour
+        self.silence = int(self.context[phones.phone[0]])
+        self.classes = int(self.context.max()) + 1
+        ends = np.diff(phones.leaf_begin) > 0
+        self.before = sorted({self.silence, *self.context[phones.phone[ends]].tolist()})
+        self.roots = phones.phone[1 : phones.roots + 1]
+        self.following = sorted({self.silence, *self.context[self.roots].tolist()})
         # exits by (class of the word's last phone, classes of what follows)
-        self.exits: dict[Any, int] = {}
+        self.exits: dict[Any, int] = {(self.silence, tuple(self.following)): START, None: AFTER_SILENCE}
         self._sequences: dict[tuple[int, int, int], tuple[int, ...]] = {}
         self._ends: dict[tuple[int, int], dict[tuple[int, ...], int]] = {}
-        self._exit((self.silence, tuple(self.following)))  # START
-        self._exit(None)  # AFTER_SILENCE
-        self._grow()
+        # of the states of all forms, one form after the other
+        self.size: list[int] = []
+        self.senone: list[int] = []
+        self.exit: list[int] = []
+        # (form, state, state after it), (form, class of what follows, state before it), (form, state that begins it)
+        self.inside: list[tuple[int, int, int]] = []
+        self.last: list[tuple[int, int, int]] = []
+        self.first: list[tuple[int, int]] = []
+        self.entries: list[dict[int, list[int]]] = []  # class to the left -> states that begin the form
+        self.of_phone = self._make(phones)
 
-    def _grow(self) -> None:
-        before = {self.silence, *(self.context[phone.phone] for phone in self.phones if phone.leaves)}
-        for phone in reversed(self.phones):
-            leaves = len(self.leaves), len(self.leaves) + len(phone.leaves)
-            self.leaves += phone.leaves
-            self.leaf_look += [phone.look] * len(phone.leaves)
-            made: dict[tuple, int] = {}  # states that do not depend on the word before are shared
-            lefts = sorted(before) if phone.above is self.root else [self.context[phone.above.phone]]  # type: ignore[union-attr]
-            for left in lefts:
-                follow = self._follow(phone, left)
-                exits = self._exits(phone.phone, left) if phone.leaves else {}
-                phone.entries[left] = self._chains(follow, exits, phone.look, leaves, made)
-        silence = tuple(self.senones.silence)
-        self._chains({silence: []}, {silence: AFTER_SILENCE}, 0, (0, 1), {})
+    def _make(self, phones: _Phones) -> np.ndarray:
+        """Make the forms that occur; returns that of each phone (Q,)."""
+        follows = np.zeros((len(phones.phone), self.classes + 1), bool)
+        inner = phones.above > 0
+        follows[phones.above[inner], self.context[phones.phone[inner]]] = True
+        follows[:, -1] = np.diff(phones.leaf_begin) > 0
+        left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: whatever a word may end with
+        asked = np.concatenate([np.stack([phones.phone, left], 1).view(np.uint8), np.packbits(follows, axis=1)], 1)
+        rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)
+        _, example, form = np.unique(rows, return_index=True, return_inverse=True)
+        for phone in example:
+            rights = np.flatnonzero(follows[phone, :-1]).tolist()
+            if phone == 0:
+                silence = tuple(self.senones.silence)
+                self._add({self.silence: ({silence: []}, {silence: AFTER_SILENCE})})
+            else:
+                number, ends = int(phones.phone[phone]), bool(follows[phone, -1])
+                lefts = [int(left[phone])] if left[phone] >= 0 else self.before
+                self._add({k: (self._split(number, k, rights), self._exits(number, k) if ends else {}) for k in lefts})
+        return form.reshape(-1)
 
-    def _follow(self, phone: _Phone, left: int) -> dict[tuple[int, ...], list[int]]:
-        """The phone's sequences of senones -> first states of the phones that come next in the tree."""
-        own = self.context[phone.phone]
-        follow: dict[tuple[int, ...], list[int]] = {}
-        for below in phone.below.values():
-            sequence = self._sequence(phone.phone, left, self.context[below.phone])
-            follow.setdefault(sequence, []).extend(below.entries[own])
-        return follow
+    def _split(self, phone: int, left: int, rights: Iterable[int]) -> dict[tuple[int, ...], list[int]]:
+        """The phone's sequences of senones -> the context classes to the right for which they stand."""
+        found: dict[tuple[int, ...], list[int]] = {}
+        for right in rights:
+            key = phone, left, right
+            if key not in self._sequences:
+                self._sequences[key] = tuple(self.senones.table[key][: self.senones.lengths[phone]].tolist())
+            found.setdefault(self._sequences[key], []).append(right)
+        return found
 
     def _exits(self, phone: int, left: int) -> dict[tuple[int, ...], int]:
-        """The last phone's sequences of senones -> exit."""
+        """A word's last phone's sequences of senones -> exit."""
         if (phone, left) not in self._ends:
-            rights: dict[tuple[int, ...], list[int]] = {}
-            for right in self.following:
-                rights.setdefault(self._sequence(phone, left, right), []).append(right)
-            own = self.context[phone]
-            self._ends[phone, left] = {key: self._exit((own, tuple(found))) for key, found in rights.items()}
+            own, rights = int(self.context[phone]), self._split(phone, left, self.following)
+            self._ends[phone, left] = {
+                sequence: self.exits.setdefault((own, tuple(found)), len(self.exits))
+                for sequence, found in rights.items()
+            }
         return self._ends[phone, left]
 
-    def _exit(self, key: Any) -> int:
-        return self.exits.setdefault(key, len(self.exits))
+    def _add(self, contexts: dict[int, tuple[dict, dict]]) -> None:
+        """Make a form from (sequences -> what follows, sequences -> exit) for each class to the left."""
+        made: dict[tuple, int] = {}  # states that do not depend on the class to the left are shared
+        begins = {left: self._chains(follow, exits, made) for left, (follow, exits) in contexts.items()}
+        form, end = len(self.size), len(made) - 1
+        self.size.append(len(made))
+        for state, (senone, after, exit) in enumerate(reversed(made)):  # they were made from last to first
+            self.senone.append(senone)
+            self.exit.append(exit)
+            self.inside += [(form, state, end - k) for k in after if k >= 0]
+            self.last += [(form, ~k, state) for k in after if k < 0]
+        self.entries.append({left: [end - k for k in states] for left, states in begins.items()})
+        self.first += [(form, end - k) for k in dict.fromkeys(k for states in begins.values() for k in states)]
 
-    def _sequence(self, phone: int, left: int, right: int) -> tuple[int, ...]:
-        """The senones of a phone between two context classes."""
-        key = phone, left, right
-        if key not in self._sequences:
-            self._sequences[key] = tuple(self.senones.table[key][: self.lengths[phone]].tolist())
-        return self._sequences[key]
+    @staticmethod
+    def _chains(follow: dict, exits: dict, made: dict[tuple, int]) -> list[int]:
+        """Make a phone's states from last to first; returns those that it may begin with.
 
-    def _chains(self, follow, exits, look: int, leaves: tuple[int, int], made: dict[tuple, int]) -> list[int]:
-        """Make a phone's states from last to first; returns those that it may begin with."""
-        after = {sequence: follow.get(sequence, []) for sequence in [*follow, *exits]}
+        A state is (senone, what comes after it, exit); ~k stands for the phones of context class k that come next.
+        """
+        after = {sequence: [~right for right in follow.get(sequence, [])] for sequence in [*follow, *exits]}
         while () not in after:
             before: dict[tuple[int, ...], list[int]] = {}
-            for sequence, children in after.items():
-                key = sequence[-1], tuple(children), exits.get(sequence, INSIDE)
-                if key not in made:
-                    made[key] = len(self.senone)
-                    self.senone.append(key[0])
-                    self.children.append(key[1])
-                    self.exit.append(key[2])
-                    self.look.append(look)
-                    self.leaf_range.append(leaves if key[2] != INSIDE else (0, 0))
-                before.setdefault(sequence[:-1], []).append(made[key])
+            for sequence, states in after.items():
+                key = sequence[-1], tuple(states), exits.get(sequence, INSIDE)
+                before.setdefault(sequence[:-1], []).append(made.setdefault(key, len(made)))
             after = before
         return after[()]
 
-    def _entries(self) -> tuple[list[int], list[tuple[tuple[int, ...], bool]]]:
-        """For each exit its number among the different ones, and (states that begin words, may silence follow)."""
-        everything = self.silence, tuple(self.following)
-        numbers: list[int] = []
-        different: dict[Any, int] = {}
-        for key in self.exits:
-            own, rights = key or everything
-            begin = (phone for phone in self.root.below.values() if self.context[phone.phone] in rights)
-            entries = tuple(state for phone in begin for state in phone.entries[own])
-            content = entries, key is not None and self.silence in rights
-            # a word that silence may not follow differs from silence: it cannot end the utterance
-            numbers.append(different.setdefault((content, key is None), len(different)))
-        return numbers, [content for content, _ in different]
 
-    def flatten(self, look_parent: list[int]) -> Tree:
-        """The arrays, with the states numbered breadth first: silence, what words begin with, what follows."""
-        exit_of, exits = self._entries()
-        silence = len(self.senone) - 1  # its first state was made last
-        order = self._breadth_first([silence, *(state for entries, _ in exits for state in entries)])
-        number = np.empty(len(self.senone), np.int32)
-        number[order] = np.arange(len(order), dtype=np.int32)
-        children = [self.children[state] for state in order]
-        senone = np.array(self.senone, np.int32)[order]
-        child, look = number[_joined(children)], np.array(self.look, np.int32)[order]
-        entry = number[_joined([entries for entries, _ in exits])]
-        leaf_range = np.array(self.leaf_range, np.int32)[order]
-        return Tree(
-            roots=len(self.root.below),
-            senone=senone,
-            self_loop=self.senones.self_loop[senone].astype(np.float32),
-            forward=self.senones.forward[senone].astype(np.float32),
-            child_begin=_starts(children),
-            child=child,
-            child_senone=senone[child],
-            child_look=look[child],
-            look=look,
-            look_parent=np.array(look_parent, np.int32),
-            leaf_begin=leaf_range[:, 0].copy(),
-            leaf_end=leaf_range[:, 1].copy(),
-            leaf_word=np.array([word for word, _, _ in self.leaves], np.int32),
-            leaf_token=np.array([token for _, token, _ in self.leaves], np.int32),
-            leaf_logprob=np.array([logprob for _, _, logprob in self.leaves], np.float32),
-            leaf_look=np.array(self.leaf_look, np.int32),
-            exit=np.array([*exit_of, INSIDE], np.int32)[np.array(self.exit)[order]],
-            entry_begin=_starts([entries for entries, _ in exits]),
-            entry=entry,
-            entry_senone=senone[entry],
-            entry_look=look[entry],
-            initial=np.unique(senone[entry]),
-            pause=np.array([pause for _, pause in exits]),
+def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
+    """Put each phone's form in its place: the arrays of the whole tree."""
+    form, size = forms.of_phone, np.array(forms.size)
+    begin = _starts(size[form])[:-1].astype(np.int64)  # first node of each phone
+    phone = np.repeat(np.arange(len(form)), size[form])  # of each node
+    state = np.arange(len(phone)) - begin[phone] + _starts(size)[form][phone]
+    senone = np.array(forms.senone, np.int32)[state]
+    exit = np.array(forms.exit, np.int32)[state]
+
+    source, child = _pairs(phones, forms, begin)
+    different, number = _entries(phones, forms, begin)
+    entry = np.array([node for nodes, _ in different for node in nodes], np.int32)
+    exit, look = np.append(number, INSIDE)[exit].astype(np.int32), phones.look[phone]
+    ends = exit != INSIDE
+    return Tree(
+        roots=phones.roots,
+        senone=senone,
+        self_loop=senones.self_loop[senone].astype(np.float32),
+        forward=senones.forward[senone].astype(np.float32),
+        child_begin=_starts(np.bincount(source, minlength=len(senone))),
+        child=child,
+        child_senone=senone[child],
+        child_look=look[child],
+        look=look,
+        look_parent=phones.look_parent,
+        leaf_begin=np.where(ends, phones.leaf_begin[phone], 0),
+        leaf_end=np.where(ends, phones.leaf_begin[phone + 1], 0),
+        leaf_word=phones.leaf_word,
+        leaf_token=phones.leaf_token,
+        leaf_logprob=phones.leaf_logprob,
+        leaf_look=phones.look[np.repeat(np.arange(len(form)), np.diff(phones.leaf_begin))],
+        exit=exit,
+        entry_begin=_starts([len(nodes) for nodes, _ in different]),
+        entry=entry,
+        entry_senone=senone[entry],
+        entry_look=look[entry],
+        initial=np.unique(senone[entry]),
+        pause=np.array([pause for _, pause in different]),
+    )
+
+
+def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and their children, sorted by both; `begin` (Q,) is the first node of each phone."""
+    form, above = forms.of_phone, phones.above
+    inside, last = (np.array(rows, np.int64).reshape(-1, 3) for rows in (forms.inside, forms.last))
+    first = np.array(forms.first)
+    # within phones
+    of, row = _join(form, inside[:, 0])
+    within = begin[of] + inside[row, 1], begin[of] + inside[row, 2]
+    # from the ends of phones to the beginnings of those below
+    last = last[np.argsort(last[:, 0] * forms.classes + last[:, 1], kind="stable")]
+    below = np.arange(phones.roots + 1, len(form))
+    wanted = form[above[below]] * forms.classes + forms.context[phones.phone[below]]
+    of, row = _join(wanted, last[:, 0] * forms.classes + last[:, 1])
+    below = below[of]
+    ends = begin[above[below]] + last[row, 2]
+    of, row = _join(form[below], first[:, 0])
+    across = ends[of], begin[below[of]] + first[row, 1]
+    source, child = (np.concatenate(both) for both in zip(within, across, strict=True))
+    nodes = int(child.max(initial=0)) + 1
+    pair = np.sort(source * nodes + child)
+    return pair // nodes, (pair % nodes).astype(np.int32)
+
+
+def _entries(
+    phones: _Phones, forms: _Forms, begin: np.ndarray
+) -> tuple[list[tuple[tuple[int, ...], bool]], np.ndarray]:
+    """The different (nodes that a word may begin with, whether silence may follow) of the exits, and each exit's."""
+    numbers: list[int] = []
+    different: dict[Any, int] = {}
+    roots = range(1, phones.roots + 1)
+    classes = forms.context[phones.phone[1 : phones.roots + 1]].tolist()
+    for key in forms.exits:
+        own, rights = key or (forms.silence, forms.following)
+        nodes = tuple(
+            int(begin[root]) + state
+            for root, right in zip(roots, classes, strict=True)
+            if right in rights
+            for state in forms.entries[forms.of_phone[root]][own]
         )
-
-    def _breadth_first(self, begin: list[int]) -> list[int]:
-        order = list(dict.fromkeys(begin))
-        seen = bytearray(len(self.senone))
-        for state in order:
-            seen[state] = True
-        for state in order:
-            for child in self.children[state]:
-                if not seen[child]:
-                    seen[child] = True
-                    order.append(child)
-        return order
+        content = nodes, key is not None and forms.silence in rights
+        # a word that silence may not follow differs from silence: it cannot end the utterance
+        numbers.append(different.setdefault((content, key is None), len(different)))
+    return [content for content, _ in different], np.array(numbers, np.int32)
 
 
-def _starts(lists: list) -> np.ndarray:
-    return np.cumsum([0, *map(len, lists)], dtype=np.int32)
+def _join(keys: np.ndarray, rising: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs (i, j) with keys[i] == rising[j]."""
+    begin, end = (np.searchsorted(rising, keys, side) for side in ("left", "right"))
+    count = end - begin
+    i = np.repeat(np.arange(len(keys)), count)
+    return i, np.arange(len(i)) - (np.cumsum(count) - count)[i] + begin[i]
 
 
-def _joined(lists: Iterable) -> np.ndarray:
-    return np.array([entry for entries in lists for entry in entries], np.int32)
+def _starts(lengths: Any) -> np.ndarray:
+    return np.append(0, np.cumsum(lengths)).astype(np.int32)

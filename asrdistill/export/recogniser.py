@@ -3,6 +3,7 @@
 meta.json, model.safetensors, senones.json   the model
 lang/, lm.arpa                               what it may recognise
 tuned.json                                   language model weight and insertion penalty
+graph/                                       the last four compiled; made again when any of them changes
 """
 
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from asrdistill.data.audio import read_audio
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.decoder import Decoder, Hypothesis
+from asrdistill.decode.graph import Graph, keep_graph
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
@@ -19,7 +21,6 @@ from asrdistill.features.options import options_of
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.ngram import read_arpa
 
 MODEL_FILES = ("meta.json", "model.safetensors", "senones.json")
 
@@ -38,6 +39,11 @@ def export(model: Path, lang: Path, lm: Path, tuned: Path, out: Path) -> None:
         shutil.copyfile(source, Path(out) / source.name)
     (Path(out) / "lang").mkdir()
     lexicon.write(Path(out) / "lang")
+    _graph(Path(out), inventory)
+
+
+def _graph(folder: Path, senones: Senones) -> Graph:
+    return keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", senones)
 
 
 class Recogniser:
@@ -57,8 +63,7 @@ class Recogniser:
         self.features = options_of(self.scorer.meta["features"])
         self.frame_shift: float = self.scorer.meta["frame_shift"]
         options = tuned(DecodeOptions(), folder)
-        lang, lm = Lang.read(folder / "lang"), read_arpa(folder / "lm.arpa")
-        self.decoder = Decoder(lang, lm, self.scorer.senones, options)
+        self.decoder = Decoder.of(_graph(folder, self.scorer.senones), options)
 
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads; raises UserError for bad audio."""

@@ -6,14 +6,17 @@ one and unigrams with a uniform distribution over the vocabulary, so that every 
 probability after every history.
 """
 
+from __future__ import annotations
+
 import gzip
 import logging
 import math
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,29 +29,120 @@ START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 NEVER = -99.0  # log10 in an ARPA of what cannot be predicted: <s>
 LN10 = math.log(10)
 
-Level = dict[tuple[str, ...], tuple[float, float]]
+Words = tuple[str, ...]
+Entry = tuple[float, float]  # ln probability, ln back-off weight
 
 
-@dataclass(frozen=True)
+class Level(Mapping[Words, Entry]):
+    """The G n-grams of one length in arrays, which can also be read as a mapping from their words.
+
+    An n-gram is numbered by its place among those of its length. They are sorted by `key`: the number
+    of the n-gram without its last word, times the number of symbols, plus the number of the last word.
+
+    symbols   the words, in the order of their numbers, which is that of the unigrams
+    number    word -> its number
+    shorter   the n-grams of the next shorter length; None for unigrams
+    key       (G,) int64, rising
+    logprob   (G,) float64, natural
+    backoff   (G,) float64, natural: weight of the n-gram as a history
+    """
+
+    def __init__(self, shorter: Level | None, symbols: list[str], key: Any, logprob: Any, backoff: Any):
+        self.shorter, self.symbols = shorter, symbols
+        self.number: dict[str, int] = (
+            shorter.number if shorter is not None else {word: i for i, word in enumerate(symbols)}
+        )
+        self.key, self.logprob, self.backoff = key, logprob, backoff
+
+    @classmethod
+    def of(cls, entries: Mapping[Words, Entry], shorter: Level | None) -> Level:
+        """From a mapping; the last words of the n-grams and all histories must be there already."""
+        symbols = shorter.symbols if shorter is not None else [words[0] for words in entries]
+        number = shorter.number if shorter is not None else {word: i for i, word in enumerate(symbols)}
+        histories = [shorter.place(words[:-1]) if shorter is not None else 0 for words in entries]
+        last = [number[words[-1]] for words in entries]
+        key = np.array(histories, np.int64) * len(symbols) + np.array(last, np.int64)
+        order = np.argsort(key)
+        values = np.array(list(entries.values()), np.float64).reshape(-1, 2)[order]
+        return cls(shorter, symbols, key[order], values[:, 0], values[:, 1])
+
+    @property
+    def history(self) -> np.ndarray:
+        """(G,) int64: number of each n-gram without its last word."""
+        return self.key // len(self.symbols)
+
+    @property
+    def last(self) -> np.ndarray:
+        """(G,) int64: number of each n-gram's last word."""
+        return self.key % len(self.symbols)
+
+    def find(self, history: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Numbers of the n-grams with these histories and last words; -1 where they or these are not there."""
+        key = history * len(self.symbols) + last
+        place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
+        there = (history >= 0) & (last >= 0)
+        if len(self.key):
+            there &= self.key[place] == key
+        return np.where(there, place, -1)
+
+    def place(self, words: Words) -> int:
+        """Number of the n-gram of these words; raises KeyError where there is none."""
+        history = self.shorter.place(words[:-1]) if self.shorter is not None else 0
+        key = history * len(self.symbols) + self.number[words[-1]]
+        place = bisect_left(self.key, key)
+        if place == len(self.key) or self.key[place] != key:
+            raise KeyError(words)
+        return place
+
+    def words(self, place: int) -> Words:
+        """The words of an n-gram."""
+        history, last = divmod(int(self.key[place]), len(self.symbols))
+        return (*(self.shorter.words(history) if self.shorter is not None else ()), self.symbols[last])
+
+    def __getitem__(self, words: Words) -> Entry:
+        place = self.place(words)
+        return float(self.logprob[place]), float(self.backoff[place])
+
+    def __iter__(self) -> Iterator[Words]:
+        histories = list(self.shorter) if self.shorter is not None else [()]
+        for history, last in zip(self.history.tolist(), self.last.tolist(), strict=True):
+            yield (*histories[history], self.symbols[last])
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
 class NGram:
-    """A back-off model: ``levels[n - 1]`` maps the n-grams of length n to (ln probability, ln back-off weight)."""
+    """A back-off model: ``levels[n - 1]`` maps the n-grams of length n to (ln probability, ln back-off weight).
 
-    levels: list[Level]
+    Levels may be given as plain mappings.
+    """
+
+    def __init__(self, levels: Sequence[Mapping[Words, Entry]]):
+        self.levels: list[Level] = []
+        for level in levels:
+            shorter = self.levels[-1] if self.levels else None
+            self.levels.append(level if isinstance(level, Level) else Level.of(level, shorter))
 
     @property
     def order(self) -> int:
         return len(self.levels)
 
     @property
+    def symbols(self) -> list[str]:
+        """The words of all unigrams, in the order of their numbers."""
+        return self.levels[0].symbols
+
+    @property
     def vocabulary(self) -> list[str]:
         """Words that can be predicted: all unigrams but ``<s>``."""
-        return [word for (word,) in self.levels[0] if word != START]
+        return [word for word in self.symbols if word != START]
 
     def logprob(self, word: str, history: Sequence[str]) -> float:
         """ln P(word | history), plain and slow; an unknown word counts as <unk>, or is impossible without one."""
-        known = self.levels[0]
-        word, *past = (w if (w,) in known else UNKNOWN for w in (word, *history))
-        if (word,) not in known:
+        known = self.levels[0].number
+        word, *past = (w if w in known else UNKNOWN for w in (word, *history))
+        if word not in known:
             return -math.inf
         context = tuple(past)[len(past) - min(len(past), self.order - 1) :]
         backoff = 0.0
@@ -81,10 +175,15 @@ def perplexity(model: NGram, sentences: Iterable[str]) -> Perplexity:
 
 
 def make_lm(
-    sentences: Iterable[str], vocabulary: Iterable[str], order: int, tests: Mapping[str, Iterable[str]], folder: Path
+    sentences: Iterable[str],
+    vocabulary: Iterable[str],
+    order: int,
+    prune: Sequence[int],
+    tests: Mapping[str, Iterable[str]],
+    folder: Path,
 ) -> None:
     """Train a model; write lm.arpa and perplexity.json: {set: {perplexity, words, oov}} of the test sets."""
-    model = train(sentences, vocabulary, order)
+    model = train(sentences, vocabulary, order, prune)
     write_arpa(model, folder / "lm.arpa")
     log.info("n-grams: %s", ", ".join(f"{len(level)} of length {n}" for n, level in enumerate(model.levels, 1)))
     found = {name: perplexity(model, text) for name, text in tests.items()}
@@ -93,26 +192,33 @@ def make_lm(
     write_json(folder / "perplexity.json", {name: measured._asdict() for name, measured in found.items()})
 
 
-def train(sentences: Iterable[str], vocabulary: Iterable[str], order: int) -> NGram:
+def train(sentences: Iterable[str], vocabulary: Iterable[str], order: int, prune: Sequence[int] = ()) -> NGram:
     """Interpolated modified Kneser-Ney over a vocabulary; words outside of it become ``<unk>``.
 
-    ``<unk>`` is in the model only where the sentences have such words. Raises UserError without text.
+    ``<unk>`` is in the model only where the sentences have such words. N-grams of length n that were seen
+    at most ``prune[n - 1]`` times are left out (for lengths beyond those given, the last value holds); their
+    probability goes to the back-off. Raises UserError without text.
     """
     if order < 1:
         raise UserError(f"the order of an n-gram model must be at least 1, not {order}")
-    texts = [sentence.split() for sentence in sentences]
-    words = sorted(set(vocabulary) - {START, END, UNKNOWN})
-    known = set(words)
-    if any(word not in known for text in texts for word in text):
-        words.append(UNKNOWN)
-    symbols = [START, END, *words]
+    symbols = [START, END, *sorted(set(vocabulary) - {START, END, UNKNOWN})]
     number = {symbol: i for i, symbol in enumerate(symbols)}
-    unknown = number.get(UNKNOWN, -1)
-    tokens = [t for text in texts for t in (0, *(number.get(word, unknown) for word in text), 1)]
+    unknown = len(symbols)
+    tokens = array("i")
+    for sentence in sentences:
+        tokens.append(0)
+        tokens.extend(number.get(word, unknown) for word in sentence.split())
+        tokens.append(1)
     if not tokens:
         raise UserError("there is no text to train the language model on")
-    counts = count_ngrams(np.array(tokens), len(symbols), order)
-    return NGram(_levels(counts, *estimate(counts), symbols))
+    stream = np.frombuffer(tokens, np.int32).astype(np.int64)
+    if stream.max() == unknown:
+        symbols.append(UNKNOWN)
+    counts = count_ngrams(stream, len(symbols), order)
+    least = [*prune, *[prune[-1]] * order][:order] if prune else [0] * order
+    kept = [grams.times > most for grams, most in zip(counts, least, strict=True)]
+    kept[0][:] = True
+    return NGram(_levels(counts, *estimate(counts, kept), kept, symbols))
 
 
 class Counts(NamedTuple):
@@ -148,8 +254,12 @@ def count_ngrams(tokens: np.ndarray, symbols: int, order: int) -> list[Counts]:
     return levels
 
 
-def estimate(counts: list[Counts]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(probabilities, back-off weights) of the n-grams of each order; the highest has weights of 1."""
+def estimate(counts: list[Counts], kept: list[np.ndarray] | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(probabilities, back-off weights) of the n-grams of each order; the highest has weights of 1.
+
+    An n-gram that is not in ``kept[n - 1]`` (G,) gives away all that it was seen, so that backing off gives its
+    probability.
+    """
     lower = np.full(1, 1 / (len(counts[0].last) - 1))  # uniform over all but <s>
     probabilities, weights = [], []
     for n, grams in enumerate(counts, 1):
@@ -160,6 +270,8 @@ def estimate(counts: list[Counts]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         if n == 1:
             adjusted[0] = 0  # <s> is never predicted
         discount = _discounts(adjusted)[np.minimum(adjusted, 3)]
+        if kept:
+            discount = np.where(kept[n - 1], discount, adjusted)
         contexts = len(counts[n - 2].last) if n > 1 else 1
         total = np.bincount(grams.prefix, adjusted, contexts)
         left = np.bincount(grams.prefix, discount, contexts) / np.maximum(total, 1)
@@ -171,18 +283,23 @@ def estimate(counts: list[Counts]) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def _levels(
-    counts: list[Counts], probabilities: list[np.ndarray], weights: list[np.ndarray], symbols: list[str]
+    counts: list[Counts],
+    probabilities: list[np.ndarray],
+    weights: list[np.ndarray],
+    kept: list[np.ndarray],
+    symbols: list[str],
 ) -> list[Level]:
+    """The n-grams that are kept, numbered among themselves."""
     levels: list[Level] = []
-    names: list[tuple[str, ...]] = [()]
-    for n, grams in enumerate(counts, 1):
-        names = [(*names[p], symbols[w]) for p, w in zip(grams.prefix.tolist(), grams.last.tolist(), strict=True)]
+    place = np.zeros(1, np.int64)
+    for grams, probability, weight, keep in zip(counts, probabilities, weights, kept, strict=True):
+        key = place[grams.prefix[keep]] * len(symbols) + grams.last[keep]
         with np.errstate(divide="ignore"):
-            logs = np.log(probabilities[n - 1])
-            backoffs = np.log(weights[n - 1])
-        if n == 1:
+            logs, backoffs = np.log(probability[keep]), np.log(weight[keep])
+        if not levels:
             logs[0] = NEVER * LN10
-        levels.append(dict(zip(names, zip(logs.tolist(), backoffs.tolist(), strict=True), strict=True)))
+        levels.append(Level(levels[-1] if levels else None, symbols, key, logs, backoffs))
+        place = np.cumsum(keep) - 1
     return levels
 
 
@@ -205,69 +322,158 @@ def write_arpa(model: NGram, path: Path) -> None:
             file.write(f"ngram {n}={len(level)}\n")
         for n, level in enumerate(model.levels, 1):
             file.write(f"\n\\{n}-grams:\n")
-            for words, (logprob, backoff) in level.items():
+            for words, logprob, backoff in zip(level, level.logprob.tolist(), level.backoff.tolist(), strict=True):
                 tail = f"\t{backoff / LN10:.7f}" if n < model.order and backoff else ""
                 file.write(f"{logprob / LN10:.7f}\t{' '.join(words)}{tail}\n")
         file.write("\n\\end\\\n")
 
 
 def read_arpa(path: Path) -> NGram:
-    """Read an ARPA file, gzipped or not, with either kind of line end.
+    """Read an ARPA file, gzipped (NAME.gz) or not, with either kind of line end; text before ``\\data\\`` is skipped.
 
     Raises UserError naming the line for wrong counts, numbers that are none, n-grams whose history
     the model lacks, and files that are cut short.
     """
     path = Path(path)
     try:
-        text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text("utf-8")
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return _Arpa(path, file).read()
     except FileNotFoundError:
         raise UserError(f"language model {path} does not exist; make it with asrdistill lm") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"language model {path} cannot be read ({error})") from None
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
-    sizes: list[int] = []
-    levels: list[Level] = []
-    for number, line in lines:
-        if line.startswith("ngram "):
-            sizes.append(_size(path, number, line))
-        elif line == "\\end\\":
-            break
-        elif line.startswith("\\") and line.endswith("-grams:"):
-            if line != f"\\{len(levels) + 1}-grams:" or len(levels) == len(sizes):
-                raise UserError(f"{path}, line {number}: '{line}' is not the next section of the ARPA file")
-            levels.append({})
-        elif line and line != "\\data\\":
-            if not levels:
-                raise UserError(f"{path}, line {number}: '{line[:40]}' stands before any n-grams; is it an ARPA file?")
-            _read_entry(path, number, line, levels)
-    else:
-        raise UserError(f"{path} is not a whole ARPA file: it has no \\end\\ line")
-    for n, (size, level) in enumerate(zip(sizes, levels, strict=False), 1):
-        if size != len(level):
-            raise UserError(f"{path} promises {size} {n}-grams but holds {len(level)}")
-    if len(levels) != len(sizes) or not levels:
-        raise UserError(f"{path} promises n-grams up to length {len(sizes)} but holds them up to {len(levels)}")
-    return NGram(levels)
 
 
-def _size(path: Path, number: int, line: str) -> int:
+Row = list[bytes]  # the fields of a line
+
+
+class _Arpa:
+    """Reads an ARPA file block by block; between blocks only arrays are kept."""
+
+    BLOCK = 1 << 14  # lines
+
+    def __init__(self, path: Path, file: Iterable[bytes]):
+        self.path, self.lines = path, enumerate(file, 1)
+        self.number: dict[bytes, int] = {}  # of each word
+        self.levels: list[Level] = []
+
+    def read(self) -> NGram:
+        for _, line in self.lines:
+            if line.strip() == b"\\data\\":
+                break
+        else:
+            raise UserError(f"{self.path} has no \\data\\ line; is it an ARPA file?")
+        sizes, number, title = self._header()
+        while title != "\\end\\":
+            n = len(self.levels) + 1
+            if title != f"\\{n}-grams:" or n > len(sizes):
+                raise self._error(number, f"'{title[:60]}' is not the next section of the ARPA file")
+            level, number, title = self._section(n)
+            if sizes[n - 1] != len(level):
+                raise UserError(f"{self.path} promises {sizes[n - 1]} {n}-grams but holds {len(level)}")
+            self.levels.append(level)
+        if len(self.levels) != len(sizes) or not sizes:
+            raise UserError(
+                f"{self.path} promises n-grams up to length {len(sizes)} but holds them up to {len(self.levels)}"
+            )
+        return NGram(self.levels)
+
+    def _error(self, number: int, what: str) -> UserError:
+        return UserError(f"{self.path}, line {number}: {what}")
+
+    def _header(self) -> tuple[list[int], int, str]:
+        """How many n-grams of each length there should be; the line after these, with its number."""
+        sizes: list[int] = []
+        while True:
+            numbers, rows, (number, title) = self._rows()
+            for place, row in zip(numbers, rows, strict=True):
+                line = _shown(row)
+                if row[0] != b"ngram":
+                    raise self._error(place, f"'{line}' stands before any n-grams; is it an ARPA file?")
+                try:
+                    sizes.append(int(line.split("=")[1]))
+                except (IndexError, ValueError):
+                    raise self._error(place, f"'{line}' should be 'ngram N=COUNT'") from None
+            if title:
+                return sizes, number, title
+
+    def _rows(self) -> tuple[list[int], list[Row], tuple[int, str]]:
+        """Numbers and fields of the next lines, and number and title of the section that follows, "" if none yet."""
+        numbers: list[int] = []
+        rows: list[Row] = []
+        for number, line in self.lines:
+            if fields := line.split():
+                if fields[0].startswith(b"\\"):
+                    return numbers, rows, (number, _shown(fields))
+                numbers.append(number)
+                rows.append(fields)
+                if len(rows) == self.BLOCK:
+                    return numbers, rows, (number, "")
+        raise UserError(f"{self.path} is not a whole ARPA file: it has no \\end\\ line")
+
+    def _section(self, n: int) -> tuple[Level, int, str]:
+        """The n-grams of length n, and number and title of what follows them."""
+        blocks, title = [], ""
+        while not title:
+            numbers, rows, (number, title) = self._rows()
+            blocks.append((np.array(numbers), *self._values(n, numbers, rows), self._keys(n, numbers, rows)))
+        lines, logprob, backoff, key = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        order = np.argsort(key, kind="stable")
+        shorter = self.levels[-1] if self.levels else None
+        symbols = shorter.symbols if shorter is not None else [word.decode() for word in self.number]
+        level = Level(shorter, symbols, key[order], logprob[order] * LN10, backoff[order] * LN10)
+        if len(again := np.flatnonzero(level.key[1:] == level.key[:-1])):
+            words = " ".join(level.words(int(again[0])))
+            raise self._error(lines[order[again[0] + 1]], f"'{words}' stands there twice")
+        return level, number, title
+
+    def _values(self, n: int, numbers: list[int], rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """(log-probabilities, back-off weights) of a block, log10."""
+        try:
+            logprob = np.array([float(row[0]) for row in rows])
+            backoff = np.array([float(row[n + 1]) if len(row) > n + 1 else 0.0 for row in rows])
+            fields = np.array([len(row) for row in rows])
+            bad = (fields < n + 1) | (fields > n + 2) | ~(logprob <= 0) | ~np.isfinite(backoff)
+        except ValueError:
+            bad = np.array([not all(map(_is_number, [row[0], *row[n + 1 :]])) for row in rows])
+        if bad.any():
+            place = int(np.flatnonzero(bad)[0])
+            line = _shown(rows[place])
+            raise self._error(numbers[place], f"'{line}' is not 'log-probability {n} word(s) [back-off]'")
+        return logprob, backoff
+
+    def _keys(self, n: int, numbers: list[int], rows: list[Row]) -> np.ndarray:
+        """The keys of a block, see :class:`Level`; unigrams give the words their numbers."""
+        if n == 1:
+            begin = len(self.number)
+            for number, row in zip(numbers, rows, strict=True):
+                if row[1] in self.number:
+                    raise self._error(number, f"'{row[1].decode()}' stands there twice")
+                self.number[row[1]] = len(self.number)
+            return np.arange(begin, len(self.number))
+        find = self.number.get
+        words = np.array([find(word, -1) for row in rows for word in row[1 : n + 1]], np.int64).reshape(-1, n)
+        place = words[:, 0]
+        for level, last in zip(self.levels[1:], words.T[1:-1], strict=True):
+            place = level.find(place, last)
+        for bad, first, last, what in (
+            (place < 0, 1, n, "the history '{}' has no entry of its own"),
+            (words[:, -1] < 0, n, n + 1, "the word '{}' has no entry of its own among the 1-grams"),
+        ):
+            if bad.any():
+                at = int(np.flatnonzero(bad)[0])
+                raise self._error(numbers[at], what.format(_shown(rows[at][first:last])))
+        return place * len(self.number) + words[:, -1]
+
+
+def _is_number(field: bytes) -> bool:
     try:
-        return int(line.split("=")[1])
-    except (IndexError, ValueError):
-        raise UserError(f"{path}, line {number}: '{line}' should be 'ngram N=COUNT'") from None
-
-
-def _read_entry(path: Path, number: int, line: str, levels: list[Level]) -> None:
-    fields, n = line.split(), len(levels)
-    words = tuple(fields[1 : n + 1])
-    try:
-        logprob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) > n + 1 else 0.0
+        float(field)
     except ValueError:
-        logprob = math.nan
-    if len(words) < n or len(fields) > n + 2 or not logprob <= 0 or not math.isfinite(backoff):
-        raise UserError(f"{path}, line {number}: '{line[:60]}' is not 'log-probability {n} word(s) [back-off]'")
-    if n > 1 and words[:-1] not in levels[-2]:
-        raise UserError(f"{path}, line {number}: the history '{' '.join(words[:-1])}' has no entry of its own")
-    if words in levels[-1]:
-        raise UserError(f"{path}, line {number}: '{' '.join(words)}' stands there twice")
-    levels[-1][words] = (logprob * LN10, backoff * LN10)
+        return False
+    return True
+
+
+def _shown(fields: Row) -> str:
+    """The fields as text for a message."""
+    return b" ".join(fields).decode(errors="replace")[:60]

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     vocabulary = Lang.read(args.lang).words
     make(
         args.out,
-        lambda folder: make_lm(texts[0], vocabulary, options.order, tests, folder),
+        lambda folder: make_lm(texts[0], vocabulary, options.order, options.prune, tests, folder),
         verb="lm",
         options=options,
         inputs=[args.data, args.lang, *args.test],

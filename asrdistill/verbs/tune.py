@@ -6,6 +6,7 @@ Example:
 
 import argparse
 import dataclasses
+import shutil
 from pathlib import Path
 
 from asrdistill import parallel, stage
@@ -20,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("lm", type=Path, help="folder with lm.arpa, or an ARPA file")
     parser.add_argument("data", type=Path, help="data directory of the development set, with its text")
     parser.add_argument("out", type=Path, help="folder to make, with tuned.json in it")
+    parser.add_argument(
+        "--graph", type=Path, metavar="FOLDER", help="keep the compiled search graph there for next time"
+    )
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     add_options(parser, DecodeOptions)
 
@@ -33,8 +37,9 @@ def run(args: argparse.Namespace) -> None:
     texts = read_table(args.data / "text")
 
     def work(out: Path) -> None:
-        archive, decoder = load(args.model, args.features, args.lang, args.lm, options)
+        archive, decoder = load(args.model, args.features, args.lang, args.lm, options, args.graph or out / "graph")
         tune(args.model, archive, decoder, texts, out, args.jobs)
+        shutil.rmtree(out / "graph", ignore_errors=True)
 
     inputs = [args.model, args.features, args.lang, args.lm, args.data]
     stage.make(args.out, work, "tune", dataclasses.asdict(options), inputs)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asrdistill.decode.decoder import Decoder
-from asrdistill.decode.lm import compile_grammar, levels_of
+from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.reference import paths
 from asrdistill.lang.ngram import train
 from tests.decode.test_search import WIDE, random_problem
@@ -76,8 +76,7 @@ def test_another_language_model_and_other_scales_need_no_search(seed):
     other = replace(WIDE, lm_weight=2.5, insertion_penalty=0.3)
     expected = every_sequence(lang, longer, senones, other, scores)
     wide = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=1e3)).decode(scores).lattice
-    levels, tokens = levels_of(longer)
-    rescored = wide.rescored(compile_grammar(levels, tokens), tokens)
+    rescored = wide.rescored(compile_grammar(longer), longer.levels[0].number)
     n_best = rescored.n_best(other.lm_weight, other.insertion_penalty, 20)
     np.testing.assert_allclose([s for s, _ in n_best], [s for s, _ in expected[:20]], rtol=1e-5, atol=2e-3)
     assert n_best[0][1] == list(expected[0][1])

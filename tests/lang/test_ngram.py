@@ -30,7 +30,7 @@ def make_text(sentences=300, seed=0):
 class PlainKneserNey:
     """Chen and Goodman's interpolated modified Kneser-Ney, in dictionaries, straight from the formulas."""
 
-    def __init__(self, text, vocabulary, order):
+    def __init__(self, text, vocabulary, order, prune=(0,)):
         self.order, self.size = order, len(vocabulary) + 1  # with </s>
         sentences = [(START, *sentence.split(), END) for sentence in text]
         grams = {
@@ -43,11 +43,13 @@ class PlainKneserNey:
                 before[gram[1:]].add(gram[0])
             self.counts[n] = {g: c if g[0] == START else len(before[g]) for g, c in grams[n].items()}
         self.counts[1].pop((START,), None)
+        least = [*prune, *[prune[-1]] * order]
+        self.pruned = {gram for n in range(2, order + 1) for gram, c in grams[n].items() if c <= least[n - 1]}
         self.discounts = {n: self.discount(counts) for n, counts in self.counts.items()}
         self.following = {n: defaultdict(list) for n in self.counts}
         for n, counts in self.counts.items():
             for gram, count in counts.items():
-                self.following[n][gram[:-1]].append(count)
+                self.following[n][gram[:-1]].append((count, gram in self.pruned))
 
     @staticmethod
     def discount(counts):
@@ -69,29 +71,44 @@ class PlainKneserNey:
             return lower
         discount = self.discounts[n]
         count = self.counts[n].get((*history, word), 0)
-        left = sum(discount[min(c, 3)] for c in counts)
-        return (max(count - discount[min(count, 3)], 0) + left * lower) / sum(counts)
+        left = sum(c if pruned else discount[min(c, 3)] for c, pruned in counts)  # a pruned one gives all away
+        own = 0 if (*history, word) in self.pruned else max(count - discount[min(count, 3)], 0)
+        return (own + left * lower) / sum(c for c, _ in counts)
 
 
 def histories(length):
     return [h for n in range(length + 1) for h in itertools.product([START, *WORDS], repeat=n) if START not in h[1:]]
 
 
+@pytest.mark.parametrize("prune", [[0], [0, 1], [0, 2, 4]])
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
-def test_equals_the_formulas(order):
+def test_equals_the_formulas(order, prune):
     text = make_text()
-    model, plain = train(text, WORDS, order), PlainKneserNey(text, WORDS, order)
+    model, plain = train(text, WORDS, order, prune), PlainKneserNey(text, WORDS, order, prune)
     for history in histories(order - 1):
         for word in [*WORDS, END]:
             assert math.exp(model.logprob(word, history)) == pytest.approx(plain.probability(word, history), rel=1e-9)
 
 
+@pytest.mark.parametrize("prune", [[], [0, 1, 3]])
 @pytest.mark.parametrize(("order", "sentences"), [(1, 300), (2, 300), (3, 300), (4, 40), (3, 2)])
-def test_sums_to_one_after_any_history(order, sentences):
-    model = train(make_text(sentences), [*WORDS, "never", "seen"], order)
+def test_sums_to_one_after_any_history(order, sentences, prune):
+    model = train(make_text(sentences), [*WORDS, "never", "seen"], order, prune)
     for history in [*histories(3), ("never", "a"), ("a", "never"), ("b", "unheard")]:
         total = sum(math.exp(model.logprob(word, history)) for word in model.vocabulary)
         assert total == pytest.approx(1, abs=1e-9), history
+
+
+def test_pruning_leaves_out_what_was_seen_seldom():
+    whole, pruned = (train(["a b c"] * 3 + ["a b d", "b c"], WORDS, 3, prune) for prune in ([0], [0, 1]))
+    assert ("a", "b", "c") in pruned.levels[2]
+    assert set(whole.levels[2]) - set(pruned.levels[2]) == {
+        ("a", "b", "d"), ("b", "d", END), (START, "b", "c")
+    }  # fmt: skip
+    assert list(pruned.levels[0]) == list(whole.levels[0])
+    assert pruned.logprob("d", ["a", "b"]) == pytest.approx(
+        pruned.levels[1]["a", "b"][1] + pruned.logprob("d", ["b"]), rel=1e-12
+    )
 
 
 def test_words_outside_of_the_vocabulary():
@@ -143,6 +160,35 @@ def test_gzip_and_line_ends(arpa, tmp_path):
     same(read_arpa(dos), read_arpa(arpa))
 
 
+@pytest.mark.parametrize("lines", [1, 2, 7])
+def test_blocks_of_any_size(arpa, monkeypatch, lines):
+    whole = read_arpa(arpa)
+    monkeypatch.setattr("asrdistill.lang.ngram._Arpa.BLOCK", lines)
+    same(read_arpa(arpa), whole)
+
+
+def test_the_order_of_the_lines_does_not_matter(arpa, tmp_path):
+    sections = arpa.read_text().split("\n\n")
+    mixed = [sections[0]]
+    for title, *entries in (section.split("\n") for section in sections[1:-1]):
+        random.Random(0).shuffle(entries)
+        mixed.append("\n".join([title, *entries, ""]))
+    (tmp_path / "mixed.arpa").write_text("\n".join([*mixed, sections[-1]]))
+    found, expected = read_arpa(tmp_path / "mixed.arpa"), read_arpa(arpa)
+    assert found.symbols != expected.symbols
+    for one, two in zip(found.levels, expected.levels, strict=True):
+        assert dict(one) == dict(two)
+
+
+def test_a_length_without_ngrams(tmp_path):
+    (tmp_path / "lm.arpa").write_text(
+        SMALL.replace("ngram 2=1", "ngram 2=1\nngram 3=0").replace("\\end", "\\3-grams:\n\n\\end")
+    )
+    model = read_arpa(tmp_path / "lm.arpa")
+    assert [len(level) for level in model.levels] == [3, 1, 0]
+    assert model.logprob("a", [START]) == pytest.approx(-0.2 * math.log(10))
+
+
 def test_damaged_gzip(arpa, tmp_path):
     packed = tmp_path / "lm.arpa.gz"
     packed.write_bytes(gzip.compress(arpa.read_bytes())[:-100])
@@ -188,6 +234,10 @@ ngram 2=1
         ("\\2-grams:\n-0.2\t<s> a\n\n\\end\\\n", "", "not a whole ARPA"),
         ("\\1-grams:", "", "stands before any"),
         ("\\2-grams:", "\\3-grams:", "not the next section"),
+        ("<s> a", "<s> b", "line 11.*the word 'b' has no entry of its own among the 1-grams"),
+        ("-0.3\ta", "-0.3\t</s>", "line 8.*'</s>' stands there twice"),
+        ("-0.3\ta", "-0.3\t\udcff", "cannot be read"),
+        ("\\data\\", "", "no .data. line"),
     ],
 )
 def test_bad_files(tmp_path, old, new, message):
@@ -195,7 +245,7 @@ def test_bad_files(tmp_path, old, new, message):
     path.write_text(SMALL)
     assert read_arpa(path).order == 2
     assert old in SMALL
-    path.write_text(SMALL.replace(old, new))
+    path.write_text(SMALL.replace(old, new), errors="surrogateescape")
     with pytest.raises(UserError, match=message):
         read_arpa(path)
 
@@ -204,7 +254,7 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_arpa(tmp_path / "nowhere.arpa")
     (tmp_path / "noise").write_bytes(bytes(range(256)))
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is it an ARPA file"):
         read_arpa(tmp_path / "noise")
 
 
@@ -215,6 +265,13 @@ def test_kenlm_agrees(arpa):
         words = [START, *sentence.split(), END]
         logprob = sum(ours.logprob(word, words[:i]) for i, word in enumerate(words) if i)
         assert theirs.score(sentence) == pytest.approx(logprob / math.log(10), abs=1e-4)
+
+
+def test_counts_that_cannot_be_pruned_are_refused(tmp_path, capsys, lang_and_data):
+    lang, train_set, _ = lang_and_data
+    for prune in (["1"], ["0", "2", "1"]):
+        assert main(["lm", str(train_set), str(lang), str(tmp_path / "lm"), "--prune", *prune]) == 2
+        assert "--prune must begin with 0" in capsys.readouterr().err
 
 
 def test_the_verb(tmp_path, caplog, lang_and_data):

@@ -10,6 +10,7 @@ Example:
 import argparse
 import dataclasses
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def main() -> None:
     options = tuned(resolve(DecodeOptions, args), args.exp / "tune" / args.model.replace("sat", "lda_mllt"))
     features = args.data / FEATURES.get(args.model, "fbank") / args.set
     model = args.exp / args.model
-    archive, decoder = load(model, features, args.data / "lang_counts", args.data / "lm", options)
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = Path(scratch) / "graph"
+        archive, decoder = load(model, features, args.data / "lang_counts", args.data / "lm", options, graph)
     utterances = archive.utterances[: args.utterances]
     scorer = load_scorer(model, options.prior_floor)
     scores = {utterance: scorer.loglikes(archive[utterance]) for utterance in utterances}
