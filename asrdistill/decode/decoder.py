@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asrdistill.data.matrices import check_scores
 from asrdistill.decode import search
+from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import compile_grammar, levels_of
 from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
@@ -15,6 +17,9 @@ from asrdistill.decode.tree import SILENCE, build_tree
 from asrdistill.errors import UserError, shorten
 
 log = logging.getLogger("asrdistill")
+
+IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
+WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried again with beams so much wider
 
 
 class Word(NamedTuple):
@@ -30,7 +35,8 @@ class Word(NamedTuple):
 class Hypothesis:
     """What was recognised in an utterance.
 
-    `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    `partial` marks a path that stopped inside a word when the frames ended, where no wider beam found
+    one that did not: the words before it.
     """
 
     times: list[Word]
@@ -58,10 +64,12 @@ class Decoder:
         self.options = options or DecodeOptions()
         self.words: list[str] = lang.words
         self.senones: int = senones.count
-        self.silence_probability: float = lang.silence_probability
+        silence = lang.silence_probability
+        self.pauses = (0.0, 0.0) if senones.ctc else (float(np.log(silence)), float(np.log1p(-silence)))
         levels, tokens = levels_of(lm)
         self.grammar = compile_grammar(levels, tokens)
-        self.tree = build_tree(lang, senones, _spoken(lang.words, tokens))
+        tree = build_tree(lang, senones, _spoken(lang.words, tokens))
+        self.tree = with_blanks(tree) if senones.ctc else tree
         self.look = compile_look_ahead(self.tree, self.grammar)
         self.successors = compile_successors(self.tree, self.senones)
         self._space: search.Space | None = None
@@ -81,21 +89,18 @@ class Decoder:
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
-        Raises UserError for no frames, another number of senones, and values that are not finite.
+        A senone with -inf is as good as impossible. Raises UserError for no frames, another number of
+        senones, a NaN, +inf, and a frame without any senone that is possible.
         """
+        check_scores(loglikes, self.senones)
         frames = np.array(loglikes, np.float32, order="C")
-        if frames.ndim != 2 or frames.shape[1] != self.senones:
-            raise UserError(
-                f"scores have shape {frames.shape}, but the decoder was built for frames of {self.senones} senones"
-            )
-        if len(frames) == 0:
-            raise UserError("there are no frames to decode")
-        if not np.isfinite(frames).all():
-            bad = int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
-            raise UserError(
-                f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged"
-            )
-        return self._search(frames)
+        np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
+        decoder, found = self, self._search(frames)
+        for _ in range(RETRIES if found.partial else 0):
+            decoder = decoder.with_options(decoder.options.wider(WIDER))
+            if not (found := decoder._search(frames)).partial:
+                break
+        return found
 
     def _search(self, frames: np.ndarray) -> Hypothesis:
         space = self._space or search.allocate(self.tree, self.grammar, self.senones)
@@ -117,8 +122,8 @@ class Decoder:
             options.max_active,
             options.lm_weight,
             options.insertion_penalty,
-            options.lm_weight * float(np.log(self.silence_probability)),
-            options.lm_weight * float(np.log1p(-self.silence_probability)),
+            options.lm_weight * self.pauses[0],
+            options.lm_weight * self.pauses[1],
         )
 
     def _trace(self, space: search.Space, record: int) -> list[Word]:

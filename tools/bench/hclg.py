@@ -8,7 +8,7 @@ its output a word's + 1; 0 is epsilon.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import kaldifst
 
@@ -51,7 +51,8 @@ def _grammar(decoder: Decoder, backoff: int) -> kaldifst.StdVectorFst:
     """G: a word's number + 1 in and out; backing off takes #0 in and gives nothing out."""
     grammar, weight = decoder.grammar, decoder.options.lm_weight
     spoken = decoder.tree.leaf_word != SILENCE
-    word = dict(zip(decoder.tree.leaf_token[spoken].tolist(), (decoder.tree.leaf_word[spoken] + 1).tolist()))
+    tokens, words = decoder.tree.leaf_token[spoken].tolist(), (decoder.tree.leaf_word[spoken] + 1).tolist()
+    word = dict(zip(tokens, words, strict=True))
     arcs: list[Arc] = []
     finals: dict[int, float] = {}
     order = [grammar.start, *(state for state in range(len(grammar.backoff_state)) if state != grammar.start)]
