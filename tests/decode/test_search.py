@@ -117,15 +117,14 @@ def test_a_search_that_loses_every_way_to_the_end_is_tried_wider():
 
 
 def test_impossible_senones_are_avoided():
-    """Scores of -inf for all senones but those of one word and silence."""
+    """Scores of -inf for all senones but those of silence and of one word."""
     lang, lm, senones, _ = random_problem(4, 2)
-    spoken = senones.of(*("SIL", *lang.pronunciations["w1"][0][1], "SIL")[:3])
-    scores = np.full((30, senones.count), -np.inf, np.float32)
-    scores[:, [*senones.silence, *(s for phone in lang.pronunciations["w1"][0][1] for s in senones.states[phone])]] = 0
+    phones = lang.pronunciations["w1"][0][1]
+    scores = np.full((40, senones.count), -np.inf, np.float32)
+    scores[:, [*senones.silence, *(senone for phone in phones for senone in senones.states[phone])]] = 0
     found = Decoder(lang, lm, senones, DecodeOptions(lm_weight=2.0)).decode(scores)
     assert not found.partial
-    assert np.isfinite(found.score)
-    assert spoken
+    assert abs(found.score) < 1000
 
 
 def test_frames_that_end_inside_a_word_give_a_partial_result():

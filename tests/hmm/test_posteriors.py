@@ -10,7 +10,7 @@ from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.ngram import train
+from asrdistill.lang.ngram import train, write_arpa
 
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))]}
 TEXTS = {"utt0": "ab ba", "utt1": "b b ab", "utt2": "ba"}
@@ -27,15 +27,12 @@ class World:
         for path in (self.lang, self.senones, self.data, self.alignment):
             path.mkdir()
         lang.write(self.lang)
-        train(list(TEXTS.values()), lang.words, 2).write(self.lm)
+        write_arpa(train(TEXTS.values(), lang.words, 2), self.lm)
         inventory = Senones.monophones(lang)
         inventory.write(self.senones)
-        lines = {
-            "text": TEXTS,
-            "utt2spk": dict.fromkeys(TEXTS, "s"),
-            "wav.scp": {name: f"{name}.wav" for name in TEXTS},
-        }
-        for name, table in lines.items():
+        (self.data / "a.wav").touch()
+        tables = {"text": TEXTS, "utt2spk": dict.fromkeys(TEXTS, "s"), "wav.scp": dict.fromkeys(TEXTS, "a.wav")}
+        for name, table in tables.items():
             (self.data / name).write_text("".join(f"{utterance} {value}\n" for utterance, value in table.items()))
         self.posteriors: dict[str, np.ndarray] = {}
         self.path: dict[str, np.ndarray] = {}
@@ -131,11 +128,15 @@ def test_a_ctc_model_is_decoded(world, tmp_path):
     assert decoded(world, tmp_path / "scores", tmp_path / "out") == TEXTS
 
 
+def at(frame: int, value: float):
+    return lambda p: np.where(np.arange(len(p))[:, None] == frame, np.float32(value), p)
+
+
 BAD = {
     "frames of 11 senones are wanted": lambda p: p[:, :-1],
-    "no frames": lambda p: p[:0],
-    "frame 3 are not finite (NaN": lambda p: np.where(np.arange(len(p))[:, None] == 3, np.nan, p),
-    "frame 2 are not finite (-inf for every senone": lambda p: np.where(np.arange(len(p))[:, None] == 2, 0, p),
+    "there are no frames": lambda p: p[:0],
+    "frame 3 are not finite (NaN": at(3, np.nan),
+    "frame 2 are not finite (-inf for every senone": at(2, 0),
     "frame 0 add up to 3, not to 1": lambda p: 3 * p,
     "not a matrix of floats but a float32 array of shape (11,)": lambda p: p[0],
     "not a matrix of floats but a int64": lambda p: p.astype(np.int64),
@@ -144,65 +145,45 @@ BAD = {
 
 @pytest.mark.parametrize("message", BAD)
 def test_bad_posteriors_name_the_utterance(world, tmp_path, capsys, message):
-    np.savez(
-        tmp_path / "given.npz",
-        utt7=BAD[message](world.posteriors["utt0"]).astype(np.int64 if "int64" in message else np.float32),
-    )
-    source = tmp_path / "given.npz"
-    assert ran("import-posteriors", source, world.senones, tmp_path / "out", "--priors", world.alignment) == 2
+    np.savez(tmp_path / "bad.npz", utt7=BAD[message](world.posteriors["utt0"]))
     np.savez(tmp_path / "good.npz", **world.posteriors)
-    assert ran("import-posteriors", source, world.senones, tmp_path / "out", "--priors", tmp_path / "good.npz") == 2
-    printed = capsys.readouterr().err
-    assert message in printed
-    assert "utterance utt7" in printed
+    for source, priors in (("bad", "good"), ("good", "bad")):
+        given = tmp_path / f"{source}.npz", world.senones, tmp_path / "out", "--priors", tmp_path / f"{priors}.npz"
+        assert ran("import-posteriors", *given) == 2
+        printed = capsys.readouterr().err
+        assert message in printed
+        assert "bad.npz: utterance utt7" in printed
 
 
 def test_bad_files(world, tmp_path, capsys):
-    np.savez(tmp_path / "a.npz", **world.posteriors)
-    whole = (tmp_path / "a.npz").read_bytes()
-    np.save(tmp_path / "p.npy", np.array([{}], dtype=object), allow_pickle=True)
-    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "units").write_text("<blk> 0\nA 2\n")
-    for args, message in (
-        ((tmp_path / "cut.npz", world.senones, "--priors", tmp_path / "a.npz"), "cut.npz is cut short"),
-        ((tmp_path / "p.npy", world.senones, "--priors", tmp_path / "a.npz"), "no NumPy file of numbers"),
-        ((tmp_path / "none.npy", world.senones, "--form", "loglikes"), "does not exist"),
-        ((tmp_path / "a.npz", world.senones), "need priors"),
-        (
-            (tmp_path / "a.npz", world.senones, "--form", "loglikes", "--priors", tmp_path / "a.npz"),
-            "leave --priors out",
-        ),
-        ((tmp_path / "a.npz", tmp_path / "units"), "line 2: 'A 2' should be a unit"),
+    good, units = tmp_path / "good.npz", tmp_path / "units"
+    np.savez(good, **world.posteriors)
+    (tmp_path / "cut.npz").write_bytes(good.read_bytes()[:-1000])
+    np.save(tmp_path / "pickle.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "empty.npz")
+    units.write_text("<blk> 0\nA 2\n")
+    loglikes = "--form", "loglikes"
+    for source, senones, options, message in (
+        ("cut.npz", world.senones, loglikes, "cut.npz is cut short"),
+        ("pickle.npy", world.senones, loglikes, "no NumPy file of numbers"),
+        ("none.npy", world.senones, loglikes, "none.npy does not exist"),
+        ("empty.npz", world.senones, loglikes, "empty.npz holds no utterance"),
+        ("good.npz", world.senones, (), "need priors"),
+        ("good.npz", world.senones, (*loglikes, "--priors", good), "leave --priors out"),
+        ("good.npz", units, (), "line 2: 'A 2' should be a unit"),
     ):
-        assert ran("import-posteriors", *args[:2], tmp_path / "out", *args[2:]) == 2
+        assert ran("import-posteriors", tmp_path / source, senones, tmp_path / "out", *options) == 2
         assert message in capsys.readouterr().err
 
 
 def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus, capsys):
     np.savez(tmp_path / "given.npz", **world.posteriors)
-    np.savez(tmp_path / "other.npz", utt=np.zeros((4, 11), np.float32))
-    assert (
-        ran(
-            "import-posteriors",
-            tmp_path / "given.npz",
-            world.senones,
-            tmp_path / "a",
-            "--form",
-            "posteriors",
-            "--priors",
-            tmp_path / "given.npz",
-        )
-        == 0
-    )
-    (tmp_path / "reordered").mkdir()
-    inventory = Senones.read(world.senones)
-    Senones([*inventory.phones[:1], *inventory.phones[:0:-1]], inventory.states, inventory.self_loop).write(
-        tmp_path / "reordered"
-    )
-    assert (
-        ran("import-posteriors", tmp_path / "other.npz", tmp_path / "reordered", tmp_path / "b", "--form", "loglikes")
-        == 0
-    )
+    inventory, other = Senones.read(world.senones), tmp_path / "other"
+    other.mkdir()
+    Senones(inventory.phones, inventory.states | {"A": inventory.states["A"][::-1]}, inventory.self_loop).write(other)
+    for name, senones in (("a", world.senones), ("b", other)):
+        given = tmp_path / "given.npz", senones, tmp_path / name
+        assert ran("import-posteriors", *given, "--form", "loglikes") == 0
     for features, message in ((tmp_path / "b", "different senones"), (corpus.features, "loglikes were wanted")):
         assert ran("decode", tmp_path / "a", features, world.lang, world.lm, tmp_path / "out") == 2
         assert message in capsys.readouterr().err
