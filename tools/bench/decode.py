@@ -28,7 +28,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.config import add_options, resolve
-from asrdistill.data.archive import FrameArchive
+from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.scoring.wer import read_transcripts, score
 from asrdistill.stage import peak_mb
@@ -37,8 +37,7 @@ CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
 WIDTHS = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25, 2.0)  # multiples of the configured beams and token limit
 
-Words = dict[str, list[str]]  # utterance -> its words
-Figures = dict[str, float]
+Search = Callable[[np.ndarray], list[str]]  # log-likelihoods (T, S) -> words
 
 
 def main() -> None:
@@ -51,27 +50,134 @@ def main() -> None:
     add_options(parser, DecodeOptions)
     parser.set_defaults(config=CONF / "decode.yaml")
     args = parser.parse_args()
-    features = args.data / FEATURES.get(args.model, "fbank") / args.set
+    lang, lm = args.data / "lang_counts", args.data / "lm"
+    model, features = args.exp / args.model, args.data / FEATURES.get(args.model, "fbank") / args.set
     tuned = args.exp / "tune" / args.model.replace("sat", "lda_mllt")
-    words = args.data / "lang_counts", args.data / "lm"
     truth = read_transcripts(args.data / "corpus" / args.set / "text")
     with tempfile.TemporaryDirectory() as folder:
         scores, graph = Path(folder) / "scores", Path(folder) / "HCLG.fst"
-        settings = resolve(DecodeOptions, args), tuned, args.utterances
-        options, _ = alone(write_scores, args.exp / args.model, features, *settings, scores)
-        print(f"log-likelihoods of {len(FrameArchive(scores))} utterances are written", flush=True)
-        ready = {"ours": 0.0, "kaldi": alone(build_graph, scores, *words, options, graph)[0]}
-        searches = {"ours": (our_search, scores, *words, options), "kaldi": (their_search, words[0], graph, options)}
-        tables, memory = {}, {"graph": 0}
-        for name, how in searches.items():
-            (found, seconds), memory[name] = alone(decode, scores, *how)
-            ready[name] += seconds
-            tables[name] = figures(found, FrameArchive(scores), truth, options)
-            for row in tables[name]:
-                print(f"{name:<6}", "  ".join(f"{key} {value:g}" for key, value in row.items()), flush=True)
+        options, _ = alone(write_scores, model, features, args.utterances, resolve(DecodeOptions, args), tuned, scores)
+        (built, arcs), graph_mb = alone(build_graph, scores, lang, lm, options, graph)
+        print(f"{len(FrameArchive(scores))} utterances; kaldi-decoder's graph has {arcs} arcs", flush=True)
+        own, own_mb, own_ready = measure("ours", scores, truth, our_search, lang, lm, options)
+        other, other_mb, other_ready = measure("kaldi", scores, truth, their_search, lang, graph, options)
+    chosen = own[WIDTHS.index(1.0)]
+    equal = next((row for row in other if row["wer"] <= chosen["wer"] + 0.1), other[-1])
+    result = chosen | {"peak_mb": own_mb, "ready_seconds": own_ready}
+    other_result = equal | {"peak_mb": other_mb, "graph_peak_mb": graph_mb, "ready_seconds": built + other_ready}
+    print(json.dumps(result | {f"kaldi_decoder_{name}": value for name, value in other_result.items()}))
 
 
 def alone(work: Callable[..., Any], *args: Any) -> tuple[Any, int]:
     """What `work` returns in a process of its own, and that process's peak memory in MB."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), parallel.single_thread) as process:
         return process.submit(work, *args).result(), process.submit(peak_mb).result()
+
+
+def write_scores(
+    model: Path, features: Path, utterances: int, options: DecodeOptions, tuned: Path, out: Path
+) -> DecodeOptions:
+    """Write the model's log-likelihoods of the first utterances; returns the options with the tuned scales."""
+    from asrdistill.decode import corpus, tuning
+
+    first = out.with_name("features")
+    first.mkdir()
+    subset(features, first, FrameArchive(features).utterances[:utterances])
+    out.mkdir()
+    corpus.write_loglikes(model, FrameArchive(first), options.prior_floor, out, jobs=1)
+    return tuning.tuned(options, tuned)
+
+
+def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> tuple[float, int]:
+    """Write HCLG; returns the seconds that it took and the number of arcs."""
+    import hclg
+
+    from asrdistill.decode.corpus import load
+    from asrdistill.hmm.senones import Senones
+    from asrdistill.lang.lexicon import Lang
+
+    _, decoder = load(scores, scores, lang, lm, options)
+    start = time.process_time()
+    graph = hclg.compile_graph(Lang.read(lang), Senones.read(scores), decoder)
+    graph.write(str(out))
+    arcs = sum(graph.num_arcs(state) for state in range(graph.num_states))
+    return round(time.process_time() - start, 1), arcs
+
+
+def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Callable[[float], Search]:
+    """The decoder's search of some width."""
+    from asrdistill.decode.corpus import load, warm_up
+
+    _, decoder = load(scores, scores, lang, lm, options)
+    warm_up(decoder)
+    return lambda width: lambda frames: decoder.with_options(options.wider(width)).decode(frames).words
+
+
+def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) -> Callable[[float], Search]:
+    """kaldi-decoder's."""
+    import kaldi_decoder
+    import kaldifst
+
+    from asrdistill.lang.lexicon import Lang
+
+    words = Lang.read(lang).words
+    fst = kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(graph)))
+
+    def of_width(width: float) -> Search:
+        wide = options.wider(width)
+        settings = kaldi_decoder.FasterDecoderOptions(
+            beam=wide.beam * wide.lm_weight, max_active=wide.max_active, beam_delta=0.5 * wide.lm_weight
+        )
+
+        def search(frames: np.ndarray) -> list[str]:
+            decoder = kaldi_decoder.FasterDecoder(fst, settings)
+            decoder.decode(kaldi_decoder.DecodableCtc(frames))
+            _, best = decoder.get_best_path()
+            return [words[label - 1] for label in kaldifst.get_linear_symbol_sequence(best)[2]]
+
+        return search
+
+    return of_width
+
+
+def measure(
+    name: str, scores: Path, truth: dict[str, list[str]], make: Callable, *args: Any
+) -> tuple[list, int, float]:
+    """Figures at each width, peak memory in MB, and seconds until the decoder was ready."""
+    (found, seconds, ready), memory = alone(decode, scores, make, *args)
+    options = args[-1]
+    speech = FrameArchive(scores).total_rows * FrameArchive(scores).meta["frame_shift"]
+    rows = []
+    for width in WIDTHS:
+        said = {utterance: truth[utterance] for utterance in found[width]}
+        row = {
+            "beam": options.beam * width,
+            "rtf": round(seconds[width] / speech, 5),
+            "wer": round(score(said, found[width]).total.percent, 2),
+            "search_errors_percent": round(score(found[WIDTHS[-1]], found[width]).total.percent, 2),
+        }
+        print(f"{name:<6}", *(f"{what} {value:<8g}" for what, value in row.items()), flush=True)
+        rows.append(row)
+    return rows, memory, ready
+
+
+def decode(scores: Path, make: Callable, *args: Any) -> tuple[dict, dict, float]:
+    """(width -> utterance -> words, width -> seconds, seconds until ready), all of it processor time."""
+    start = time.process_time()
+    of_width = make(scores, *args)
+    ready = round(time.process_time() - start, 1)
+    archive = FrameArchive(scores)
+    found, seconds = {}, {}
+    for width in WIDTHS:
+        search, words, spent = of_width(width), {}, 0.0
+        for utterance in archive:
+            frames = np.array(archive[utterance])
+            start = time.process_time()
+            words[utterance] = search(frames)
+            spent += time.process_time() - start
+        found[width], seconds[width] = words, spent
+    return found, seconds, ready
+
+
+if __name__ == "__main__":
+    main()
