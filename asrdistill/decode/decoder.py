@@ -92,8 +92,8 @@ class Decoder:
         A senone with -inf is as good as impossible. Raises UserError for no frames, another number of
         senones, a NaN, +inf, and a frame without any senone that is possible.
         """
-        check_scores(loglikes, self.senones)
         frames = np.array(loglikes, np.float32, order="C")
+        check_scores(frames, self.senones)
         np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
         decoder, found = self, self._search(frames)
         for _ in range(RETRIES if found.partial else 0):

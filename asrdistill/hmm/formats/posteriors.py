@@ -44,8 +44,8 @@ def read_units(path: Path, blank: str) -> Senones:
     """
     units = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines()):
-        unit, *index = line.split()
-        if index not in ([], [str(number)]):
+        unit, *index = line.split() or [""]
+        if not unit or index not in ([], [str(number)]):
             raise UserError(f"{path}, line {number + 1}: '{line}' should be a unit, or a unit and {number}")
         units.append(unit)
     try:
@@ -57,9 +57,11 @@ def read_units(path: Path, blank: str) -> Senones:
 def _scores(source: Path, senones: Senones, form: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, log posteriors or log-likelihoods (T, S)), checked."""
     for utterance, matrix in read_matrices(source):
+        scores = matrix.astype(np.float32)
         try:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                scores = np.log(matrix) if form == "posteriors" else matrix
+            if form == "posteriors":
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    scores = np.log(scores)
             check_scores(scores, senones.count)
             if form != "loglikes":
                 _check_posteriors(scores)
