@@ -13,7 +13,8 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
 
-WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=1e4, word_end_beam=1e4, max_active=10**6)
+# the reward for words makes them as many as the blanks allow
+WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=2.0, beam=1e4, word_end_beam=1e4, max_active=10**6)
 UNITS = ["a", "b", "<blk>", "c"]
 SENONES = Senones.of_ctc(UNITS, "<blk>")
 
@@ -89,7 +90,8 @@ def test_equal_units_need_a_blank_between_them():
         return decoder.decode(scores).words
 
     assert heard("--aaaa--") == ["a"]
-    assert heard("aa-a") == ["aa"]
+    assert heard("aa-a") in (["aa"], ["a", "a"])
+    assert len("".join(heard("aa-a-a"))) == 3
     assert heard("---") == []
 
 
