@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.decode import search
+from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.lm import compile_grammar, levels_of
 from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
@@ -35,11 +36,13 @@ class Hypothesis:
     """What was recognised in an utterance.
 
     `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    `lattice` holds what else it may have been, where the options have a lattice beam.
     """
 
     times: list[Word]
     score: float
     partial: bool
+    lattice: Lattice | None = None
 
     @property
     def words(self) -> list[str]:
@@ -107,6 +110,7 @@ class Decoder:
             options.insertion_penalty,
             options.lm_weight * float(np.log(self.silence_probability)),
             options.lm_weight * float(np.log1p(-self.silence_probability)),
+            options.lattice_beam * options.lm_weight or -1.0,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,6 +136,7 @@ class Search:
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
         self._outlook = np.zeros((1, decoder.senones), np.float32)  # of the frame before
+        self._begin = 0, 0.0  # frame and score at which the words begin that are not final
         search.start(decoder.grammar, decoder.look, self._space)
 
     def accept(self, loglikes: np.ndarray) -> None:
@@ -167,9 +172,16 @@ class Search:
         self._frame, self._scores, self._outlook = self._frame + count, self._scores[count:], outlook[-1:]
 
     def settle(self) -> None:
-        """Move the words that all live paths share to `final`; what they took in memory is free again."""
+        """Move the words that all live paths share to `final`; what they took in memory is free again.
+
+        A lattice needs all words to the end.
+        """
+        if self._scales.lattice_beam > 0:
+            return
         root = search.settle(self._space)
         self.final += self._trace(root)
+        if root >= 0:
+            self._begin = int(self._space.record_end[root]), float(self._space.record_score[root])
         search.forget(self._space, root)
 
     @property
@@ -181,7 +193,7 @@ class Search:
     def partial(self) -> list[Word]:
         """The words after the final ones on the path that is the best now."""
         space, counts = self._space, self._space.counts
-        return self._trace(space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0)
+        return self._trace(space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else -1)
 
     def finish(self) -> Hypothesis:
         """What was recognised in all frames; raises UserError where there were none. The search is over then."""
@@ -191,22 +203,30 @@ class Search:
             raise UserError("there are no frames to decode")
         decoder, space = self.decoder, self._space
         record, score, whole = search.finish(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
-        times = self.final + self._trace(record)
+        times, lattice = self.final + self._trace(record), None
+        if self._scales.lattice_beam > 0:
+            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, self._outlook[0])
         decoder._spaces.append(space)
         del self._space
-        return Hypothesis(times, float(score), not whole)
+        return Hypothesis(times, float(score), not whole, lattice)
 
     def _trace(self, record: int) -> list[Word]:
-        """The words of the path that ends with `record`, in order of time, from record 0 on."""
+        """The words of the path that ends with `record` (or a merge), in order of time."""
         space, words = self._space, []
-        while record > 0:
-            back = space.record_back[record]
+
+        def better(back: int) -> int:
+            while back < -1:
+                back = space.merge_first[-2 - back]
+            return back
+
+        record = better(record)
+        while record >= 0:
+            back = better(space.record_back[record])
+            start, before = (space.record_end[back], space.record_score[back]) if back >= 0 else self._begin
             index = self.decoder.tree.leaf_word[space.record_leaf[record]]
             if index != SILENCE:
-                score = float(space.record_score[record] - space.record_score[back])
-                words.append(
-                    Word(self.decoder.words[index], int(space.record_end[back]), int(space.record_end[record]), score)
-                )
+                score = float(space.record_score[record] - before)
+                words.append(Word(self.decoder.words[index], int(start), int(space.record_end[record]), score))
             record = back
         return words[::-1]
 

@@ -49,7 +49,7 @@ def live_paths(going) -> list[list[tuple[int, int]]]:
     last += list(space.end_record[now, : space.counts[search.ENDS]])
     for record in last:
         path = []
-        while record > 0:
+        while record >= 0:
             path.append((int(space.record_leaf[record]), int(space.record_end[record])))
             record = space.record_back[record]
         paths.append(path[::-1])
@@ -149,3 +149,16 @@ def test_bad_scores_are_named_by_their_place_in_the_stream():
     frames[13, 2] = np.nan
     with pytest.raises(UserError, match="frame 113 are not finite"):
         going.accept(frames)
+
+
+def test_a_lattice_is_that_of_the_whole():
+    decoder, frames = build(replace(OPTIONS, lattice_beam=5.0)), scores(100)
+    whole, going = decoder.decode(frames), decoder.start()
+    for begin in range(0, 100, 7):
+        going.accept(frames[begin : begin + 7])
+        going.settle()
+    found = going.finish()
+    assert found.times == whole.times
+    assert len(whole.lattice.source) > len(whole.times)
+    for one, other in zip(found.lattice, whole.lattice, strict=True):
+        np.testing.assert_array_equal(one, other)
