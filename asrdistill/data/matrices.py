@@ -72,7 +72,7 @@ def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
     """
     if scores.ndim != 2 or scores.shape[1] != senones:
         raise UserError(f"scores have shape {scores.shape}, but frames of {senones} senones are wanted")
-    if first + len(scores) == 0:
+    if len(scores) == 0:
         raise UserError("there are no frames")
     best = scores.max(axis=1)  # NaN where there is one
     if not np.isfinite(best).all():

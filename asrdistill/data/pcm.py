@@ -31,7 +31,7 @@ def open_pcm(source: BinaryIO, rate: int | None, usual: int) -> tuple[int, Itera
     if kind := OTHERS.get(first, "MP3" if first.startswith(b"ID3") else None):
         raise UserError(f"the stream is {kind}; {ADVICE}")
     if first != b"RIFF":
-        return rate or usual, _samples(source, first, None)
+        return usual if rate is None else rate, _samples(source, first, None)
     found, size = _header(source)
     if rate not in (None, found):
         raise UserError(f"the stream's header says {found} Hz, not {rate}; leave out the rate")

@@ -157,6 +157,8 @@ class Search:
 
         Raises UserError for another number of senones, a NaN, +inf, and a frame in which no senone is possible.
         """
+        if len(loglikes) == 0:
+            return
         frames = np.array(loglikes, np.float32, order="C")
         check_scores(frames, self.decoder.senones, self.frames)
         np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
@@ -177,7 +179,12 @@ class Search:
         self._frame, self._scores, self._outlook = self._frame + count, self._scores[count:], outlook[-1:]
 
     def settle(self) -> None:
-        """Move the words that all live paths share to `final`; what they took in memory is free again."""
+        """Move the words that all live paths share to `final`; what they took in memory is free again.
+
+        With a lattice beam nothing is final before the end.
+        """
+        if self._scales.lattice_beam >= 0:
+            return
         root = search.settle(self._space)
         self.final += self._trace(root)
         search.forget(self._space, root)

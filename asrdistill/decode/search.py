@@ -559,7 +559,7 @@ def forget(space, root):
             place[record] = kept
             space.record_leaf[kept], space.record_end[kept] = space.record_leaf[record], space.record_end[record]
             space.record_back[kept] = place[space.record_back[record]] if record > root else 0
-            space.record_score[kept] = space.record_score[record]
+            space.record_score[kept], space.record_state[kept] = space.record_score[record], space.record_state[record]
             kept += 1
     for token in range(counts[TOKENS]):
         space.back[now, token] = place[space.back[now, token]]

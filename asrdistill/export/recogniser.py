@@ -76,4 +76,4 @@ class Recogniser:
 
     def stream(self, rate: int | None = None) -> Stream:
         """Recognise samples at `rate` Hz (None: the rate that the features are made at) as they come."""
-        return Stream(self.features, self.scorer, self.decoder, rate or self.features.rate)
+        return Stream(self.features, self.scorer, self.decoder, self.features.rate if rate is None else rate)

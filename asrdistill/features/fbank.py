@@ -69,7 +69,7 @@ class FbankStream:
             self._begun = True
             if not options.snip_edges:
                 self._waiting = _reflect(self._waiting, options, 0)
-        return self._complete()
+        return self._complete(len(self._waiting) - max(options.shift - options.window, 0))  # with the gap after a frame
 
     def finish(self) -> np.ndarray:
         """The frames (T, bins) float32 that are left when there are no more samples."""
@@ -79,10 +79,10 @@ class FbankStream:
             missing = frames(self._samples, self.options) - self._frames
             right = (missing - 1) * self.options.shift + self.options.window - len(self._waiting)
             self._waiting = np.append(self._waiting, self._last[::-1][: max(right, 0)])
-        return self._complete()
+        return self._complete(len(self._waiting))
 
-    def _complete(self) -> np.ndarray:
-        (found,) = fbank([self._waiting], self._snipped)
+    def _complete(self, samples: int) -> np.ndarray:
+        (found,) = fbank([self._waiting[: max(samples, 0)]], self._snipped)
         self._waiting = self._waiting[len(found) * self.options.shift :]
         self._frames += len(found)
         return found

@@ -63,8 +63,12 @@ def _listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
 
     if sys.stdin.isatty():
         raise UserError("standard input is a terminal; pipe audio into it: arecord -f S16_LE -t raw | asrdistill …")
-    # Ctrl-C is how one ends a recording: the next read finds an end, and what was heard is still written.
-    before = signal.signal(signal.SIGINT, lambda *_: os.dup2(os.open(os.devnull, os.O_RDONLY), 0))
+
+    def end(*_: object) -> None:  # Ctrl-C is how one ends a recording: what came is heard, but no more waited for
+        os.set_blocking(0, False)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, end)
     try:
         rate, pieces = open_pcm(sys.stdin.buffer, rate, recogniser.features.rate)
         stream, line, written = recogniser.stream(rate), _Line(), 0
@@ -76,6 +80,7 @@ def _listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
         if not ctm:
             print(flush=True)
     finally:
+        os.set_blocking(0, True)
         signal.signal(signal.SIGINT, before)
 
 
@@ -107,6 +112,6 @@ class _Line:
             self.width = (self.width + len(text)) % columns
             if self.width > columns // 2:
                 text, self.separator, self.width = text + "\n", "", 0
-            shown = (self.separator + " ".join(likely))[: columns - self.width - 1]
+            shown = (self.separator + " ".join(likely))[: columns - self.width - 1] if likely else ""
             text = f"\x1b[K{text}\x1b[2m{shown}\x1b[0m" + (f"\x1b[{len(shown)}D" if shown else "")
         print(text, end="", flush=True)

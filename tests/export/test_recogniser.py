@@ -1,5 +1,15 @@
 """A recogniser folder made from a planted model: a tone is a word."""
 
+import io
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +17,8 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.errors import UserError
+from asrdistill.export.recogniser import Recogniser
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
 from asrdistill.files import read_json
@@ -16,6 +28,7 @@ from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import save_model
 from asrdistill.models.options import DnnOptions
+from asrdistill.verbs.transcribe import _Line
 
 RATE, OPTIONS = 8000, FbankOptions(rate=8000, bins=20, low=60, high=3800)
 TONES = {"low": 400.0, "high": 2500.0}
@@ -138,3 +151,159 @@ def test_an_ensemble_is_not_exported(world, capsys):
     assert run(world, "ensemble", "model", "ensemble") == 0
     assert run(world, "export", "ensemble", "lang", "lm", "tuned", "recogniser") == 2
     assert "only a single network can be exported" in capsys.readouterr().err
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    return np.round(samples * 32767).astype("<i2").tobytes()
+
+
+def listen(monkeypatch, capsys, content: bytes, *arguments: str) -> tuple[int, str, str]:
+    """Status, output and messages of transcribe --stream whose standard input is `content`."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False))
+    capsys.readouterr()
+    status = main(["transcribe", *arguments, "--stream"])
+    return status, *capsys.readouterr()
+
+
+def test_a_stream_in_pieces_of_any_size_is_heard_as_its_file(recogniser, world):
+    heard = Recogniser(recogniser)
+    for utterance, text in TEXTS.items():
+        whole = heard.transcribe(world / f"{utterance}.wav")
+        assert " ".join(whole.words) == text
+        samples, _ = soundfile.read(world / f"{utterance}.wav", dtype="float32")
+        for size in (80, 333, 8000):
+            stream = heard.stream()
+            for begin in range(0, len(samples), size):
+                stream.accept(samples[begin : begin + size])
+                assert stream.final == whole.times[: len(stream.final)]
+            assert stream.finish() == whole
+            assert (stream.final, stream.partial) == (whole.times, [])
+
+
+def test_words_are_likely_and_final_before_the_stream_ends(recogniser):
+    heard, shown = Recogniser(recogniser), []
+    heard.decoder = heard.decoder.with_options(replace(heard.decoder.options, beam=150, word_end_beam=150))  # doubtful
+    stream = heard.stream()
+    for piece in np.split(say("low high low high low"), 27):
+        stream.accept(piece)
+        shown.append((" ".join(word.word for word in stream.final), " ".join(word.word for word in stream.partial)))
+    assert shown.index(("low", "high")) < shown.index(("low high", ""))
+    assert shown[-1][0].startswith("low high")
+    assert all(after[0].startswith(before[0]) for before, after in itertools.pairwise(shown))
+
+
+def test_two_streams_at_a_time(recogniser):
+    heard = Recogniser(recogniser)
+    streams = {text: heard.stream() for text in ("low high low", "high high low")}
+    for begin in range(0, 20000, 800):
+        for text, stream in streams.items():
+            stream.accept(say(text)[begin : begin + 800])
+    for text, stream in streams.items():
+        assert " ".join(stream.finish().words) == text
+
+
+def test_a_stream_of_another_rate(recogniser):
+    import librosa
+
+    samples = librosa.resample(say("low high"), orig_sr=RATE, target_sr=22050)
+    stream = Recogniser(recogniser).stream(22050)
+    for begin in range(0, len(samples), 441):
+        stream.accept(samples[begin : begin + 441])
+    assert stream.finish().words == ["low", "high"]
+
+
+def test_samples_that_are_none_are_refused(recogniser):
+    heard = Recogniser(recogniser)
+    for samples, message in [
+        (np.zeros((2, 100)), "give one channel"),
+        (np.full(100, np.nan), "not finite"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            heard.stream().accept(samples)
+    with pytest.raises(UserError, match="0 Hz is impossible"):
+        heard.stream(0)
+
+
+def test_transcribe_listens_to_standard_input(recogniser, world, monkeypatch, capsys):
+    status, out, _ = listen(monkeypatch, capsys, pcm(say("high high low")), str(recogniser))
+    assert (status, out) == (0, "high high low\n")
+    status, out, _ = listen(monkeypatch, capsys, (world / "u1.wav").read_bytes(), str(recogniser), "--ctm")
+    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--ctm"]) == 0
+    assert out == capsys.readouterr().out.replace(str(world / "u1.wav"), "stdin")
+    import librosa
+
+    samples = librosa.resample(say("high low"), orig_sr=RATE, target_sr=16000)
+    status, out, _ = listen(monkeypatch, capsys, pcm(samples), str(recogniser), "--rate", "16000")
+    assert (status, out) == (0, "high low\n")
+
+
+def test_a_terminal_also_shows_what_is_likely(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    line, shown, finals = _Line(), "", [["oh"], [], ["lie", "down"], ["lovely"], ["x" * 25], []]
+    likely = [["low", "lie"], ["lie", "lie"], ["lot"], [], ["a", "b"], ["abcdefghijklmnop" * 3]]
+    screens = []
+    capsys.readouterr()
+    for new, guess in zip(finals, likely, strict=True):
+        line.show(new, guess)
+        shown += capsys.readouterr().out
+        screens.append(screen(shown))
+    assert screens == [
+        ["oh low lie"],
+        ["oh lie lie"],
+        ["oh lie down", "lot"],
+        ["oh lie down", "lovely"],
+        ["oh lie down", "lovely " + "x" * 25, "a b"],
+        ["oh lie down", "lovely " + "x" * 25, "abcdefghijklmnopabc"],
+    ]
+
+
+def screen(text: str) -> list[str]:
+    """What a terminal shows after the text."""
+    lines, line, column = [], "", 0
+    for part in re.findall(r"\x1b\[\d*[A-Za-z]|.|\n", text):
+        if part == "\n":
+            lines, line, column = [*lines, line.rstrip()], "", 0
+        elif part.endswith("K") and len(part) > 1:
+            line = line[:column]
+        elif part.endswith("D") and len(part) > 1:
+            column -= int(part[2:-1])
+        elif len(part) == 1:
+            line, column = line[:column] + part + line[column + 1 :], column + 1
+    return [*lines, line]
+
+
+def test_bad_streams_get_one_sentence(recogniser, world, monkeypatch, capsys, caplog):
+    status, out, _ = listen(monkeypatch, capsys, pcm(say("low high"))[:-1], str(recogniser))
+    assert (status, out) == (0, "low high\n")  # what was heard is written
+    assert "ends in the middle of a sample" in caplog.text
+    for content, arguments, message in [
+        (b"", [], "the stream is empty"),
+        (bytes(300), [], "too short"),
+        (bytes(3000), ["--rate", "0"], "0 Hz is impossible"),
+        (bytes(3000), [str(world / "u1.wav")], "either audio files or --stream"),
+    ]:
+        status, out, error = listen(monkeypatch, capsys, content, str(recogniser), *arguments)
+        assert (status, out) == (2, "")
+        assert message in error
+        assert len(error.strip().splitlines()) == 1
+    assert main(["transcribe", str(recogniser)]) == 2
+    assert "either audio files or --stream" in capsys.readouterr().err
+    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--rate", "8000"]) == 2
+    assert "--rate is for --stream" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    assert main(["transcribe", str(recogniser), "--stream"]) == 2
+    assert "standard input is a terminal" in capsys.readouterr().err
+
+
+def test_words_come_while_the_pipe_is_open_and_an_interrupt_ends_the_stream(recogniser):
+    command = [sys.executable, "-m", "asrdistill", "transcribe", str(recogniser), "--stream"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdin.write(pcm(say("low high low high low high")))
+        process.stdin.flush()
+        early = os.read(process.stdout.fileno(), 100).decode()  # waits until there is something
+        process.send_signal(signal.SIGINT)
+        late, error = process.stdout.read().decode(), process.stderr.read().decode()
+        assert process.wait() == 0, error
+    assert early.startswith("low")
+    assert early + late == "low high low high low high\n"

@@ -1,0 +1,104 @@
+"""Samples from streams: raw, WAV, damaged, slow."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.data.pcm import open_pcm
+from asrdistill.errors import UserError
+
+SAMPLES = np.random.default_rng(0).integers(-32768, 32768, 20000).astype("<i2")
+
+
+class Dripping(io.BytesIO):
+    """A source that never has more than three bytes at a time."""
+
+    def read1(self, size=-1):
+        return super().read1(min(size, 3))
+
+
+def read(content: bytes, rate=None, source=io.BytesIO):
+    found, pieces = open_pcm(source(content), rate, 8000)
+    pieces = list(pieces)
+    assert all(piece.dtype == np.float32 for piece in pieces)
+    return found, np.concatenate([np.empty(0), *pieces]) * 32768
+
+
+def wav(samples=SAMPLES, rate=11025, size=None, format="WAV", subtype="PCM_16") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=format, subtype=subtype)
+    content = file.getvalue()
+    if size is not None:
+        at = content.index(b"data") + 4
+        content = content[:at] + struct.pack("<I", size) + content[at + 4 :]
+    return content
+
+
+@pytest.mark.parametrize("source", [io.BytesIO, Dripping])
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, 20000])
+def test_raw_samples_come_as_they_are(source, count):
+    rate, samples = read(SAMPLES[:count].tobytes(), source=source)
+    assert rate == 8000
+    np.testing.assert_array_equal(samples, SAMPLES[:count])
+    assert read(SAMPLES[:count].tobytes(), 16000)[0] == 16000
+
+
+@pytest.mark.parametrize("source", [io.BytesIO, Dripping])
+@pytest.mark.parametrize("size", [None, 0, 0x7FFFFFFF, 0xFFFFFFFF])
+@pytest.mark.parametrize("format", ["WAV", "WAVEX"])
+def test_wav_says_its_rate_and_maybe_its_size(source, size, format, caplog):
+    rate, samples = read(wav(size=size, format=format), source=source)
+    assert rate == 11025
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert not caplog.text
+
+
+def test_chunks_around_the_samples_are_no_samples():
+    content = wav()
+    at = content.index(b"data")
+    content = content[:at] + b"LIST" + struct.pack("<I", 5) + b"odd..." + content[at:] + b"LIST\x04\0\0\0more"
+    np.testing.assert_array_equal(read(content)[1], SAMPLES)
+
+
+def test_pieces_are_small_whatever_there_is():
+    _, pieces = open_pcm(io.BytesIO(bytes(10**6)), None, 8000)
+    assert max(map(len, pieces)) < 10000
+
+
+@pytest.mark.parametrize(("content", "count"), [(SAMPLES.tobytes()[:-1], 19999), (b"abc", 1), (b"abcde", 2), (b"a", 0)])
+def test_half_a_sample_at_the_end_gets_a_sentence(content, count, caplog):
+    assert len(read(content)[1]) == count
+    assert "ends in the middle of a sample" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_a_wav_stream_that_is_cut_gets_a_sentence(caplog):
+    assert len(read(wav()[:-1001])[1]) == 20000 - 501
+    assert "cut short: 38999 of the 40000 bytes" in caplog.text
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "rate", "message"),
+    [
+        (b"", None, "the stream is empty"),
+        (wav(format="FLAC"), None, "is FLAC"),
+        (wav(format="OGG", subtype="VORBIS"), None, "is Ogg"),
+        (b"ID3\x04" + bytes(100), None, "is MP3"),
+        (wav(), 8000, "header says 11025 Hz, not 8000"),
+        (wav(SAMPLES.reshape(-1, 2)), None, "2 channel"),
+        (wav(subtype="PCM_U8"), None, "8 bits"),
+        (wav(subtype="FLOAT"), None, "32 bits in WAV format 3"),
+        (wav()[:30], None, "header is damaged or cut short"),
+        (b"RIFF", None, "begins like WAV but is not"),
+        (b"RIFF\0\0\0\0AVI LIST", None, "begins like WAV but is not"),
+        (b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd", None, "header is damaged or cut short"),
+        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", None, "header is damaged or cut short"),
+    ],
+)
+def test_other_streams_are_refused_in_one_sentence(content, rate, message):
+    with pytest.raises(UserError, match=message):
+        read(content, rate)
