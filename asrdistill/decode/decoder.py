@@ -1,6 +1,5 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -8,9 +7,14 @@ import numpy as np
 
 from asrdistill.decode import search
 from asrdistill.decode.graph import Graph, compile_graph
+from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE
 from asrdistill.errors import UserError
+
+# Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With these an
+# utterance's words, scores and time are those of a look-ahead that sees its end (measured on amazon_queen's dev).
+BLOCK, BEYOND = 16, 16
 
 
 class Word(NamedTuple):
@@ -27,11 +31,13 @@ class Hypothesis:
     """What was recognised in an utterance.
 
     `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    `lattice` holds what else it may have been, where the options have a lattice beam.
     """
 
     times: list[Word]
     score: float
     partial: bool
+    lattice: Lattice | None = None
 
     @property
     def words(self) -> list[str]:
@@ -48,6 +54,8 @@ class Decoder:
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Words of the lexicon that the language
     model lacks are recognised as its ``<unk>``; where it has none, and for words that only the
     language model has, a warning counts and names them. A decoder can be sent to worker processes.
+
+    Scores that come piece by piece go through :meth:`start`.
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
@@ -64,53 +72,32 @@ class Decoder:
         self.graph, self.options = graph, options
         self.words, self.senones, self.silence_probability = graph.words, graph.senones, graph.silence_probability
         self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
-        self._space: search.Space | None = None
+        self._spaces: list[search.Space] = []  # that no search is using
 
     def __reduce__(self) -> Any:
         return Decoder.of, (self.graph, self.options)
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
         """The same decoder under other scales; nothing is compiled again."""
-        other = copy.copy(self)
-        other.options = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
-        return other
+        scales = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
+        return Decoder.of(self.graph, scales)
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder under other options; nothing is compiled again."""
-        other = copy.copy(self)
-        other.options = options
-        return other
+        return Decoder.of(self.graph, options)
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
         Raises UserError for no frames, another number of senones, and values that are not finite.
         """
-        frames = np.array(loglikes, np.float32, order="C")
-        if frames.ndim != 2 or frames.shape[1] != self.senones:
-            raise UserError(
-                f"scores have shape {frames.shape}, but the decoder was built for frames of {self.senones} senones"
-            )
-        if len(frames) == 0:
-            raise UserError("there are no frames to decode")
-        if not np.isfinite(frames).all():
-            bad = int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
-            raise UserError(
-                f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged"
-            )
-        return self._search(frames)
+        going = self.start()
+        going.accept(loglikes)
+        return going.finish()
 
-    def _search(self, frames: np.ndarray) -> Hypothesis:
-        space = self._space or search.allocate(self.tree, self.grammar, self.senones)
-        scales = self._scales()
-        search.start(self.grammar, self.look, space)
-        ahead, between = search.outlook(self.successors, frames)
-        graph, frame = (self.tree, self.grammar, self.look), 0
-        while (frame := search.advance(*graph, space, scales, frames, ahead, between, frame)) < len(frames):
-            space = search.enlarge(space)
-        self._space = space
-        record, score, whole = search.finish(self.tree, self.grammar, space, scales, ahead[-1])
-        return Hypothesis(self._trace(space, record), float(score), not whole)
+    def start(self) -> "Search":
+        """A search whose scores are yet to come; several may go on at a time."""
+        return Search(self)
 
     def _scales(self) -> search.Scales:
         options = self.options
@@ -122,17 +109,107 @@ class Decoder:
             options.insertion_penalty,
             options.lm_weight * float(np.log(self.silence_probability)),
             options.lm_weight * float(np.log1p(-self.silence_probability)),
+            options.lattice_beam * options.lm_weight or -1.0,
         )
 
-    def _trace(self, space: search.Space, record: int) -> list[Word]:
-        """The words of the path that ends with `record`, in order of time."""
-        words = []
-        while record >= 0:
-            back = space.record_back[record]
-            start, before = (space.record_end[back], space.record_score[back]) if back >= 0 else (0, 0.0)
-            index = self.tree.leaf_word[space.record_leaf[record]]
+
+class Search:
+    """A decoder at work on one utterance, whose scores may come piece by piece.
+
+    It goes on in blocks of BLOCK frames, as soon as there are BEYOND frames more for their
+    look-ahead in sound, so that the pieces' sizes change nothing.
+    """
+
+    def __init__(self, decoder: Decoder):
+        self.decoder = decoder
+        self.final: list[Word] = []  # which :meth:`settle` found
+        self._space = (
+            decoder._spaces.pop()
+            if decoder._spaces
+            else search.allocate(decoder.tree, decoder.grammar, decoder.senones)
+        )
+        self._scales = decoder._scales()
+        self._frame = 0  # that is searched next
+        self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
+        self._outlook = np.zeros((1, decoder.senones), np.float32)  # of the frame before
+        search.start(decoder.grammar, decoder.look, self._space)
+
+    def accept(self, loglikes: np.ndarray) -> None:
+        """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
+
+        Raises UserError for another number of senones and for values that are not finite.
+        """
+        frames = np.array(loglikes, np.float32, order="C")
+        if frames.ndim != 2 or frames.shape[1] != self.decoder.senones:
+            raise UserError(
+                f"scores have shape {frames.shape}, but the decoder was built for frames of "
+                f"{self.decoder.senones} senones"
+            )
+        if not np.isfinite(frames).all():
+            bad = self.frames + int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
+            raise UserError(
+                f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged"
+            )
+        self._scores = np.concatenate([self._scores, frames])
+        while len(self._scores) >= BLOCK + BEYOND:
+            self._advance(self._scores[: BLOCK + BEYOND], last=False)
+
+    def _advance(self, window: np.ndarray, last: bool) -> None:
+        """Search one block; the window also holds the frames that its look-ahead sees."""
+        decoder = self.decoder
+        ahead, between = search.outlook(decoder.successors, window, BLOCK, last)
+        outlook, count, done = np.concatenate([self._outlook, ahead]), len(ahead), 0
+        last = last and count == len(window)
+        graph = decoder.tree, decoder.grammar, decoder.look
+        sound = window[:count], outlook, between, self._frame
+        while (done := search.advance(*graph, self._space, self._scales, *sound, done, last)) < count:
+            self._space = search.enlarge(self._space)
+        self._frame, self._scores, self._outlook = self._frame + count, self._scores[count:], outlook[-1:]
+
+    def settle(self) -> None:
+        """Move the words that all live paths share to `final`; what they took in memory is free again."""
+        root = search.settle(self._space)
+        self.final += self._trace(root)
+        search.forget(self._space, root)
+
+    @property
+    def frames(self) -> int:
+        """How many were accepted."""
+        return self._frame + len(self._scores)
+
+    @property
+    def partial(self) -> list[Word]:
+        """The words after the final ones on the path that is the best now."""
+        space, counts = self._space, self._space.counts
+        return self._trace(space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0)
+
+    def finish(self) -> Hypothesis:
+        """What was recognised in all frames; raises UserError where there were none. The search is over then."""
+        while len(self._scores):
+            self._advance(self._scores[: BLOCK + BEYOND], last=True)
+        if self.frames == 0:
+            raise UserError("there are no frames to decode")
+        decoder, space = self.decoder, self._space
+        record, score, whole = search.finish(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
+        times = self.final + self._trace(record)
+        decoder._spaces.append(space)
+        del self._space
+        lattice = None
+        if self._scales.lattice_beam >= 0:
+            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, self._outlook[0])
+        return Hypothesis(times, float(score), not whole, lattice)
+
+    def _trace(self, record: int) -> list[Word]:
+        """The words of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
+        space, words = self._space, []
+        record = search.better(space, record)
+        while record > 0:
+            back = search.better(space, space.record_back[record])
+            index = self.decoder.tree.leaf_word[space.record_leaf[record]]
             if index != SILENCE:
-                score = float(space.record_score[record] - before)
-                words.append(Word(self.words[index], int(start), int(space.record_end[record]), score))
+                score = float(space.record_score[record] - space.record_score[back])
+                words.append(
+                    Word(self.decoder.words[index], int(space.record_end[back]), int(space.record_end[record]), score)
+                )
             record = back
         return words[::-1]
