@@ -72,6 +72,7 @@ def main() -> None:
         if not (folder / "made.json").exists():
             alone(prepare, args, size, folder)
         found = json.loads((folder / "made.json").read_text())
+        alone(ready, args, folder, False)  # numba compiles what it has not kept
         for name in ("first", "cached"):
             found[name] = alone(ready, args, folder, name == "first")
         found["beams"] = alone(search, args, folder)
