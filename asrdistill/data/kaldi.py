@@ -21,7 +21,7 @@ import numpy as np
 from kaldiio import matio
 from kaldiio.utils import MultiFileDescriptor
 
-from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import atomic
 
@@ -65,33 +65,6 @@ def write(path: Path, arrays: Iterable[tuple[str, np.ndarray]], named: Path | No
             scp.write(f"{utterance} {final}:{ark.tell()}\n")
             matio.write_array(ark, np.asarray(array))
     return count
-
-
-def import_features(source: Path, out: Path, name: str, frame_shift: float) -> None:
-    """Write the matrices of a Kaldi archive into the existing folder `out`, an archive of kind "features".
-
-    `name` says which features they are: a model refuses those of another name or dimension.
-    Raises UserError that names the utterance for what is no matrix, not finite, or of another dimension.
-    """
-    writer, dimension = None, 0
-    for utterance, array in read(source):
-        if array.ndim != 2 or array.dtype.kind != "f":
-            raise UserError(f"{source}: utterance {utterance} is not a matrix of features but a vector")
-        if writer is None:
-            dimension = array.shape[1]
-            parts = {"frames": ("float32", (dimension,))}
-            writer = ShardWriter(out, 0, parts)
-        if array.shape[1] != dimension:
-            raise UserError(
-                f"{source}: utterance {utterance} has {array.shape[1]} features a frame, those before it {dimension}"
-            )
-        if not np.isfinite(array).all():
-            raise UserError(f"{source}: utterance {utterance} holds features that are not finite numbers")
-        writer.write(utterance, frames=array)
-    if writer is None:
-        raise UserError(f"{source} holds no utterance")
-    settings = {"type": "kaldi", "name": name, "dimension": dimension}
-    finish(out, "features", parts, [writer.close()], frame_shift=frame_shift, features=settings)
 
 
 def export_features(archive: Path, out: Path) -> int:

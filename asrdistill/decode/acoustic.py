@@ -1,19 +1,25 @@
-"""Acoustic models as the decoder sees them: features in, scaled log-likelihoods out."""
+"""Acoustic models as the decoder sees them: features in, scaled log-likelihoods out.
+
+An archive of log-likelihoods, another system's for instance, is a model too: one whose features are
+the log-likelihoods themselves.
+"""
 
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from asrdistill.errors import UserError
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
+from asrdistill.hmm.senones import Senones
 
 
 class Scorer(Protocol):
     """What a model of any kind offers."""
 
-    senones: Any  # asrdistill.hmm.senones.Senones
-    meta: dict[str, Any]  # with the `features` settings that it was trained on
+    senones: Senones
+    meta: dict[str, Any]  # with its kind, and the `features` settings that it was trained on
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log likelihoods up to a constant a frame; or of some senones."""
@@ -59,15 +65,42 @@ class ScoreStream:
         return self.accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
 
 
+class GivenScores:
+    """The scorer of an archive of log-likelihoods, and of others over the same senones: they are the scores."""
+
+    def __init__(self, folder: Path):
+        self.senones, self.meta = Senones.read(folder), FrameArchive(folder, "loglikes").meta
+
+    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        return features if senones is None else features[:, senones]
+
+
 def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
-    """The model in a folder, GMM, DNN or ensemble; raises UserError for what is none."""
+    """The model in a folder, GMM, DNN, ensemble or log-likelihoods; raises UserError for what is none."""
     path = Path(folder) / "meta.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    if read_json(path).get("kind") == "gmm":
+    kind = read_json(path).get("kind")
+    if kind == "loglikes":
+        return GivenScores(folder)
+    if kind == "gmm":
         from asrdistill.hmm.gmm import load_gmm
 
         return load_gmm(folder)
     from asrdistill.models.folder import load_model  # torch is slow to import, and a GMM needs none
 
     return PosteriorScorer(load_model(folder), prior_floor)
+
+
+def open_frames(folder: Path, scorer: Scorer, model: Path) -> FrameArchive:
+    """The archive of frames for the model to score; raises UserError for those of another kind, and without frames."""
+    if scorer.meta["kind"] == "loglikes":
+        archive = FrameArchive(folder, "loglikes")
+        if archive.meta["senones"] != scorer.senones.hash:
+            raise UserError(f"{folder} and {model} are of different senones; give the archive itself as the model")
+    else:
+        archive = FrameArchive(folder, "features")
+        check_features(archive, scorer.meta["features"], model)
+    if empty := [utterance for utterance in archive if archive.rows(utterance) == 0]:
+        raise UserError(f"{folder} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
+    return archive

@@ -1,5 +1,6 @@
 """Decoding all utterances of a feature archive, in parallel."""
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, finish
-from asrdistill.decode.acoustic import Scorer, load_scorer
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
+from asrdistill.hmm.senones import Senones
+
+log = logging.getLogger("asrdistill")
 
 
 def load(
@@ -23,11 +27,8 @@ def load(
 
     `lm` is a folder with ``lm.arpa`` in it or an ARPA file. Raises UserError before any work is done.
     """
-    archive = FrameArchive(features, "features")
-    if empty := [utterance for utterance in archive if archive.rows(utterance) == 0]:
-        raise UserError(f"{features} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
     scorer = load_scorer(model, options.prior_floor)
-    check_features(archive, scorer.meta["features"], model)
+    archive = open_frames(features, scorer, model)
     return archive, Decoder.of(keep_graph(graph, lang, lm, scorer.senones), options)
 
 
@@ -58,11 +59,13 @@ def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Pa
             words += len(hypothesis.words)
             if hypothesis.partial:
                 partial.append(utterance)
+    if partial:
+        log.warning("%d utterances were cut off inside a word: %s", len(partial), shorten(partial))
     options = decoder.options
     record = {
         "utterances": len(archive),
         "words": words,
-        "partial": partial,  # stopped inside a word
+        "partial": partial,  # stopped inside a word, whatever the beam
         "seconds_of_speech": round(seconds, 2),
         "rtf": round(search / seconds, 5),
         "rtf_with_model": round(both / seconds, 5),
@@ -114,12 +117,15 @@ def _decode(utterance: str) -> Result:
 SHARDS = 16  # of a log-likelihood archive; a fixed number, so that its bytes do not depend on the jobs
 
 
-def write_loglikes(model: Path, archive: FrameArchive, senones: int, floor: float, out: Path, jobs: int) -> None:
+def write_loglikes(model: Path, archive: FrameArchive, floor: float, out: Path, jobs: int) -> None:
     """Write the model's scaled log-likelihoods of all utterances into the existing folder `out`."""
+    senones = Senones.read(model)
     blocks = list(enumerate(parallel.split(archive.utterances, SHARDS)))
-    work = [(number, utterances, out, senones) for number, utterances in blocks]
+    work = [(number, utterances, out, senones.count) for number, utterances in blocks]
     shards = parallel.run(_write_shard, work, jobs, "score", "blocks", _set_up_scorer, (model, archive.folder, floor))
-    finish(out, "loglikes", _parts(senones), shards, frame_shift=archive.meta["frame_shift"])
+    made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"]}
+    finish(out, "loglikes", _parts(senones.count), shards, **made_by)
+    senones.write(out)
 
 
 def _parts(senones: int) -> dict:

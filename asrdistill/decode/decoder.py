@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asrdistill.data.matrices import check_scores
 from asrdistill.decode import search
 from asrdistill.decode.graph import Graph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
@@ -15,6 +16,9 @@ from asrdistill.errors import UserError
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With these an
 # utterance's words, scores and time are those of a look-ahead that sees its end (measured on amazon_queen's dev).
 BLOCK, BEYOND = 16, 16
+
+IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
+WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried again with beams so much wider
 
 
 class Word(NamedTuple):
@@ -30,8 +34,9 @@ class Word(NamedTuple):
 class Hypothesis:
     """What was recognised in an utterance.
 
-    `partial` marks a path that stopped inside a word when the frames ended: the words before it.
-    `lattice` holds what else it may have been, where the options have a lattice beam.
+    `partial` marks a path that stopped inside a word when the frames ended, where no wider beam found
+    one that did not: the words before it. `lattice` holds what else it may have been, where the
+    options have a lattice beam.
     """
 
     times: list[Word]
@@ -70,7 +75,7 @@ class Decoder:
 
     def _take(self, graph: Graph, options: DecodeOptions) -> None:
         self.graph, self.options = graph, options
-        self.words, self.senones, self.silence_probability = graph.words, graph.senones, graph.silence_probability
+        self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
         self._spaces: list[search.Space] = []  # that no search is using
 
@@ -89,8 +94,17 @@ class Decoder:
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
-        Raises UserError for no frames, another number of senones, and values that are not finite.
+        A senone with -inf is as good as impossible. Raises UserError for no frames, another number of
+        senones, a NaN, +inf, and a frame without any senone that is possible.
         """
+        decoder, found = self, self._search(loglikes)
+        for _ in range(RETRIES if found.partial else 0):
+            decoder = decoder.with_options(decoder.options.wider(WIDER))
+            if not (found := decoder._search(loglikes)).partial:
+                break
+        return found
+
+    def _search(self, loglikes: np.ndarray) -> Hypothesis:
         going = self.start()
         going.accept(loglikes)
         return going.finish()
@@ -107,8 +121,8 @@ class Decoder:
             options.max_active,
             options.lm_weight,
             options.insertion_penalty,
-            options.lm_weight * float(np.log(self.silence_probability)),
-            options.lm_weight * float(np.log1p(-self.silence_probability)),
+            options.lm_weight * self.graph.pause,
+            options.lm_weight * self.graph.no_pause,
             options.lattice_beam * options.lm_weight or -1.0,
         )
 
@@ -137,19 +151,11 @@ class Search:
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
 
-        Raises UserError for another number of senones and for values that are not finite.
+        Raises UserError for another number of senones, a NaN, +inf, and a frame in which no senone is possible.
         """
         frames = np.array(loglikes, np.float32, order="C")
-        if frames.ndim != 2 or frames.shape[1] != self.decoder.senones:
-            raise UserError(
-                f"scores have shape {frames.shape}, but the decoder was built for frames of "
-                f"{self.decoder.senones} senones"
-            )
-        if not np.isfinite(frames).all():
-            bad = self.frames + int(np.flatnonzero(~np.isfinite(frames).all(1))[0])
-            raise UserError(
-                f"scores of frame {bad} are not finite (NaN or infinity); the model or its input is damaged"
-            )
+        check_scores(frames, self.decoder.senones, self.frames)
+        np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
         self._scores = np.concatenate([self._scores, frames])
         while len(self._scores) >= BLOCK + BEYOND:
             self._advance(self._scores[: BLOCK + BEYOND], last=False)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill import stage
+from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.lookahead import Successors, compile_look_ahead, compile_successors
 from asrdistill.decode.search import LookAhead
@@ -32,7 +33,16 @@ from asrdistill.lang.ngram import read_arpa
 log = logging.getLogger("asrdistill")
 
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LookAhead, "successors": Successors}
-CODE = ("decode/graph", "decode/tree", "decode/lm", "decode/lookahead", "decode/search", "hmm/senones", "lang/ngram")
+CODE = (
+    "decode/graph",
+    "decode/ctc",
+    "decode/tree",
+    "decode/lm",
+    "decode/lookahead",
+    "decode/search",
+    "hmm/senones",
+    "lang/ngram",
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,8 @@ class Graph:
 
     words: list[str]
     senones: int
-    silence_probability: float
+    pause: float  # ln P of silence where it may stand
+    no_pause: float  # ln P of none
     tree: Tree
     grammar: Grammar
     look: LookAhead
@@ -65,8 +76,12 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
         log.warning(warning)
     grammar = compile_grammar(lm)
     tree = build_tree(lang, senones, _spoken(lang.words, tokens))
+    silence = lang.silence_probability
+    pauses = float(np.log(silence)), float(np.log1p(-silence))
+    if senones.ctc:
+        tree, pauses = with_blanks(tree), (0.0, 0.0)
     look, successors = compile_look_ahead(tree, grammar), compile_successors(tree, senones.count)
-    return Graph(lang.words, senones.count, lang.silence_probability, tree, grammar, look, successors, warnings)
+    return Graph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
 
 
 def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
@@ -114,7 +129,7 @@ def _write(graph: Graph, folder: Path) -> None:
             else:
                 numbers[f"{part}.{name}"] = int(value)
     write_text(folder / "words.txt", "".join(f"{word}\n" for word in graph.words))
-    others = {name: getattr(graph, name) for name in ("senones", "silence_probability", "warnings")}
+    others = {name: getattr(graph, name) for name in ("senones", "pause", "no_pause", "warnings")}
     write_json(folder / "graph.json", {**others, "numbers": numbers})
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     write_json(folder / "sha256.json", {path.name: sha256(path) for path in files})
@@ -139,7 +154,7 @@ def _read(folder: Path) -> Graph:
 
     parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in PARTS.items()}
     words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    others = {name: record[name] for name in ("senones", "silence_probability", "warnings")}
+    others = {name: record[name] for name in ("senones", "pause", "no_pause", "warnings")}
     return Graph(words=words, folder=folder, **others, **parts)
 
 

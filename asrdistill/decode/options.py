@@ -1,6 +1,6 @@
 """Options of the decoder, apart from it so that reading them compiles nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
@@ -30,3 +30,12 @@ class DecodeOptions:
             raise UserError(f"lattice_beam must not be negative, but it is {self.lattice_beam:g}")
         if not 0 < self.prior_floor < 1:
             raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")
+
+    def wider(self, factor: float) -> "DecodeOptions":
+        """The same with beams and tokens so many times as wide and as many."""
+        return replace(
+            self,
+            beam=factor * self.beam,
+            word_end_beam=factor * self.word_end_beam,
+            max_active=round(factor * self.max_active),
+        )

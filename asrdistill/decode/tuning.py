@@ -55,7 +55,7 @@ def tune(
     scores = out / "loglikes"
     shutil.rmtree(scores, ignore_errors=True)
     scores.mkdir()
-    write_loglikes(model, archive, decoder.senones, decoder.options.prior_floor, scores, jobs)
+    write_loglikes(model, archive, decoder.options.prior_floor, scores, jobs)
     references = {utterance: texts[utterance].split() for utterance in archive}
     tried: dict[tuple[float, float], Point] = {}
     with parallel.workers(jobs, _set_up, (scores, decoder, references)) as pool:
@@ -132,5 +132,8 @@ def _set_up(scores: Path, decoder: Decoder, references: dict[str, list[str]]) ->
 def _errors(work: tuple[str, float, float]) -> int:
     """Word errors of one utterance under the given scales."""
     utterance, weight, penalty = work
-    heard = _decoder.with_scales(weight, penalty).decode(_scores[utterance])
+    try:
+        heard = _decoder.with_scales(weight, penalty).decode(_scores[utterance])
+    except UserError as error:
+        raise UserError(f"utterance {utterance}: {error}") from None
     return sum(count_errors(_references[utterance], heard.words))

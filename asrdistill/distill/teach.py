@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from asrdistill.data.archive import FrameArchive, check_match
@@ -11,7 +10,7 @@ from asrdistill.distill.store import SoftTargets, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
-from asrdistill.hmm.senones import Senones
+from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import save_model
 from asrdistill.training.device import choose_device, choose_precision
@@ -101,14 +100,6 @@ def open_aligned(features: Path, alignment: Path) -> tuple[FrameArchive, FrameAr
     if len(labels) < len(inputs):
         log.info("%d utterances of %s have no alignment and are left out", len(inputs) - len(labels), features)
     return inputs, labels, senones
-
-
-def log_priors(alignment: FrameArchive, senones: int) -> np.ndarray:
-    """(S,) float32 log relative frequency of the senones; one that never occurs counts as one frame."""
-    counts = np.zeros(senones, dtype=np.int64)
-    for utterance in alignment:
-        counts += np.bincount(alignment[utterance], minlength=senones)
-    return np.log(np.maximum(counts, 1) / counts.sum()).astype(np.float32)
 
 
 def _remembered_precision(folder: Path, options: TrainOptions, device: torch.device) -> torch.dtype:

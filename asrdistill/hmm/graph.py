@@ -62,6 +62,8 @@ class Compiler:
             raise UserError(f"the model lacks phones of the lexicon: {shorten(missing)}; train it with this lexicon")
         if lang.silence != senones.phones[0]:
             raise UserError(f"silence is {senones.phones[0]} to the model, but {lang.silence} in the lexicon")
+        if senones.ctc:
+            raise UserError("the units of a CTC model are no HMM states; align with a model that has these")
         self.lang, self.senones = lang, senones
         self.word_index = {word: index for index, word in enumerate(lang.pronunciations)}
         phone_index = {phone: index for index, phone in enumerate(senones.phones)}

@@ -8,11 +8,14 @@ The file ``senones.json`` stands in every model folder. A tree is either a senon
 ``{"left": "B D G", "yes": tree, "no": tree}``: is the phone to the left one of these? "right" asks
 about the phone to the right, "centre" about the phone itself where several share a tree: phones that
 are named for their position in the word (AA_B, AA_I, AA_E, AA_S) share those of AA.
+
+The outputs of a CTC model (Graves et al. 2006) are an inventory too: each unit has one state, and
+silence is the blank, which may stand between two units and must where they are equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +25,10 @@ import numpy as np
 
 from asrdistill.errors import UserError
 from asrdistill.files import hash_of, read_json, write_json
-from asrdistill.lang.lexicon import root_of
+from asrdistill.lang.lexicon import SILENCE, root_of
 
 if TYPE_CHECKING:
+    from asrdistill.data.archive import FrameArchive
     from asrdistill.lang.lexicon import Lang
 
 PHONE_STATES, SILENCE_STATES = 3, 5
@@ -41,11 +45,13 @@ class Senones:
     phones     names, phones[0] is silence
     states     phone (or what phones share) -> tree of each of its HMM states, in order
     self_loop  (S,) natural log of the probability to stay; to leave is log(1 - p), see `forward`
+    ctc        whether these are the units of a CTC model, which has no transition probabilities
     """
 
     phones: list[str]
     states: dict[str, list[Tree]]
     self_loop: np.ndarray = field(repr=False)
+    ctc: bool = False
 
     @classmethod
     def monophones(cls, lang: Lang) -> Senones:
@@ -58,6 +64,22 @@ class Senones:
                 states[root] = list(range(count, count + length))
                 count += length
         return cls(list(lang.phones), states, np.full(count, np.log(START_SELF_LOOP)))
+
+    @classmethod
+    def of_ctc(cls, units: Sequence[str], blank: str) -> Senones:
+        """The outputs of a CTC model in their order; lexica call the blank by the name of silence.
+
+        Raises UserError when the blank is not among them, and for names that cannot be told apart.
+        """
+        if blank not in units:
+            raise UserError(f"there is no unit {blank} for the blank; name the one that is it")
+        names = [SILENCE if unit == blank else unit for unit in units]
+        if len({root_of(name) for name in names}) < len(names):
+            alike = next(name for name in names if [root_of(other) for other in names].count(root_of(name)) > 1)
+            raise UserError(f"the unit {alike} stands twice, or has the name of silence, or of a phone's position")
+        phones = [SILENCE, *(name for name in names if name != SILENCE)]
+        states = {root_of(name): [number] for number, name in enumerate(names)}
+        return cls(phones, states, np.full(len(names), np.log(0.5)), ctc=True)
 
     @property
     def count(self) -> int:
@@ -72,7 +94,11 @@ class Senones:
     @property
     def hash(self) -> str:
         """Identity of the inventory: phones and trees, not the probabilities."""
-        return hash_of({"phones": self.phones, "states": self.states})
+        return hash_of({"phones": self.phones, "states": self.states, **self._kind})
+
+    @property
+    def _kind(self) -> dict[str, bool]:
+        return {"ctc": True} if self.ctc else {}
 
     @property
     def silence(self) -> list[int]:
@@ -153,6 +179,7 @@ class Senones:
         record = read_json(path)
         try:
             senones = cls(record["phones"], record["states"], np.asarray(record["self_loop"], dtype=np.float64))
+            senones.ctc = record.get("ctc", False)
             used = {leaf for trees in senones.states.values() for tree in trees for leaf in leaves(tree)}
             sound = used == set(range(senones.count)) and all(isinstance(leaf, int) for leaf in senones.silence)
             sound = sound and {root_of(phone) for phone in senones.phones} == set(senones.states)
@@ -166,8 +193,16 @@ class Senones:
 
     def write(self, folder: Path) -> None:
         """Write ``senones.json`` into the folder."""
-        record = {"phones": self.phones, "states": self.states, "self_loop": self.self_loop.tolist()}
+        record = {"phones": self.phones, "states": self.states, "self_loop": self.self_loop.tolist(), **self._kind}
         write_json(Path(folder) / "senones.json", record)
+
+
+def log_priors(alignment: FrameArchive, senones: int) -> np.ndarray:
+    """(S,) float32 log relative frequency of the senones; one that never occurs counts as one frame."""
+    counts = np.zeros(senones, dtype=np.int64)
+    for utterance in alignment:
+        counts += np.bincount(alignment[utterance], minlength=senones)
+    return np.log(np.maximum(counts, 1) / counts.sum()).astype(np.float32)
 
 
 def begins(state: np.ndarray, phone: np.ndarray) -> np.ndarray:

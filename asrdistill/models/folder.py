@@ -58,7 +58,8 @@ class Ensemble:
 
     def __init__(self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any]):
         self.members, self.combine, self.meta = list(members), combine, meta
-        self.senones, self.priors = members[0].senones, members[0].priors
+        self.senones = members[0].senones
+        self.priors = np.mean([member.priors for member in members], axis=0)
 
     @property
     def parameters(self) -> int:
@@ -97,6 +98,14 @@ def save_model(
         "senones": senones.hash,
     }
     write_json(Path(folder) / "meta.json", {**described, **meta})
+
+
+def replace_priors(folder: Path, log_priors: np.ndarray, out: Path) -> None:
+    """Write a network's ``model.safetensors`` into another folder, with other priors (S,)."""
+    tensors = read_tensors(Path(folder) / "model.safetensors")
+    save_file(
+        {**tensors, "log_priors": torch.from_numpy(log_priors.astype(np.float32))}, Path(out) / "model.safetensors"
+    )
 
 
 def save_ensemble(folder: Path, members: Sequence[Path], how: str) -> None:

@@ -1,7 +1,8 @@
 """Align speech with its text: a senone for each frame, and the times of phones and words.
 
-The model may be a GMM, a DNN or an ensemble. With --text, what another file says was spoken is
-aligned in the place of the data directory's text, for instance what a first model recognised.
+The model may be a GMM, a DNN or an ensemble; an archive of log-likelihoods stands for both model and
+features. With --text, what another file says was spoken is aligned in the place of the data
+directory's text, for instance what a first model recognised.
 
 Makes an archive of kind alignment with phones.ctm and words.ctm beside it. Utterances with fewer
 frames than their HMM has states are left out, named and counted.
@@ -19,7 +20,7 @@ from asrdistill.stage import make
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="model folder: GMM, DNN or ensemble")
+    parser.add_argument("model", type=Path, help="model folder: GMM, DNN or ensemble; or an archive of log-likelihoods")
     parser.add_argument("features", type=Path, help="archive of the features that the model was trained on")
     parser.add_argument("data", type=Path, help="data directory with the text")
     parser.add_argument("lang", type=Path, help="lang folder: phones and lexicon")
@@ -30,9 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.archive import FrameArchive, check_features
     from asrdistill.data.directory import DataDirectory
-    from asrdistill.decode.acoustic import load_scorer
+    from asrdistill.decode.acoustic import load_scorer, open_frames
     from asrdistill.hmm.align import align, transcripts
     from asrdistill.hmm.graph import Compiler
     from asrdistill.lang.lexicon import Lang
@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> None:
 
     options = resolve(AlignOptions, args)
     model, lang = load_scorer(args.model), Lang.read(args.lang)
-    archive = FrameArchive(args.features, kind="features")
-    check_features(archive, model.meta["features"], args.model)
+    archive = open_frames(args.features, model, args.model)
     Compiler(lang, model.senones)  # checks that the model has the lexicon's phones
     data = DataDirectory.read(args.data, pipes=True)  # only its text is read
     utterances = transcripts(archive, data, lang, read_transcripts(args.text) if args.text else None)

@@ -15,7 +15,7 @@ from asrdistill.decode.options import DecodeOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="model folder: GMM, DNN or ensemble")
+    parser.add_argument("model", type=Path, help="model folder: GMM, DNN or ensemble; or an archive of log-likelihoods")
     parser.add_argument("features", type=Path, help="feature archive of the development set")
     parser.add_argument("lang", type=Path, help="lang folder: the words to choose from")
     parser.add_argument("lm", type=Path, help="folder with lm.arpa, or an ARPA file")

@@ -139,7 +139,7 @@ def test_scp_names_files_beside_it(tmp_path: Path, ark: Path, matrices: dict[str
 
 def test_bad_features(tmp_path: Path, matrices: dict[str, np.ndarray], capsys: pytest.CaptureFixture) -> None:
     bad = {
-        "5 features a frame": np.zeros((3, 5), np.float32),
+        "5 numbers a frame": np.zeros((3, 5), np.float32),
         "not finite": np.full((3, 4), np.nan, np.float32),
         "not a matrix": np.zeros(3, np.float32),
     }

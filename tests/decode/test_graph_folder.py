@@ -61,7 +61,7 @@ def assert_same(one: Graph, two: Graph) -> None:
         for name, a, b in zip(PARTS[part]._fields, getattr(one, part), getattr(two, part), strict=True):
             assert np.array_equal(a, b), f"{part}.{name}"
             assert not isinstance(a, np.ndarray) or a.dtype == b.dtype, f"{part}.{name}"
-    assert (one.words, one.senones, one.silence_probability) == (two.words, two.senones, two.silence_probability)
+    assert (one.words, one.senones, one.pause) == (two.words, two.senones, two.pause)
 
 
 def test_a_kept_graph_is_the_one_that_was_compiled(world, compiled):

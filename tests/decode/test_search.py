@@ -163,6 +163,27 @@ def test_room_grows_without_changing_the_result(monkeypatch, contexts):
     assert Decoder(lang, lm, senones, WIDE).decode(scores) == roomy
 
 
+def test_a_search_that_loses_every_way_to_the_end_is_tried_wider():
+    lost = 0
+    for seed in range(20):
+        lang, lm, senones, scores = random_problem(seed, 3, frames=40, contexts=True)
+        narrow = Decoder(lang, lm, senones, replace(WIDE, beam=0.5, word_end_beam=0.5, max_active=1))
+        lost += narrow._search(scores).partial
+        assert not narrow.decode(scores).partial
+    assert lost > 0
+
+
+def test_impossible_senones_are_avoided():
+    """Scores of -inf for all senones but those of silence and of one word."""
+    lang, lm, senones, _ = random_problem(4, 2)
+    phones = lang.pronunciations["w1"][0][1]
+    scores = np.full((40, senones.count), -np.inf, np.float32)
+    scores[:, [*senones.silence, *(senone for phone in phones for senone in senones.states[phone])]] = 0
+    found = Decoder(lang, lm, senones, DecodeOptions(lm_weight=2.0)).decode(scores)
+    assert not found.partial
+    assert abs(found.score) < 1000
+
+
 def test_frames_that_end_inside_a_word_give_a_partial_result():
     lang, lm, senones, scores = random_problem(1, 2)
     found = Decoder(lang, lm, senones, WIDE).decode(scores[:1])
@@ -183,9 +204,10 @@ def test_words_that_the_language_model_lacks_are_named(caplog):
     ("change", "message"),
     [
         (lambda s: s[:0], "no frames"),
-        (lambda s: s[:, :-1], "built for frames of"),
-        (lambda s: np.where(np.arange(len(s))[:, None] == 3, np.nan, s), "frame 3 are not finite"),
-        (lambda s: np.full_like(s, -np.inf), "frame 0 are not finite"),
+        (lambda s: s[:, :-1], "frames of .* senones are wanted"),
+        (lambda s: np.where(np.arange(len(s))[:, None] == 3, np.nan, s), "frame 3 are not finite .NaN"),
+        (lambda s: np.full_like(s, -np.inf), "frame 0 are not finite .-inf for every senone"),
+        (lambda s: np.where(np.arange(len(s))[:, None] == 2, np.inf, s), "frame 2 are not finite"),
     ],
 )
 def test_bad_scores_are_refused(change, message):

@@ -8,8 +8,9 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.losses import soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
-from asrdistill.distill.teach import log_priors, train_model
+from asrdistill.distill.teach import train_model
 from asrdistill.errors import UserError
+from asrdistill.hmm.senones import log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import load_model, save_ensemble, save_model
 from asrdistill.training.options import TrainOptions

@@ -1,29 +1,43 @@
-"""The decoder at its beam and at a beam, word-end beam and token limit twice as wide: speed and search errors.
+"""The decoder against kaldi-decoder and against itself with wider beams: speed, word errors, search errors, memory.
 
-Search errors are the words in which the two results differ, in percent of the words; where the
-narrow search found the better-scoring path they are none of its fault, but they are counted.
+Both search through the same posteriors with the same lexicon, language model, senones, transition probabilities and
+scales; kaldi-decoder (its FasterDecoder, the one that keeps no lattice) takes a graph that tools/bench/hclg.py makes
+with kaldifst. Each decoder works in a process of its own, one after the other, at the configured beams and token limit
+and at multiples of them. Times are processor time of the search alone, memory is a process's peak.
+
+Search errors are the words in which a result differs from the one at the widest beam, in percent of the words; where
+the narrow search found the better-scoring path they are none of its fault, but they are counted. The last line is
+JSON: our figures at the configured beam, and kaldi-decoder's at the narrowest beam at which its WER is at most 0.1
+above ours, or else at the widest.
 
 Example:
   python tools/bench/decode.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev
 """
 
 import argparse
-import dataclasses
 import json
+import multiprocessing
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from asrdistill import parallel
 from asrdistill.config import add_options, resolve
-from asrdistill.decode.acoustic import load_scorer
-from asrdistill.decode.corpus import load
+from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tuning import tuned
 from asrdistill.scoring.wer import read_transcripts, score
+from asrdistill.stage import peak_mb
 
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
+WIDTHS = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25, 2.0)  # multiples of the configured beams and token limit
+
+Search = Callable[[np.ndarray], list[str]]  # log-likelihoods (T, S) -> words
 
 
 def main() -> None:
@@ -32,38 +46,137 @@ def main() -> None:
     parser.add_argument("exp", type=Path, help="its experiment folder")
     parser.add_argument("model", help="name of a model that was tuned")
     parser.add_argument("set", help="dev, test or test_unseen")
-    parser.add_argument("--utterances", type=int, default=150, help="the first so many (default: 150)")
+    parser.add_argument("--utterances", type=int, default=100, help="the first so many (default: 100)")
     add_options(parser, DecodeOptions)
     parser.set_defaults(config=CONF / "decode.yaml")
     args = parser.parse_args()
-    parallel.single_thread()
-    options = tuned(resolve(DecodeOptions, args), args.exp / "tune" / args.model.replace("sat", "lda_mllt"))
-    features = args.data / FEATURES.get(args.model, "fbank") / args.set
-    model = args.exp / args.model
-    with tempfile.TemporaryDirectory() as scratch:
-        graph = Path(scratch) / "graph"
-        archive, decoder = load(model, features, args.data / "lang_counts", args.data / "lm", options, graph)
-    utterances = archive.utterances[: args.utterances]
-    scorer = load_scorer(model, options.prior_floor)
-    scores = {utterance: scorer.loglikes(archive[utterance]) for utterance in utterances}
+    lang, lm = args.data / "lang_counts", args.data / "lm"
+    model, features = args.exp / args.model, args.data / FEATURES.get(args.model, "fbank") / args.set
+    tuned = args.exp / "tune" / args.model.replace("sat", "lda_mllt")
     truth = read_transcripts(args.data / "corpus" / args.set / "text")
-    truth = {utterance: truth[utterance] for utterance in utterances}
-    wide = dataclasses.replace(
-        options, beam=2 * options.beam, word_end_beam=2 * options.word_end_beam, max_active=2 * options.max_active
-    )
-    seconds = sum(map(archive.rows, utterances)) * archive.meta["frame_shift"]
-    figures: dict[str, float] = {"utterances": len(utterances), "seconds_of_speech": round(seconds)}
-    found = {}
-    for name, choice in (("", options), ("wide_", wide)):
-        search = decoder.with_options(choice)
-        search.decode(scores[utterances[0]])  # compiles
-        start = time.process_time()
-        found[name] = {utterance: search.decode(frames).words for utterance, frames in scores.items()}
-        figures[f"{name}rtf"] = round((time.process_time() - start) / seconds, 5)
-        figures[f"{name}wer"] = round(score(truth, found[name]).total.percent, 2)
-        print(f"beam {choice.beam:g}: {figures}", flush=True)
-    figures["search_errors_percent"] = round(score(found["wide_"], found[""]).total.percent, 2)
-    print(json.dumps(figures))
+    with tempfile.TemporaryDirectory() as folder:
+        scores, graph = Path(folder) / "scores", Path(folder) / "HCLG.fst"
+        options, _ = alone(write_scores, model, features, args.utterances, resolve(DecodeOptions, args), tuned, scores)
+        (built, arcs), graph_mb = alone(build_graph, scores, lang, lm, options, graph)
+        print(f"{len(FrameArchive(scores))} utterances; kaldi-decoder's graph has {arcs} arcs", flush=True)
+        own, own_mb, own_ready = measure("ours", scores, truth, our_search, lang, lm, options)
+        other, other_mb, other_ready = measure("kaldi", scores, truth, their_search, lang, graph, options)
+    chosen = own[WIDTHS.index(1.0)]
+    equal = next((row for row in other if row["wer"] <= chosen["wer"] + 0.1), other[-1])
+    result = chosen | {"peak_mb": own_mb, "ready_seconds": own_ready}
+    other_result = equal | {"peak_mb": other_mb, "graph_peak_mb": graph_mb, "ready_seconds": built + other_ready}
+    print(json.dumps(result | {f"kaldi_decoder_{name}": value for name, value in other_result.items()}))
+
+
+def alone(work: Callable[..., Any], *args: Any) -> tuple[Any, int]:
+    """What `work` returns in a process of its own, and that process's peak memory in MB."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), parallel.single_thread) as process:
+        return process.submit(work, *args).result(), process.submit(peak_mb).result()
+
+
+def write_scores(
+    model: Path, features: Path, utterances: int, options: DecodeOptions, tuned: Path, out: Path
+) -> DecodeOptions:
+    """Write the model's log-likelihoods of the first utterances; returns the options with the tuned scales."""
+    from asrdistill.decode import corpus, tuning
+
+    first = out.with_name("features")
+    first.mkdir()
+    subset(features, first, FrameArchive(features).utterances[:utterances])
+    out.mkdir()
+    corpus.write_loglikes(model, FrameArchive(first), options.prior_floor, out, jobs=1)
+    return tuning.tuned(options, tuned)
+
+
+def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> tuple[float, int]:
+    """Write HCLG; returns the seconds that it took and the number of arcs."""
+    import hclg
+
+    from asrdistill.decode.corpus import load
+    from asrdistill.hmm.senones import Senones
+    from asrdistill.lang.lexicon import Lang
+
+    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    start = time.process_time()
+    graph = hclg.compile_graph(Lang.read(lang), Senones.read(scores), decoder)
+    graph.write(str(out))
+    arcs = sum(graph.num_arcs(state) for state in range(graph.num_states))
+    return round(time.process_time() - start, 1), arcs
+
+
+def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Callable[[float], Search]:
+    """The decoder's search of some width."""
+    from asrdistill.decode.corpus import load, warm_up
+
+    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    warm_up(decoder)
+    return lambda width: lambda frames: decoder.with_options(options.wider(width)).decode(frames).words
+
+
+def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) -> Callable[[float], Search]:
+    """kaldi-decoder's."""
+    import kaldi_decoder
+    import kaldifst
+
+    from asrdistill.lang.lexicon import Lang
+
+    words = Lang.read(lang).words
+    fst = kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(graph)))
+
+    def of_width(width: float) -> Search:
+        wide = options.wider(width)
+        settings = kaldi_decoder.FasterDecoderOptions(
+            beam=wide.beam * wide.lm_weight, max_active=wide.max_active, beam_delta=0.5 * wide.lm_weight
+        )
+
+        def search(frames: np.ndarray) -> list[str]:
+            decoder = kaldi_decoder.FasterDecoder(fst, settings)
+            decoder.decode(kaldi_decoder.DecodableCtc(frames))
+            _, best = decoder.get_best_path()
+            return [words[label - 1] for label in kaldifst.get_linear_symbol_sequence(best)[2]]
+
+        return search
+
+    return of_width
+
+
+def measure(
+    name: str, scores: Path, truth: dict[str, list[str]], make: Callable, *args: Any
+) -> tuple[list, int, float]:
+    """Figures at each width, peak memory in MB, and seconds until the decoder was ready."""
+    (found, seconds, ready), memory = alone(decode, scores, make, *args)
+    options = args[-1]
+    speech = FrameArchive(scores).total_rows * FrameArchive(scores).meta["frame_shift"]
+    rows = []
+    for width in WIDTHS:
+        said = {utterance: truth[utterance] for utterance in found[width]}
+        row = {
+            "beam": options.beam * width,
+            "rtf": round(seconds[width] / speech, 5),
+            "wer": round(score(said, found[width]).total.percent, 2),
+            "search_errors_percent": round(score(found[WIDTHS[-1]], found[width]).total.percent, 2),
+        }
+        print(f"{name:<6}", *(f"{what} {value:<8g}" for what, value in row.items()), flush=True)
+        rows.append(row)
+    return rows, memory, ready
+
+
+def decode(scores: Path, make: Callable, *args: Any) -> tuple[dict, dict, float]:
+    """(width -> utterance -> words, width -> seconds, seconds until ready), all of it processor time."""
+    start = time.process_time()
+    of_width = make(scores, *args)
+    ready = round(time.process_time() - start, 1)
+    archive = FrameArchive(scores)
+    found, seconds = {}, {}
+    for width in WIDTHS:
+        search, words, spent = of_width(width), {}, 0.0
+        for utterance in archive:
+            frames = np.array(archive[utterance])
+            start = time.process_time()
+            words[utterance] = search(frames)
+            spent += time.process_time() - start
+        found[width], seconds[width] = words, spent
+    return found, seconds, ready
 
 
 if __name__ == "__main__":

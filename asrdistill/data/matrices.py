@@ -1,0 +1,81 @@
+"""A float matrix for each utterance, from Kaldi archives and from NumPy files."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from asrdistill.data import kaldi
+from asrdistill.data.archive import ShardWriter, finish
+from asrdistill.errors import UserError
+
+
+def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (utterance, float matrix (T, D)) of an ark, ark.gz, scp or npz, or of a npy named for its utterance.
+
+    Raises UserError that names file and utterance for what is no matrix of floats, or of another D than the first.
+    """
+    source = Path(source)
+    dimension = None
+    for utterance, array in _numpy(source) if source.suffix in (".npy", ".npz") else kaldi.read(source):
+        if array.ndim != 2 or array.dtype.kind != "f":
+            shape = f"a {array.dtype} array of shape {array.shape}"
+            raise UserError(f"{source}: utterance {utterance} is not a matrix of floats but {shape}")
+        dimension = array.shape[1] if dimension is None else dimension
+        if array.shape[1] != dimension:
+            raise UserError(
+                f"{source}: utterance {utterance} has {array.shape[1]} numbers a frame, those before it {dimension}"
+            )
+        yield utterance, array
+    if dimension is None:
+        raise UserError(f"{source} holds no utterance")
+
+
+def _numpy(source: Path) -> Iterator[tuple[str, np.ndarray]]:
+    if not source.is_file():
+        raise UserError(f"{source} does not exist")
+    try:
+        found = np.load(source, allow_pickle=False)  # a pickle can run code
+        if isinstance(found, np.ndarray):
+            yield source.stem, found
+            return
+        for utterance in found.files:
+            yield utterance, found[utterance]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{source} is cut short or no NumPy file of numbers ({reason}); make it again") from None
+
+
+def import_features(source: Path, out: Path, name: str, frame_shift: float) -> None:
+    """Write the matrices of `source` into the existing folder `out`, an archive of kind "features".
+
+    `name` says which features they are: a model refuses those of another name or dimension.
+    Raises UserError as :func:`read_matrices` does, and for what is not finite.
+    """
+    writer = None
+    for utterance, array in read_matrices(source):
+        if not np.isfinite(array).all():
+            raise UserError(f"{source}: utterance {utterance} holds features that are not finite numbers")
+        parts = {"frames": ("float32", (array.shape[1],))}
+        writer = writer or ShardWriter(out, 0, parts)
+        writer.write(utterance, frames=array)
+    assert writer  # there is an utterance
+    settings = {"type": "kaldi", "name": name, "dimension": array.shape[1]}
+    finish(out, "features", parts, [writer.close()], frame_shift=frame_shift, features=settings)
+
+
+def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
+    """Raise UserError unless these are log-likelihoods (T, senones) of the frames from `first` on.
+
+    A senone may be impossible (-inf); a frame in which all are, a NaN and +inf are refused.
+    """
+    if scores.ndim != 2 or scores.shape[1] != senones:
+        raise UserError(f"scores have shape {scores.shape}, but frames of {senones} senones are wanted")
+    if first + len(scores) == 0:
+        raise UserError("there are no frames")
+    best = scores.max(axis=1)  # NaN where there is one
+    if not np.isfinite(best).all():
+        frame = int(np.flatnonzero(~np.isfinite(best))[0])
+        what = "-inf for every senone" if best[frame] == -np.inf else "NaN or infinity"
+        raise UserError(f"scores of frame {first + frame} are not finite ({what}); the model or its input is damaged")

@@ -1,0 +1,93 @@
+"""Another system's outputs, made into log-likelihoods to decode and to align with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logsumexp
+
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.matrices import check_scores, read_matrices
+from asrdistill.errors import UserError
+from asrdistill.hmm.formats.options import PosteriorOptions
+from asrdistill.hmm.senones import Senones, log_priors
+
+TOLERANCE = 0.05  # of a frame's sum of posteriors; half precision adds up thousands of senones no better
+
+
+def import_posteriors(
+    source: Path, senones: Senones, priors: Path | None, options: PosteriorOptions, out: Path
+) -> None:
+    """Write into the existing folder `out` an archive of kind "loglikes" that is a model as well: with its senones.
+
+    source  matrices (T, S) of what ``options.form`` says, see :func:`asrdistill.data.matrices.read_matrices`
+    priors  an alignment, whose counts are the priors that are taken out, or a file like `source`, whose mean they are
+
+    Raises UserError that names the utterance for other shapes, no frames, a NaN, frames without a possible senone,
+    and posteriors that do not add up to 1.
+    """
+    taken_out = np.zeros(senones.count, np.float32)
+    if priors:
+        taken_out = np.maximum(_log_priors(priors, senones, options.form), np.float32(np.log(options.prior_floor)))
+    parts = {"frames": ("float32", (senones.count,))}
+    writer = ShardWriter(out, 0, parts)
+    for utterance, scores in _scores(source, senones, options.form):
+        writer.write(utterance, frames=scores - taken_out)
+    finish(out, "loglikes", parts, [writer.close()], senones=senones.hash, frame_shift=options.frame_shift)
+    senones.write(out)
+
+
+def read_units(path: Path, blank: str) -> Senones:
+    """The inventory of a CTC model from a file of its units, one a line in the order of its outputs.
+
+    A number behind the unit, as in Kaldi's symbol tables, must be that of the line.
+    """
+    units = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines()):
+        unit, *index = line.split() or [""]
+        if not unit or index not in ([], [str(number)]):
+            raise UserError(f"{path}, line {number + 1}: '{line}' should be a unit, or a unit and {number}")
+        units.append(unit)
+    try:
+        return Senones.of_ctc(units, blank)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _scores(source: Path, senones: Senones, form: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (utterance, log posteriors or log-likelihoods (T, S)), checked."""
+    for utterance, matrix in read_matrices(source):
+        scores = matrix.astype(np.float32)
+        try:
+            if form == "posteriors":
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    scores = np.log(scores)
+            check_scores(scores, senones.count)
+            if form != "loglikes":
+                _check_posteriors(scores)
+        except UserError as error:
+            raise UserError(f"{source}: utterance {utterance}: {error}") from None
+        yield utterance, scores
+
+
+def _check_posteriors(log_posteriors: np.ndarray) -> None:
+    total = np.exp(logsumexp(log_posteriors.astype(np.float64), axis=1))
+    if (bad := np.flatnonzero(abs(total - 1) > TOLERANCE)).size:
+        raise UserError(
+            f"the posteriors of frame {bad[0]} add up to {total[bad[0]]:.3g}, not to 1; say with --form what they are"
+        )
+
+
+def _log_priors(priors: Path, senones: Senones, form: str) -> np.ndarray:
+    """(S,) natural logs: of the senones' counts in an alignment, or of their mean posterior."""
+    if priors.is_dir():
+        alignment = FrameArchive(priors, "alignment")
+        if alignment.meta["senones"] != senones.hash:
+            raise UserError(f"{priors} is an alignment of other senones than the posteriors are of")
+        return log_priors(alignment, senones.count)
+    total, frames = np.zeros(senones.count), 0
+    for _, scores in _scores(priors, senones, form):
+        total += np.exp(scores).sum(axis=0, dtype=np.float64)
+        frames += len(scores)
+    with np.errstate(divide="ignore"):
+        return np.log(total / frames).astype(np.float32)
