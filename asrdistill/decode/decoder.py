@@ -1,6 +1,5 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
-import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -85,15 +84,12 @@ class Decoder:
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
         """The same decoder under other scales; nothing is compiled again."""
-        other = copy.copy(self)
-        other.options = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
-        return other
+        scales = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
+        return Decoder.of(self.graph, scales)
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder under other options; nothing is compiled again."""
-        other = copy.copy(self)
-        other.options = options
-        return other
+        return Decoder.of(self.graph, options)
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.

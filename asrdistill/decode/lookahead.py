@@ -45,11 +45,11 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
     """The pairs of neighbouring senones in the tree, self loops left out."""
     source = np.repeat(tree.senone, np.diff(tree.child_begin)).astype(np.int64)
     pairs = np.unique(source * senones + tree.child_senone)
-    source, target = (part.astype(np.int32) for part in np.divmod(pairs, senones))
+    before, after = (part.astype(np.int32) for part in np.divmod(pairs, senones))
     self_loop, forward = np.full(senones, -np.inf, np.float32), np.full(senones, -np.inf, np.float32)
     self_loop[tree.senone], forward[tree.senone] = tree.self_loop, tree.forward
     start = np.append(tree.initial, tree.senone[0])
     ends = tree.exit != INSIDE
     final = ends & (tree.pause[tree.exit] | (tree.exit == AFTER_SILENCE))  # beyond the end stands silence
     end, final = np.unique(tree.senone[ends]), np.unique(tree.senone[final])
-    return Successors(source, target, start, end, final, self_loop, forward)
+    return Successors(before, after, start, end, final, self_loop, forward)

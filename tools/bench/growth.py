@@ -72,6 +72,7 @@ def main() -> None:
         if not (folder / "made.json").exists():
             alone(prepare, args, size, folder)
         found = json.loads((folder / "made.json").read_text())
+        alone(ready, args, folder, False)  # numba compiles what it has not kept
         for name in ("first", "cached"):
             found[name] = alone(ready, args, folder, name == "first")
         found["beams"] = alone(search, args, folder)
@@ -179,9 +180,11 @@ def draw(vocabulary: dict[int, dict[str, Any]], path: Path) -> None:
     figure = Figure((10, 4), layout="constrained")
     growth, trade = figure.subplots(1, 2, sharey=True)
     for beam in next(iter(vocabulary.values()))["beams"]:
-        growth.plot(list(vocabulary), [found["beams"][beam]["rtf"] for found in vocabulary.values()], ".-", label=beam)
+        growth.plot(
+            list(vocabulary), [found["beams"][beam]["rtf"] for found in vocabulary.values()], ".-", label=f"{beam:g}"
+        )
     growth.set(xscale="log", yscale="log", xlabel="words in the vocabulary", ylabel="real-time factor of the search")
-    growth.legend(title="beam", fontsize="small")
+    growth.legend(title="beam", fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     for size, found in vocabulary.items():
         points = found["beams"].values()
         trade.plot([p["wer"] for p in points], [p["rtf"] for p in points], ".-", label=f"{size:,} words")
