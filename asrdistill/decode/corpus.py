@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
+from asrdistill.decode.lattice_files import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
 from asrdistill.hmm.senones import Senones
@@ -47,14 +49,20 @@ def decode_utterance(scorer: Scorer, decoder: Decoder, features: np.ndarray) -> 
 
 
 def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Path, jobs: int) -> dict:
-    """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned."""
+    """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned.
+
+    With a lattice beam also lattices/UTTERANCE.slf.gz.
+    """
     shift = archive.meta["frame_shift"]
     seconds, search, both, words, partial = archive.total_rows * shift, 0.0, 0.0, 0, []
+    lattices = out / "lattices" if decoder.options.lattice_beam else None
+    if lattices:
+        lattices.mkdir(exist_ok=True)
     with atomic(out / "hyp.txt") as text, atomic(out / "words.ctm") as ctm:
-        for utterance, hypothesis, model_seconds, search_seconds in _results(model, archive, decoder, jobs):
+        for utterance, hypothesis, model_seconds, search_seconds in _results(model, archive, decoder, lattices, jobs):
             text.write(" ".join([utterance, *hypothesis.words]) + "\n")
-            for word, start, end, score in hypothesis.times:
-                ctm.write(f"{utterance} 1 {start * shift:.3f} {(end - start) * shift:.3f} {word} {score:.2f}\n")
+            for word in hypothesis.times:
+                ctm.write(word.ctm(utterance, shift) + "\n")
             search, both = search + search_seconds, both + search_seconds + model_seconds
             words += len(hypothesis.words)
             if hypothesis.partial:
@@ -74,6 +82,8 @@ def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Pa
         "beam": options.beam,
         "word_end_beam": options.word_end_beam,
         "max_active": options.max_active,
+        "lattice_beam": options.lattice_beam,
+        "frame_shift": shift,
     }
     write_json(out / "decode.json", record)
     return record
@@ -83,18 +93,22 @@ def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Pa
 _scorer: Scorer
 _decoder: Decoder
 _archive: FrameArchive
+_lattices: Path | None
 
 
-def _results(model: Path, archive: FrameArchive, decoder: Decoder, jobs: int) -> Iterator[Result]:
-    settings = (model, archive.folder, decoder)
+def _results(
+    model: Path, archive: FrameArchive, decoder: Decoder, lattices: Path | None, jobs: int
+) -> Iterator[Result]:
+    settings = (model, archive.folder, decoder, lattices)
     yield from parallel.run(
         _decode, archive.utterances, jobs, "decode", "frames", _set_up, settings, weight=archive.rows
     )
 
 
-def _set_up(model: Path, features: Path, decoder: Decoder) -> None:
-    global _scorer, _decoder, _archive
+def _set_up(model: Path, features: Path, decoder: Decoder, lattices: Path | None) -> None:
+    global _scorer, _decoder, _archive, _lattices
     _scorer, _decoder, _archive = load_scorer(model, decoder.options.prior_floor), decoder, FrameArchive(features)
+    _lattices = lattices
     warm_up(decoder)
 
 
@@ -109,9 +123,14 @@ def _decode(utterance: str) -> Result:
         loglikes = _scorer.loglikes(_archive[utterance])
         middle = time.process_time()
         hypothesis = _decoder.decode(loglikes)
-        return Result(utterance, hypothesis, middle - start, time.process_time() - middle)
+        end = time.process_time()
     except UserError as error:
         raise UserError(f"utterance {utterance}: {error}") from None
+    if _lattices and hypothesis.lattice:
+        options, shift = _decoder.options, _archive.meta["frame_shift"]
+        path = lattice_path(_lattices, utterance)
+        write_slf(path, utterance, hypothesis.lattice, shift, options.lm_weight, options.insertion_penalty)
+    return Result(utterance, replace(hypothesis, lattice=None), middle - start, end - middle)
 
 
 SHARDS = 16  # of a log-likelihood archive; a fixed number, so that its bytes do not depend on the jobs

@@ -7,6 +7,7 @@ import numpy as np
 
 from asrdistill.data.matrices import check_scores
 from asrdistill.decode import search
+from asrdistill.decode.confusion import confidences
 from asrdistill.decode.graph import Graph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
@@ -22,12 +23,21 @@ WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried aga
 
 
 class Word(NamedTuple):
-    """A recognised word from frame `start` up to but not including frame `end`, with its share of the score."""
+    """A recognised word from frame `start` up to but not including frame `end`, with its share of the score.
+
+    Its confidence is how probable it is among all that the lattice holds; None without a lattice.
+    """
 
     word: str
     start: int
     end: int
     score: float
+    confidence: float | None = None
+
+    def ctm(self, name: str, shift: float) -> str:
+        """Its line in a CTM file of a recording; `shift` is a frame's seconds."""
+        line = f"{name} 1 {self.start * shift:.3f} {(self.end - self.start) * shift:.3f} {self.word}"
+        return line if self.confidence is None else f"{line} {self.confidence:.4f}"
 
 
 @dataclass(frozen=True)
@@ -210,6 +220,9 @@ class Search:
         lattice = None
         if self._scales.lattice_beam >= 0:
             lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, self._outlook[0])
+            options = decoder.options
+            sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
+            times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
         return Hypothesis(times, float(score), not whole, lattice)
 
     def _trace(self, record: int) -> list[Word]:

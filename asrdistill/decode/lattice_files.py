@@ -35,6 +35,13 @@ class Link(NamedTuple):
     pronunciation: float
 
 
+def lattice_path(folder: Path, utterance: str) -> Path:
+    """Where an utterance's lattice stands in a folder of them; raises UserError for an id that names another folder."""
+    if "/" in utterance or utterance.startswith("."):
+        raise UserError(f"the lattice of {utterance} cannot be written: an utterance id must be a file's name")
+    return Path(folder) / f"{utterance}.slf.gz"
+
+
 def write_slf(path: Path, utterance: str, lattice: Lattice, shift: float, lm_weight: float, penalty: float) -> None:
     """Write UTT.slf.gz; `shift` is a frame's seconds, the scales are those that the lattice was made with."""
     head = [

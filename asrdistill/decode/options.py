@@ -39,3 +39,14 @@ class DecodeOptions:
             word_end_beam=factor * self.word_end_beam,
             max_active=round(factor * self.max_active),
         )
+
+
+@dataclass(frozen=True)
+class RescoreOptions:
+    """How words are chosen from lattices."""
+
+    lm_weight: float = option(0.0, "weight of the language model; 0: that of the search")
+    insertion_penalty: float = option(float("nan"), "added to the score for each word; nan: that of the search")
+    risk: bool = option(False, "take the words with the fewest expected errors, not the best path's")
+    n_best: int = option(0, "write so many different word sequences of each utterance to nbest.txt, with their scores")
+    kaldi: bool = option(False, "write the lattices as lat.gz too, Kaldi's compact lattices as text")

@@ -16,9 +16,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
-from asrdistill.errors import UserError
+from asrdistill.data.ctm import read_lines
+from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
 from asrdistill.scoring.alignment import align
+from asrdistill.scoring.wer import read_transcripts
 
 BINS = 10
 LEAST = 1e-6  # a posterior of 0 or 1 says no more than one this near
@@ -67,6 +69,30 @@ def fit(posterior: np.ndarray, right: np.ndarray) -> Calibration:
 def right_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
     """Which words of the hypothesis are right, by sclite's alignment."""
     return [said == heard for said, heard in align(reference, hypothesis) if heard is not None]
+
+
+def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence (N,) and whether it is right (N,) bool of each word of a CTM file with confidences.
+
+    Raises UserError for words without confidence, utterances that TEXT lacks, and too few words to judge.
+    """
+    references, heard = read_transcripts(text), dict[str, list[tuple[str, float]]]()
+    for line in read_lines(ctm):
+        fields = line.split()
+        if len(fields) != 6:
+            raise UserError(f"{ctm}: '{line[:60]}' has no confidence; decode with --lattice-beam 5, say")
+        heard.setdefault(fields[0], []).append((fields[4], float(fields[5])))
+    if unknown := sorted(heard.keys() - references.keys()):
+        raise UserError(
+            f"{text} lacks {len(unknown)} utterances of {ctm}: {shorten(unknown)}; take the text of this set"
+        )
+    sure = [confidence for words in heard.values() for _, confidence in words]
+    right = [r for name, words in heard.items() for r in right_words(references[name], [word for word, _ in words])]
+    if len(set(right)) < 2:
+        raise UserError(
+            f"{ctm} has {len(right)} words, all of them {'right' if any(right) else 'wrong'}; nothing to fit"
+        )
+    return np.array(sure), np.array(right)
 
 
 def normalised_cross_entropy(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -48,8 +48,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _print_ctm(source: Path | str, times: list, shift: float) -> None:
     for word in times:
-        start, duration = word.start * shift, (word.end - word.start) * shift
-        print(f"{source} 1 {start:.2f} {duration:.2f} {word.word} {word.score:.2f}", flush=True)
+        print(word.ctm(str(source), shift), flush=True)
 
 
 def _listen(recogniser: Any, rate: int | None, ctm: bool) -> None:

@@ -1,0 +1,114 @@
+"""New words, n-best lists and confidences from the lattices of a decode folder, without a new search."""
+
+import gzip
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.decode.confusion import confidences, minimum_risk
+from asrdistill.decode.decoder import Word
+from asrdistill.decode.graph import arpa_of
+from asrdistill.decode.lattice import Lattice
+from asrdistill.decode.lattice_files import kaldi_text, lattice_path, read_slf
+from asrdistill.decode.lm import Grammar, compile_grammar
+from asrdistill.decode.options import RescoreOptions
+from asrdistill.errors import UserError
+from asrdistill.files import atomic, read_json, write_json
+from asrdistill.lang.ngram import read_arpa
+from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
+from asrdistill.scoring.wer import read_transcripts
+
+
+class Rescored(NamedTuple):
+    utterance: str
+    words: list[Word]
+    n_best: list[tuple[float, list[str]]]
+    kaldi: str
+
+
+def rescore(
+    decoded: Path, lm: Path | None, calibration: Path | None, options: RescoreOptions, out: Path, jobs: int
+) -> None:
+    """Write hyp.txt, words.ctm and rescore.json into the folder `out`, from a folder that decode made with lattices.
+
+    Raises UserError where there are no lattices, and for one that is damaged or that the language model leaves empty.
+    """
+    searched = read_json(Path(decoded) / "decode.json")
+    if not (Path(decoded) / "lattices").is_dir():
+        raise UserError(f"{decoded} has no lattices; decode again with --lattice-beam 5, say")
+    penalty = searched["insertion_penalty"] if np.isnan(options.insertion_penalty) else options.insertion_penalty
+    scales = (options.lm_weight or searched["lm_weight"], penalty)
+    if scales[0] <= 0:
+        raise UserError(f"the language model's weight must be above 0, not {scales[0]:g}")
+    utterances = list(read_transcripts(Path(decoded) / "hyp.txt"))
+    shift = searched["frame_shift"]
+    settings = (Path(decoded) / "lattices", lm, calibration, options, scales, shift)
+    results = parallel.run(_rescore, utterances, jobs, "rescore", "utterances", _set_up, settings)
+    with ExitStack() as files:
+        text, ctm = (files.enter_context(atomic(out / name)) for name in ("hyp.txt", "words.ctm"))
+        n_best = files.enter_context(atomic(out / "nbest.txt")) if options.n_best else None
+        kaldi = files.enter_context(gzip.open(out / "lat.gz", "wt", encoding="utf-8")) if options.kaldi else None
+        for result in results:
+            text.write(" ".join([result.utterance, *(word.word for word in result.words)]) + "\n")
+            ctm.writelines(word.ctm(result.utterance, shift) + "\n" for word in result.words)
+            if n_best:
+                n_best.writelines(f"{result.utterance} {score:.3f} {' '.join(w)}\n" for score, w in result.n_best)
+            if kaldi:
+                kaldi.write(result.kaldi)
+    record = {"lm_weight": scales[0], "insertion_penalty": scales[1], "utterances": len(utterances)}
+    write_json(out / "rescore.json", record)
+
+
+# What a worker process holds; set up once.
+_lattices: Path
+_model: tuple[Grammar, dict[str, int]] | None
+_calibration: Calibration
+_options: RescoreOptions
+_scales: tuple[float, float]
+_shift: float
+
+
+def _set_up(
+    lattices: Path,
+    lm: Path | None,
+    calibration: Path | None,
+    options: RescoreOptions,
+    scales: tuple[float, float],
+    shift: float,
+) -> None:
+    global _lattices, _model, _calibration, _options, _scales, _shift
+    _lattices, _options, _scales, _shift = lattices, options, scales, shift
+    _calibration = read_calibration(calibration) if calibration else NONE
+    _model = None
+    if lm:
+        ngrams = read_arpa(arpa_of(lm))
+        _model = compile_grammar(ngrams), ngrams.levels[0].number
+
+
+def _rescore(utterance: str) -> Rescored:
+    lattice = read_slf(lattice_path(_lattices, utterance), _shift)
+    if _model:
+        try:
+            lattice = lattice.rescored(*_model)
+        except ValueError:
+            raise UserError(
+                f"utterance {utterance}: the language model knows the words of no path of the lattice, and has no <unk>"
+            ) from None
+    n_best = lattice.n_best(*_scales, _options.n_best) if _options.n_best else []
+    return Rescored(utterance, _words(lattice), n_best, kaldi_text(utterance, lattice) if _options.kaldi else "")
+
+
+def _words(lattice: Lattice) -> list[Word]:
+    """The best words with their calibrated confidences."""
+    if _options.risk:
+        found = minimum_risk(lattice, *_scales)
+        heard = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]
+    else:
+        _, arcs = lattice.best(*_scales)
+        heard = [Word(arc.word, arc.start, arc.end, arc.score) for arc in arcs if arc.word]
+        found = confidences(lattice, *_scales, [word.word for word in heard])
+    sure = _calibration(np.array(found.confidences))
+    return [word._replace(confidence=float(c)) for word, c in zip(heard, sure, strict=True)]
