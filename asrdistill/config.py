@@ -42,7 +42,8 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
         group.add_argument(
             "--" + field.name.replace("_", "-"),
             dest=field.name,
-            nargs="+" if several else None,
+            nargs="+" if several else "?" if kind is bool else None,
+            const=True if kind is bool else None,  # a flag alone says true
             type=yaml.safe_load if kind is bool else kind,
             choices=field.metadata.get("choices"),
             default=None,

@@ -1,7 +1,7 @@
 """Write down what is said in audio files: one line of words for each file, on standard output.
 
 With several files each line begins with the file's name. With --ctm there is one line a word:
-file, channel, start and duration in seconds, word, score.
+file, channel, start and duration in seconds, word.
 
 With --stream the audio comes through standard input, 16-bit mono, raw or WAV, and each word is written
 as soon as no later sound can change it. A terminal also shows what is only likely yet. Ctrl-C ends the stream.
