@@ -289,6 +289,8 @@ def _expand(grammar, source, target, token, time):
     number = {(np.int64(0) << 32) + grammar.start: 0}
     copies = [[np.int32(0)] for _ in range(nodes)]  # of a node: its states, each after the first dummy
     copies[0].append(np.int32(grammar.start))
+    number[np.int64(nodes - 1) << 32] = 0  # one last node, reached or not
+    copies[nodes - 1].append(np.int32(0))
     sources, targets, arcs, logprobs = [(np.int64(0), 0)], [(np.int64(0), 0)], [0], [0.0]
     for node in range(nodes):
         for k in range(1, len(copies[node])):
@@ -298,7 +300,7 @@ def _expand(grammar, source, target, token, time):
                 if token[arc] >= 0:
                     logprob, after = next_word(grammar, state, token[arc])
                 if target[arc] == nodes - 1:
-                    after = np.int64(0)  # one last node
+                    after = np.int64(0)
                 key = (np.int64(target[arc]) << 32) + after
                 if key not in number:
                     number[key] = len(copies[target[arc]]) - 1
