@@ -34,10 +34,10 @@ class PosteriorScorer:
 
     def __init__(self, model: Any, floor: float):
         self.model, self.senones, self.meta = model, model.senones, model.meta
-        self._log_priors = np.log(np.maximum(model.priors, floor)).astype(np.float32)
+        self.log_priors = np.log(np.maximum(model.priors, floor)).astype(np.float32)
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
-        scores = self.model.log_posteriors(features) - self._log_priors
+        scores = self.model.log_posteriors(features) - self.log_priors
         return scores if senones is None else scores[:, senones]
 
 
@@ -49,6 +49,30 @@ class GivenScores:
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
         return features if senones is None else features[:, senones]
+
+
+class ScoreStream:
+    """The scores of one utterance whose features come piece by piece; `scorer` holds a single network."""
+
+    def __init__(self, scorer: PosteriorScorer):
+        self._scorer, self._context = scorer, scorer.model.module.context
+        self._frames = np.empty((0, len(scorer.model.module.mean)), np.float32)  # with the context of the next
+
+    def accept(self, features: np.ndarray) -> np.ndarray:
+        """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete by now."""
+        left, right = self._context
+        if len(features) and not len(self._frames):
+            features = np.pad(features, ((left, 0), (0, 0)), mode="edge")
+        frames = np.concatenate([self._frames, features])
+        if len(frames) <= left + right:
+            self._frames = frames
+            return np.empty((0, self._scorer.senones.count), np.float32)
+        self._frames = frames[len(frames) - left - right :]
+        return self._scorer.model.log_posteriors(frames, padded=True) - self._scorer.log_priors
+
+    def finish(self) -> np.ndarray:
+        """Log-likelihoods (T', S) of the frames that are left: the last feature frame is repeated."""
+        return self.accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
 
 
 def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:

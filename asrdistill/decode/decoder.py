@@ -10,6 +10,7 @@ import numpy as np
 from asrdistill.data.matrices import check_scores
 from asrdistill.decode import search
 from asrdistill.decode.ctc import with_blanks
+from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.lm import compile_grammar, levels_of
 from asrdistill.decode.lookahead import compile_look_ahead, compile_successors
 from asrdistill.decode.options import DecodeOptions
@@ -20,6 +21,9 @@ log = logging.getLogger("asrdistill")
 
 IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
 WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried again with beams so much wider
+# Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With these an
+# utterance's words, scores and time are those of a look-ahead that sees its end (measured on amazon_queen's dev).
+BLOCK, BEYOND = 16, 16
 
 
 class Word(NamedTuple):
@@ -35,13 +39,14 @@ class Word(NamedTuple):
 class Hypothesis:
     """What was recognised in an utterance.
 
-    `partial` marks a path that stopped inside a word when the frames ended, where no wider beam found
-    one that did not: the words before it.
+    `partial` marks a path that stopped inside a word when the frames ended: the words before it.
+    `lattice` holds what else it may have been, where the options have a lattice beam.
     """
 
     times: list[Word]
     score: float
     partial: bool
+    lattice: Lattice | None = None
 
     @property
     def words(self) -> list[str]:
@@ -58,6 +63,8 @@ class Decoder:
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Words of the lexicon that the language
     model lacks are recognised as its ``<unk>``; where it has none, and for words that only the
     language model has, a warning counts and names them. A decoder can be pickled to worker processes.
+
+    Scores that come piece by piece go through :meth:`start`.
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
@@ -72,7 +79,7 @@ class Decoder:
         self.tree = with_blanks(tree) if senones.ctc else tree
         self.look = compile_look_ahead(self.tree, self.grammar)
         self.successors = compile_successors(self.tree, self.senones)
-        self._space: search.Space | None = None
+        self._spaces: list[search.Space] = []  # that no search is using
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
         """The same decoder under other scales; nothing is compiled again."""
@@ -89,30 +96,25 @@ class Decoder:
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
-        A senone with -inf is as good as impossible. Raises UserError for no frames, another number of
-        senones, a NaN, +inf, and a frame without any senone that is possible.
+        Where no path within the beams ends with the last frame, the search is tried again with wider ones; a
+        result that is partial still is the best there is. Raises UserError as :meth:`Search.accept` does, and
+        for no frames.
         """
-        frames = np.array(loglikes, np.float32, order="C")
-        check_scores(frames, self.senones)
-        np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
-        decoder, found = self, self._search(frames)
+        decoder, found = self, self._once(loglikes)
         for _ in range(RETRIES if found.partial else 0):
             decoder = decoder.with_options(decoder.options.wider(WIDER))
-            if not (found := decoder._search(frames)).partial:
+            if not (found := decoder._once(loglikes)).partial:
                 break
         return found
 
-    def _search(self, frames: np.ndarray) -> Hypothesis:
-        space = self._space or search.allocate(self.tree, self.grammar, self.senones)
-        scales = self._scales()
-        search.start(self.grammar, self.look, space)
-        ahead, between = search.outlook(self.successors, frames)
-        graph, frame = (self.tree, self.grammar, self.look), 0
-        while (frame := search.advance(*graph, space, scales, frames, ahead, between, frame)) < len(frames):
-            space = search.enlarge(space)
-        self._space = space
-        record, score, whole = search.finish(self.tree, self.grammar, space, scales, ahead[-1])
-        return Hypothesis(self._trace(space, record), float(score), not whole)
+    def _once(self, loglikes: np.ndarray) -> Hypothesis:
+        going = self.start()
+        going.accept(loglikes)
+        return going.finish()
+
+    def start(self) -> "Search":
+        """A search whose scores are yet to come; several may go on at a time."""
+        return Search(self)
 
     def _scales(self) -> search.Scales:
         options = self.options
@@ -124,23 +126,106 @@ class Decoder:
             options.insertion_penalty,
             options.lm_weight * self.pauses[0],
             options.lm_weight * self.pauses[1],
+            options.lattice_beam * options.lm_weight or -1.0,
         )
 
-    def _trace(self, space: search.Space, record: int) -> list[Word]:
-        """The words of the path that ends with `record`, in order of time."""
-        words = []
-        while record >= 0:
-            back = space.record_back[record]
-            start, before = (space.record_end[back], space.record_score[back]) if back >= 0 else (0, 0.0)
-            index = self.tree.leaf_word[space.record_leaf[record]]
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_spaces": []}
+
+
+class Search:
+    """A decoder at work on one utterance, whose scores may come piece by piece.
+
+    It goes on in blocks of BLOCK frames, as soon as there are BEYOND frames more for their
+    look-ahead in sound, so that the pieces' sizes change nothing.
+    """
+
+    def __init__(self, decoder: Decoder):
+        self.decoder = decoder
+        self.final: list[Word] = []  # which :meth:`settle` found
+        self._space = (
+            decoder._spaces.pop()
+            if decoder._spaces
+            else search.allocate(decoder.tree, decoder.grammar, decoder.senones)
+        )
+        self._scales = decoder._scales()
+        self._frame = 0  # that is searched next
+        self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
+        self._outlook = np.zeros((1, decoder.senones), np.float32)  # of the frame before
+        search.start(decoder.grammar, decoder.look, self._space)
+
+    def accept(self, loglikes: np.ndarray) -> None:
+        """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
+
+        A senone with -inf is as good as impossible. Raises UserError for another number of senones, a NaN,
+        +inf, and a frame without any senone that is possible.
+        """
+        frames = np.array(loglikes, np.float32, order="C")
+        check_scores(frames, self.decoder.senones, self.frames)
+        np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
+        self._scores = np.concatenate([self._scores, frames])
+        while len(self._scores) >= BLOCK + BEYOND:
+            self._advance(self._scores[: BLOCK + BEYOND], last=False)
+
+    def _advance(self, window: np.ndarray, last: bool) -> None:
+        """Search one block; the window also holds the frames that its look-ahead sees."""
+        decoder = self.decoder
+        ahead, between = search.outlook(decoder.successors, window, BLOCK, last)
+        outlook, count, done = np.concatenate([self._outlook, ahead]), len(ahead), 0
+        last = last and count == len(window)
+        graph = decoder.tree, decoder.grammar, decoder.look
+        sound = window[:count], outlook, between, self._frame
+        while (done := search.advance(*graph, self._space, self._scales, *sound, done, last)) < count:
+            self._space = search.enlarge(self._space)
+        self._frame, self._scores, self._outlook = self._frame + count, self._scores[count:], outlook[-1:]
+
+    def settle(self) -> None:
+        """Move the words that all live paths share to `final`; what they took in memory is free again."""
+        root = search.settle(self._space)
+        self.final += self._trace(root)
+        search.forget(self._space, root)
+
+    @property
+    def frames(self) -> int:
+        """How many were accepted."""
+        return self._frame + len(self._scores)
+
+    @property
+    def partial(self) -> list[Word]:
+        """The words after the final ones on the path that is the best now."""
+        space, counts = self._space, self._space.counts
+        return self._trace(space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0)
+
+    def finish(self) -> Hypothesis:
+        """What was recognised in all frames; raises UserError where there were none. The search is over then."""
+        while len(self._scores):
+            self._advance(self._scores[: BLOCK + BEYOND], last=True)
+        if self.frames == 0:
+            raise UserError("there are no frames to decode")
+        decoder, space = self.decoder, self._space
+        record, score, whole = search.finish(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
+        times = self.final + self._trace(record)
+        decoder._spaces.append(space)
+        del self._space
+        lattice = None
+        if self._scales.lattice_beam >= 0:
+            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, self._outlook[0])
+        return Hypothesis(times, float(score), not whole, lattice)
+
+    def _trace(self, record: int) -> list[Word]:
+        """The words of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
+        space, words = self._space, []
+        record = search.better(space, record)
+        while record > 0:
+            back = search.better(space, space.record_back[record])
+            index = self.decoder.tree.leaf_word[space.record_leaf[record]]
             if index != SILENCE:
-                score = float(space.record_score[record] - before)
-                words.append(Word(self.words[index], int(start), int(space.record_end[record]), score))
+                score = float(space.record_score[record] - space.record_score[back])
+                words.append(
+                    Word(self.decoder.words[index], int(space.record_end[back]), int(space.record_end[record]), score)
+                )
             record = back
         return words[::-1]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_space": None}
 
 
 def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:

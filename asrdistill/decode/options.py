@@ -20,11 +20,14 @@ class DecodeOptions:
     beam: float = option(16.0, "tokens this far below the best are dropped, in ln P(words)")
     word_end_beam: float = option(14.0, "words that end this far below the best token are dropped, in ln P(words)")
     max_active: int = option(12000, "most tokens that are kept in a frame")
+    lattice_beam: float = option(0.0, "keep whatever is this far below the best path, in ln P(words); 0: no lattices")
     prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
 
     def __post_init__(self) -> None:
         if self.lm_weight <= 0 or self.beam <= 0 or self.word_end_beam <= 0 or self.max_active < 1:
             raise UserError("lm_weight, beam, word_end_beam and max_active must be positive")
+        if self.lattice_beam < 0:
+            raise UserError(f"lattice_beam must not be negative, but it is {self.lattice_beam:g}")
         if not 0 < self.prior_floor < 1:
             raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")
 

@@ -18,7 +18,12 @@ START = ("<s>",)
 
 
 def search(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np.ndarray) -> Path | None:
-    """(score, words) of the best path through loglikes (T, S), or None where T is too short for any.
+    """(score, words) of the best path through loglikes (T, S), or None where T is too short for any."""
+    return max(paths(lang, lm, senones, options, loglikes), default=None)
+
+
+def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np.ndarray) -> list[Path]:
+    """(score, words) of the best path that ends in each history; histories are as long as the order of `lm`.
 
     `lm` has ``order``, ``vocabulary`` and ``logprob(word, history)``; arguments as for
     :class:`asrdistill.decode.decoder.Decoder`, whose scores and words these are.
@@ -78,12 +83,11 @@ def search(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: n
                 longer = (*history, token(word))
                 history = longer[len(longer) - max(lm.order - 1, 0) :]
                 _keep(between, (history, phones[-1], said[2], False), score, (*words, word))
-    ends = [
+    return [
         (score + options.lm_weight * lm.logprob("</s>", history) + (0.0 if after_silence else not_taken), words)
         for (history, _, promised, after_silence), (score, words) in between.items()
         if promised == silence
     ]
-    return max(ends, default=None)
 
 
 def _keep(paths: dict[tuple, Path], key: tuple, score: float, words: tuple[str, ...]) -> None:

@@ -16,6 +16,9 @@ A token's score holds lm_weight times its look-ahead in words, which is taken ba
 own probability is added, and its look-ahead in sound, which is taken back in the next frame; so
 scores of whole paths are exact. :mod:`asrdistill.decode.lookahead` explains both.
 
+For a lattice nothing is thrown away where paths meet: a merge says what else led to a token and how
+much worse it was, an arrival what else led to a record. :mod:`asrdistill.decode.lattice` reads them.
+
 All that is compiled stands in this one file: numba keeps what it compiled until the file changes,
 but does not see changes in other files that it calls.
 """
@@ -33,7 +36,7 @@ PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
 MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
 END = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
-PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST = range(6)  # places in Space.counts
+PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST, MERGES, ARRIVALS = range(8)  # places in Space.counts
 
 
 class LookAhead(NamedTuple):
@@ -55,19 +58,20 @@ class Scales(NamedTuple):
     insertion_penalty: float
     silence: float  # added where silence is taken
     no_silence: float  # added where it may stand and is not taken
+    lattice_beam: float  # what is worse by more is not remembered where paths meet; below 0: nothing is
 
 
 class Space(NamedTuple):
     """Everything a search writes to: two sets of tokens, groups and ends (this frame's and the next's), and records."""
 
-    counts: np.ndarray  # (6,) int64: which set is current, how much of it and of the records is used, best token
-    before: np.ndarray  # (6,) int64: the counts before the frame, for which room may run out
+    counts: np.ndarray  # (8,) int64: which set is current, how much of it and of what follows is used, best token
+    before: np.ndarray  # (8,) int64: the counts before the frame, for which room may run out
     cutoff: np.ndarray  # (1,) float64: tokens below it are not passed on
     # tokens (2, capacity)
     node: np.ndarray  # int32
     score: np.ndarray  # float64, look-ahead included
     ahead: np.ndarray  # float32: the look-ahead
-    back: np.ndarray  # int32: record of the word (or silence) before
+    back: np.ndarray  # int32: record of the word (or silence) before, or -1 - a merge of several
     # groups (2, H): one for each language model state with tokens or with words that end in it
     state: np.ndarray  # int32
     begin: np.ndarray  # int32: its tokens are begin … end - 1
@@ -84,8 +88,19 @@ class Space(NamedTuple):
     # records (capacity)
     record_leaf: np.ndarray  # int32: leaf of the tree
     record_end: np.ndarray  # int32: frame after its last
-    record_back: np.ndarray  # int32: record before it, -1 at the start
+    record_back: np.ndarray  # int32: record before it, or -1 - a merge; record 0 is where all paths begin
     record_score: np.ndarray  # float64: score of the path to here
+    record_state: np.ndarray  # int32: language model state after it
+    record_place: np.ndarray  # int32: scratch of :func:`settle`
+    # merges (capacity)
+    merge_first: np.ndarray  # int32: record or merge of the better path
+    merge_other: np.ndarray  # int32: of the other one
+    merge_gap: np.ndarray  # float32: how much worse that is
+    # arrivals (capacity): all paths into records, the better and the worse ones
+    arrival_record: np.ndarray  # int32
+    arrival_leaf: np.ndarray  # int32
+    arrival_back: np.ndarray  # int32: record before it, or -1 - a merge
+    arrival_score: np.ndarray  # float64
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
@@ -107,8 +122,8 @@ def allocate(
     """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it. `ends`: a power of two."""
     nodes, states = len(tree.senone), len(grammar.backoff_state)
     return Space(
-        counts=np.zeros(6, np.int64),
-        before=np.zeros(6, np.int64),
+        counts=np.zeros(8, np.int64),
+        before=np.zeros(8, np.int64),
         cutoff=np.zeros(1),
         node=np.zeros((2, tokens), np.int32),
         score=np.zeros((2, tokens)),
@@ -129,6 +144,15 @@ def allocate(
         record_end=np.zeros(records, np.int32),
         record_back=np.zeros(records, np.int32),
         record_score=np.zeros(records),
+        record_state=np.zeros(records, np.int32),
+        record_place=np.zeros(records, np.int32),
+        merge_first=np.zeros(tokens, np.int32),
+        merge_other=np.zeros(tokens, np.int32),
+        merge_gap=np.zeros(tokens, np.float32),
+        arrival_record=np.zeros(records, np.int32),
+        arrival_leaf=np.zeros(records, np.int32),
+        arrival_back=np.zeros(records, np.int32),
+        arrival_score=np.zeros(records),
         place=np.zeros(nodes, np.int32),
         group_of=np.zeros(states, np.int32),
         gain=np.zeros(senones),
@@ -151,11 +175,12 @@ def _widest(tree: Tree) -> int:
     return max(tree.roots + 1, int(classes.max(initial=0)), int(children.max()), int(np.diff(tree.entry_begin).max()))
 
 
-GROWING = [name for name in Space._fields if name.startswith(("end_", "record_"))] + ["node", "score", "ahead", "back"]
+GROWING = [name for name in Space._fields if name.startswith(("end_", "record_", "merge_", "arrival_"))]
+GROWING += ["node", "score", "ahead", "back"]
 
 
 def enlarge(space: Space) -> Space:
-    """Twice the room for tokens, ends and records; what stands in them is kept."""
+    """Twice the room for tokens, ends, records, merges and arrivals; what stands in them is kept."""
     grown = {}
     for name in (*GROWING, "slot"):
         array = getattr(space, name)
@@ -171,8 +196,8 @@ def start(grammar, look, space):
     space.cutoff[0] = -np.inf
     group = _open_group(grammar, look, space, grammar.start)
     end = _open_end(space, group, START)
-    space.end_record[0, end] = -1  # the one that it has stays empty
-    space.end_score[0, end] = 0.0
+    space.end_score[0, end] = space.record_score[0] = 0.0
+    space.record_end[0] = 0
 
 
 @numba.njit(**PLAIN)
@@ -215,30 +240,34 @@ def _open_end(space, group, exit):
     slot[h], space.end_slot[now, end] = end, h
     space.end_group[now, end], space.end_exit[now, end] = group, exit
     space.end_score[now, end], space.end_record[now, end] = -np.inf, counts[RECORDS]
+    space.record_state[counts[RECORDS]] = space.state[now, group]
     counts[RECORDS] += 1
     space.end_next[now, end], space.ended[now, group] = space.ended[now, group], end
     return end
 
 
 @numba.njit(**PLAIN)
-def advance(tree, grammar, look, space, scales, loglikes, outlook, between, frame):
-    """Search on from `frame` through loglikes (T, S) float32; returns T, or the frame for which room ran out.
+def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begin, frame, last):
+    """Search on from `frame` of a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
 
-    `outlook` (T, S) and `between` (T,) are the look-ahead in sound.
+    `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
+    look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
     """
     counts = space.counts
     while frame < len(loglikes):
         cutoff = space.cutoff[0]
         _copy(counts, space.before)
         for s in range(loglikes.shape[1]):
-            space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame, s]
-        best = _pass_on(tree, grammar, look, space, scales, outlook[max(frame - 1, 0)])
+            space.gain[s] = np.float64(loglikes[frame, s]) + outlook[frame + 1, s]
+        best = _pass_on(tree, grammar, look, space, scales, outlook[frame])
         if best == np.inf:
+            _copy(space.before, counts)  # the set before is still there
             return frame
         _prune(space, scales, best)
-        beam = scales.word_end_beam if frame + 1 < len(loglikes) else np.inf  # whatever ends at the end is welcome
-        if not _leave_words(tree, grammar, look, space, scales, outlook[frame], between[frame], best - beam, frame + 1):
-            _copy(space.before, counts)  # the set before is still there
+        ending = last and frame + 1 == len(loglikes)  # whatever ends at the end is welcome
+        cut, end = best - (np.inf if ending else scales.word_end_beam), begin + frame + 1
+        if not _leave_words(tree, grammar, look, space, scales, outlook[frame + 1], between[frame], cut, end):
+            _copy(space.before, counts)
             space.cutoff[0] = cutoff
             return frame
         frame += 1
@@ -263,9 +292,10 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
     new = 1 - now
     node, score, ahead, back = space.node[now], space.score[now], space.ahead[now], space.back[now]
     tokens = (space.place, space.node[new], space.score[new], space.ahead[new], space.back[new])
+    merges = (counts, space.merge_first, space.merge_other, space.merge_gap, scales.lattice_beam)
     ends = (space.end_exit[now], space.end_record[now], space.end_score[now], space.end_next[now])
     beam, lm_weight, children, gain = scales.beam, scales.lm_weight, space.children, space.gain
-    room = len(node) - len(children) - 1
+    room, merge_room = len(node) - len(children) - 1, len(space.merge_gap) - len(children) - 1
     best, best_place, count, groups = -np.inf, 0, 0, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         n = node[counts[BEST]]
@@ -278,13 +308,13 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
         for token in range(space.begin[now, group], space.end[now, group]):
             if score[token] < cutoff:
                 continue
-            if count > room:
+            if count > room or counts[MERGES] > merge_room:
                 return np.inf
             n = node[token]
             base = score[token] - outlook[tree.senone[n]]
             value = base + tree.self_loop[n] + gain[tree.senone[n]]
             if value >= best - beam:
-                count = _put(tokens, first, count, n, value, ahead[token], back[token])
+                count = _put(tokens, merges, first, count, n, value, ahead[token], back[token])
                 if value >= best:
                     best, best_place = value, space.place[n]
             begin, last = tree.child_begin[n], tree.child_begin[n + 1]
@@ -297,7 +327,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                     value = base + gain[tree.child_senone[k]]
                     if value >= best - beam:
                         child = tree.child[k]
-                        count = _put(tokens, first, count, child, value, ahead[token], back[token])
+                        count = _put(tokens, merges, first, count, child, value, ahead[token], back[token])
                         if value >= best:
                             best, best_place = value, space.place[child]
                 continue
@@ -312,19 +342,19 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                 value = base + lm_weight * (coming - ahead[token]) + gain[tree.child_senone[k]]
                 if value >= best - beam:
                     child = tree.child[k]
-                    count = _put(tokens, first, count, child, value, coming, back[token])
+                    count = _put(tokens, merges, first, count, child, value, coming, back[token])
                     if value >= best:
                         best, best_place = value, space.place[child]
         root, looked = space.root_ahead[now, group], False
         end = space.ended[now, group]
         while end >= 0:
-            if count > room:
+            if count > room or counts[MERGES] > merge_room:
                 return np.inf
             exit, origin, base = ends[0][end], ends[1][end], ends[2][end]
             if tree.pause[exit]:
                 value = base + lm_weight * root + scales.silence + gain[tree.senone[0]]
                 if value >= best - beam:
-                    count = _put(tokens, first, count, 0, value, root, origin)
+                    count = _put(tokens, merges, first, count, 0, value, root, origin)
                     if value >= best:
                         best, best_place = value, space.place[0]
             base += scales.insertion_penalty
@@ -339,7 +369,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
                     value = base + lm_weight * coming + gain[tree.entry_senone[k]]
                     if value >= best - beam:
                         n = tree.entry[k]
-                        count = _put(tokens, first, count, n, value, coming, origin)
+                        count = _put(tokens, merges, first, count, n, value, coming, origin)
                         if value >= best:
                             best, best_place = value, space.place[n]
             end = ends[3][end]
@@ -356,17 +386,32 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
 
 
 @numba.njit(inline="always", **PLAIN)
-def _put(tokens, first, count, n, value, coming, origin):
+def _put(tokens, merges, first, count, n, value, coming, origin):
     """Bring a token to node n of the group that begins at `first`; returns how many tokens there are then."""
     place, node, score, ahead, back = tokens
     p = place[n]
     if first <= p < count and node[p] == n:  # there is one already, with the same look-ahead
         if value > score[p]:
-            score[p], back[p] = value, origin
+            back[p] = _merge(merges, origin, back[p], value - score[p])
+            score[p] = value
+        else:
+            back[p] = _merge(merges, back[p], origin, score[p] - value)
         return count
     place[n] = count
     node[count], score[count], ahead[count], back[count] = n, value, coming, origin
     return count + 1
+
+
+@numba.njit(inline="always", **PLAIN)
+def _merge(merges, first, other, gap):
+    """What led to a token where two paths met: the better one's origin, or a merge that remembers both."""
+    counts, merge_first, merge_other, merge_gap, lattice_beam = merges
+    if gap > lattice_beam or first == other:
+        return first
+    place = counts[MERGES]
+    counts[MERGES] += 1
+    merge_first[place], merge_other[place], merge_gap[place] = first, other, gap
+    return np.int32(-1 - place)
 
 
 @numba.njit(**PLAIN)
@@ -422,11 +467,27 @@ def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, f
                 end = _open_end(space, place, tree.exit[n])
                 if end < 0:
                     return False
+                if scales.lattice_beam >= 0 and not _arrive(
+                    space, space.end_record[now, end], leaf, back[token], value
+                ):
+                    return False
                 if value > space.end_score[now, end]:
                     record = space.end_record[now, end]
                     space.end_score[now, end] = space.record_score[record] = value
                     space.record_leaf[record], space.record_end[record] = leaf, frame
                     space.record_back[record] = back[token]
+    return True
+
+
+@numba.njit(**PLAIN)
+def _arrive(space, record, leaf, back, score):
+    """Note a path into a record; False where there is no room."""
+    place = space.counts[ARRIVALS]
+    if place == len(space.arrival_record):
+        return False
+    space.counts[ARRIVALS] += 1
+    space.arrival_record[place], space.arrival_leaf[place] = record, leaf
+    space.arrival_back[place], space.arrival_score[place] = back, score
     return True
 
 
@@ -438,7 +499,7 @@ def finish(tree, grammar, space, scales, outlook):
     """
     counts = space.counts
     now = counts[PARITY]
-    best, record = -np.inf, -1
+    best, record = -np.inf, 0
     for end in range(counts[ENDS]):
         exit, value = space.end_exit[now, end], space.end_score[now, end]
         if exit != AFTER_SILENCE:
@@ -451,6 +512,60 @@ def finish(tree, grammar, space, scales, outlook):
     token = counts[BEST]
     score = space.score[now, token] - outlook[tree.senone[space.node[now, token]]]
     return space.back[now, token], score - scales.lm_weight * space.ahead[now, token], False
+
+
+@numba.njit(**PLAIN)
+def better(space, origin):
+    """The record of the best path where several met."""
+    while origin < 0:
+        origin = space.merge_first[-1 - origin]
+    return origin
+
+
+@numba.njit(**PLAIN)
+def settle(space):
+    """The last record that all live paths go through; :func:`forget` may drop what stands before it. Without merges.
+
+    Brown, Spohrer, Hochschild and Baker (1982) trace back from all live paths in the same way.
+    """
+    counts, place = space.counts, space.record_place
+    now, live = counts[PARITY], 0
+    place[: counts[RECORDS]] = 0
+    for token in range(counts[TOKENS]):
+        record = space.back[now, token]
+        if space.score[now, token] >= space.cutoff[0] and not place[record]:
+            place[record], live = 1, live + 1
+    for end in range(counts[ENDS]):
+        record = space.end_record[now, end]
+        if not place[record]:
+            place[record], live = 1, live + 1
+    record = counts[RECORDS] - 1
+    while record > 0 and not (place[record] and live == 1):  # the latest of the live gives way to the one before it
+        if place[record]:
+            back = space.record_back[record]
+            live -= place[back]
+            place[back] = 1
+        record -= 1
+    return record
+
+
+@numba.njit(**PLAIN)
+def forget(space, root):
+    """Keep only the records that live paths go through after `root`, which :func:`settle` gave and which becomes 0."""
+    counts, place = space.counts, space.record_place
+    now, kept = counts[PARITY], 0
+    for record in range(root, counts[RECORDS]):
+        if place[record] or record == root:
+            place[record] = kept
+            space.record_leaf[kept], space.record_end[kept] = space.record_leaf[record], space.record_end[record]
+            space.record_back[kept] = place[space.record_back[record]] if record > root else 0
+            space.record_score[kept] = space.record_score[record]
+            kept += 1
+    for token in range(counts[TOKENS]):
+        space.back[now, token] = place[space.back[now, token]]
+    for end in range(counts[ENDS]):
+        space.end_record[now, end] = place[space.end_record[now, end]]
+    counts[RECORDS] = kept
 
 
 # What the search asks of the language model and of what lies ahead
@@ -583,18 +698,20 @@ def spread(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
 
 
 @numba.njit(cache=True)
-def outlook(successors, loglikes):
-    """Look-ahead in sound for loglikes (T, S): (T, S) after being in a senone, (T,) after the end of a word.
+def outlook(successors, loglikes, block, last):
+    """Look-ahead in sound for the first `block` of loglikes (T, S): (B, S) after being in a senone, (B,) after a word.
 
     Both float32, relative to the frame's best senone. A Viterbi search backwards through the loop
-    of senones, with transition probabilities but without a language model.
+    of senones, with transition probabilities but without a language model. It begins at frame T,
+    where the utterance ends if `last`; if not, whatever the last frame's senone may be is as good.
     """
     frames, senones = loglikes.shape
     ahead, between = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
     best = np.empty(senones)
-    ahead[frames - 1] = END
-    for s in successors.final:
-        ahead[frames - 1, s] = successors.forward[s]
+    if last:
+        ahead[frames - 1] = END
+        for s in successors.final:
+            ahead[frames - 1, s] = successors.forward[s]
     for t in range(frames - 2, -1, -1):
         word = -np.inf
         for s in successors.start:
@@ -614,4 +731,4 @@ def outlook(successors, loglikes):
         for s in range(senones):
             ahead[t, s] = best[s] - top
         between[t] = word - top
-    return ahead, between
+    return ahead[:block], between[:block]

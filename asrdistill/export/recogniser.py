@@ -14,7 +14,7 @@ from asrdistill.decode.decoder import Decoder, Hypothesis
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
-from asrdistill.features.fbank import fbank
+from asrdistill.export.stream import Stream
 from asrdistill.features.options import options_of
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
@@ -45,6 +45,8 @@ class Recogniser:
 
     recogniser = Recogniser("exp/student")
     recogniser.transcribe("speech.wav").words
+
+    What is still being said goes through :meth:`stream`.
     """
 
     def __init__(self, folder: Path):
@@ -60,11 +62,13 @@ class Recogniser:
 
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads; raises UserError for bad audio."""
-        samples = read_audio(str(path), self.features.rate)
+        samples, stream = read_audio(str(path), self.features.rate), self.stream()
         try:
-            (frames,) = fbank([samples], self.features)
+            stream.accept(samples)
+            return stream.finish()
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
-        if len(frames) == 0:
-            raise UserError(f"{path} is too short: it has less than one frame of {self.features.frame_length:g} ms")
-        return self.decoder.decode(self.scorer.loglikes(frames))
+
+    def stream(self, rate: int | None = None) -> Stream:
+        """Recognise samples at `rate` Hz (None: the rate that the features are made at) as they come."""
+        return Stream(self.features, self.scorer, self.decoder, rate or self.features.rate)

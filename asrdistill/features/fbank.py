@@ -9,6 +9,7 @@ Kaldi, and there is no dither, so that equal audio gives equal features.
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -41,6 +42,58 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
     return out
 
 
+class FbankStream:
+    """:func:`fbank` of one utterance whose samples come piece by piece; the values differ by rounding.
+
+    Where edges are not snipped, the beginning is reflected once there are enough samples, and the end at the end;
+    what stands between the two is cut like a signal whose edges are snipped.
+    """
+
+    def __init__(self, options: FbankOptions):
+        self.options = options
+        self._snipped = replace(options, snip_edges=True)
+        self._begun = False
+        self._waiting = np.empty(0, np.float32)  # samples from the next frame's first on
+        self._last = self._waiting  # samples that the end may reflect
+        self._samples = self._frames = 0  # how many came and went
+
+    def accept(self, samples: np.ndarray) -> np.ndarray:
+        """The frames (T, bins) float32 that more samples (N,) complete; T may be 0."""
+        options = self.options
+        self._waiting = np.append(self._waiting, samples)
+        self._last = np.append(self._last, samples)[-options.window :]
+        self._samples += len(samples)
+        if not self._begun:
+            if self._samples < options.window + options.shift:
+                return np.empty((0, options.bins), np.float32)
+            self._begun = True
+            if not options.snip_edges:
+                self._waiting = _reflect(self._waiting, options, 0)
+        return self._complete()
+
+    def finish(self) -> np.ndarray:
+        """The frames (T, bins) float32 that are left when there are no more samples."""
+        if not self._begun:
+            return fbank([self._waiting], self.options)[0]
+        if not self.options.snip_edges:
+            missing = frames(self._samples, self.options) - self._frames
+            right = (missing - 1) * self.options.shift + self.options.window - len(self._waiting)
+            self._waiting = np.append(self._waiting, self._last[::-1][: max(right, 0)])
+        return self._complete()
+
+    def _complete(self) -> np.ndarray:
+        (found,) = fbank([self._waiting], self._snipped)
+        self._waiting = self._waiting[len(found) * self.options.shift :]
+        self._frames += len(found)
+        return found
+
+
+def _reflect(samples: np.ndarray, options: FbankOptions, right: int) -> np.ndarray:
+    """Samples from the first frame's first on, reflected at the beginning, and `right` more reflected at the end."""
+    left = options.window // 2 - options.shift // 2
+    return np.pad(samples, (max(left, 0), max(right, 0)), mode="symmetric")[max(-left, 0) :]
+
+
 def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarray:
     """The samples that `count` frames cover, float32, without their mean, filled up to a multiple of the shift.
 
@@ -49,8 +102,7 @@ def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarr
     """
     if not options.snip_edges:
         left = options.window // 2 - options.shift // 2
-        right = (count - 1) * options.shift + options.window - left - len(samples)
-        samples = np.pad(samples, (max(left, 0), max(right, 0)), mode="symmetric")[max(-left, 0) :]
+        samples = _reflect(samples, options, (count - 1) * options.shift + options.window - left - len(samples))
     covered = (count - 1) * options.shift + options.window
     filled = np.zeros(-(-covered // options.shift) * options.shift, np.float32)
     filled[:covered] = samples[:covered]

@@ -67,6 +67,62 @@ def test_wide_beam_equals_the_reference(seed, order, contexts):
     assert tuple(found.words) == words
 
 
+def test_contexts_reach_over_the_edges_of_words():
+    """A one-phone word sounds as its neighbours make it; scores that favour one sequence of states plant the words."""
+    lang = Lang.build({"a": [(1.0, ("A",))], "b": [(1.0, ("B",))], "ba": [(1.0, ("B", "A"))]}, ["A", "B"])
+    last = {"right": "B", "yes": 7, "no": {"left": "SIL", "yes": 8, "no": 9}}
+    senones = Senones(lang.phones, {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, last], "B": [10]}, np.log(np.full(11, 0.5)))
+    lm = train(["a b", "b a", "ba"], lang.words, 1)
+    for spoken, path in (
+        (["a", "b"], [5, 6, 7, 10]),  # B follows at once
+        (["a", "b"], [5, 6, 8, 0, 1, 2, 3, 4, 10]),  # silence between: the A stands alone
+        (["b", "a"], [10, 0, 1, 2, 3, 4, 5, 6, 8]),
+    ):
+        scores = np.full((len(path), 11), -20, np.float32)
+        scores[np.arange(len(path)), path] = 0
+        found = Decoder(lang, lm, senones, replace(WIDE, lm_weight=0.1, insertion_penalty=0.0)).decode(scores)
+        assert found.words == spoken
+        lm_score = sum(lm.logprob(word, ("<s>",)) for word in (*spoken, "</s>"))
+        choices = 3 * np.log(0.5)  # silence or none: before, between, after
+        expected = len(path) * np.log(0.5) + 0.1 * (lm_score + choices)
+        assert found.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_nothing_but_silence_is_one_silence():
+    lang, lm, senones, _ = random_problem(4, 1, contexts=True)
+    scores = np.full((SILENCE_STATES, senones.count), -50, np.float32)
+    scores[np.arange(SILENCE_STATES), senones.silence] = 0
+    found = Decoder(lang, lm, senones, WIDE).decode(scores)
+    assert (found.words, found.partial) == ([], False)
+    expected = sum(senones.forward[senones.silence])
+    expected += 2.0 * (np.log(lang.silence_probability) + lm.logprob("</s>", ("<s>",)))
+    assert found.score == pytest.approx(expected, abs=1e-3)
+
+
+def test_splitting_senones_changes_nothing():
+    """Contexts that all sound the same: the words of the monophones."""
+    lang, lm, senones, scores = random_problem(8, 2, frames=60)
+    column = []
+
+    def split(old: int, side: str):
+        column.extend([old, old])
+        return {side: "P0 SIL", "yes": len(column) - 2, "no": len(column) - 1}
+
+    column.extend(senones.silence)
+    states = {lang.silence: senones.silence}
+    states |= {
+        p: [split(s, side) for s, side in zip(senones.states[p], ("left", "right", "right"), strict=True)]
+        for p in lang.phones[1:]
+    }
+    more = Senones(lang.phones, states, senones.self_loop[column])
+    found, expected = (
+        Decoder(lang, lm, more, WIDE).decode(scores[:, column]),
+        Decoder(lang, lm, senones, WIDE).decode(scores),
+    )
+    assert found.times == expected.times
+    assert found.score == pytest.approx(expected.score, abs=1e-6)
+
+
 def test_words_cover_the_frames_in_order_and_scores_add_up():
     lang, lm, senones, scores = random_problem(7, 3, frames=60)
     found = Decoder(lang, lm, senones, WIDE).decode(scores)
@@ -98,11 +154,12 @@ def test_narrower_beams_never_find_better_paths():
         assert found.partial or found.score <= exact + 1e-3
 
 
-def test_room_grows_without_changing_the_result(monkeypatch):
-    lang, lm, senones, scores = random_problem(11, 3, frames=80)
+@pytest.mark.parametrize("contexts", [False, True])
+def test_room_grows_without_changing_the_result(monkeypatch, contexts):
+    lang, lm, senones, scores = random_problem(11, 3, frames=80, contexts=contexts)
     roomy = Decoder(lang, lm, senones, WIDE).decode(scores)
     allocate = search.allocate
-    monkeypatch.setattr(search, "allocate", lambda *args: allocate(*args, tokens=8, records=1))
+    monkeypatch.setattr(search, "allocate", lambda *args: allocate(*args, tokens=8, records=1, ends=1))
     assert Decoder(lang, lm, senones, WIDE).decode(scores) == roomy
 
 
@@ -111,7 +168,7 @@ def test_a_search_that_loses_every_way_to_the_end_is_tried_wider():
     for seed in range(20):
         lang, lm, senones, scores = random_problem(seed, 3, frames=40, contexts=True)
         narrow = Decoder(lang, lm, senones, replace(WIDE, beam=0.5, word_end_beam=0.5, max_active=1))
-        lost += narrow._search(scores).partial
+        lost += narrow._once(scores).partial
         assert not narrow.decode(scores).partial
     assert lost > 0
 

@@ -1,0 +1,167 @@
+"""Confidences and minimum Bayes risk decoding (Xu, Povey, Mangu, Zhu 2011), and confusion networks.
+
+A hypothesis is a row of slots: its words with an empty slot before, between and after them. Aligning
+every path of the lattice with it by edit distance, and adding up the paths' posteriors, tells how
+probable each word is in each slot: a confusion network. The probability of the hypothesis' own
+words are their confidences. Taking the most probable word of each slot, and aligning again until
+nothing changes, ends with the words that are expected to have the fewest errors.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from asrdistill.decode.lattice import NOTHING, Lattice
+
+ROUNDS = 20  # the expected errors fall in each; a few are enough
+TIE = 1e-5  # an empty slot takes no word for nothing, so that paths with fewer words win ties
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The words of a slot with their probabilities, the most probable first ("" for none), and its mean times."""
+
+    words: list[tuple[str, float]]
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Words with their confidences and mean times in frames, all slots, and the number of errors to be expected."""
+
+    words: list[str]
+    confidences: list[float]
+    times: list[tuple[int, int]]
+    slots: list[Slot]
+    expected_errors: float
+
+
+def confidences(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[str]) -> Consensus:
+    """How probable each word of a hypothesis is, given the lattice's paths."""
+    number = {word: index for index, word in enumerate(lattice.words)}
+    return _aligned(lattice, lm_weight, insertion_penalty, [number[word] for word in words], 1)
+
+
+def minimum_risk(lattice: Lattice, lm_weight: float, insertion_penalty: float) -> Consensus:
+    """The words with the fewest expected errors, starting from the best path's."""
+    _, arcs = lattice.best(lm_weight, insertion_penalty)
+    number = {word: index for index, word in enumerate(lattice.words)}
+    words = [number[arc.word] for arc in arcs if arc.word]
+    return _aligned(lattice, lm_weight, insertion_penalty, words, ROUNDS)
+
+
+def _aligned(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[int], rounds: int) -> Consensus:
+    posterior = np.exp(lattice.log_posteriors(lm_weight, insertion_penalty))
+    kinds, word = np.unique(np.append(lattice.word, [*words, NOTHING]), return_inverse=True)
+    arc_word, row, nothing = word[: len(lattice.word)], word[len(lattice.word) : -1], word[-1]
+    while True:
+        slots = np.full(2 * len(row) + 1, nothing)
+        slots[1::2] = row
+        errors, share, starts, ends = _align(
+            lattice.source, lattice.target, arc_word, posterior, lattice.time, slots, nothing, len(kinds)
+        )
+        rounds -= 1
+        better = share.argmax(1)
+        changed = better[better != nothing]
+        if rounds == 0 or (len(changed) == len(row) and (changed == row).all()):
+            break
+        row = changed
+    return _consensus(lattice, kinds, slots, nothing, errors, share, starts, ends)
+
+
+def _consensus(lattice: Lattice, kinds, slots, nothing, errors, share, starts, ends) -> Consensus:
+    found = []
+    for q in range(len(slots)):
+        order = [w for w in np.argsort(-share[q], kind="stable") if share[q, w] > 0]
+        heard = max(float(share[q].sum() - share[q, nothing]), 1e-300)
+        names = [(lattice.spelled(int(kinds[w])), float(share[q, w])) for w in order]
+        found.append(Slot(names, float(starts[q].sum()) / heard, float(ends[q].sum()) / heard))
+    spoken = range(1, len(slots), 2)
+    sure = [float(min(share[q, slots[q]], 1.0)) for q in spoken]
+    times = []
+    for q in spoken:
+        mass = max(share[q, slots[q]], 1e-300)
+        times.append((round(starts[q, slots[q]] / mass), round(ends[q, slots[q]] / mass)))
+    words = [lattice.spelled(int(kinds[slots[q]])) for q in spoken]
+    return Consensus(words, sure, times, found, float(errors))
+
+
+@numba.njit(cache=True)
+def _align(source, target, word, posterior, time, slots, nothing, kinds):
+    """Align all paths with the slots (Q,): expected errors, and (Q, kinds) shares and sums of times by word.
+
+    posterior (A,) of arcs; word (A,) and slots are numbers below `kinds`, `nothing` among them.
+    """
+    nodes, count = len(time), len(slots)
+    mass = np.zeros(nodes)  # of the paths through a node
+    mass[0] = 1.0
+    for arc in range(len(source)):
+        mass[target[arc]] += posterior[arc]
+    errors = np.zeros((nodes, count + 1))  # expected errors of a node's paths against the first q slots
+    errors[0, 1:] = np.cumsum(_cost(nothing, slots, nothing))
+    here = np.empty(count + 1)
+    for arc in range(len(source)):  # in the order of sources: all that comes into a source has been added
+        n = target[arc]
+        _follow(errors[source[arc]], word[arc], slots, nothing, here)
+        part = posterior[arc] / max(mass[n], 1e-300)
+        for q in range(count + 1):
+            errors[n, q] += part * here[q]
+    share, starts, ends = np.zeros((count, kinds)), np.zeros((count, kinds)), np.zeros((count, kinds))
+    behind = np.zeros((nodes, count + 1))  # mass of the paths whose alignment is at (node, q), from the end
+    behind[nodes - 1, count] = 1.0
+    left = np.empty(count + 1)
+    for arc in range(len(source) - 1, -1, -1):
+        s, n, w = source[arc], target[arc], word[arc]
+        part = posterior[arc] / max(mass[n], 1e-300)
+        if part == 0.0:
+            continue
+        before = errors[s]
+        _follow(before, w, slots, nothing, here)
+        for q in range(count + 1):
+            left[q] = part * behind[n, q]
+        for q in range(count, 0, -1):
+            if left[q] == 0.0:
+                continue
+            slot = slots[q - 1]
+            if here[q] == before[q - 1] + _one(w, slot, nothing):
+                behind[s, q - 1] += left[q]
+                share[q - 1, w] += left[q]
+                if w != nothing:
+                    starts[q - 1, w] += left[q] * time[s]
+                    ends[q - 1, w] += left[q] * time[n]
+            elif here[q] == before[q] + _one(w, nothing, nothing):
+                behind[s, q] += left[q]
+            else:
+                left[q - 1] += left[q]
+                share[q - 1, nothing] += left[q]
+        behind[s, 0] += left[0]
+    for q in range(count, 0, -1):
+        behind[0, q - 1] += behind[0, q]
+        share[q - 1, nothing] += behind[0, q]
+    return errors[nodes - 1, count], share, starts, ends
+
+
+@numba.njit(cache=True)
+def _follow(before, word, slots, nothing, out):
+    """Expected errors after an arc with `word`, against the first q slots, from those before it (Q + 1,)."""
+    extra = _one(word, nothing, nothing)
+    out[0] = before[0] + extra
+    for q in range(1, len(out)):
+        slot = slots[q - 1]
+        together = before[q - 1] + _one(word, slot, nothing)
+        out[q] = min(together, before[q] + extra, out[q - 1] + _one(nothing, slot, nothing))
+
+
+@numba.njit(cache=True)
+def _one(word, slot, nothing):
+    """Errors of a word in a slot."""
+    if word == slot:
+        return 0.0
+    return 1.0 + TIE if slot == nothing else 1.0
+
+
+@numba.njit(cache=True)
+def _cost(word, slots, nothing):
+    return np.array([_one(word, slot, nothing) for slot in slots])

@@ -1,0 +1,393 @@
+"""Word lattices: all that an utterance may have been, with its scores.
+
+A lattice is a graph whose paths from node 0 to the last node are the word sequences that the search
+found within the lattice beam of the best one, each with the exact score of its best path: where two
+paths met, the search remembered the worse one and by how much (:mod:`asrdistill.decode.search`).
+Where the beams of the search were wide enough, nothing within the lattice beam is missing.
+
+A path's score is the sum over its arcs of
+
+    acoustic + lm_weight · (lm + pronunciation) + insertion_penalty for each word
+
+so that other scales (:meth:`Lattice.best`) and other language models (:meth:`Lattice.rescored`) need
+no new search. Arcs stand in the order of their sources, and nodes so that arcs lead upwards.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from asrdistill.decode.lm import Grammar
+from asrdistill.decode.search import ARRIVALS, BEST, ENDS, MERGES, PARITY, RECORDS, Scales, Space, next_word
+from asrdistill.decode.tree import AFTER_SILENCE, SILENCE, Tree
+
+NOTHING = -1  # the word of an arc that has none: silence, or the way out
+WHOLE, CUT = -2, -3  # the leaf of an arc into the last node: after the end of a word, or inside of one
+
+
+class Arc(NamedTuple):
+    """A word, or silence (word "") from frame `start` up to but not including frame `end`."""
+
+    word: str
+    start: int
+    end: int
+    score: float
+
+
+class Lattice(NamedTuple):
+    """V nodes and A arcs; log-probabilities are natural."""
+
+    words: Sequence[str]
+    time: np.ndarray  # (V,) int32: the frame before which a node stands
+    source: np.ndarray  # (A,) int32, rising
+    target: np.ndarray  # (A,) int32, each above its source
+    word: np.ndarray  # (A,) int32: index into words, or NOTHING
+    acoustic: np.ndarray  # (A,) float64: log-likelihood with transition probabilities, unscaled
+    lm: np.ndarray  # (A,) float64: ln P of the n-gram model
+    pronunciation: np.ndarray  # (A,) float64: ln P of the pronunciation, and of silence or none before it
+
+    def scores(self, lm_weight: float, insertion_penalty: float) -> np.ndarray:
+        """Each arc's share of its paths' scores, (A,)."""
+        return self.acoustic + lm_weight * (self.lm + self.pronunciation) + insertion_penalty * (self.word >= 0)
+
+    def best(self, lm_weight: float, insertion_penalty: float) -> tuple[float, list[Arc]]:
+        """Score and arcs of the best path, silence included."""
+        scores = self.scores(lm_weight, insertion_penalty)
+        total, came = _best_path(self.source, self.target, scores, len(self.time))
+        path, node = [], len(self.time) - 1
+        while node > 0:
+            path.append(came[node])
+            node = self.source[came[node]]
+        heard = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
+        return total, [self._arc(arc, scores) for arc in path[::-1] if heard[arc]]
+
+    def _arc(self, arc: int, scores: np.ndarray) -> Arc:
+        start, end = self.time[self.source[arc]], self.time[self.target[arc]]
+        return Arc(self.spelled(self.word[arc]), int(start), int(end), float(scores[arc]))
+
+    def spelled(self, word: int) -> str:
+        return self.words[word] if word >= 0 else ""
+
+    def n_best(self, lm_weight: float, insertion_penalty: float, count: int) -> list[tuple[float, list[str]]]:
+        """The `count` best different word sequences with their scores, best first.
+
+        Partial paths are drawn in the order of the best score that they can still reach; one that
+        comes to a node with words that another had there before is worse and is dropped.
+        """
+        scores = self.scores(lm_weight, insertion_penalty)
+        ahead = _backward(self.source, self.target, scores, len(self.time), False)
+        first = np.searchsorted(self.source, np.arange(len(self.time) + 1))
+        waiting: list[tuple[float, int, tuple[int, ...], float]] = [(-ahead[0], 0, (), 0.0)]
+        seen: set[tuple[int, tuple[int, ...]]] = set()
+        found: list[tuple[float, list[str]]] = []
+        while waiting and len(found) < count:
+            _, node, words, score = heapq.heappop(waiting)
+            if (node, words) in seen:
+                continue
+            seen.add((node, words))
+            if node == len(self.time) - 1:
+                found.append((score, [self.words[word] for word in words]))
+            for arc in range(first[node], first[node + 1]):
+                target, word, there = int(self.target[arc]), int(self.word[arc]), score + scores[arc]
+                longer = (*words, word) if word >= 0 else words
+                heapq.heappush(waiting, (-(there + ahead[target]), target, longer, there))
+        return found
+
+    def log_posteriors(self, lm_weight: float, insertion_penalty: float) -> np.ndarray:
+        """ln of each arc's share of all paths, (A,), where a path weighs exp(score / lm_weight)."""
+        scores = self.scores(lm_weight, insertion_penalty) / lm_weight
+        before = _forward(self.source, self.target, scores, len(self.time))
+        after = _backward(self.source, self.target, scores, len(self.time), True)
+        return before[self.source] + scores + after[self.target] - after[0]
+
+    def rescored(self, grammar: Grammar, tokens: Mapping[str, int]) -> "Lattice":
+        """The lattice with the probabilities of another language model, exactly.
+
+        `tokens` numbers the model's words. Words that it lacks are its ``<unk>``; where it has none,
+        paths with such words are left out (raises ValueError where that leaves no path).
+        """
+        unknown = tokens.get("<unk>", -1)
+        token = np.array([tokens.get(word, unknown) for word in self.words], np.int32)
+        last = len(self.time) - 1
+        arc_token = np.where(self.word >= 0, token[self.word], -1)
+        arc_token[(self.target == last) & (self.lm != 0)] = grammar.end
+        usable = (self.word < 0) | (arc_token >= 0)
+        time, source, target, arc, lm = _expand(
+            grammar, self.source[usable], self.target[usable], arc_token[usable], self.time
+        )
+        arc = np.flatnonzero(usable)[arc]
+        grown = self._replace(time=time, source=source, target=target, lm=lm)
+        grown = grown._replace(**{name: getattr(self, name)[arc] for name in ("word", "acoustic", "pronunciation")})
+        return grown.trimmed(np.ones(len(arc), bool))
+
+    def pruned(self, lm_weight: float, insertion_penalty: float, beam: float) -> "Lattice":
+        """Without the arcs whose best path is more than `beam` (in ln P(words)) below the best of all."""
+        scores = self.scores(lm_weight, insertion_penalty)
+        before = _best_to(self.source, self.target, scores, len(self.time))
+        after = _backward(self.source, self.target, scores, len(self.time), False)
+        through = before[self.source] + scores + after[self.target]
+        return self.trimmed(through >= after[0] - beam * lm_weight - 1e-6)
+
+    def trimmed(self, keep: np.ndarray) -> "Lattice":
+        """With the arcs kept (A,) bool that lie on whole paths, and the nodes between them."""
+        nodes = len(self.time)
+        reached = np.zeros(nodes, bool)
+        leads = np.zeros(nodes, bool)
+        reached[0] = leads[-1] = True
+        _reach(self.source, self.target, keep, reached, leads)
+        if not leads[0]:
+            raise ValueError("no path is left in the lattice")
+        keep = keep & reached[self.source] & leads[self.target]
+        used = reached & leads
+        number = np.cumsum(used, dtype=np.int32) - 1
+        arrays = {name: getattr(self, name)[keep] for name in ("word", "acoustic", "lm", "pronunciation")}
+        source, target = number[self.source[keep]], number[self.target[keep]]
+        return self._replace(time=self.time[used], source=source, target=target, **arrays)
+
+    def oracle(self, truth: Sequence[str]) -> int:
+        """Fewest word errors of any path against the words that were said."""
+        number = {word: index for index, word in enumerate(self.words)}
+        said = np.array([number.get(word, -2) for word in truth], np.int32)
+        return int(_fewest_errors(self.source, self.target, self.word, said, len(self.time)))
+
+
+def build(tree: Tree, grammar: Grammar, space: Space, scales: Scales, words: Sequence[str], last_ahead: Any) -> Lattice:
+    """The lattice of the utterance that was just searched with a lattice beam.
+
+    `last_ahead` (S,) is the look-ahead in sound of the last frame.
+    """
+    records, merges, arrivals = (int(space.counts[kind]) for kind in (RECORDS, MERGES, ARRIVALS))
+    back, score, leaf = _final_arrivals(tree, grammar, space, scales, last_ahead)
+    into = np.append(space.arrival_record[:arrivals], np.full(len(back), records, np.int32))
+    leaf = np.append(space.arrival_leaf[:arrivals], leaf)
+    back = np.append(space.arrival_back[:arrivals], back)
+    score = np.append(space.arrival_score[:arrivals], score)
+    best = score[arrivals:].max(initial=-np.inf)
+    source, target, leaf, score = _collect(
+        into,
+        leaf,
+        back,
+        score,
+        space.merge_first[:merges],
+        space.merge_other[:merges],
+        space.merge_gap[:merges],
+        space.record_score[:records],
+        best - scales.lattice_beam,
+    )
+    order = np.lexsort((target, source))
+    source, target, leaf, score = source[order], target[order], leaf[order], score[order]
+    # nodes: the records, and the last node
+    state = np.append(space.record_state[:records], np.int32(0))
+    time = np.append(space.record_end[:records], space.record_end[:records].max())
+    quiet = np.append(tree.leaf_word[space.record_leaf[:records]] == SILENCE, False)
+    quiet[0] = False
+    word = np.where(leaf >= 0, tree.leaf_word[leaf], NOTHING).astype(np.int32)
+    token = np.where(word >= 0, tree.leaf_token[leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
+    lm = _logprobs(grammar, state[source], token)
+    pronunciation = np.where(word >= 0, tree.leaf_logprob[leaf], 0.0)
+    silence = (leaf >= 0) & (word < 0)
+    pronunciation += np.where(silence, scales.silence / scales.lm_weight, 0.0)
+    pronunciation += np.where((token >= 0) & ~quiet[source], scales.no_silence / scales.lm_weight, 0.0)
+    acoustic = score - scales.lm_weight * (lm + pronunciation) - scales.insertion_penalty * (word >= 0)
+    whole = Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation)
+    return whole.trimmed(np.ones(len(source), bool))
+
+
+def _final_arrivals(tree: Tree, grammar: Grammar, space: Space, scales: Scales, last_ahead: Any) -> Any:
+    """(record or merge, score, WHOLE or CUT) of the paths at the last frame; see search.finish."""
+    now, ends = space.counts[PARITY], slice(space.counts[ENDS])
+    exits, record = space.end_exit[now, ends], space.end_record[now, ends]
+    state = space.state[now, space.end_group[now, ends]]
+    score = space.end_score[now, ends] + scales.lm_weight * _logprobs(
+        grammar, state, np.full(len(state), grammar.end, np.int32)
+    )
+    score = score + np.where(exits == AFTER_SILENCE, 0.0, np.where(tree.pause[exits], scales.no_silence, -np.inf))
+    if np.isfinite(score).any():
+        whole = np.isfinite(score)
+        return record[whole], score[whole], np.full(whole.sum(), WHOLE, np.int32)
+    token = space.counts[BEST]
+    value = space.score[now, token] - last_ahead[tree.senone[space.node[now, token]]]
+    value -= scales.lm_weight * space.ahead[now, token]
+    return space.back[now, [token]], np.array([value]), np.array([CUT], np.int32)
+
+
+@numba.njit(cache=True)
+def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, record_score, lowest):
+    """Arcs (source node, target node, leaf, score) on paths of at least `lowest`.
+
+    Arrivals (into record, leaf, back, score) stand in the order of time; the last ones lead to the
+    record after all others, the end. From the end backwards, what lies beyond a record is known
+    when the paths into it are opened: its merges, newest first, are taken apart while they are
+    good enough. record_score (R,) of the records but the end.
+    """
+    nodes = len(record_score) + 1
+    beyond = np.full(nodes, -np.inf)
+    beyond[nodes - 1] = 0.0
+    gap_of = np.full(len(merge_gap), np.inf)
+    source, target, leaves, scores = [np.int32(0)], [np.int32(0)], [np.int32(0)], [0.0]
+    for arrival in range(len(into) - 1, -1, -1):
+        there = into[arrival]
+        slack = score[arrival] + beyond[there] - lowest
+        if not slack >= 0:
+            continue
+        origins = {np.int32(0): 0.0}
+        origins.clear()
+        waiting = [np.int64(0)]
+        waiting.clear()
+        if back[arrival] >= 0:
+            origins[back[arrival]] = 0.0
+        else:
+            gap_of[-1 - back[arrival]] = 0.0
+            heapq.heappush(waiting, np.int64(back[arrival]))  # the newest merge is the lowest number
+        while len(waiting) > 0:
+            merge = -1 - heapq.heappop(waiting)
+            gap = gap_of[merge]
+            gap_of[merge] = np.inf
+            for origin, more in ((merge_first[merge], gap), (merge_other[merge], gap + merge_gap[merge])):
+                if more > slack:
+                    continue
+                if origin >= 0:
+                    if origin not in origins or more < origins[origin]:
+                        origins[origin] = more
+                else:
+                    if gap_of[-1 - origin] == np.inf:
+                        heapq.heappush(waiting, np.int64(origin))
+                    gap_of[-1 - origin] = min(gap_of[-1 - origin], more)
+        for here, gap in origins.items():
+            value = score[arrival] - gap - record_score[here]
+            beyond[here] = max(beyond[here], value + beyond[there])
+            source.append(np.int32(here))
+            target.append(np.int32(there))
+            leaves.append(leaf[arrival])
+            scores.append(value)
+    return (
+        np.array(source, np.int32)[1:],
+        np.array(target, np.int32)[1:],
+        np.array(leaves, np.int32)[1:],
+        np.array(scores)[1:],
+    )
+
+
+@numba.njit(cache=True)
+def _logprobs(grammar, states, tokens):
+    """ln P(token | state) for each pair; 0 where there is no token (-1)."""
+    out = np.zeros(len(states))
+    for k in range(len(states)):
+        if tokens[k] >= 0:
+            out[k] = next_word(grammar, states[k], tokens[k])[0]
+    return out
+
+
+@numba.njit(cache=True)
+def _expand(grammar, source, target, token, time):
+    """Split nodes by the state of a language model: (time of the nodes, source, target, arc it came from, ln P)."""
+    nodes = len(time)
+    first = np.searchsorted(source, np.arange(nodes + 1))
+    number = {(np.int64(0) << 32) + grammar.start: 0}
+    copies = [[np.int32(0)] for _ in range(nodes)]  # of a node: its states, each after the first dummy
+    copies[0].append(np.int32(grammar.start))
+    sources, targets, arcs, logprobs = [(np.int64(0), 0)], [(np.int64(0), 0)], [0], [0.0]
+    for node in range(nodes):
+        for k in range(1, len(copies[node])):
+            state = copies[node][k]
+            for arc in range(first[node], first[node + 1]):
+                logprob, after = 0.0, np.int64(state)
+                if token[arc] >= 0:
+                    logprob, after = next_word(grammar, state, token[arc])
+                if target[arc] == nodes - 1:
+                    after = np.int64(0)  # one last node
+                key = (np.int64(target[arc]) << 32) + after
+                if key not in number:
+                    number[key] = len(copies[target[arc]]) - 1
+                    copies[target[arc]].append(np.int32(after))
+                sources.append((np.int64(node), k - 1))
+                targets.append((np.int64(target[arc]), number[key]))
+                arcs.append(arc)
+                logprobs.append(logprob)
+    begin = np.zeros(nodes + 1, np.int32)
+    for node in range(nodes):
+        begin[node + 1] = begin[node] + len(copies[node]) - 1
+    new_time = np.empty(begin[nodes], np.int32)
+    for node in range(nodes):
+        new_time[begin[node] : begin[node + 1]] = time[node]
+    count = len(arcs) - 1
+    new_source, new_target = np.empty(count, np.int32), np.empty(count, np.int32)
+    for k in range(count):
+        new_source[k] = begin[sources[k + 1][0]] + sources[k + 1][1]
+        new_target[k] = begin[targets[k + 1][0]] + targets[k + 1][1]
+    return new_time, new_source, new_target, np.array(arcs)[1:], np.array(logprobs)[1:]
+
+
+@numba.njit(cache=True)
+def _best_path(source, target, scores, nodes):
+    """Score of the best path to the last node, and the arc by which each node is best reached."""
+    best, came = np.full(nodes, -np.inf), np.full(nodes, -1, np.int32)
+    best[0] = 0.0
+    for arc in range(len(source)):
+        value = best[source[arc]] + scores[arc]
+        if value > best[target[arc]]:
+            best[target[arc]], came[target[arc]] = value, arc
+    return best[nodes - 1], came
+
+
+@numba.njit(cache=True)
+def _best_to(source, target, scores, nodes):
+    """Score of the best path to each node."""
+    best = np.full(nodes, -np.inf)
+    best[0] = 0.0
+    for arc in range(len(source)):
+        best[target[arc]] = max(best[target[arc]], best[source[arc]] + scores[arc])
+    return best
+
+
+@numba.njit(cache=True)
+def _forward(source, target, scores, nodes):
+    """ln of the sum over all paths from the start to each node."""
+    total = np.full(nodes, -np.inf)
+    total[0] = 0.0
+    for arc in range(len(source)):
+        total[target[arc]] = np.logaddexp(total[target[arc]], total[source[arc]] + scores[arc])
+    return total
+
+
+@numba.njit(cache=True)
+def _backward(source, target, scores, nodes, summed):
+    """Score of the best path from each node to the end, or ln of the sum over all paths."""
+    total = np.full(nodes, -np.inf)
+    total[nodes - 1] = 0.0
+    for arc in range(len(source) - 1, -1, -1):
+        value, here = total[target[arc]] + scores[arc], source[arc]
+        total[here] = np.logaddexp(total[here], value) if summed else max(total[here], value)
+    return total
+
+
+@numba.njit(cache=True)
+def _reach(source, target, keep, reached, leads):
+    """Mark the nodes that kept arcs reach from the start, and those from which they lead to the end."""
+    for arc in range(len(source)):
+        if keep[arc] and reached[source[arc]]:
+            reached[target[arc]] = True
+    for arc in range(len(source) - 1, -1, -1):
+        if keep[arc] and leads[target[arc]]:
+            leads[source[arc]] = True
+
+
+@numba.njit(cache=True)
+def _fewest_errors(source, target, word, said, nodes):
+    """Edit distance between the words said and the nearest path."""
+    count = len(said)
+    fewest = np.full((nodes, count + 1), 1 << 30, np.int32)
+    fewest[0] = np.arange(count + 1)
+    for arc in range(len(source)):
+        here, there = fewest[source[arc]], fewest[target[arc]]
+        if word[arc] < 0:
+            for q in range(count + 1):
+                there[q] = min(there[q], here[q])
+            continue
+        there[0] = min(there[0], here[0] + 1)
+        for q in range(1, count + 1):
+            there[q] = min(there[q], here[q] + 1, here[q - 1] + (word[arc] != said[q - 1]), there[q - 1] + 1)
+    return fewest[nodes - 1, count]

@@ -1,0 +1,72 @@
+"""Recognition while the audio is still coming: features, model and search step by step, in flat memory."""
+
+from typing import Any
+
+import numpy as np
+
+from asrdistill.decode.acoustic import ScoreStream
+from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis, Word
+from asrdistill.errors import UserError
+from asrdistill.features.fbank import FbankStream
+from asrdistill.features.options import FbankOptions
+
+
+class Stream:
+    """One utterance, however long, that comes in pieces; :meth:`asrdistill.export.recogniser.Recogniser.stream`.
+
+    stream.accept(samples)   # again and again
+    stream.final             # the words that no later sound can change, with their frames
+    stream.partial           # the best guess at what follows them up to now
+    stream.finish().words
+
+    The work is done in steps of the same frames whatever the pieces, so that the pieces change nothing:
+    a step is what the search needs to go on by BLOCK frames.
+    """
+
+    def __init__(self, features: FbankOptions, scorer: Any, decoder: Decoder, rate: int):
+        if rate < 1:
+            raise UserError(f"a sample rate of {rate} Hz is impossible")
+        self.final: list[Word] = []
+        self.partial: list[Word] = []
+        self._resampler = None
+        if rate != features.rate:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(rate, features.rate, 1, dtype="float32", quality="soxr_hq")
+        self._features, self._scores, self._search = FbankStream(features), ScoreStream(scorer), decoder.start()
+        self._options = features
+        self._waiting = np.empty(0, np.float32)
+        frames = BLOCK + BEYOND + scorer.model.module.context[1]
+        self._wanted = (frames - 1) * features.shift + features.window
+        self._step = BLOCK * features.shift
+
+    def accept(self, samples: np.ndarray) -> None:
+        """Hear samples (N,) in [-1, 1) that follow those before; raises UserError for what is none."""
+        samples = np.asarray(samples, np.float32)
+        if samples.ndim != 1:
+            raise UserError(f"samples have shape {samples.shape}; give one channel, an array of one dimension")
+        if not np.isfinite(samples).all():
+            raise UserError("there are samples that are not finite numbers (NaN or infinity)")
+        self._hear(self._resampler.resample_chunk(samples) if self._resampler else samples)
+
+    def _hear(self, samples: np.ndarray) -> None:
+        self._waiting = np.append(self._waiting, samples)
+        while len(self._waiting) >= self._wanted:
+            heard, self._waiting = self._waiting[: self._wanted], self._waiting[self._wanted :]
+            self._wanted = self._step
+            self._search.accept(self._scores.accept(self._features.accept(heard)))
+            self._search.settle()
+            self.final, self.partial = self._search.final, self._search.partial
+
+    def finish(self) -> Hypothesis:
+        """What was said, when there are no more samples; raises UserError where they do not make a frame."""
+        if self._resampler:
+            self._hear(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
+        features = np.concatenate([self._features.accept(self._waiting), self._features.finish()])
+        self._search.accept(self._scores.accept(features))
+        self._search.accept(self._scores.finish())
+        if self._search.frames == 0:
+            raise UserError(f"the audio is too short: it has less than one frame of {self._options.frame_length:g} ms")
+        heard = self._search.finish()
+        self.final, self.partial = heard.times, []
+        return heard

@@ -1,0 +1,97 @@
+"""Word confidences: how far they tell right words from wrong ones, and how far they are true as probabilities.
+
+A calibration maps a word's posterior p to 1 / (1 + exp(−(slope · ln(p / (1 − p)) + offset))), fitted
+on words whose truth is known (Platt 1999). Two measures:
+
+* normalised cross-entropy (NIST): 1 where every word is known to be right or wrong, 0 where all
+  that is known is the share of right words, negative where the confidences mislead;
+* expected calibration error: over ten bins with equally many words each, the mean distance
+  between the mean confidence and the share of right words.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from asrdistill.errors import UserError
+from asrdistill.files import read_json, write_json
+from asrdistill.scoring.alignment import align
+
+BINS = 10
+LEAST = 1e-6  # a posterior of 0 or 1 says no more than one this near
+
+
+class Calibration(NamedTuple):
+    slope: float
+    offset: float
+
+    def __call__(self, posterior: np.ndarray) -> np.ndarray:
+        """Probabilities that words of these posteriors are right."""
+        return 1 / (1 + np.exp(-(self.slope * _log_odds(posterior) + self.offset)))
+
+    def write(self, folder: Path) -> None:
+        write_json(Path(folder) / "calibration.json", self._asdict())
+
+
+NONE = Calibration(1.0, 0.0)
+
+
+def read_calibration(folder: Path) -> Calibration:
+    """The calibration in a folder; raises UserError where there is none."""
+    path = Path(folder) / "calibration.json"
+    found = read_json(path)
+    try:
+        return Calibration(float(found["slope"]), float(found["offset"]))
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{path} is no calibration (it needs slope and offset); make it again") from None
+
+
+def _log_odds(posterior: np.ndarray) -> np.ndarray:
+    p = np.clip(posterior, LEAST, 1 - LEAST)
+    return np.log(p / (1 - p))
+
+
+def fit(posterior: np.ndarray, right: np.ndarray) -> Calibration:
+    """The calibration with the least cross-entropy on words (N,), `right` (N,) bool."""
+    odds, sign = _log_odds(posterior), np.where(right, 1.0, -1.0)
+
+    def loss(x: np.ndarray) -> float:
+        return float(np.logaddexp(0, -sign * (x[0] * odds + x[1])).mean())
+
+    return Calibration(*map(float, minimize(loss, [1.0, 0.0]).x))  # convex
+
+
+def right_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
+    """Which words of the hypothesis are right, by sclite's alignment."""
+    return [said == heard for said, heard in align(reference, hypothesis) if heard is not None]
+
+
+def normalised_cross_entropy(confidence: np.ndarray, right: np.ndarray) -> float:
+    """NIST's measure over words (N,); nan where all words are right or all are wrong."""
+    share = right.mean()
+    if share in (0.0, 1.0):
+        return float("nan")
+    p = np.clip(confidence, LEAST, 1 - LEAST)
+    without = -(share * np.log(share) + (1 - share) * np.log(1 - share))
+    with_them = -np.where(right, np.log(p), np.log(1 - p)).mean()
+    return float(1 - with_them / without)
+
+
+class Bin(NamedTuple):
+    words: int
+    confidence: float  # mean
+    right: float  # share
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> list[Bin]:
+    """Bins of equally many words (N,), from the least to the most confident."""
+    order = np.argsort(confidence, kind="stable")
+    parts = [part for part in np.array_split(order, BINS) if len(part)]
+    return [Bin(len(part), float(confidence[part].mean()), float(right[part].mean())) for part in parts]
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    return sum(b.words * abs(b.confidence - b.right) for b in reliability(confidence, right)) / len(right)

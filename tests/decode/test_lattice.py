@@ -1,0 +1,128 @@
+"""Lattices against all word sequences, scored one by one, on random small problems."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.lm import compile_grammar, levels_of
+from asrdistill.decode.reference import paths
+from asrdistill.lang.ngram import train
+from tests.decode.test_search import WIDE, random_problem
+
+BEAM = 12.0
+
+
+@dataclass
+class WholeHistory:
+    """An n-gram model that never forgets a word, so that different words are different histories."""
+
+    lm: Any
+    order = 100
+
+    @property
+    def vocabulary(self):
+        return self.lm.vocabulary
+
+    def logprob(self, word, history):
+        return self.lm.logprob(word, history[max(0, len(history) - self.lm.order + 1) :])
+
+
+def every_sequence(lang, lm, senones, options, scores):
+    """(score, words) of everything that can be said in these frames, best first."""
+    best: dict[tuple[str, ...], float] = {}
+    for score, words in paths(lang, WholeHistory(lm), senones, options, scores):
+        best[words] = max(score, best.get(words, -np.inf))
+    return sorted(((score, words) for words, score in best.items()), reverse=True)
+
+
+def lattice_of(seed, order, contexts, frames=None):
+    """Few frames: with trees a word may have one state, and each sequence of words is scored."""
+    frames = frames or (7 if contexts else 13)
+    lang, lm, senones, scores = random_problem(seed, order, frames=frames, contexts=contexts)
+    options = replace(WIDE, lattice_beam=BEAM)
+    return lang, lm, senones, scores, Decoder(lang, lm, senones, options).decode(scores)
+
+
+@pytest.mark.parametrize("contexts", [False, True])
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(10))
+def test_n_best_are_the_best_of_all_word_sequences(seed, order, contexts):
+    lang, lm, senones, scores, found = lattice_of(500 * order + seed, order, contexts)
+    expected = every_sequence(lang, lm, senones, WIDE, scores)
+    within = [entry for entry in expected if entry[0] > expected[0][0] - BEAM * WIDE.lm_weight + 1e-3]
+    n_best = found.lattice.n_best(WIDE.lm_weight, WIDE.insertion_penalty, len(within))
+    assert len(n_best) == len(within)
+    np.testing.assert_allclose([s for s, _ in n_best], [s for s, _ in within], rtol=1e-5, atol=2e-3)
+    assert {tuple(words) for _, words in n_best} == {words for _, words in within}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_best_path_is_the_hypothesis(seed):
+    *_, found = lattice_of(seed, 3, contexts=True, frames=40)
+    score, arcs = found.lattice.best(WIDE.lm_weight, WIDE.insertion_penalty)
+    assert score == pytest.approx(found.score, abs=1e-3)
+    spoken = [(arc.word, arc.start, arc.end) for arc in arcs if arc.word]
+    assert spoken == [word[:3] for word in found.times]
+    assert [arc.end for arc in arcs[:-1]] == [arc.start for arc in arcs[1:]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_another_language_model_and_other_scales_need_no_search(seed):
+    lang, lm, senones, scores, _ = lattice_of(40 + seed, 2, contexts=True)
+    longer = train(["w0 w1 w0", "w1 w1 w0 w0", "w0 w0 w1"], lang.words, 3)
+    other = replace(WIDE, lm_weight=2.5, insertion_penalty=0.3)
+    expected = every_sequence(lang, longer, senones, other, scores)
+    wide = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=1e3)).decode(scores).lattice
+    levels, tokens = levels_of(longer)
+    rescored = wide.rescored(compile_grammar(levels, tokens), tokens)
+    n_best = rescored.n_best(other.lm_weight, other.insertion_penalty, 20)
+    np.testing.assert_allclose([s for s, _ in n_best], [s for s, _ in expected[:20]], rtol=1e-5, atol=2e-3)
+    assert n_best[0][1] == list(expected[0][1])
+
+
+def test_posteriors_are_the_shares_of_all_paths():
+    *_, found = lattice_of(3, 2, contexts=False)
+    lattice = found.lattice
+    posterior = np.exp(lattice.log_posteriors(2.0, -0.7))
+    for node in range(1, len(lattice.time) - 1):  # what comes in goes out
+        assert posterior[lattice.target == node].sum() == pytest.approx(posterior[lattice.source == node].sum())
+    for cut in range(int(lattice.time.max())):  # one path of the whole crosses each frame
+        crossing = (lattice.time[lattice.source] <= cut) & (lattice.time[lattice.target] > cut)
+        assert posterior[crossing].sum() == pytest.approx(1)
+
+
+def test_pruning_keeps_what_is_within_the_beam():
+    *_, found = lattice_of(5, 2, contexts=True)
+    pruned = found.lattice.pruned(2.0, -0.7, BEAM / 3)
+    assert len(pruned.source) < len(found.lattice.source)
+    expected = [e for e in found.lattice.n_best(2.0, -0.7, 50) if e[0] > found.score - 2.0 * BEAM / 3]
+    assert pruned.n_best(2.0, -0.7, len(expected)) == expected
+
+
+def test_oracle_counts_the_errors_of_the_nearest_path():
+    *_, found = lattice_of(11, 2, contexts=False)
+    sequences = [words for _, words in found.lattice.n_best(2.0, -0.7, 10**6)]
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        truth = [str(w) for w in rng.choice([*found.lattice.words, "never"], size=rng.integers(0, 7))]
+        assert found.lattice.oracle(truth) == min(edit_distance(truth, words) for words in sequences)
+
+
+def edit_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
+
+
+def test_frames_that_end_inside_a_word_have_a_lattice_of_what_was_heard():
+    lang, lm, senones, scores = random_problem(9, 2, frames=3)
+    scores[:, senones.silence] = -1e3
+    found = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=BEAM)).decode(scores[:2])
+    assert found.partial
+    assert found.lattice.best(2.0, -0.7)[0] == pytest.approx(found.score, abs=1e-3)
