@@ -66,16 +66,14 @@ def import_features(source: Path, out: Path, name: str, frame_shift: float) -> N
 
 
 def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
-    """Raise UserError unless these are log-likelihoods (T, senones) of the frames from `first` on.
+    """Raise UserError unless these are log-likelihoods (T, senones); `first` is the number of the first frame.
 
     A senone may be impossible (-inf); a frame in which all are, a NaN and +inf are refused.
     """
     if scores.ndim != 2 or scores.shape[1] != senones:
         raise UserError(f"scores have shape {scores.shape}, but frames of {senones} senones are wanted")
-    if len(scores) == 0:
-        raise UserError("there are no frames")
     best = scores.max(axis=1)  # NaN where there is one
     if not np.isfinite(best).all():
-        frame = int(np.flatnonzero(~np.isfinite(best))[0])
-        what = "-inf for every senone" if best[frame] == -np.inf else "NaN or infinity"
-        raise UserError(f"scores of frame {first + frame} are not finite ({what}); the model or its input is damaged")
+        bad = int(np.flatnonzero(~np.isfinite(best))[0])
+        what = "-inf for every senone" if best[bad] == -np.inf else "NaN or infinity"
+        raise UserError(f"scores of frame {first + bad} are not finite ({what}); the model or its input is damaged")

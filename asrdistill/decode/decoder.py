@@ -104,17 +104,18 @@ class Decoder:
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
-        A senone with -inf is as good as impossible. Raises UserError for no frames, another number of
-        senones, a NaN, +inf, and a frame without any senone that is possible.
+        Where no path within the beams ends with the last frame, the search is tried again with wider ones; a
+        result that is partial still is the best there is. Raises UserError as :meth:`Search.accept` does, and
+        for no frames.
         """
-        decoder, found = self, self._search(loglikes)
+        decoder, found = self, self._once(loglikes)
         for _ in range(RETRIES if found.partial else 0):
             decoder = decoder.with_options(decoder.options.wider(WIDER))
-            if not (found := decoder._search(loglikes)).partial:
+            if not (found := decoder._once(loglikes)).partial:
                 break
         return found
 
-    def _search(self, loglikes: np.ndarray) -> Hypothesis:
+    def _once(self, loglikes: np.ndarray) -> Hypothesis:
         going = self.start()
         going.accept(loglikes)
         return going.finish()
@@ -161,10 +162,9 @@ class Search:
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
 
-        Raises UserError for another number of senones, a NaN, +inf, and a frame in which no senone is possible.
+        A senone with -inf is as good as impossible. Raises UserError for another number of senones, a NaN,
+        +inf, and a frame without any senone that is possible.
         """
-        if len(loglikes) == 0:
-            return
         frames = np.array(loglikes, np.float32, order="C")
         check_scores(frames, self.decoder.senones, self.frames)
         np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)

@@ -1,14 +1,14 @@
-"""The decoder against kaldi-decoder and against itself with wider beams: speed, word errors, search errors, memory.
+"""The decoder against kaldi-decoder: speed, word errors, search errors and memory over beams.
 
 Both search through the same posteriors with the same lexicon, language model, senones, transition probabilities and
 scales; kaldi-decoder (its FasterDecoder, the one that keeps no lattice) takes a graph that tools/bench/hclg.py makes
 with kaldifst. Each decoder works in a process of its own, one after the other, at the configured beams and token limit
 and at multiples of them. Times are processor time of the search alone, memory is a process's peak.
 
-Search errors are the words in which a result differs from the one at the widest beam, in percent of the words; where
-the narrow search found the better-scoring path they are none of its fault, but they are counted. The last line is
-JSON: our figures at the configured beam, and kaldi-decoder's at the narrowest beam at which its WER is at most 0.1
-above ours, or else at the widest.
+Search errors are the words in which a result differs from the best-scoring path that either decoder found at any
+beam, in percent of the words. The last line is JSON: for equal WER the figures are those of each decoder's narrowest
+beam whose WER is at most 0.1 above what both reach at their widest; `configured_` stands before ours at the
+configured beams.
 
 Example:
   python tools/bench/decode.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev
@@ -35,9 +35,10 @@ from asrdistill.stage import peak_mb
 
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
-WIDTHS = (0.5, 0.625, 0.75, 0.875, 1.0, 1.25, 2.0)  # multiples of the configured beams and token limit
+WIDTHS = (0.5, 0.625, 0.6875, 0.75, 0.8125, 0.875, 1.0, 1.25)  # multiples of the configured beams and token limit
 
-Search = Callable[[np.ndarray], list[str]]  # log-likelihoods (T, S) -> words
+Scored = tuple[float, list[str]]  # score, words
+Search = Callable[[np.ndarray], Scored]  # of log-likelihoods (T, S)
 
 
 def main() -> None:
@@ -59,13 +60,41 @@ def main() -> None:
         options, _ = alone(write_scores, model, features, args.utterances, resolve(DecodeOptions, args), tuned, scores)
         (built, arcs), graph_mb = alone(build_graph, scores, lang, lm, options, graph)
         print(f"{len(FrameArchive(scores))} utterances; kaldi-decoder's graph has {arcs} arcs", flush=True)
-        own, own_mb, own_ready = measure("ours", scores, truth, our_search, lang, lm, options)
-        other, other_mb, other_ready = measure("kaldi", scores, truth, their_search, lang, graph, options)
-    chosen = own[WIDTHS.index(1.0)]
-    equal = next((row for row in other if row["wer"] <= chosen["wer"] + 0.1), other[-1])
-    result = chosen | {"peak_mb": own_mb, "ready_seconds": own_ready}
-    other_result = equal | {"peak_mb": other_mb, "graph_peak_mb": graph_mb, "ready_seconds": built + other_ready}
-    print(json.dumps(result | {f"kaldi_decoder_{name}": value for name, value in other_result.items()}))
+        searches = {"": (our_search, lang, lm, options), "kaldi_decoder_": (their_search, lang, graph, options)}
+        found = {name: alone(decode, scores, *search) for name, search in searches.items()}
+        seconds = FrameArchive(scores).total_rows * FrameArchive(scores).meta["frame_shift"]
+    best: dict[str, Scored] = {}
+    for (paths, _, _), _ in found.values():
+        for utterance, path in (item for of_width in paths.values() for item in of_width.items()):
+            best[utterance] = max(best.get(utterance, path), path)
+    rows = {}
+    for name, ((paths, spent, _), _) in found.items():
+        rows[name] = [
+            figures(paths[width], best, truth, options.beam * width, spent[width] / seconds) for width in WIDTHS
+        ]
+        for row in rows[name]:
+            print(f"{name or 'asrdistill':<15}", *(f"{what} {value:<8g}" for what, value in row.items()))
+    target = max(table[-1]["wer"] for table in rows.values()) + 0.1
+    result = {f"configured_{what}": value for what, value in rows[""][WIDTHS.index(1.0)].items()}
+    for name, ((_, _, ready), megabytes) in found.items():
+        equal = next(row for row in rows[name] if row["wer"] <= target)
+        mine = equal | {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}
+        result |= {f"{name}{what}": value for what, value in mine.items()}
+    print(json.dumps(result | {"kaldi_decoder_graph_peak_mb": graph_mb}))
+
+
+def figures(
+    paths: dict[str, Scored], best: dict[str, Scored], truth: dict[str, list[str]], beam: float, rtf: float
+) -> dict[str, float]:
+    """A row of the table."""
+    words = {utterance: said for utterance, (_, said) in paths.items()}
+    reference = {utterance: said for utterance, (_, said) in best.items()}
+    return {
+        "beam": beam,
+        "rtf": round(rtf, 5),
+        "wer": round(score({utterance: truth[utterance] for utterance in words}, words).total.percent, 2),
+        "search_errors_percent": round(score(reference, words).total.percent, 2),
+    }
 
 
 def alone(work: Callable[..., Any], *args: Any) -> tuple[Any, int]:
@@ -110,7 +139,17 @@ def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Ca
 
     _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
     warm_up(decoder)
-    return lambda width: lambda frames: decoder.with_options(options.wider(width)).decode(frames).words
+
+    def of_width(width: float) -> Search:
+        narrow = decoder.with_options(options.wider(width))
+
+        def search(frames: np.ndarray) -> Scored:
+            found = narrow.decode(frames)
+            return found.score, found.words
+
+        return search
+
+    return of_width
 
 
 def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) -> Callable[[float], Search]:
@@ -129,53 +168,33 @@ def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) 
             beam=wide.beam * wide.lm_weight, max_active=wide.max_active, beam_delta=0.5 * wide.lm_weight
         )
 
-        def search(frames: np.ndarray) -> list[str]:
+        def search(frames: np.ndarray) -> Scored:
             decoder = kaldi_decoder.FasterDecoder(fst, settings)
             decoder.decode(kaldi_decoder.DecodableCtc(frames))
             _, best = decoder.get_best_path()
-            return [words[label - 1] for label in kaldifst.get_linear_symbol_sequence(best)[2]]
+            _, _, labels, cost = kaldifst.get_linear_symbol_sequence(best)
+            return -cost.value1 - cost.value2, [words[label - 1] for label in labels]
 
         return search
 
     return of_width
 
 
-def measure(
-    name: str, scores: Path, truth: dict[str, list[str]], make: Callable, *args: Any
-) -> tuple[list, int, float]:
-    """Figures at each width, peak memory in MB, and seconds until the decoder was ready."""
-    (found, seconds, ready), memory = alone(decode, scores, make, *args)
-    options = args[-1]
-    speech = FrameArchive(scores).total_rows * FrameArchive(scores).meta["frame_shift"]
-    rows = []
-    for width in WIDTHS:
-        said = {utterance: truth[utterance] for utterance in found[width]}
-        row = {
-            "beam": options.beam * width,
-            "rtf": round(seconds[width] / speech, 5),
-            "wer": round(score(said, found[width]).total.percent, 2),
-            "search_errors_percent": round(score(found[WIDTHS[-1]], found[width]).total.percent, 2),
-        }
-        print(f"{name:<6}", *(f"{what} {value:<8g}" for what, value in row.items()), flush=True)
-        rows.append(row)
-    return rows, memory, ready
-
-
 def decode(scores: Path, make: Callable, *args: Any) -> tuple[dict, dict, float]:
-    """(width -> utterance -> words, width -> seconds, seconds until ready), all of it processor time."""
+    """(width -> utterance -> path, width -> seconds, seconds until ready), all of it processor time."""
     start = time.process_time()
     of_width = make(scores, *args)
     ready = round(time.process_time() - start, 1)
     archive = FrameArchive(scores)
     found, seconds = {}, {}
     for width in WIDTHS:
-        search, words, spent = of_width(width), {}, 0.0
+        search, paths, spent = of_width(width), {}, 0.0
         for utterance in archive:
             frames = np.array(archive[utterance])
             start = time.process_time()
-            words[utterance] = search(frames)
+            paths[utterance] = search(frames)
             spent += time.process_time() - start
-        found[width], seconds[width] = words, spent
+        found[width], seconds[width] = paths, spent
     return found, seconds, ready
 
 

@@ -63,6 +63,8 @@ def _scores(source: Path, senones: Senones, form: str) -> Iterator[tuple[str, np
                 with np.errstate(divide="ignore", invalid="ignore"):
                     scores = np.log(scores)
             check_scores(scores, senones.count)
+            if len(scores) == 0:
+                raise UserError("there are no frames; leave it out")
             if form != "loglikes":
                 _check_posteriors(scores)
         except UserError as error:
