@@ -66,6 +66,7 @@ class Space(NamedTuple):
 
     counts: np.ndarray  # (8,) int64: which set is current, how much of it and of what follows is used, best token
     before: np.ndarray  # (8,) int64: the counts before the frame, for which room may run out
+    full: np.ndarray  # (1,) int64: what there was no room for, as a place in counts
     cutoff: np.ndarray  # (1,) float64: tokens below it are not passed on
     # tokens (2, capacity)
     node: np.ndarray  # int32
@@ -124,6 +125,7 @@ def allocate(
     return Space(
         counts=np.zeros(8, np.int64),
         before=np.zeros(8, np.int64),
+        full=np.zeros(1, np.int64),
         cutoff=np.zeros(1),
         node=np.zeros((2, tokens), np.int32),
         score=np.zeros((2, tokens)),
@@ -175,14 +177,23 @@ def _widest(tree: Tree) -> int:
     return max(tree.roots + 1, int(classes.max(initial=0)), int(children.max()), int(np.diff(tree.entry_begin).max()))
 
 
-GROWING = [name for name in Space._fields if name.startswith(("end_", "record_", "merge_", "arrival_"))]
-GROWING += ["node", "score", "ahead", "back"]
+def _starting(prefix: str) -> list[str]:
+    return [name for name in Space._fields if name.startswith(prefix)]
+
+
+GROWING = {
+    TOKENS: ["node", "score", "ahead", "back"],
+    ENDS: [*_starting("end_"), "slot"],
+    RECORDS: _starting("record_"),
+    MERGES: _starting("merge_"),
+    ARRIVALS: _starting("arrival_"),
+}
 
 
 def enlarge(space: Space) -> Space:
-    """Twice the room for tokens, ends, records, merges and arrivals; what stands in them is kept."""
+    """Twice the room for what was full; what stands there is kept."""
     grown = {}
-    for name in (*GROWING, "slot"):
+    for name in GROWING[int(space.full[0])]:
         array = getattr(space, name)
         grown[name] = np.concatenate([array, np.zeros_like(array)], axis=-1)
     return space._replace(**grown)
@@ -235,6 +246,7 @@ def _open_end(space, group, exit):
         h = (h + 1) & mask
     end = counts[ENDS]
     if end == space.end_slot.shape[1] or counts[RECORDS] == len(space.record_leaf):
+        space.full[0] = ENDS if end == space.end_slot.shape[1] else RECORDS
         return -1
     counts[ENDS] += 1
     slot[h], space.end_slot[now, end] = end, h
@@ -309,6 +321,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
             if score[token] < cutoff:
                 continue
             if count > room or counts[MERGES] > merge_room:
+                space.full[0] = TOKENS if count > room else MERGES
                 return np.inf
             n = node[token]
             base = score[token] - outlook[tree.senone[n]]
@@ -349,6 +362,7 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
         end = space.ended[now, group]
         while end >= 0:
             if count > room or counts[MERGES] > merge_room:
+                space.full[0] = TOKENS if count > room else MERGES
                 return np.inf
             exit, origin, base = ends[0][end], ends[1][end], ends[2][end]
             if tree.pause[exit]:
@@ -484,6 +498,7 @@ def _arrive(space, record, leaf, back, score):
     """Note a path into a record; False where there is no room."""
     place = space.counts[ARRIVALS]
     if place == len(space.arrival_record):
+        space.full[0] = ARRIVALS
         return False
     space.counts[ARRIVALS] += 1
     space.arrival_record[place], space.arrival_leaf[place] = record, leaf
