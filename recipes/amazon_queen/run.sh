@@ -54,7 +54,7 @@ sets=(train dev test test_unseen)
 teachers=4
 subset=() teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml")
 mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml")
-lda=(--config "$conf/lda_mllt.yaml") sat=(--config "$conf/sat.yaml")
+lda=(--config "$conf/lda_mllt.yaml") sat=(--config "$conf/sat.yaml") targets=(--config "$conf/targets.yaml")
 if $small; then
   subset=(--minutes 24)
   teacher+=(--epochs 4 --width 128)
@@ -62,6 +62,7 @@ if $small; then
   mono+=(--gaussians 400 --iterations 20)
   tri+=(--leaves 300 --gaussians 1200 --iterations 14)
   lda+=(--leaves 300 --gaussians 1200 --iterations 14)
+  targets+=(--keep 100)
   sat+=(--leaves 300 --gaussians 1200 --iterations 14)
 fi
 lang=$data/lang lm=$data/lm
@@ -136,7 +137,7 @@ members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
 if stage 7; then
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
-  asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
+  asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" "${targets[@]}" --jobs "$jobs"
 fi
 
 if stage 8; then
