@@ -94,12 +94,13 @@ class Decoder:
 
     def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
         """The same decoder under other scales; nothing is compiled again."""
-        scales = replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
-        return Decoder.of(self.graph, scales)
+        return self.with_options(replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty))
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
-        """The same decoder under other options; nothing is compiled again."""
-        return Decoder.of(self.graph, options)
+        """The same decoder under other options; nothing is compiled again, and both search in the same room."""
+        other = Decoder.of(self.graph, options)
+        other._spaces = self._spaces
+        return other
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.

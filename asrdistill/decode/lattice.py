@@ -56,13 +56,13 @@ class Lattice(NamedTuple):
     def best(self, lm_weight: float, insertion_penalty: float) -> tuple[float, list[Arc]]:
         """Score and arcs of the best path, silence included."""
         scores = self.scores(lm_weight, insertion_penalty)
-        total, came = _best_path(self.source, self.target, scores, len(self.time))
+        best, came = _best_paths(self.source, self.target, scores, len(self.time))
         path, node = [], len(self.time) - 1
         while node > 0:
             path.append(came[node])
             node = self.source[came[node]]
         heard = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
-        return total, [self._arc(arc, scores) for arc in path[::-1] if heard[arc]]
+        return best[-1], [self._arc(arc, scores) for arc in path[::-1] if heard[arc]]
 
     def _arc(self, arc: int, scores: np.ndarray) -> Arc:
         start, end = self.time[self.source[arc]], self.time[self.target[arc]]
@@ -126,7 +126,7 @@ class Lattice(NamedTuple):
     def pruned(self, lm_weight: float, insertion_penalty: float, beam: float) -> "Lattice":
         """Without the arcs whose best path is more than `beam` (in ln P(words)) below the best of all."""
         scores = self.scores(lm_weight, insertion_penalty)
-        before = _best_to(self.source, self.target, scores, len(self.time))
+        before, _ = _best_paths(self.source, self.target, scores, len(self.time))
         after = _backward(self.source, self.target, scores, len(self.time), False)
         through = before[self.source] + scores + after[self.target]
         return self.trimmed(through >= after[0] - beam * lm_weight - 1e-6)
@@ -324,25 +324,15 @@ def _expand(grammar, source, target, token, time):
 
 
 @numba.njit(cache=True)
-def _best_path(source, target, scores, nodes):
-    """Score of the best path to the last node, and the arc by which each node is best reached."""
+def _best_paths(source, target, scores, nodes):
+    """Score of the best path to each node, and the arc by which it comes."""
     best, came = np.full(nodes, -np.inf), np.full(nodes, -1, np.int32)
     best[0] = 0.0
     for arc in range(len(source)):
         value = best[source[arc]] + scores[arc]
         if value > best[target[arc]]:
             best[target[arc]], came[target[arc]] = value, arc
-    return best[nodes - 1], came
-
-
-@numba.njit(cache=True)
-def _best_to(source, target, scores, nodes):
-    """Score of the best path to each node."""
-    best = np.full(nodes, -np.inf)
-    best[0] = 0.0
-    for arc in range(len(source)):
-        best[target[arc]] = max(best[target[arc]], best[source[arc]] + scores[arc])
-    return best
+    return best, came
 
 
 @numba.njit(cache=True)
