@@ -43,11 +43,6 @@ class Result(NamedTuple):
     search_seconds: float
 
 
-def decode_utterance(scorer: Scorer, decoder: Decoder, features: np.ndarray) -> Hypothesis:
-    """Words of one utterance from its features (T, F)."""
-    return decoder.decode(scorer.loglikes(features))
-
-
 def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Path, jobs: int) -> dict:
     """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned.
 

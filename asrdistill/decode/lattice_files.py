@@ -12,6 +12,7 @@ import heapq
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,8 +59,15 @@ def write_slf(path: Path, utterance: str, lattice: Lattice, shift: float, lm_wei
         for arc, (source, target, word, a, lm, r) in enumerate(zip(*columns, strict=True))
     ]
     text = "\n".join([*head, *nodes, *links]) + "\n"
-    with atomic(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:
-        packed.write(text.encode())
+    with packed(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def packed(path: Path) -> Iterator[gzip.GzipFile]:
+    """Open a gzip file that holds the same bytes whenever the same is written, and appears once it is whole."""
+    with atomic(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as inside:
+        yield inside
 
 
 def _escape(word: str) -> str:

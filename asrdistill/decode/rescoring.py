@@ -1,6 +1,5 @@
 """New words, n-best lists and confidences from the lattices of a decode folder, without a new search."""
 
-import gzip
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.decoder import Word
 from asrdistill.decode.graph import arpa_of
 from asrdistill.decode.lattice import Lattice
-from asrdistill.decode.lattice_files import kaldi_text, lattice_path, read_slf
+from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
 from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.options import RescoreOptions
 from asrdistill.errors import UserError
@@ -50,14 +49,14 @@ def rescore(
     with ExitStack() as files:
         text, ctm = (files.enter_context(atomic(out / name)) for name in ("hyp.txt", "words.ctm"))
         n_best = files.enter_context(atomic(out / "nbest.txt")) if options.n_best else None
-        kaldi = files.enter_context(gzip.open(out / "lat.gz", "wt", encoding="utf-8")) if options.kaldi else None
+        kaldi = files.enter_context(packed(out / "lat.gz")) if options.kaldi else None
         for result in results:
             text.write(" ".join([result.utterance, *(word.word for word in result.words)]) + "\n")
             ctm.writelines(word.ctm(result.utterance, shift) + "\n" for word in result.words)
             if n_best:
                 n_best.writelines(f"{result.utterance} {score:.3f} {' '.join(w)}\n" for score, w in result.n_best)
             if kaldi:
-                kaldi.write(result.kaldi)
+                kaldi.write(result.kaldi.encode())
     record = {"lm_weight": scales[0], "insertion_penalty": scales[1], "utterances": len(utterances)}
     write_json(out / "rescore.json", record)
 

@@ -43,6 +43,11 @@ def draw(results: Results) -> bytes:
     shown = dict(zip(labels, handles, strict=True))
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown), frameon=False, fontsize=9)
     figure.suptitle(f"{results['corpus']} ({results['variant']})", fontsize=12, color=INK)
+    return png(figure)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG bytes, the same for the same figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()

@@ -1,6 +1,5 @@
 """How true confidences are: measured, calibrated, and drawn as the share of right words against the confidence."""
 
-import io
 import logging
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from asrdistill.files import atomic, write_json
-from asrdistill.report.figure import COLOURS, FAINT, INK
+from asrdistill.report.figure import COLOURS, FAINT, INK, png
 from asrdistill.scoring.calibration import (
     Bin,
     expected_calibration_error,
@@ -51,6 +50,4 @@ def draw(systems: dict[str, list[Bin]]) -> bytes:
     axes.set_xlabel("mean confidence of a tenth of the words", color=INK)
     axes.set_ylabel("share of them that is right", color=INK)
     axes.legend(frameon=False, fontsize=9)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+    return png(figure)
