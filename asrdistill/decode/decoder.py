@@ -1,5 +1,6 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE
 from asrdistill.errors import UserError
+from asrdistill.lang.lexicon import LINK, goes_on, leaves_open
 
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With these an
 # utterance's words, scores and time are those of a look-ahead that sees its end (measured on amazon_queen's dev).
@@ -38,6 +40,21 @@ class Word(NamedTuple):
         """Its line in a CTM file of a recording; `shift` is a frame's seconds."""
         line = f"{name} 1 {self.start * shift:.3f} {(self.end - self.start) * shift:.3f} {self.word}"
         return line if self.confidence is None else f"{line} {self.confidence:.4f}"
+
+
+def join(units: Iterable[Word]) -> list[Word]:
+    """Words from words and pieces of words, each with its least confidence."""
+    words: list[Word] = []
+    for unit in units:
+        if words and goes_on(unit.word):
+            unit = _joined(words.pop(), unit)
+        words.append(unit)
+    return [word._replace(word=word.word.strip(LINK)) for word in words]
+
+
+def _joined(first: Word, other: Word) -> Word:
+    sure = None if first.confidence is None or other.confidence is None else min(first.confidence, other.confidence)
+    return Word(first.word.rstrip(LINK) + other.word[1:], first.start, other.end, first.score + other.score, sure)
 
 
 @dataclass(frozen=True)
@@ -149,6 +166,7 @@ class Search:
     def __init__(self, decoder: Decoder):
         self.decoder = decoder
         self.final: list[Word] = []  # which :meth:`settle` found
+        self._open: list[Word] = []  # pieces of a word whose end it did not find yet
         self._space = (
             decoder._spaces.pop()
             if decoder._spaces
@@ -193,7 +211,12 @@ class Search:
         if self._scales.lattice_beam >= 0:
             return
         root = search.settle(self._space)
-        self.final += self._trace(root)
+        units = self._open + self._trace(root)
+        whole = len(units)
+        while whole and leaves_open(units[whole - 1].word):
+            whole -= 1
+        self.final += join(units[:whole])
+        self._open = units[whole:]
         search.forget(self._space, root)
 
     @property
@@ -205,7 +228,8 @@ class Search:
     def partial(self) -> list[Word]:
         """The words after the final ones on the path that is the best now."""
         space, counts = self._space, self._space.counts
-        return self._trace(space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0)
+        last = space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0
+        return join(self._open + self._trace(last))
 
     def finish(self) -> Hypothesis:
         """What was recognised in all frames; raises UserError where there were none. The search is over then."""
@@ -215,7 +239,7 @@ class Search:
             raise UserError("there are no frames to decode")
         decoder, space = self.decoder, self._space
         record, score, whole = search.finish(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
-        times = self.final + self._trace(record)
+        times = self._open + self._trace(record)
         decoder._spaces.append(space)
         del self._space
         lattice = None
@@ -224,10 +248,10 @@ class Search:
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
-        return Hypothesis(times, float(score), not whole, lattice)
+        return Hypothesis(self.final + join(times), float(score), not whole, lattice)
 
     def _trace(self, record: int) -> list[Word]:
-        """The words of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
+        """Words and pieces of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
         space, words = self._space, []
         record = search.better(space, record)
         while record > 0:

@@ -8,7 +8,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.decode.confusion import confidences, minimum_risk
-from asrdistill.decode.decoder import Word
+from asrdistill.decode.decoder import Word, join
 from asrdistill.decode.graph import arpa_of
 from asrdistill.decode.lattice import Lattice
 from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
@@ -97,6 +97,7 @@ def _rescore(utterance: str) -> Rescored:
                 f"utterance {utterance}: the language model knows the words of no path of the lattice, and has no <unk>"
             ) from None
     n_best = lattice.n_best(*_scales, _options.n_best) if _options.n_best else []
+    n_best = [(score, [word.word for word in join(Word(unit, 0, 0, 0.0) for unit in units)]) for score, units in n_best]
     return Rescored(utterance, _words(lattice), n_best, kaldi_text(utterance, lattice) if _options.kaldi else "")
 
 
@@ -110,4 +111,4 @@ def _words(lattice: Lattice) -> list[Word]:
         heard = [Word(arc.word, arc.start, arc.end, arc.score) for arc in arcs if arc.word]
         found = confidences(lattice, *_scales, [word.word for word in heard])
     sure = _calibration(np.array(found.confidences))
-    return [word._replace(confidence=float(c)) for word, c in zip(heard, sure, strict=True)]
+    return join(word._replace(confidence=float(c)) for word, c in zip(heard, sure, strict=True))

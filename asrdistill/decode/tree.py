@@ -11,6 +11,9 @@ Word ends: an exit says what a chain that ends a word leaves open, which is its 
 context of the next word, and the right contexts for which it stands. It lists the nodes that the
 next word may begin with, and whether silence may follow. Silence asks about no context.
 
+Pieces of words (:mod:`asrdistill.lang.subwords`) stand in the same tree. Those that go on a word begin with
+phones of their own, which only the end of a piece that leaves its word open leads to, without silence.
+
 Look-ahead classes: nodes from which the same pronunciations can be reached have the same best
 language model score ahead of them. A phone that leads to nothing but one other shares its class; all
 chains of a phone do. Class 0 is the root; the classes of a phone's successors are neighbours.
@@ -22,10 +25,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
+from asrdistill.lang.lexicon import goes_on, leaves_open
 
 SILENCE = -1  # stands in `leaf_word` and `leaf_token` at the end of silence
 START, AFTER_SILENCE = 0, 1  # exits: the beginning of the utterance; the end of silence
 INSIDE = -1  # stands in `exit` where no word ends
+GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: it begins within a word; a piece ends with it, but no word
 
 
 class Tree(NamedTuple):
@@ -60,6 +65,7 @@ class _Phones(NamedTuple):
     """The prefix tree of Q phones, breadth first; number 0 is its root, which stands for silence. L leaves."""
 
     phone: np.ndarray  # (Q,) int64: index into the senones' phones
+    kind: np.ndarray  # (Q,) int64
     above: np.ndarray  # (Q,) int64: the phone before, -1 for the root
     roots: int  # phones 1 … roots are those that words begin with
     look: np.ndarray  # (Q,) int32: look-ahead class
@@ -98,14 +104,17 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     sound = np.fromiter((number[phone] for *_, sounds in entries for phone in sounds), np.int64)
     length = np.fromiter((len(sounds) for *_, sounds in entries), np.int64)
     begin = np.cumsum(length) - length
+    sound[begin] += GOES_ON * len(names) * _flags(goes_on, lang.words, entries)
+    sound[begin + length - 1] += LEAVES_OPEN * len(names) * _flags(leaves_open, lang.words, entries)
+    kinds = 4 * len(names)  # a phone and its kind in one number
     place = np.zeros(len(entries), np.int64)  # where each pronunciation is in the tree
     phone, above = [np.array([number[lang.silence]])], [np.array([-1])]
     depth, count, open_ones = 0, 1, np.arange(len(entries))
     while len(open_ones):
-        key = place[open_ones] * len(names) + sound[begin[open_ones] + depth]
+        key = place[open_ones] * kinds + sound[begin[open_ones] + depth]
         different, which = np.unique(key, return_inverse=True)
-        above.append(different // len(names))
-        phone.append(different % len(names))
+        above.append(different // kinds)
+        phone.append(different % kinds)
         place[open_ones] = count + which.reshape(-1)
         depth, count = depth + 1, count + len(different)
         open_ones = open_ones[length[open_ones] > depth]
@@ -113,8 +122,10 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     leaf_begin = np.searchsorted(place[order], np.arange(1, count + 1)) + 1  # leaf 0 is silence's
     look, look_parent = _classes(above, np.append(0, leaf_begin))
     words, spoken, probabilities = (np.array(column) for column in list(zip(*entries, strict=True))[:3])
+    kind, plain = np.divmod(np.concatenate(phone), len(names))
     return _Phones(
-        phone=np.concatenate(phone),
+        phone=plain,
+        kind=kind,
         above=np.concatenate(above),
         roots=len(phone[1]),
         look=look,
@@ -124,6 +135,11 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
         leaf_token=np.append(SILENCE, spoken[order]).astype(np.int32),
         leaf_logprob=np.append(0, np.log(probabilities[order])).astype(np.float32),
     )
+
+
+def _flags(test: Any, words: list[str], entries: list[tuple]) -> np.ndarray:
+    """Whether the test holds for each entry's word."""
+    return np.array([test(words[index]) for index, *_ in entries], np.int64)
 
 
 def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +160,8 @@ def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarra
 class _Forms:
     """The different forms that phones take as chains of states, each made once and shared by all phones of that form.
 
-    A form depends on the phone, on what may stand to the left of it, on the context classes of the phones that
-    follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings first;
+    A form depends on the phone and its kind, on what may stand to the left of it, on the context classes of the
+    phones that follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings first;
     what follows a form's end is another phone's beginning, so it is noted by its context class.
     """
 
@@ -154,14 +170,16 @@ class _Forms:
         self.context = np.asarray(senones.contexts, np.int64)  # class of each phone as a neighbour
         self.silence = int(self.context[phones.phone[0]])
         self.classes = int(self.context.max()) + 1
+        roots = np.arange(len(phones.phone)) <= phones.roots
+        roots[0] = False
         ends = np.diff(phones.leaf_begin) > 0
-        self.before = sorted({self.silence, *self.context[phones.phone[ends]].tolist()})
-        self.roots = phones.phone[1 : phones.roots + 1]
-        self.following = sorted({self.silence, *self.context[self.roots].tolist()})
-        # exits by (class of the word's last phone, classes of what follows)
-        self.exits: dict[Any, int] = {(self.silence, tuple(self.following)): START, None: AFTER_SILENCE}
+        # on the two sides of a boundary between words, and [True] of one within a word
+        self.before = self._neighbours(phones, ends, LEAVES_OPEN)
+        self.following = self._neighbours(phones, roots, GOES_ON)
+        # exits by (class of the word's last phone, classes of what follows, whether the word is left open)
+        self.exits: dict[Any, int] = {(self.silence, tuple(self.following[False]), False): START, None: AFTER_SILENCE}
         self._sequences: dict[tuple[int, int, int], tuple[int, ...]] = {}
-        self._ends: dict[tuple[int, int], dict[tuple[int, ...], int]] = {}
+        self._ends: dict[tuple[int, int, bool], dict[tuple[int, ...], int]] = {}
         # of the states of all forms, one form after the other
         self.size: list[int] = []
         self.senone: list[int] = []
@@ -173,6 +191,13 @@ class _Forms:
         self.entries: list[dict[int, list[int]]] = []  # class to the left -> states that begin the form
         self.of_phone = self._make(phones)
 
+    def _neighbours(self, phones: _Phones, chosen: np.ndarray, bit: int) -> dict[bool, list[int]]:
+        """Context classes of the chosen phones (Q,) bool: of those without the bit in their kind, and of those with."""
+        within = (phones.kind & bit) > 0
+        between = {self.silence, *self.context[phones.phone[chosen & ~within]].tolist()}
+        inside = set(self.context[phones.phone[chosen & within]].tolist())
+        return {False: sorted(between), True: sorted(inside or {self.silence})}
+
     def _make(self, phones: _Phones) -> np.ndarray:
         """Make the forms that occur; returns that of each phone (Q,)."""
         follows = np.zeros((len(phones.phone), self.classes + 1), bool)
@@ -180,7 +205,8 @@ class _Forms:
         follows[phones.above[inner], self.context[phones.phone[inner]]] = True
         follows[:, -1] = np.diff(phones.leaf_begin) > 0
         left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: whatever a word may end with
-        asked = np.concatenate([np.stack([phones.phone, left], 1).view(np.uint8), np.packbits(follows, axis=1)], 1)
+        numbers = np.stack([phones.phone, left, phones.kind], 1)
+        asked = np.concatenate([numbers.view(np.uint8), np.packbits(follows, axis=1)], 1)
         rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)
         _, example, form = np.unique(rows, return_index=True, return_inverse=True)
         for phone in example:
@@ -190,8 +216,14 @@ class _Forms:
                 self._add({self.silence: ({silence: []}, {silence: AFTER_SILENCE})})
             else:
                 number, ends = int(phones.phone[phone]), bool(follows[phone, -1])
-                lefts = [int(left[phone])] if left[phone] >= 0 else self.before
-                self._add({k: (self._split(number, k, rights), self._exits(number, k) if ends else {}) for k in lefts})
+                begins_inside, ends_inside = (bool(phones.kind[phone] & bit) for bit in (GOES_ON, LEAVES_OPEN))
+                lefts = [int(left[phone])] if left[phone] >= 0 else self.before[begins_inside]
+                self._add(
+                    {
+                        k: (self._split(number, k, rights), self._exits(number, k, ends_inside) if ends else {})
+                        for k in lefts
+                    }
+                )
         return form.reshape(-1)
 
     def _split(self, phone: int, left: int, rights: Iterable[int]) -> dict[tuple[int, ...], list[int]]:
@@ -204,15 +236,15 @@ class _Forms:
             found.setdefault(self._sequences[key], []).append(right)
         return found
 
-    def _exits(self, phone: int, left: int) -> dict[tuple[int, ...], int]:
-        """A word's last phone's sequences of senones -> exit."""
-        if (phone, left) not in self._ends:
-            own, rights = int(self.context[phone]), self._split(phone, left, self.following)
-            self._ends[phone, left] = {
-                sequence: self.exits.setdefault((own, tuple(found)), len(self.exits))
+    def _exits(self, phone: int, left: int, inside: bool) -> dict[tuple[int, ...], int]:
+        """The sequences of senones of a word's last phone, or of a piece's that leaves it open -> exit."""
+        if (phone, left, inside) not in self._ends:
+            own, rights = int(self.context[phone]), self._split(phone, left, self.following[inside])
+            self._ends[phone, left, inside] = {
+                sequence: self.exits.setdefault((own, tuple(found), inside), len(self.exits))
                 for sequence, found in rights.items()
             }
-        return self._ends[phone, left]
+        return self._ends[phone, left, inside]
 
     def _add(self, contexts: dict[int, tuple[dict, dict]]) -> None:
         """Make a form from (sequences -> what follows, sequences -> exit) for each class to the left."""
@@ -316,15 +348,16 @@ def _entries(
     different: dict[Any, int] = {}
     roots = range(1, phones.roots + 1)
     classes = forms.context[phones.phone[1 : phones.roots + 1]].tolist()
+    begins_inside = ((phones.kind[1 : phones.roots + 1] & GOES_ON) > 0).tolist()
     for key in forms.exits:
-        own, rights = key or (forms.silence, forms.following)
+        own, rights, inside = key or (forms.silence, forms.following[False], False)
         nodes = tuple(
             int(begin[root]) + state
-            for root, right in zip(roots, classes, strict=True)
-            if right in rights
+            for root, right, continues in zip(roots, classes, begins_inside, strict=True)
+            if right in rights and continues == inside
             for state in forms.entries[forms.of_phone[root]][own]
         )
-        content = nodes, key is not None and forms.silence in rights
+        content = nodes, key is not None and not inside and forms.silence in rights
         # a word that silence may not follow differs from silence: it cannot end the utterance
         numbers.append(different.setdefault((content, key is None), len(different)))
     return [content for content, _ in different], np.array(numbers, np.int32)

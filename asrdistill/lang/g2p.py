@@ -12,7 +12,7 @@ import logging
 import math
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +41,7 @@ HELD_OUT = 50  # every so many words
 CHUNKS = ((1, 1), (1, 0), (2, 1), (1, 2))  # letters and phones of a graphone
 
 Graphone = tuple[str, tuple[str, ...]]  # letters, phones
+Entry = tuple[str, tuple[str, ...]]  # word, one of its pronunciations
 
 
 class Tree(NamedTuple):
@@ -195,12 +196,37 @@ def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
 def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
     """Graphones by EM, then the n-gram model over the best cuts. Entries that cannot be cut are logged."""
     start = time.time()
+    stream, entries, letters, phones = _cut_entries(dictionary, options.iterations)
+    codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
+    graphones = [_decode(code, letters, phones) for code in codes[2:].tolist()]
+    aligned = time.time()
+    tree = _tree(tokens.reshape(-1), len(codes), options.order)
+    log.info(
+        "%d entries in %d graphones, aligned in %.1f s; %d n-grams of them in %.1f s",
+        *(len(entries), len(graphones), aligned - start, len(tree.token), time.time() - aligned),
+    )
+    return G2P(graphones, tree)
+
+
+def align_letters(dictionary: Dictionary, iterations: int) -> Iterator[tuple[str, list[Graphone]]]:
+    """The dictionary's entries with their letters and phones side by side; those that cannot be cut are logged."""
+    stream, entries, letters, phones = _cut_entries(dictionary, iterations)
+    known: dict[int, Graphone] = {code: _decode(code, letters, phones) for code in set(stream.tolist()) if code >= 0}
+    ends = np.flatnonzero(stream == -1).tolist()
+    begin = 1
+    for (word, _), end in zip(entries, ends, strict=True):
+        yield word, [known[code] for code in stream[begin:end].tolist()]
+        begin = end + 2
+
+
+def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, list[Entry], list[str], list[str]]:
+    """(the stream of :func:`_cut`, the entries in it, all letters, all phones), cut by graphones that EM found."""
     letters, phones = sorted(set("".join(dictionary))), phones_of(dictionary)
     entries = [(word, variant) for word, variants in dictionary.items() for variant in variants]
     inventory = len(letters), len(phones)
     corpus = (*_encode((word for word, _ in entries), letters), *_encode((p for _, p in entries), phones))
     probability = np.ones((inventory[0] + inventory[0] ** 2) * (1 + inventory[1] + inventory[1] ** 2))
-    for iteration in range(options.iterations):
+    for iteration in range(iterations):
         counts = np.zeros_like(probability)
         loglike = _expect(*corpus, *inventory, probability, counts)
         if not counts.any():
@@ -211,15 +237,7 @@ def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
     left_out = [entries[i][0] for i in np.flatnonzero(~whole)]
     if left_out:
         log.info("%d entries cannot be cut into graphones, such as %s", len(left_out), shorten(left_out))
-    codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
-    graphones = [_decode(code, letters, phones) for code in codes[2:].tolist()]
-    aligned = time.time()
-    tree = _tree(tokens.reshape(-1), len(codes), options.order)
-    log.info(
-        "%d entries in %d graphones, aligned in %.1f s; %d n-grams of them in %.1f s",
-        *(len(entries) - len(left_out), len(graphones), aligned - start, len(tree.token), time.time() - aligned),
-    )
-    return G2P(graphones, tree)
+    return stream, [entries[i] for i in np.flatnonzero(whole)], letters, phones
 
 
 def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarray, np.ndarray]:

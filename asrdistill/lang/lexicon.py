@@ -4,12 +4,14 @@ phones.txt    symbol table: <eps> 0, then silence, then the phones
 words.txt     symbol table: <eps> 0, then the words
 lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
 silence.txt   the silence phone, and how probable it is at each place where it may stand
+pieces.txt    in an open vocabulary: piece <tab> ln probability; pieces are among the words, see lang/subwords.py
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrdistill.errors import UserError
@@ -22,7 +24,19 @@ EPSILON = "<eps>"
 
 POSITIONS = ("_B", "_I", "_E", "_S")  # of a phone in its word: begins it, inside, ends it, is all of it
 
+LINK = "‿"  # the sign for "no break here": un‿ ‿happi‿ ‿ness is one word in three pieces
+
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
+
+
+def goes_on(unit: str) -> bool:
+    """Whether a word of the lexicon is a piece that goes on the word before it."""
+    return unit.startswith(LINK)
+
+
+def leaves_open(unit: str) -> bool:
+    """Whether a word of the lexicon is a piece that another one goes on."""
+    return unit.endswith(LINK)
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,7 @@ class Lang:
     silence              the optional phone before, between and after words
     pronunciations       word -> its (probability, phones), the most probable first
     silence_probability  of silence at each place where it may stand
+    pieces               in an open vocabulary: those of the words that are pieces -> their ln probability
     """
 
     phones: list[str]
@@ -41,6 +56,7 @@ class Lang:
     silence: str
     pronunciations: dict[str, list[Pronunciation]]
     silence_probability: float = SILENCE_PROBABILITY
+    pieces: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:
@@ -64,10 +80,20 @@ class Lang:
         """The same words with phones that are named for their position in the word: AA_B, AA_I, AA_E, AA_S."""
         phones = [self.silence, *(phone + position for phone in self.phones[1:] for position in POSITIONS)]
         pronunciations = {
-            word: [(probability, _placed(sounds)) for probability, sounds in entries]
+            word: [(probability, _placed(word, sounds)) for probability, sounds in entries]
             for word, entries in self.pronunciations.items()
         }
         return replace(self, phones=phones, pronunciations=pronunciations)
+
+    def with_pieces(self, pieces: dict[str, float], pronunciations: dict[str, list[Pronunciation]]) -> Lang:
+        """The open vocabulary of these words and pieces, the latter with phones that have no positions."""
+        if all(phone[-2:] in POSITIONS for phone in self.phones[1:]):
+            pronunciations = {
+                piece: [(probability, _placed(piece, sounds)) for probability, sounds in entries]
+                for piece, entries in pronunciations.items()
+            }
+        both = {**self.pronunciations, **pronunciations}
+        return replace(self, words=sorted(both), pronunciations=both, pieces=pieces)
 
     @classmethod
     def read(cls, folder: Path) -> Lang:
@@ -82,10 +108,13 @@ class Lang:
         pronunciations = _read_lexicon(folder / "lexicon.txt", set(phones))
         if missing := set(words) ^ set(pronunciations):
             raise UserError(f"{folder}: words.txt and lexicon.txt disagree about '{min(missing)}'; make them again")
-        return cls(phones, words, silence, pronunciations, probability)
+        pieces = _read_pieces(folder / "pieces.txt") if (folder / "pieces.txt").exists() else {}
+        if missing := pieces.keys() - pronunciations.keys():
+            raise UserError(f"{folder}: lexicon.txt lacks the piece '{min(missing)}' of pieces.txt; make them again")
+        return cls(phones, words, silence, pronunciations, probability, pieces)
 
     def write(self, folder: Path) -> None:
-        """Write the four files into the existing folder."""
+        """Write the files into the existing folder."""
         folder = Path(folder)
         for name, symbols in (("phones", self.phones), ("words", self.words)):
             lines = (f"{symbol} {number}\n" for number, symbol in enumerate([EPSILON, *symbols]))
@@ -94,6 +123,9 @@ class Lang:
         entries = ((word, entry) for word in self.words for entry in self.pronunciations[word])
         lexicon = (f"{word}\t{probability:.6g}\t{' '.join(phones)}\n" for word, (probability, phones) in entries)
         write_text(folder / "lexicon.txt", "".join(lexicon))
+        if self.pieces:
+            pieces = (f"{piece}\t{logprob:.6g}\n" for piece, logprob in sorted(self.pieces.items()))
+            write_text(folder / "pieces.txt", "".join(pieces))
 
 
 def _lines(path: Path) -> list[str]:
@@ -119,11 +151,14 @@ def root_of(phone: str) -> str:
     return phone[:-2] if phone[-2:] in POSITIONS else phone
 
 
-def _placed(phones: tuple[str, ...]) -> tuple[str, ...]:
-    if len(phones) == 1:
-        return (phones[0] + "_S",)
-    first, *inside, last = phones
-    return (first + "_B", *(phone + "_I" for phone in inside), last + "_E")
+def _placed(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
+    """The phones with their positions in the word, or in the one that a piece is of."""
+    places = ["_I"] * len(phones)
+    if not goes_on(word):
+        places[0] = "_B"
+    if not leaves_open(word):
+        places[-1] = "_S" if places[-1] == "_B" else "_E"
+    return tuple(phone + place for phone, place in zip(phones, places, strict=True))
 
 
 def _read_silence(path: Path) -> tuple[str, float]:
@@ -152,3 +187,16 @@ def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]
             raise UserError(f"{path}, line {number}: '{word}' has the phone {min(unknown)}, which phones.txt lacks")
         pronunciations.setdefault(word, []).append(entry)
     return pronunciations
+
+
+def _read_pieces(path: Path) -> dict[str, float]:
+    pieces = {}
+    for number, line in enumerate(_lines(path), 1):
+        piece, _, logprob = line.partition("\t")
+        try:
+            pieces[piece] = float(logprob)
+        except ValueError:
+            raise UserError(f"{path}, line {number} is not 'piece <tab> ln probability'") from None
+        if not math.isfinite(pieces[piece]) or not (goes_on(piece) or leaves_open(piece)):
+            raise UserError(f"{path}, line {number}: '{line}' needs a finite number and a piece marked with {LINK}")
+    return pieces

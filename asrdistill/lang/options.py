@@ -29,3 +29,12 @@ class LMOptions:
             raise UserError(f"--order must be at least 1, not {self.order}")
         if self.prune[0] != 0 or self.prune != sorted(self.prune):
             raise UserError("--prune must begin with 0, for every word keeps its unigram, and not fall after that")
+
+
+@dataclass(frozen=True)
+class SubwordOptions:
+    pieces: int = option(500, "pieces of the sentencepiece model")
+
+    def __post_init__(self) -> None:
+        if self.pieces < 1:
+            raise UserError(f"--pieces must be at least 1, not {self.pieces}")

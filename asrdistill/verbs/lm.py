@@ -1,6 +1,7 @@
 """Train an n-gram language model (modified Kneser-Ney) on the text of a data directory.
 
-OUT/lm.arpa is the model, OUT/perplexity.json what it makes of the sets of --test.
+OUT/lm.arpa is the model, OUT/perplexity.json what it makes of the sets of --test. With a lang folder that asrdistill
+subwords made, words that it lacks and words that the text has only once are spelled in pieces.
 
 Example: asrdistill lm data/train data/lang data/lm --order 3 --test data/dev data/test
 """
@@ -26,6 +27,7 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.errors import UserError
     from asrdistill.lang.lexicon import Lang
     from asrdistill.lang.ngram import make_lm
+    from asrdistill.lang.subwords import spell_text
 
     options = resolve(LMOptions, args)
     folders = [args.data, *args.test]
@@ -36,10 +38,14 @@ def run(args: argparse.Namespace) -> None:
     tests = {folder.resolve().name: text for folder, text in zip(args.test, texts[1:], strict=True)}
     if len(tests) < len(args.test):
         raise UserError("two of the --test directories have the same name; a set is named after its directory")
-    vocabulary = Lang.read(args.lang).words
+    lang = Lang.read(args.lang)
+    text = texts[0]
+    if lang.pieces:
+        text = spell_text(text, lang, rare=True)
+        tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
     make(
         args.out,
-        lambda folder: make_lm(texts[0], vocabulary, options.order, options.prune, tests, folder),
+        lambda folder: make_lm(text, lang.words, options.order, options.prune, tests, folder),
         verb="lm",
         options=options,
         inputs=[args.data, args.lang, *args.test],
