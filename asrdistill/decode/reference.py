@@ -4,7 +4,8 @@ An utterance is a sequence of pronunciations, with silence before, between and a
 is taken. A phone's states depend on the phone before it and on the phone after it; before the first
 and after the last stands silence. Viterbi over (history, pronunciation, the phone before it, the
 phone after it, state): the phone after it is guessed where the pronunciation begins, so that its
-states are known, and whatever comes next must begin with this phone.
+states are known, and whatever comes next must begin with this phone. After a piece that leaves its word
+open comes one that goes on it, and no silence.
 """
 
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.lang.lexicon import goes_on, leaves_open
 
 Path = tuple[float, tuple[str, ...]]  # score, words
 START = ("<s>",)
 
 
 def search(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np.ndarray) -> Path | None:
-    """(score, words) of the best path through loglikes (T, S), or None where T is too short for any."""
+    """(score, words and pieces) of the best path through loglikes (T, S), or None where T is too short for any."""
     return max(paths(lang, lm, senones, options, loglikes), default=None)
 
 
@@ -50,8 +52,8 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
         return word if word in lm.vocabulary else "<unk>"
 
     inside: dict[tuple, Path] = {}  # (history, (phone before, entry, phone after), position) -> path that is there
-    # (history, phone before, phone that must come next, whether silence was just taken) -> path between words
-    between: dict[tuple, Path] = {(START, silence, after, False): (0.0, ()) for after in following}
+    # (history, phone before, phone that must come next, the word just said, "" for silence) -> path between words
+    between: dict[tuple, Path] = {(START, silence, after, START[0]): (0.0, ()) for after in following}
     for observed in np.asarray(loglikes, np.float64):
         moved: dict[tuple, Path] = {}
         for (history, said, position), (score, words) in inside.items():
@@ -59,11 +61,11 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
             _keep(moved, (history, said, position), score + senones.self_loop[senone], words)
             if position + 1 < len(states(*said)):
                 _keep(moved, (history, said, position + 1), score + senones.forward[senone], words)
-        for (history, before, promised, after_silence), (score, words) in between.items():
+        for (history, before, promised, last), (score, words) in between.items():
             for entry, (word, _, phones) in enumerate(entries):
-                if phones[0] != promised or (after_silence and not word):
+                if phones[0] != promised or not (last or word) or leaves_open(last) != goes_on(word):
                     continue
-                cost = options.insertion_penalty + (0.0 if after_silence else not_taken) if word else taken
+                cost = options.insertion_penalty + (not_taken if last else 0.0) if word else taken
                 for after in following:
                     _keep(moved, (history, (before, entry, after), 0), score + cost, words)
         inside = {
@@ -77,16 +79,16 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
             word, logprob, phones = entries[said[1]]
             score += senones.forward[states(*said)[position]]
             if not word:
-                _keep(between, (history, phones[-1], said[2], True), score, words)
+                _keep(between, (history, phones[-1], said[2], ""), score, words)
             else:
                 score += options.lm_weight * (lm.logprob(token(word), history) + logprob)
                 longer = (*history, token(word))
                 history = longer[len(longer) - max(lm.order - 1, 0) :]
-                _keep(between, (history, phones[-1], said[2], False), score, (*words, word))
+                _keep(between, (history, phones[-1], said[2], word), score, (*words, word))
     return [
-        (score + options.lm_weight * lm.logprob("</s>", history) + (0.0 if after_silence else not_taken), words)
-        for (history, _, promised, after_silence), (score, words) in between.items()
-        if promised == silence
+        (score + options.lm_weight * lm.logprob("</s>", history) + (not_taken if last else 0.0), words)
+        for (history, _, promised, last), (score, words) in between.items()
+        if promised == silence and not leaves_open(last)
     ]
 
 

@@ -161,8 +161,8 @@ class _Forms:
     """The different forms that phones take as chains of states, each made once and shared by all phones of that form.
 
     A form depends on the phone and its kind, on what may stand to the left of it, on the context classes of the
-    phones that follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings first;
-    what follows a form's end is another phone's beginning, so it is noted by its context class.
+    phones that follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings
+    first; what follows a form's end is another phone's beginning, so it is noted by its context class.
     """
 
     def __init__(self, senones: Any, phones: _Phones):

@@ -8,7 +8,7 @@ by LINK on which sides its word goes on, so that pieces which begin, go on and e
 and words of the vocabulary stay whole beside them: a flat hybrid model (Bisani, Ney 2005). A piece is pronounced
 as known words pronounce these letters: the letters of a dictionary are aligned with its phones, and wherever a piece
 stands in a word of it, the phones of its letters are counted. Where it cuts through what belongs together (the
-s of "sh"), or its letters are silent, it is no good piece there; its probability is lowered by the share of such places.
+s of "sh"), or its letters are silent, it is no good piece; the share of such places lowers its probability.
 """
 
 from __future__ import annotations
