@@ -192,7 +192,8 @@ def spell_text(sentences: Iterable[str], lang: Lang, rare: bool = False) -> list
     sentences = list(sentences)
     speller, vocabulary = Speller(lang.pieces), set(lang.words)
     times = Counter(word for sentence in sentences for word in sentence.split())
-    spelled = {word for word, count in times.items() if word not in vocabulary or (rare and count == 1)} - {UNKNOWN}
+    spelled = {word for word, count in times.items() if word not in vocabulary or (rare and count == 1)}
+    spelled -= {UNKNOWN, *lang.pieces}
     pieces = {word: " ".join(speller.spell(word)) for word in spelled}
     if lost := sorted(word for word, text in pieces.items() if not text):
         log.warning("%d words cannot be spelled in pieces and count as %s: %s", len(lost), UNKNOWN, shorten(lost))

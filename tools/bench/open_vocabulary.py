@@ -1,0 +1,145 @@
+"""Words that no lexicon holds: a closed vocabulary against one that is open by subwords, side by side.
+
+Half of a corpus' different words are taken away: the rarest ones by default, as they are where a vocabulary is
+cut, or any (--random SEED). Nothing but the acoustic model keeps anything of them: they are gone from the lexicon, from the
+dictionary that says how pieces are pronounced, from the words that sentencepiece is trained on, and from the text of
+the language models. There <unk> stands in their place, or, for the open vocabulary, some other word of
+those that are left, spelled in pieces: where unknown words stand is known, but not which. Scales are tuned on
+every second utterance of dev and all figures are of the other ones and of the test sets. The last line is JSON.
+
+Example:
+  python tools/bench/open_vocabulary.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 /tmp/open
+"""
+
+import argparse
+import dataclasses
+import gzip
+import json
+import random
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from asrdistill import cli
+from asrdistill.data.archive import FrameArchive, subset
+from asrdistill.lang.dictionary import read_dictionary
+from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.subwords import Speller
+from asrdistill.scoring.alignment import align
+from asrdistill.scoring.wer import Transcripts, read_transcripts, score
+
+ROOT = Path(__file__).resolve().parents[2]
+SETS = ("dev", "test", "test_unseen")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the recipe's data folder")
+    parser.add_argument("exp", type=Path, help="its experiment folder")
+    parser.add_argument("model", help="name of a network in it")
+    parser.add_argument("work", type=Path, help="folder for what is made")
+    parser.add_argument("--random", type=int, metavar="SEED", help="take any half of the words away, not the rarest")
+    parser.add_argument("--pieces", type=int, default=1000, help="of the sentencepiece model (default: %(default)s)")
+    parser.add_argument("--order", type=int, default=4, help="of the n-grams with pieces (default: %(default)s)")
+    args = parser.parse_args()
+    texts = {name: read_transcripts(args.data / "corpus" / name / "text") for name in ("train", *SETS)}
+    gone = _taken_away(texts, args.random)
+    systems = {"words": _closed(args, texts["train"], gone), "subwords": _open(args, texts["train"], gone)}
+    figures: dict[str, Any] = {"words_taken_away": len(gone)}
+    for name, (lang, lm) in systems.items():
+        for key, value in _recognise(args, name, lang, lm, texts, gone).items():
+            figures[f"{name}_{key}"] = value
+    print(json.dumps(figures))
+
+
+def _taken_away(texts: dict[str, Transcripts], seed: int | None) -> set[str]:
+    """Half of the different words of all sets."""
+    words = sorted({word for transcripts in texts.values() for words in transcripts.values() for word in words})
+    if seed is not None:
+        return set(random.Random(seed).sample(words, len(words) // 2))
+    times = Counter(word for words in texts["train"].values() for word in words)
+    return set(sorted(words, key=lambda word: (times[word], word))[: len(words) // 2])
+
+
+def _closed(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple[Path, Path]:
+    """Lexicon and trigram of the words that are left."""
+    lang, lm = args.work / "lang", args.work / "lm"
+    whole = Lang.read(args.data / "lang_counts")
+    left = {word: entries for word, entries in whole.pronunciations.items() if word not in gone}
+    lang.mkdir(parents=True, exist_ok=True)
+    dataclasses.replace(whole, words=sorted(left), pronunciations=left).write(lang)
+    text = {utterance: ["<unk>" if word in gone else word for word in words] for utterance, words in train.items()}
+    data = _data(args, "text", text)
+    _run("lm", data, lang, lm, "--order", 3)
+    return lang, lm
+
+
+def _open(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple[Path, Path]:
+    """Lexicon and n-grams of the words that are left and of pieces."""
+    lang, lm, dictionary = (args.work / name for name in ("lang_open", "lm_open", "dictionary.txt.gz"))
+    known = read_dictionary(ROOT / "data/cmudict.txt.gz")
+    lines = (f"{w}\t{' '.join(phones)}\n" for w, variants in known.items() if w not in gone for phones in variants)
+    dictionary.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
+    left = sorted({word for words in train.values() for word in words} - gone)
+    data = _data(
+        args, "words", {utterance: [word for word in words if word not in gone] for utterance, words in train.items()}
+    )
+    _run("subwords", data, args.work / "lang", lang, "--dictionary", dictionary, "--pieces", args.pieces)
+    speller, rng = Speller(Lang.read(lang).pieces), random.Random(0)
+    spelled = [" ".join(speller.spell(word)) or "<unk>" for word in left]
+    text = {u: [rng.choice(spelled) if word in gone else word for word in words] for u, words in train.items()}
+    _run("lm", _data(args, "text_open", text), lang, lm, "--order", args.order)
+    return lang, lm
+
+
+def _data(args: argparse.Namespace, name: str, text: Transcripts) -> Path:
+    """The train data directory with another text."""
+    folder, source = args.work / name, args.data / "corpus/train"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in source.iterdir():
+        if table.is_file() and table.name != "text":
+            shutil.copyfile(table, folder / table.name)
+    (folder / "text").write_text("".join(f"{u} {' '.join(words) or '<unk>'}\n" for u, words in text.items()))
+    return folder
+
+
+def _recognise(
+    args: argparse.Namespace, name: str, lang: Path, lm: Path, texts: dict[str, Transcripts], gone: set[str]
+) -> dict[str, Any]:
+    """Tuned on half of dev, scored on all the rest."""
+    model, work, conf = args.exp / args.model, args.work / name, ROOT / "recipes/amazon_queen/conf"
+    halves = {}
+    for number, half in enumerate(("tune", "judge")):
+        halves[half] = args.work / f"dev_{half}"
+        halves[half].mkdir(exist_ok=True)
+        subset(args.data / "fbank/dev", halves[half], FrameArchive(args.data / "fbank/dev").utterances[number::2])
+    graph = ("--graph", work / "graph")
+    tuning = (lang, lm, args.data / "corpus/dev", work / "tuned", "--config", conf / "tune.yaml", *graph)
+    _run("tune", model, halves["tune"], *tuning)
+    said: Transcripts = {}
+    heard: Transcripts = {}
+    for part in SETS:
+        features = halves["judge"] if part == "dev" else args.data / "fbank" / part
+        settings = ("--tuned", work / "tuned", "--config", conf / "decode.yaml", *graph)
+        _run("decode", model, features, lang, lm, work / part, *settings)
+        found = read_transcripts(work / part / "hyp.txt")
+        heard |= found
+        said |= {utterance: texts[part][utterance] for utterance in found}
+    pairs = [pair for utterance, words in said.items() for pair in align(words, heard[utterance]) if pair[0] in gone]
+    wrong = sum(reference != hypothesis for reference, hypothesis in pairs)
+    return {
+        "wer": round(score(said, heard).total.percent, 2),
+        "oov": len(pairs),
+        "oov_wrong_percent": round(100 * wrong / len(pairs), 2),
+        "rtf": json.loads((work / "test_unseen/decode.json").read_text())["rtf"],
+    }
+
+
+def _run(*command: Any) -> None:
+    if code := cli.main([str(part) for part in command]):
+        raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()
