@@ -78,8 +78,8 @@ def train_pieces(words: Iterable[str], count: int) -> bytes:
             minloglevel=2,
         )
     except (RuntimeError, OSError, StopIteration) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no words"
-        raise UserError(f"{len(different)} words cannot be cut into {count} pieces ({reason})") from None
+        reason = str(error).rpartition("] ")[2].strip(" .\n") or "there are none"  # after the place in its source
+        raise UserError(f"{len(different)} words cannot be cut into {count} pieces: {reason}") from None
     return model.getvalue()
 
 
