@@ -62,7 +62,6 @@ if $small; then
   mono+=(--gaussians 400 --iterations 20)
   tri+=(--leaves 300 --gaussians 1200 --iterations 14)
   lda+=(--leaves 300 --gaussians 1200 --iterations 14)
-  targets+=(--keep 100)
   sat+=(--leaves 300 --gaussians 1200 --iterations 14)
 fi
 lang=$data/lang lm=$data/lm
