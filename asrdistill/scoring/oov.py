@@ -1,6 +1,5 @@
 """Errors on the words that a recogniser's vocabulary lacks: what an open vocabulary is measured by."""
 
-from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from asrdistill.scoring.alignment import align
 from asrdistill.scoring.wer import Transcripts
 
 
-def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: Set[str]) -> dict[str, Any]:
+def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set[str]) -> dict[str, Any]:
     """How many of the reference's words outside the vocabulary are wrong: ``{"words", "wrong", "rate"}``.
 
     A word is right where the alignment (sclite's) pairs it with itself; an utterance without a hypothesis is
