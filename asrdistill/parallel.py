@@ -97,7 +97,7 @@ def split(items: S, parts: int) -> list[S]:
     """Divide items into at most `parts` slices of nearly equal length, in order, none empty."""
     parts = max(1, min(parts, len(items)))
     bounds = [len(items) * i // parts for i in range(parts + 1)]
-    return [items[a:b] for a, b in itertools.pairwise(bounds)]  # type: ignore[misc] (a slice is of the items' kind)
+    return [items[a:b] for a, b in itertools.pairwise(bounds)]  # type: ignore[misc]
 
 
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
