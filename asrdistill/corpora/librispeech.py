@@ -27,12 +27,12 @@ from asrdistill import fetch, parallel, stage
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.data.flac import flac_seconds
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import atomic
+from asrdistill.files import TABLES, atomic
 from asrdistill.progress import Meter
 
 log = logging.getLogger("asrdistill")
 
-TABLE = Path(__file__).resolve().parents[2] / "data" / "librispeech.tsv"
+TABLE = TABLES / "librispeech.tsv"
 MIRROR = "https://www.openslr.org/resources"
 CORPUS = "LibriSpeech"  # the folder in every archive
 DOCUMENTS = ("BOOKS.TXT", "CHAPTERS.TXT", "LICENSE.TXT", "README.TXT", "SPEAKERS.TXT")

@@ -15,6 +15,7 @@ from asrdistill.lang.lexicon import Lang, Pronunciation
 log = logging.getLogger("asrdistill")
 
 SLACK = 0.0005  # seconds; times in a CTM are rounded
+NOBODY: tuple[str, list[Interval]] = ("", [])  # comes after the last utterance
 PSEUDO = 1.0  # counts that each pronunciation has beforehand
 
 
@@ -27,14 +28,16 @@ def recount(lang: Lang, alignment: Path) -> Lang:
     said: Counter[tuple[str, tuple[str, ...]]] = Counter()
     silences = places = 0
     phones, words = (read_ctm(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
-    spoken = dict(words)  # utterances of silence alone have no words
+    spoken, following = next(words, NOBODY)
     for utterance, pieces in phones:
-        heard = spoken.pop(utterance, [])
+        heard: list[Interval] = []  # utterances of silence alone have no words
+        if utterance == spoken:
+            heard, (spoken, following) = following, next(words, NOBODY)
         silences += sum(piece.label == lang.silence for piece in pieces)
         places += len(heard) + 1
         said.update(_pronounced(pieces, heard))
     if spoken:
-        raise UserError(f"{alignment}: utterance {min(spoken)} has words but no phones; align again")
+        raise UserError(f"{alignment}: utterance {spoken} has words but no phones, or not in their order; align again")
     known = {(word, sounds) for word, entries in lang.pronunciations.items() for _, sounds in entries}
     if foreign := said.keys() - known:
         word, sounds = min(foreign)

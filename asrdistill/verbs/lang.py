@@ -5,13 +5,14 @@ that of the G2P model; what G2P said stands in OUT/g2p.txt. To recognise phones,
 then consist, give --phones in the place of a dictionary.
 
 Example:
-  asrdistill lang data/train data/dev data/lang --dictionary data/cmudict.txt.gz --g2p exp/g2p
+  asrdistill lang data/train data/dev data/lang --dictionary cmudict --g2p exp/g2p
   asrdistill lang data/train data/dev data/lang --phones sil
 """
 
 import argparse
 from pathlib import Path
 
+from asrdistill.lang.dictionary import DICTIONARY, dictionary_path
 from asrdistill.stage import make
 
 
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, nargs="+", help="data directories whose words to take")
     parser.add_argument("out", type=Path, help="lang folder to make")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dictionary", type=Path, help="lines of 'word <tab> phones', gzipped or not")
+    source.add_argument("--dictionary", type=dictionary_path, help=DICTIONARY)
     source.add_argument("--phones", metavar="SILENCE", help="the words are phones; SILENCE is the one that is silence")
     parser.add_argument(
         "--positions", action="store_true", help="phones are named for their position in the word: AA_B"
