@@ -13,15 +13,13 @@ BLOCK = 1 << 22  # bytes in memory at a time
 def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
     """Write an ARPA file, gzipped (NAME.gz) or not, into the existing folder as lm.arpa, in constant memory.
 
-    With `lower` its words are written in lower case (those of ASCII), ``<UNK>`` with them. What is wrong in it shows when
-    it is compiled; here a UserError is raised for what is no ARPA file, cannot be unpacked or was cut.
+    With `lower` its words are written in lower case (those of ASCII), ``<UNK>`` with them. What is wrong within it
+    shows when it is compiled; here a UserError is raised for what is no ARPA file, cannot be unpacked or was cut.
     """
     first, last = b"", b""
     try:
-        with (
-            gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb") as source,
-            atomic(folder / "lm.arpa", "wb") as out,
-        ):
+        source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
+        with source, atomic(folder / "lm.arpa", "wb") as out:
             while block := source.read(BLOCK):
                 out.write(block.lower() if lower else block)
                 first, last = first or block, (last + block)[-100:]
