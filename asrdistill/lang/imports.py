@@ -16,18 +16,19 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
     With `lower` its words are written in lower case (those of ASCII), ``<UNK>`` with them. What is wrong within it
     shows when it is compiled; here a UserError is raised for what is no ARPA file, cannot be unpacked or was cut.
     """
-    first, last = b"", b""
+    begun, last = False, b""
     try:
         source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
         with source, atomic(folder / "lm.arpa", "wb") as out:
             while block := source.read(BLOCK):
                 out.write(block.lower() if lower else block)
-                first, last = first or block, (last + block)[-100:]
+                last += block
+                begun, last = begun or b"\\data\\" in last, last[-100:]
     except FileNotFoundError:
         raise UserError(f"language model {arpa} does not exist") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"language model {arpa} cannot be unpacked ({error}); fetch it again") from None
-    if b"\\data\\" not in first:
-        raise UserError(f"{arpa} has no \\data\\ line near its beginning; is it an ARPA file?")
+    if not begun:
+        raise UserError(f"{arpa} has no \\data\\ line; is it an ARPA file?")
     if b"\\end\\" not in last:
         raise UserError(f"{arpa} is not a whole ARPA file: it has no \\end\\ line; fetch it again")

@@ -48,7 +48,7 @@ def test_packed_files_and_capitals(arpa):
     ("name", "damage", "words"),
     [
         ("foreign.arpa", lambda content: content[:-20], "it has no \\end\\ line; fetch it again"),
-        ("foreign.arpa", lambda content: content.replace(b"\\data\\", b"data"), "no \\data\\ line near its beginning"),
+        ("foreign.arpa", lambda content: content.replace(b"\\data\\", b"data"), "has no \\data\\ line; is it"),
         ("foreign.arpa.gz", lambda content: gzip.compress(content)[:-30], "cannot be unpacked"),
         ("foreign.arpa.gz", lambda content: content, "cannot be unpacked"),
     ],
