@@ -202,10 +202,8 @@ def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
     """The kernel refuses to let files grow, as on a full disk; with room again the same command ends."""
     with FlakyServer(site) as server:
         argv = download(tmp_path / "out", site, server.url, part)
-        script = "import resource, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, SIZE))\n".replace(
-            "SIZE", str(size)
-        )
-        script += "from asrdistill.cli import main\nsys.exit(main(sys.argv[1:]))"
+        script = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        script += "from asrdistill.cli import main; sys.exit(main(sys.argv[1:]))"
         done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True)
         assert done.returncode == 2, done.stderr
         assert "could not be" in done.stderr.splitlines()[-1]

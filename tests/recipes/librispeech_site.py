@@ -73,7 +73,7 @@ def spoken_phones(utterances: int = 200) -> Said:
     """Random sentences in which each phone has two tones of its own: no speech, but as easily learnt as it is made."""
     dictionary, luck = _cmudict(), random.Random(0)
     phones = phones_of(dictionary)
-    words = luck.sample([word for word, variants in dictionary.items() if 3 <= len(variants[0]) <= 7], 60)
+    words = luck.sample([word for word, said in dictionary.items() if word.isalpha() and 3 <= len(said[0]) <= 7], 60)
     unknown = words[-1]  # to the lexicon; G2P has to say it
     after = {word: luck.sample(words, 4) for word in words}
     sets: list[list[Speech]] = [[], [], []]
