@@ -21,8 +21,10 @@ usage: recipes/librispeech/run.sh [options]
   --data DIR       where the corpus goes (default recipes/librispeech/data)
   --exp DIR        where models and results go (default recipes/librispeech/exp)
 
-stages, each with its minutes on two cores with AVX2, MB of disk for each hour of speech to train on, and largest GB of
-memory of a process; measured at --mini's sizes on 16 kHz speech of another corpus and extrapolated:
+stages with their minutes on two cores with AVX2 and MB of disk for each hour of speech to train on, and GB of memory of
+the largest process, at the sizes of --mini (its 5 hours). They are extrapolated from recipes/amazon_queen, which has other
+speech at half the rate; features were measured on FLAC at 16 kHz. The networks of --hours take 4 times as long an hour,
+for which one wants a GPU; its soft targets take 90 MB an hour.
 HELP
   list_stages
   cat <<'HELP'
@@ -34,20 +36,20 @@ HELP
 }
 
 stages=(
-  "download: the parts, the lexicon, two language models|by the network, ? MB, ? GB"
-  "corpus: data directories, their subsets and unions|? min, ? MB, ? GB"
-  "features: filterbanks for the networks, cepstra for the GMMs|? min, ? MB, ? GB"
-  "language: pronunciations, G2P, 3-gram and the LM to rescore with|? min, ? MB, ? GB"
-  "flat start: monophones on the shortest utterances|? min, ? MB, ? GB"
-  "triphones: decision trees, LDA and MLLT, adaptation to speakers|? min, ? MB, ? GB"
-  "more speech: adapted triphones on all hours, realignment|? min, ? MB, ? GB"
-  "teachers: networks that differ in their seed|? min, ? MB, ? GB"
-  "soft targets of their ensemble|? min, ? MB, ? GB"
-  "student|? min, ? MB, ? GB"
-  "decode: scales tuned on dev, then all sets, with the 3-gram|? min, ? MB, ? GB"
-  "rescore: the lattices with the larger LM|? min, ? MB, ? GB"
-  "score: frame accuracy, WER, significance, table|? min, ? MB, ? GB"
-  "export: the student in one folder, and what it hears|? min, ? MB, ? GB"
+  "download: the parts, the lexicon, two language models|network, 130 MB, 0.1 GB"
+  "corpus: data directories, their subsets and unions|0.01 min, 0.5 MB, 0.2 GB"
+  "features: filterbanks for the networks, cepstra for the GMMs|0.1 min, 250 MB, 0.4 GB"
+  "language: pronunciations, G2P, the language models|2 min in all, 0.5 GB (*)"
+  "flat start: monophones on the shortest utterances|0.6 min of its own, 0.2 GB"
+  "triphones: decision trees, LDA and MLLT, adaptation to speakers|3 min, 60 MB, 0.3 GB"
+  "more speech: adapted triphones on all hours, realignment|2 min, 125 MB, 0.3 GB"
+  "teachers: networks that differ in their seed|14 min, 2 MB, 1.6 GB"
+  "soft targets of their ensemble|1.5 min, 820 MB, 0.6 GB"
+  "student|4 min, 1 MB, 1.6 GB"
+  "decode: scales tuned on dev, then all sets, with the 3-gram|1 min a model (**), 0.8 GB"
+  "rescore: the lattices with the larger LM|RESC"
+  "score: frame accuracy, WER, significance, table|0.2 min, 0.7 GB"
+  "export: the student in one folder, and what it hears|1 min in all, 0.8 GB"
 )
 
 flags="mini" values="hours teachers corpus mirror table conf"

@@ -30,7 +30,7 @@ FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 
 # What the recipe's configuration is changed to.
 GMM = {"iterations": 10}
-NET = {"layers": 2, "width": 128, "epochs": 6, "batch": 256, "learning_rate": 2e-3, "threads": 1}
+NET = {"layers": 2, "width": 96, "epochs": 3, "batch": 256, "learning_rate": 2e-3, "threads": 1}
 SMALL = {
     "mono_set": {"shortest": 60},
     "tri_set": {"utterances": 80},
