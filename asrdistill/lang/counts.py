@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrdistill.data.ctm import Interval, read_ctm
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, shorten
 from asrdistill.lang.lexicon import Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
@@ -23,7 +23,8 @@ def recount(lang: Lang, alignment: Path) -> Lang:
     """The lexicon with the probabilities that the alignment's phones.ctm and words.ctm show.
 
     The most frequent pronunciation of a word gets 1 and the others their share of it, so that a word
-    loses nothing by being said in several ways. Raises UserError when the files do not fit the lexicon.
+    loses nothing by being said in several ways. Words that the lexicon lacks (the alignment may have been made
+    with a larger one) are counted and named. Raises UserError when the files do not fit the lexicon.
     """
     said: Counter[tuple[str, tuple[str, ...]]] = Counter()
     silences = places = 0
@@ -38,6 +39,9 @@ def recount(lang: Lang, alignment: Path) -> Lang:
         said.update(_pronounced(pieces, heard))
     if spoken:
         raise UserError(f"{alignment}: utterance {spoken} has words but no phones, or not in their order; align again")
+    if strangers := sorted({word for word, _ in said} - lang.pronunciations.keys()):
+        log.info("%d words of %s are not in the lexicon: %s", len(strangers), alignment, shorten(strangers))
+        said = Counter({entry: count for entry, count in said.items() if entry[0] in lang.pronunciations})
     known = {(word, sounds) for word, entries in lang.pronunciations.items() for _, sounds in entries}
     if foreign := said.keys() - known:
         word, sounds = min(foreign)
