@@ -46,8 +46,8 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
     facts = {
         "form": FORMS[exported["form"]],
-        "network": f"{network['layers']} hidden layers of {network['width']} ReLUs over {network['left']} frames before "
-        f"the one it classifies and {network['right']} after it",
+        "network": f"{network['layers']} hidden layers of {network['width']} ReLUs over {network['left']} frames "
+        f"before the one it classifies and {network['right']} after it",
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
