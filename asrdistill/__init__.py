@@ -27,6 +27,8 @@ __version__ = "0.1.0"
 
 def load(folder: str | PathLike[str]) -> Recogniser:
     """The recogniser in a folder that ``asrdistill export`` made; raises UserError for any other, or a changed one."""
+    from pathlib import Path
+
     from asrdistill.export.recogniser import Recogniser  # loads torch and numba, which not every command needs
 
-    return Recogniser(folder)
+    return Recogniser(Path(folder))

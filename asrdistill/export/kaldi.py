@@ -142,8 +142,8 @@ def _transition_model(senones: Senones) -> Iterator[str]:
     yield f"</Topology> \n<Triples> {len(states)} \n"
     yield from (f"{number} {state} {pdf} \n" for number, state, pdf in states)
     pdfs = [pdf for *_, pdf in states]
-    moves = np.stack([senones.self_loop[pdfs], senones.forward[pdfs]], axis=1).ravel()
-    yield f"</Triples> \n<LogProbs> \n {_vector(np.append(0.0, moves))}</LogProbs> \n</TransitionModel> \n"
+    logs = np.stack([senones.self_loop[pdfs], senones.forward[pdfs]], axis=1).ravel()
+    yield f"</Triples> \n<LogProbs> \n {_vector(np.append(0.0, logs))}</LogProbs> \n</TransitionModel> \n"
 
 
 def _of_phone(tree: Tree, phone: str) -> Tree:

@@ -81,7 +81,7 @@ def _layers(module: Dnn) -> list[Layer]:
 def _peaks(module: Dnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
     """The largest magnitude of a normalised feature, and the largest activation of each hidden unit (D,)."""
     largest = 0.0
-    peaks = [torch.zeros(layer.out_features) for layer in module.hidden]  # type: ignore[arg-type]
+    peaks = [torch.zeros(len(bias)) for _, bias in _layers(module)[:-1]]
     for features in frames:
         x = (torch.from_numpy(pad(features, module.context)) - module.mean) / module.std
         largest = max(largest, float(x.abs().max()))

@@ -1,5 +1,6 @@
 """Every form of an exported network against the network itself."""
 
+import re
 import sys
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from asrdistill.errors import UserError
+from asrdistill.export import kaldi as export_kaldi
+from asrdistill.export import onnx as export_onnx
 from asrdistill.export.forms import open_form, write_form
 from asrdistill.export.onnx import WEIGHT_MAX, _layers, _peaks, _smoothed
 from asrdistill.files import read_json, sha256, write_json
@@ -73,13 +76,20 @@ def test_float_forms_give_the_original_scores(form, folder, tmp_path):
         np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
-def test_int8_rounds_and_no_more(folder, tmp_path):
-    original = load_model(folder)
-    other = exported("int8", folder, tmp_path / "out", [frames(500), frames(500, 2)])
-    wanted, found = original.log_posteriors(frames(400, 3)), other.log_posteriors(frames(400, 3))
-    assert 0 < np.sqrt(np.square(found - wanted)[wanted > -7].mean()) < 0.12
+def test_int8_rounds_and_no_more(folder, tmp_path, monkeypatch):
+    original, calibration = load_model(folder), [frames(500), frames(500, 2)]
+    wanted, features = original.log_posteriors(frames(400, 3)), frames(400, 3)
+
+    def error(found: np.ndarray) -> float:
+        return float(np.sqrt(np.square(found - wanted)[wanted > -7].mean()))
+
+    found = exported("int8", folder, tmp_path / "out", calibration).log_posteriors(features)
+    assert 0 < error(found) < 0.25
     assert (found.argmax(1) == wanted.argmax(1)).mean() > 0.95
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
+    monkeypatch.setattr(export_onnx, "_smoothed", lambda layers, peaks: (layers, [float(p.max()) for p in peaks]))
+    rough = exported("int8", folder, tmp_path / "rough", calibration).log_posteriors(features)
+    assert error(rough) > 2 * error(found)
 
 
 def test_int8_sees_nothing_but_a_frame_and_its_context(folder, tmp_path):
@@ -208,6 +218,24 @@ def test_kaldi_reads_the_hmms(folder, tmp_path):
         wanted = ours.self_loop[pdf] if transitions.loop[number] else ours.forward[pdf]
         assert logs[number] == pytest.approx(wanted, rel=1e-6)
     assert len(logs) == len(transitions.pdf)
+
+
+def test_kaldis_own_code_takes_the_hmms(tmp_path):
+    """Kaldi's transition model and tree, as the package kaldi-hmm-gmm has them."""
+    khg = pytest.importorskip("kaldi_hmm_gmm")
+    states = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7], "B": [8, 9, 10]}
+    senones = Senones(["SIL", "A", "B"], states, np.full(11, -0.5))
+    text = "".join(export_kaldi._transition_model(senones))
+    topology, tree = khg.HmmTopology(), khg.monophone_context_dependency([1, 2, 3], [-1, 5, 3, 3])
+    topology.read(text[text.index("<Topology>") : text.index("<Triples>")])
+    model = khg.TransitionModel(tree, topology)
+    ours = np.array(text.split("<Triples>")[1].split("</Triples>")[0].split()[1:], int).reshape(-1, 3)
+    assert [[int(n) for n in re.findall(r"=(\d+)", str(theirs))[:3]] for theirs in model.tuples] == ours.tolist()
+    assert len(model.log_probs) == len(text.split("<LogProbs>")[1].split("]")[0].split()) - 1
+    assert all(model.is_self_loop(number) == number % 2 for number in range(1, len(model.log_probs)))
+    tree.write(False, str(tmp_path / "tree"))
+    ours = "".join(export_kaldi._event_map(senones, {"SIL": 1, "A": 2, "B": 3})).replace("TE 1", "TE 0", 1)
+    assert (tmp_path / "tree").read_text() == f"ContextDependency 1 0 ToPdf {ours}EndContextDependency "
 
 
 def test_a_missing_package_is_named(folder, tmp_path, monkeypatch):

@@ -177,7 +177,7 @@ def test_every_form_is_checked_and_transcribes(form, tuned, world, capsys):
     assert (found["utterances"], found["words"], found["wer"]) == (4, 8, {"original": 0, "exported": 0})
     assert found["frame_agreement"] > 95
     assert found["frame_accuracy"]["exported"] == pytest.approx(found["frame_accuracy"]["original"], abs=3)
-    assert (found["largest_difference"] == 0) == (form in ("safetensors", "torchscript"))
+    assert (found["largest_difference"] > 0.01) == (form == "int8")
     text = (world / "out/README.md").read_text()
     assert text.startswith("# out\n")
     for figure in ("| word error rate | 0.00 % | 0.00 % |\n", f"{frames} frames of `data`", "2 words", "--to " + form):
