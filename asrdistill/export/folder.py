@@ -55,7 +55,7 @@ def export(
     network, lexicon, audio = load_model(model), Lang.read(lang), DataDirectory.read(data) if data else None
     if not isinstance(network, AcousticModel):
         kind = network.meta["kind"]
-        raise UserError(f"{model} is a model of kind '{kind}'; only a single network can be exported, as it was trained")
+        raise UserError(f"{model} is a model of kind '{kind}'; only a single network can be exported, as trained")
     if missing := set(lexicon.phones) - set(network.senones.phones):
         raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
     if form == "int8" and audio is None:
