@@ -8,6 +8,7 @@ and whole utterances in decoding.
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,3 +46,8 @@ class Dnn(nn.Module):
             hidden = functional.relu(layer(hidden))
             hidden = functional.dropout(hidden, self.dropout, self.training)
         return self.output(hidden)
+
+
+def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:
+    """(T, F) -> (left + T + right, F): the first and last frame repeated."""
+    return np.pad(np.asarray(features, dtype=np.float32), (context, (0, 0)), mode="edge")
