@@ -49,10 +49,14 @@ SMALL = {
 
 @dataclass(frozen=True)
 class Said:
-    """Speech by its part, and a dictionary (lower case, no stress) that lacks some of its words."""
+    """Speech by its part, and a dictionary (lower case, no stress) that lacks some of its words.
+
+    `wrong` is the share of its words that a small student may get wrong at most.
+    """
 
     parts: dict[str, list[Speech]]
     dictionary: Dictionary
+    wrong: float
 
 
 def queen_speech(folder: Path) -> Said | None:
@@ -66,7 +70,7 @@ def queen_speech(folder: Path) -> Said | None:
         data = DataDirectory.read(corpus / name)
         sets[name] = [said for said in speech_of(data, reader) if said.text]
         reader += len(data.speakers)
-    return Said(_divide(sets["train"], sets["dev"], [*sets["test"], *sets["test_unseen"]]), _cmudict())
+    return Said(_divide(sets["train"], sets["dev"], [*sets["test"], *sets["test_unseen"]]), _cmudict(), 0.95)
 
 
 def spoken_phones(utterances: int = 200) -> Said:
@@ -85,7 +89,7 @@ def spoken_phones(utterances: int = 200) -> Said:
         reader = 100 + 10 * which + number % (6 if which == 0 else 3)
         samples = _voice([dictionary[word][0] for word in sentence], phones, reader, luck)
         sets[which].append(Speech(reader, samples, " ".join(sentence).upper()))
-    return Said(_divide(*sets), {word: said for word, said in dictionary.items() if word != unknown})
+    return Said(_divide(*sets), {word: said for word, said in dictionary.items() if word != unknown}, 0.2)
 
 
 def _voice(words: Iterable[Sequence[str]], phones: Sequence[str], reader: int, luck: random.Random) -> np.ndarray:
