@@ -96,7 +96,11 @@ def _check(exported: dict[str, Any]) -> str:
         ("largest difference of log posteriors", "", f"{check['largest_difference']:g}"),
         ("frames with the same most probable senone", "", f"{check['frame_agreement']:.2f} %"),
     ]
-    for key, label in (("frame_accuracy", "frame accuracy"), ("wer", "word error rate")):
+    labels = {
+        "frame_accuracy": f"frame accuracy ({check.get('aligned_frames', 0):,} aligned frames)",
+        "wer": f"word error rate ({check.get('words', 0):,} words)",
+    }
+    for key, label in labels.items():
         if key in check:
             rows.append((label, f"{check[key]['original']:.2f} %", f"{check[key]['exported']:.2f} %"))
     table = "\n".join(

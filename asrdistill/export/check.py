@@ -18,6 +18,7 @@ from asrdistill.export.forms import open_form
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import options_of
 from asrdistill.hmm.senones import Senones
+from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import load_model
 from asrdistill.scoring.alignment import count_errors
 
@@ -41,17 +42,18 @@ def check(
     """
     largest, counts = 0.0, Counter[str]()
     if data is None:
-        largest, counts = _compare(
-            *(m.log_posteriors(_synthetic(model)) for m in (load_model(model), open_form(form, out)))
-        )
+        original, exported = load_model(model), open_form(form, out)
+        features = _synthetic(original.module)  # type: ignore[union-attr]
+        largest, counts = _compare(original.log_posteriors(features), exported.log_posteriors(features))
     else:
         _check_inputs(model, data, alignment)
         settings = (form, model, out, decoder, alignment)
-        for difference, found in parallel.run(
-            _utterance, data.utterances, jobs, "check", setup=_set_up, setup_args=settings
-        ):
-            largest = max(largest, difference)
+        compared = parallel.run(_utterance, data.utterances, jobs, "check", setup=_set_up, setup_args=settings)
+        for difference, found in compared:
+            largest = float(np.maximum(largest, difference))  # NaN stays
             counts.update(found)
+        if alignment and not counts["aligned"]:
+            raise UserError(f"{alignment} holds none of the utterances to check on; give the alignment of theirs")
     agreement = 100 * counts["agreeing"] / counts["frames"]
     if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
         raise UserError(
@@ -81,8 +83,7 @@ def _check_inputs(model: Path, data: DataDirectory, alignment: Path | None) -> N
         raise UserError(f"{alignment} is an alignment over other senones than those of {model}")
 
 
-def _synthetic(model: Path) -> np.ndarray:
-    module = load_model(model).module  # type: ignore[union-attr]
+def _synthetic(module: Dnn) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=(SYNTHETIC, len(module.mean)))
     return (module.mean.numpy() + module.std.numpy() * noise).astype(np.float32)
 

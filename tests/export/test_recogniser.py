@@ -180,7 +180,12 @@ def test_every_form_is_checked_and_transcribes(form, tuned, world, capsys):
     assert (found["largest_difference"] > 0.01) == (form == "int8")
     text = (world / "out/README.md").read_text()
     assert text.startswith("# out\n")
-    for figure in ("| word error rate | 0.00 % | 0.00 % |\n", f"{frames} frames of `data`", "2 words", "--to " + form):
+    for figure in (
+        "| word error rate (8 words) | 0.00 % | 0.00 % |\n",
+        f"{frames} frames of `data`",
+        "2 words",
+        "--to " + form,
+    ):
         assert figure in text
     for folder in ("model", "lm", "lang", "data", "ali", "tuned"):
         shutil.rmtree(world / folder)  # the recogniser needs none of them
@@ -240,6 +245,8 @@ def test_exports_that_cannot_be_are_one_sentence(tuned, world, monkeypatch, caps
     monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w * 1.001, b) for w, b in write(m)])
     refused("onnx form of", "--to", "onnx", *check)
     refused("is not the same network", "--to", "onnx")
+    monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w * np.nan, b) for w, b in write(m)])
+    refused("differ by up to nan", "--to", "onnx")
     monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w[::-1], b) for w, b in write(m)])
     refused("is not the same network", "--to", "int8", *check)
     (world / "data/text").unlink()
