@@ -165,7 +165,7 @@ class FrameArchive:
         done = 0
         for shard, first, rows in runs:
             source, target = self._map(shard, name), out[done : done + rows]
-            with open(source.filename, "rb") as handle:
+            with open(str(source.filename), "rb") as handle:
                 handle.seek(source.offset + first * target[:1].nbytes)
                 count = handle.readinto(target.reshape(-1).view(np.uint8))
             if count != target.nbytes:

@@ -64,7 +64,7 @@ def train(
         for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
             rate = _learning_rate(options, state.updates, total)
             state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.size)
-            meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}")
+            meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data")
             if batch.ends_pool:
                 state.finish_pool()
             if batch.ends_epoch:
@@ -145,6 +145,11 @@ class _State:
             yield batch
             begin = time.monotonic()
 
+    @property
+    def waits(self) -> float:
+        """Percent of the epoch's time so far that was spent waiting for data."""
+        return 100 * self.waited / max(time.monotonic() - self.begun, 1e-9)
+
     def count(self, loss: Tensor, frames: int) -> None:
         self.updates += 1
         self.losses += loss.double() * frames  # stays on the device: to ask for it is to wait for the GPU
@@ -165,11 +170,10 @@ class _State:
     def finish_epoch(self, held_out: dict[str, float]) -> None:
         record = {"epoch": self.epoch + 1, "loss": self.loss_sum / max(1, self.frames), **held_out}
         self.history.append(record)
-        now = time.monotonic()
-        times = {"seconds": now - self.begun, "waits_for_data_percent": 100 * self.waited / (now - self.begun)}
-        log.info("  ".join(f"{key} {value:.4g}" for key, value in {**record, **times}.items()))
+        shown = {**record, "waiting for data, percent": self.waits}  # how long it took is no part of the result
+        log.info("  ".join(f"{key} {value:.4g}" for key, value in shown.items()))
         self.epoch, self.pool, self.loss_sum, self.frames = self.epoch + 1, 0, 0.0, 0
-        self.begun, self.waited = now, 0.0
+        self.begun, self.waited = time.monotonic(), 0.0
         self._continue_losses()
         self.save()
 

@@ -81,22 +81,22 @@ class FramePool:
     def _batches(self, frames: int) -> int:
         return math.ceil(frames / self.batch)
 
-    def read(self, epoch: int, number: int, epochs: int, device: torch.device) -> Iterator[Batch]:
-        """Batches on the device, from pool `number` of epoch `epoch` to the end of epoch `epochs` - 1."""
-        for pool in read_ahead(self._pools(epoch, number, epochs, device)):
+    def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
+        """Batches on the device: of this epoch from pool `first` on, and of the following until there were `epochs`."""
+        for pool in read_ahead(self.pools(epoch, first, epochs, device)):
             yield from self._cut(pool)
 
-    def _pools(self, epoch: int, number: int, epochs: int, device: torch.device) -> Iterator["_Pool"]:
-        while epoch < epochs:
+    def pools(self, first_epoch: int, first: int, epochs: int, device: torch.device) -> Iterator["Pool"]:
+        """What :meth:`read` cuts its batches from."""
+        for epoch in range(first_epoch, epochs):
             plan = self.plan(epoch)
-            for each in range(number, len(plan)):
-                names = [name for block in sorted(plan[each]) for name in self.blocks[block][0]]
+            for number in range(first if epoch == first_epoch else 0, len(plan)):
+                names = [name for block in sorted(plan[number]) for name in self.blocks[block][0]]
                 frames = self.features.read(names).astype(np.float32, copy=False)
-                order = np.random.default_rng((self.seed, epoch, each)).permutation(len(frames))
+                order = np.random.default_rng((self.seed, epoch, number)).permutation(len(frames))
                 ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
                 rows = [send(row, device) for row in self.targets.gather(names)]
-                yield _Pool(*ours, rows, each + 1 == len(plan))
-            epoch, number = epoch + 1, 0
+                yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
 
     def _bounds(self, names: Sequence[str]) -> np.ndarray:
         """(frames, 2) where the utterance of each frame begins and ends: its first and its last frame."""
@@ -104,7 +104,7 @@ class FramePool:
         ends = np.cumsum(lengths)
         return np.repeat(np.stack([ends - lengths, ends - 1], 1), lengths, axis=0)
 
-    def _cut(self, pool: "_Pool") -> Iterator[Batch]:
+    def _cut(self, pool: "Pool") -> Iterator[Batch]:
         """The pool's batches: windows that reach over an utterance's edge repeat the frame there."""
         left, right = self.context
         offsets = torch.arange(-left, right + 1, device=pool.order.device)
@@ -119,7 +119,7 @@ class FramePool:
             yield Batch(pool.frames[window], rows, share.start, len(batch), last, last and pool.ends_epoch)
 
 
-class _Pool(NamedTuple):
+class Pool(NamedTuple):
     """n frames that are shuffled together, on the device."""
 
     frames: Tensor  # (n, F) features, in the order of the disk
