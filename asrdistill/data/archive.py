@@ -167,7 +167,7 @@ class FrameArchive:
             source, target = self._map(shard, name), out[done : done + rows]
             with open(str(source.filename), "rb") as handle:
                 handle.seek(source.offset + first * target[:1].nbytes)
-                count = handle.readinto(target.reshape(-1).view(np.uint8))
+                count = handle.readinto(target.reshape(-1).view(np.uint8).data)
             if count != target.nbytes:
                 raise UserError(f"{self.folder}: shard {shard} is shorter than index.tsv says; make the archive again")
             done += rows

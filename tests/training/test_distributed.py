@@ -22,7 +22,7 @@ from ..conftest import Corpus
 
 # 101 frames a batch: two processes never have the same number of them. Dropout is drawn for the whole batch.
 OPTIONS = ["--layers", "2", "--width", "24", "--left", "2", "--right", "2", "--epochs", "2", "--batch", "101"]
-OPTIONS += ["--dropout", "0.2", "--pool-frames", "600", "--precision", "float32"]
+OPTIONS += ["--dropout", "0.2", "--pool-frames", "2500", "--precision", "float32"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -41,7 +41,7 @@ def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess:
 def world(tmp_path_factory):
     """A corpus with the model that two processes made of it."""
     folder = tmp_path_factory.mktemp("world")
-    corpus = Corpus(folder / "corpus")
+    corpus = Corpus(folder / "corpus", utterances=80)
     done = torchrun(2, "-m", "asrdistill", *train(corpus, folder / "two"))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("held_out_accuracy") == 2  # two epochs: the first process reports, the other does not
@@ -59,7 +59,7 @@ def test_two_processes_make_the_model_of_one(world, tmp_path):
     assert differ.norm() <= 5e-4 * moved.norm()
     histories = [read_json(folder / "meta.json")["history"] for folder in (two, tmp_path / "one")]
     for found, expected in zip(*histories, strict=True):
-        assert found == pytest.approx(expected, rel=1e-4)
+        assert found == pytest.approx(expected, rel=5e-3)  # one or two frames of 4,700 may fall elsewhere
 
 
 def test_a_killed_process_ends_the_run_and_the_next_goes_on_to_the_same_bytes(world, tmp_path):
