@@ -33,7 +33,6 @@ from asrdistill.distill.losses import completed, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.errors import UserError
 from asrdistill.models.folder import load_model
-from asrdistill.training.targets import gather_part
 
 log = logging.getLogger("asrdistill")
 
@@ -57,10 +56,10 @@ class SoftTargets:
         self.tails, self.owner = record["tails"][self.column], record["owner"]
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        ids = gather_part(self.store, "ids", utterances, np.int16)  # torch has no full support of uint16
-        logp = gather_part(self.store, "logp", utterances, np.float16)
-        rest = gather_part(self.store, "rest", utterances, np.float32)[:, self.column]
-        return [ids, logp, rest]
+        ids = self.store.read(utterances, "ids").view(np.int16)  # torch has no full support of uint16
+        logp = self.store.read(utterances, "logp")
+        rest = self.store.read(utterances, "rest")[:, self.column]
+        return [torch.from_numpy(part) for part in (ids, logp, rest)]
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         ids, logp, rest = rows
