@@ -145,6 +145,10 @@ def train(folder: Path, seconds: float) -> dict[str, float]:
         )
     samples: list[tuple[float, float, float]] = []  # seconds, private MB, resident MB
     read = 0
+    while "updates" not in log.read_text():  # the network is about to see its first frames
+        if process.poll():
+            raise SystemExit(log.read_text())
+        time.sleep(0.2)
     begin = time.monotonic()
     while process.poll() is None and time.monotonic() - begin < seconds:
         time.sleep(1)
