@@ -85,9 +85,11 @@ def runs(tmp_path_factory, server) -> dict[str, Run]:
             )
         started[size] = (process, command, folder, parts)
     runs = {}
+    for process, *_ in started.values():
+        process.wait()
     for size, (process, command, folder, parts) in started.items():
-        status, printed = process.wait(), (folder / "log").read_text()
-        assert status == 0, printed[-5000:]
+        printed = (folder / "log").read_text()
+        assert process.returncode == 0, printed[-5000:]
         runs[size] = Run(command, folder, printed, parts)
     return runs
 
