@@ -5,6 +5,7 @@ Both run at once, each on one core. The speech is amazon_queen's where the game 
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +85,11 @@ def runs(tmp_path_factory, server) -> dict[str, Run]:
             )
         started[size] = (process, command, folder, parts)
     runs = {}
+    for process, *_ in started.values():
+        process.wait()
     for size, (process, command, folder, parts) in started.items():
-        status, printed = process.wait(), (folder / "log").read_text()
-        assert status == 0, printed[-5000:]
+        printed = (folder / "log").read_text()
+        assert process.returncode == 0, printed[-5000:]
         runs[size] = Run(command, folder, printed, parts)
     return runs
 
@@ -154,7 +157,8 @@ def test_the_student_recognises_words(run, said):
 
 
 def test_the_exported_student_transcribes(run):
-    path, _, heard = run.printed.strip().splitlines()[-1].partition(": ")
+    heard = run.printed.strip().splitlines()[-1]
+    (path,) = re.findall(r"The student hears in (.*):\n", run.printed)
     said = DataDirectory.read(run.data / "corpus" / run.parts[-1])
     (utterance,) = (one for one in said if one.audio == path)
     found = read_transcripts(run.exp / "decode/student.0" / run.parts[-1] / "hyp.txt")
