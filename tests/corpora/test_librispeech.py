@@ -197,7 +197,7 @@ def test_a_full_disk_is_found_before_anything_comes(site, tmp_path, capsys, monk
     assert not server.sent
 
 
-@pytest.mark.parametrize(("part", "size"), [("dev-clean-2", 60_000), ("lm-text", 60)])
+@pytest.mark.parametrize(("part", "size"), [("dev-clean-2", 60_000), ("lm-text", 20)])
 def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
     """The kernel refuses to let files grow, as on a full disk; with room again the same command ends."""
     with FlakyServer(site) as server:
