@@ -29,7 +29,9 @@ from asrdistill.config import build, read_yaml
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.distill.store import SoftTargets
 from asrdistill.errors import UserError
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.stage import MARKER
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool, read_ahead
 from asrdistill.training.targets import HardTargets, WeightedTargets
@@ -100,6 +102,8 @@ def write(folder: Path, frames: int) -> int:
     made_of = {"senones": senones.hash, "feature_hash": FrameArchive(folder / "features").hash}
     temperatures = {"temperatures": [1.0, 2.0], "combined_at": 1.0, "kept": KEEP, "teachers": [], "combine": "single"}
     finish(folder / "targets", "soft-targets", parts["targets"], shards["targets"], **common, **made_of, **temperatures)
+    for kind in blocks:  # as a stage leaves it; training would hash all of a folder that has no marker
+        write_json(folder / kind / MARKER, {"hash": kind})
     return written
 
 
