@@ -180,6 +180,7 @@ class _Forms:
         follows[phones.above[inner], self.context[phones.phone[inner]]] = True
         follows[:, -1] = np.diff(phones.leaf_begin) > 0
         left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: whatever a word may end with
+        left[0] = -2  # the silence between words has another form than a word that is silence
         asked = np.concatenate([np.stack([phones.phone, left], 1).view(np.uint8), np.packbits(follows, axis=1)], 1)
         rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)
         _, example, form = np.unique(rows, return_index=True, return_inverse=True)
