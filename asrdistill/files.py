@@ -1,4 +1,4 @@
-"""Small file helpers: atomic writes, checksums, JSON."""
+"""Small file helpers: atomic writes, checksums, JSON; where the shipped tables are."""
 
 import hashlib
 import json
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from asrdistill.errors import UserError
+
+TABLES = Path(__file__).resolve().parent / "tables"  # data/ of the checkout, which every wheel has a copy of
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from asrdistill.progress import Meter
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", bound=Sequence[Any])
 
 
 def default_jobs() -> int:
@@ -92,11 +93,11 @@ def workers(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def split(items: Sequence[T], parts: int) -> list[list[T]]:
-    """Divide items into at most `parts` runs of nearly equal length, in order, none empty."""
+def split(items: S, parts: int) -> list[S]:
+    """Divide items into at most `parts` slices of nearly equal length, in order, none empty."""
     parts = max(1, min(parts, len(items)))
     bounds = [len(items) * i // parts for i in range(parts + 1)]
-    return [list(items[a:b]) for a, b in itertools.pairwise(bounds)]
+    return [items[a:b] for a, b in itertools.pairwise(bounds)]  # type: ignore[misc]
 
 
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:

@@ -18,14 +18,14 @@ class Meter:
         meter.advance(256, "loss 1.23")
     """
 
-    def __init__(self, what: str, total: float, unit: str):
-        self.what, self.total, self.unit = what, total, unit
+    def __init__(self, what: str, total: float, unit: str, shown: bool = True):
+        self.what, self.total, self.unit, self.shown = what, total, unit, shown
         self.done, self.skipped, self.note = 0.0, 0.0, ""
 
     def __enter__(self) -> "Meter":
         self.start = self.last = time.monotonic()
         self.bar: Progress | None = None
-        if sys.stderr.isatty():
+        if self.shown and sys.stderr.isatty():
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self.bar = Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True))
             self.task = self.bar.add_task(self.what, total=self.total, rate="")
@@ -43,7 +43,7 @@ class Meter:
         now = time.monotonic()
         if self.bar:
             self.bar.update(self.task, completed=self.done, rate=self._rate())
-        elif now - self.last > 30:
+        elif self.shown and now - self.last > 30:
             self.last = now
             print(f"{self.what}: {self.done:.0f}/{self.total:.0f} {self._rate()}", file=sys.stderr, flush=True)
 
@@ -59,7 +59,7 @@ class Meter:
         if self.bar:
             self.bar.stop()
         seconds = time.monotonic() - self.start
-        if kind is None and seconds > 2:
+        if self.shown and kind is None and seconds > 2:
             print(
                 f"{self.what}: {self.done:.0f} {self.unit} in {seconds:.1f} s, {self._rate()}",
                 file=sys.stderr,

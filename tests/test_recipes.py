@@ -43,6 +43,23 @@ def test_a_stage_without_the_one_before_says_so(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_librispeech_lists_its_stages_and_refuses_mistakes():
+    script = ROOT / "recipes/librispeech/run.sh"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([script, *arguments], capture_output=True, text=True)
+
+    stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
+    assert len(stages) == 14
+    for arguments, message in (
+        (["--hours", "200"], "run.sh: --hours must be 100, 460 or 960, not '200'\n"),
+        (["--teachers", "0"], "run.sh: --teachers must be a whole number above 0, not '0'\n"),
+        (["--parts", "dev-clean"], "run.sh: unknown option '--parts'; see --help\n"),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr) == (2, message)
+
+
 def test_timit_says_what_it_needs():
     script = ROOT / "recipes/timit/run.sh"
     done = subprocess.run([script, "--help"], capture_output=True, text=True)

@@ -10,7 +10,8 @@ the sets are divided by reader, errors are counted by reader, and a transform th
 has two or three times the speech. Who wants chapters finds them in the utterance ids.
 
 LibriSpeech writes in capitals; asrdistill's words are in lower case. :func:`words_of` is the one place where the
-one becomes the other.
+one becomes the other. The lexicon marks the stress of vowels (AH0, AH1, AH2); as in the dictionary that asrdistill
+ships, the marks go, and with them the pronunciations that differ in nothing else.
 """
 
 import logging
@@ -27,19 +28,21 @@ from asrdistill import fetch, parallel, stage
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.data.flac import flac_seconds
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import atomic
+from asrdistill.files import TABLES, atomic, write_text
 from asrdistill.progress import Meter
 
 log = logging.getLogger("asrdistill")
 
-TABLE = Path(__file__).resolve().parents[2] / "data" / "librispeech.tsv"
+TABLE = TABLES / "librispeech.tsv"
 MIRROR = "https://www.openslr.org/resources"
 CORPUS = "LibriSpeech"  # the folder in every archive
+LEXICON = "librispeech-lexicon.txt"
 DOCUMENTS = ("BOOKS.TXT", "CHAPTERS.TXT", "LICENSE.TXT", "README.TXT", "SPEAKERS.TXT")
 ARCHIVE = ".tar.gz"
 UNPACKED = 1.1  # size of what is in an archive to the archive's: FLAC and MP3 do not compress any more
 CONNECTIONS = 3
 
+STRESS = re.compile(r"(?<=[A-Z])[012]$")
 CAPITALS = re.compile(r"[A-Z']+(?: [A-Z']+)*")
 
 
@@ -208,20 +211,25 @@ def _write_documents(out: Path) -> None:
 
 
 def folders_of(source: Path, parts: Sequence[str] = ()) -> list[Path]:
-    """The folders of the parts, all that are there unless some are named; `source` is LibriSpeech or holds it."""
+    """The folders of the parts, all that are there unless some are named; `source` is LibriSpeech or holds it.
+
+    The part "lexicon" is a file, in `source` or beside LibriSpeech.
+    """
     root = source / CORPUS if (source / CORPUS).is_dir() else source
-    there = sorted(path.name for path in root.iterdir() if _holds_readers(path)) if root.is_dir() else []
+    there = {path.name: path for path in sorted(root.iterdir()) if _holds_readers(path)} if root.is_dir() else {}
     if not there:
         raise UserError(f"{source} holds no LibriSpeech: no folder like {CORPUS}/dev-clean/84 in it; give its folder")
-    if missing := [part for part in parts if part not in there]:
-        raise UserError(f"{root} has no part {shorten(missing)}; it has {', '.join(there)}")
-    return [root / part for part in parts or there]
+    lexica = [path for path in (root.parent / LEXICON, root / LEXICON) if path.is_file()]
+    known = there | ({"lexicon": lexica[0]} if lexica else {})
+    if missing := [part for part in parts if part not in known]:
+        raise UserError(f"{root} has no part {shorten(missing)}; it has {', '.join(known)}")
+    return [known[part] for part in parts or there]
 
 
 def prepare_librispeech(
     source: Path, out: Path, minutes: float | None = None, jobs: int = 1, parts: Sequence[str] = ()
 ) -> None:
-    """Make a data directory for each part, with spk2gender, in the existing folder `out`.
+    """Make a data directory for each part, with spk2gender, in the existing folder `out`; of the lexicon lexicon.txt.
 
     Utterances are named reader-chapter-number, speakers are readers. Lengths come from the FLAC headers. Raises
     UserError naming the file for a reader who is not in SPEAKERS.TXT, a chapter without transcripts, audio without
@@ -230,6 +238,9 @@ def prepare_librispeech(
     if minutes is not None:
         raise UserError("LibriSpeech's parts are standard, so none is cut down; leave --minutes out")
     for folder in folders_of(source, parts):
+        if folder.name == LEXICON:
+            write_lexicon(folder, out / "lexicon.txt")
+            continue
         genders = read_genders(folder)
         readers = sorted(_subfolders(folder, "reader"))
         if unknown := [reader for reader in readers if reader not in genders]:
@@ -255,6 +266,23 @@ def prepare_librispeech(
 def words_of(transcript: str) -> str:
     """LibriSpeech's transcript, lexicon entry or LM word, which are in capitals, as asrdistill writes words."""
     return transcript.lower()
+
+
+def write_lexicon(source: Path, path: Path) -> None:
+    """Write LibriSpeech's lexicon as asrdistill's dictionaries are: ``word <tab> phones``, without stress.
+
+    Raises UserError naming the line for a word that is not in capitals, and for one without phones.
+    """
+    entries: dict[str, None] = {}  # in the order of the file, each once
+    for number, line in enumerate(_lines(source), 1):
+        word, *phones = line.split() or [""]
+        if word != word.upper() or not phones:
+            raise UserError(
+                f"{source}, line {number}: '{line}' is not a word in capitals with its phones; take the original"
+            )
+        entries[f"{words_of(word)}\t{' '.join(STRESS.sub('', phone) for phone in phones)}\n"] = None
+    write_text(path, "".join(entries))
+    log.info("%s: %d pronunciations", source, len(entries))
 
 
 def read_genders(folder: Path) -> dict[str, str]:

@@ -25,12 +25,11 @@ import soundfile
 from asrdistill.data import line_ends
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import write_text
+from asrdistill.files import TABLES, write_text
 from asrdistill.lang.normalise import normalise
 
 log = logging.getLogger("asrdistill")
 
-TABLES = Path(__file__).resolve().parents[2] / "data"
 AUDIO = "audio"  # folder for what had to be restored
 RATE = 16_000  # of the audio; .PHN counts its samples
 ALL_SPEAKERS = 630  # a folder with more than half of them is all of TIMIT, and must be whole

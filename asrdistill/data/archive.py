@@ -14,7 +14,7 @@ A subset is a new index over the same shards: its shard column names them by rel
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ class FrameArchive:
     archive = FrameArchive(folder, kind="features")
     archive["utt1"]             (T, F) read-only view of the memory-mapped part `frames`
     archive.part("utt1", "ids") the same for another part
+    archive.read(["utt1", …])   a copy of several utterances' rows
     """
 
     def __init__(self, folder: Path, kind: str | None = None):
@@ -105,7 +106,7 @@ class FrameArchive:
         self._index: dict[str, tuple[str, int, int]] = {}
         for utterance, shard, first, rows in _read_index(self.folder):
             self._index[utterance] = (shard, first, rows)
-        self._maps: dict[tuple[str, str], np.ndarray] = {}
+        self._maps: dict[tuple[str, str], np.memmap] = {}
 
     @property
     def kind(self) -> str:
@@ -152,7 +153,27 @@ class FrameArchive:
             raise UserError(f"{self.folder}: shard {shard} ends within utterance {utterance}; make the archive again")
         return frames
 
-    def _map(self, shard: str, name: str) -> np.ndarray:
+    def read(self, utterances: Sequence[str], name: str = "frames") -> np.ndarray:
+        """Rows of several utterances, one after the other: (rows, …), copied out by reads as long as they can be.
+
+        What is seen through the map counts as memory of this process until the system wants it back;
+        what is read does not, and comes from a disk in fewer and larger pieces.
+        """
+        runs = _runs([self._place(utterance) for utterance in utterances])
+        whole = self._map(runs[0][0], name)
+        out = np.empty((sum(rows for *_, rows in runs), *whole.shape[1:]), whole.dtype)
+        done = 0
+        for shard, first, rows in runs:
+            source, target = self._map(shard, name), out[done : done + rows]
+            with open(str(source.filename), "rb") as handle:
+                handle.seek(source.offset + first * target[:1].nbytes)
+                count = handle.readinto(target.reshape(-1).view(np.uint8).data)
+            if count != target.nbytes:
+                raise UserError(f"{self.folder}: shard {shard} is shorter than index.tsv says; make the archive again")
+            done += rows
+        return out
+
+    def _map(self, shard: str, name: str) -> np.memmap:
         if (shard, name) not in self._maps:
             where = self.folder / shard
             path = where.with_name(f"{name}.{where.name}.npy")
@@ -163,6 +184,17 @@ class FrameArchive:
             except (ValueError, OSError, EOFError) as error:
                 raise UserError(f"{path} is damaged ({error}); make the archive {self.folder} again") from None
         return self._maps[shard, name]
+
+
+def _runs(places: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+    """(shard, first row, rows) of utterances, those that follow each other on disk as one."""
+    runs: list[tuple[str, int, int]] = []
+    for shard, first, rows in places:
+        if runs and runs[-1][0] == shard and sum(runs[-1][1:]) == first:
+            runs[-1] = (shard, runs[-1][1], runs[-1][2] + rows)
+        else:
+            runs.append((shard, first, rows))
+    return runs
 
 
 def subset(source: Path, out: Path, utterances: Iterable[str]) -> None:

@@ -6,6 +6,7 @@
     utt2spk    utterance  speaker                    (optional: then speaker = utterance)
     spk2utt    speaker    utterances …               (written, checked against utt2spk when read)
     utt2dur    utterance  seconds                    (optional)
+    spk2gender speaker    m or f                     (optional, for a person to see; kept in subsets and unions)
 
 Sorted by the first column in C locale, as Kaldi's tools want them.
 """
@@ -13,7 +14,7 @@ Sorted by the first column in C locale, as Kaldi's tools want them.
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +168,14 @@ def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
                 raise UserError(f"utterance {utterance.id} stands in two of the data directories to combine")
             seen[utterance.id] = utterance
     return DataDirectory(seen.values())
+
+
+def write_genders(sources: Sequence[Path], data: DataDirectory, folder: Path) -> None:
+    """Write spk2gender of the speakers of `data`, taken from the data directories `sources`, if all of them have it."""
+    tables = [Path(source) / "spk2gender" for source in sources]
+    if all(table.is_file() for table in tables):
+        genders = {speaker: gender for table in tables for speaker, gender in read_table(table).items()}
+        write_table(folder / "spk2gender", ((speaker, genders[speaker]) for speaker in data.speakers))
 
 
 def read_table(path: Path) -> dict[str, str]:

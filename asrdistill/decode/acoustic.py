@@ -45,8 +45,8 @@ class ScoreStream:
     """The scores of one utterance whose features come piece by piece; `scorer` holds a single network."""
 
     def __init__(self, scorer: PosteriorScorer):
-        self._scorer, self._context = scorer, scorer.model.module.context
-        self._frames = np.empty((0, len(scorer.model.module.mean)), np.float32)  # with the context of the next
+        self._scorer, self._context = scorer, scorer.model.context
+        self._frames = np.empty((0, scorer.model.dimension), np.float32)  # with the context of the next
 
     def accept(self, features: np.ndarray) -> np.ndarray:
         """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete by now."""

@@ -8,11 +8,14 @@ words.txt                                                 the words, one a line
 graph.json                                                numbers and warnings
 sha256.json                                               the SHA-256 of each of these files
 
+A language model that rescores lattices is kept in the same way, the grammar alone.
+
 The arrays are mapped into memory, and worker processes are told the folder's name, so that all share them.
 """
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,7 @@ from asrdistill.lang.ngram import read_arpa
 
 log = logging.getLogger("asrdistill")
 
+NUMBERS = ("senones", "pause", "no_pause", "warnings")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LookAhead, "successors": Successors}
 CODE = (
     "decode/graph",
@@ -90,28 +94,53 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
     It is made there when it is missing, damaged, or made from something else. Raises UserError when `folder`
     holds anything but a graph.
     """
-    folder = Path(folder)
-    if (verb := stage.marker(folder).get("verb", "graph")) != "graph":
-        raise UserError(f"{folder} holds what asrdistill {verb} made; name another folder for the search graph")
 
     def work(out: Path) -> None:
-        _write(compile_graph(Lang.read(lang), read_arpa(arpa_of(lm)), senones), out)
+        graph = compile_graph(Lang.read(lang), read_arpa(arpa_of(lm)), senones)
+        others = {name: getattr(graph, name) for name in NUMBERS}
+        _write(out, {part: getattr(graph, part) for part in PARTS}, graph.words, others)
 
-    package = Path(__file__).parents[1]
-    made_from = {
-        "senones": hash_of([senones.hash, np.asarray(senones.self_loop).tolist()]),
-        "code": hash_of([sha256(package / f"{name}.py") for name in CODE]),
-    }
-    made = stage.make(folder, work, "graph", made_from, [lang, lm])
-    if not made and not _is_whole(folder):
-        log.warning("the search graph in %s is damaged; it is made again", folder)
-        shutil.rmtree(folder)
-        made = stage.make(folder, work, "graph", made_from, [lang, lm])
+    made_from = {"senones": hash_of([senones.hash, np.asarray(senones.self_loop).tolist()]), "code": _code()}
+    made = _keep(folder, work, "graph", made_from, [lang, lm])
     graph = _read(folder)
     if not made:
         for warning in graph.warnings:
             log.warning(warning)
     return graph
+
+
+def keep_grammar(folder: Path, lm: Path) -> None:
+    """Compile the n-gram model of an ARPA file alone into `folder`, and keep it there as a graph is."""
+
+    def work(out: Path) -> None:
+        model = read_arpa(arpa_of(lm))
+        _write(out, {"grammar": compile_grammar(model)}, model.symbols, {})
+
+    _keep(folder, work, "grammar", {"code": _code()}, [lm])
+
+
+def read_grammar(folder: Path) -> tuple[Grammar, dict[str, int]]:
+    """(the n-gram model that :func:`keep_grammar` left in `folder`, mapped into memory; word -> its token)"""
+    parts, words, _ = _load(folder, {"grammar": Grammar})
+    return parts["grammar"], {word: token for token, word in enumerate(words)}
+
+
+def _code() -> str:
+    package = Path(__file__).parents[1]
+    return hash_of([sha256(package / f"{name}.py") for name in CODE])
+
+
+def _keep(folder: Path, work: Callable[[Path], None], kind: str, made_from: dict[str, Any], inputs: list[Path]) -> bool:
+    """Make the folder by `work` unless it is there, up to date and whole; returns whether it was made."""
+    folder = Path(folder)
+    if (verb := stage.marker(folder).get("verb", kind)) != kind:
+        raise UserError(f"{folder} holds what asrdistill {verb} made; name another folder for the search graph")
+    made = stage.make(folder, work, kind, made_from, inputs)
+    if not made and not _is_whole(folder):
+        log.warning("the search graph in %s is damaged; it is made again", folder)
+        shutil.rmtree(folder)
+        made = stage.make(folder, work, kind, made_from, inputs)
+    return made
 
 
 def arpa_of(lm: Path) -> Path:
@@ -120,16 +149,15 @@ def arpa_of(lm: Path) -> Path:
     return lm / "lm.arpa" if lm.is_dir() else lm
 
 
-def _write(graph: Graph, folder: Path) -> None:
+def _write(folder: Path, parts: dict[str, Any], words: list[str], others: dict[str, Any]) -> None:
     numbers = {}
-    for part in PARTS:
-        for name, value in getattr(graph, part)._asdict().items():
+    for part, fields in parts.items():
+        for name, value in fields._asdict().items():
             if isinstance(value, np.ndarray):
                 np.save(folder / f"{part}.{name}.npy", value)
             else:
                 numbers[f"{part}.{name}"] = int(value)
-    write_text(folder / "words.txt", "".join(f"{word}\n" for word in graph.words))
-    others = {name: getattr(graph, name) for name in ("senones", "pause", "no_pause", "warnings")}
+    write_text(folder / "words.txt", "".join(f"{word}\n" for word in words))
     write_json(folder / "graph.json", {**others, "numbers": numbers})
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     write_json(folder / "sha256.json", {path.name: sha256(path) for path in files})
@@ -145,17 +173,21 @@ def _is_whole(folder: Path) -> bool:
 
 def _read(folder: Path) -> Graph:
     """Map the arrays of a whole graph folder."""
-    record = read_json(folder / "graph.json")
+    parts, words, record = _load(folder, PARTS)
+    return Graph(words=words, folder=folder, **{name: record[name] for name in NUMBERS}, **parts)
+
+
+def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
+    """(the parts, their arrays mapped; the words; what else graph.json says)"""
+    record = read_json(Path(folder) / "graph.json")
     numbers = record["numbers"]
 
     def load(name: str) -> Any:
         # copy-on-write: what numba compiled for writable arrays serves, and nothing is written
         return numbers[name] if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 
-    parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in PARTS.items()}
-    words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    others = {name: record[name] for name in ("senones", "pause", "no_pause", "warnings")}
-    return Graph(words=words, folder=folder, **others, **parts)
+    parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}
+    return parts, (Path(folder) / "words.txt").read_text(encoding="utf-8").split("\n")[:-1], record
 
 
 def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:

@@ -9,14 +9,13 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.decoder import Word, join
-from asrdistill.decode.graph import arpa_of
+from asrdistill.decode.graph import keep_grammar, read_grammar
 from asrdistill.decode.lattice import Lattice
 from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
-from asrdistill.decode.lm import Grammar, compile_grammar
+from asrdistill.decode.lm import Grammar
 from asrdistill.decode.options import RescoreOptions
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json
-from asrdistill.lang.ngram import read_arpa
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
 from asrdistill.scoring.wer import read_transcripts
 
@@ -29,11 +28,18 @@ class Rescored(NamedTuple):
 
 
 def rescore(
-    decoded: Path, lm: Path | None, calibration: Path | None, options: RescoreOptions, out: Path, jobs: int
+    decoded: Path,
+    lm: Path | None,
+    graph: Path,
+    calibration: Path | None,
+    options: RescoreOptions,
+    out: Path,
+    jobs: int,
 ) -> None:
     """Write hyp.txt, words.ctm and rescore.json into the folder `out`, from a folder that decode made with lattices.
 
-    Raises UserError where there are no lattices, and for one that is damaged or that the language model leaves empty.
+    The language model is compiled once, into the folder `graph`, from which all processes map it. Raises UserError
+    where there are no lattices, and for one that is damaged or that the language model leaves empty.
     """
     searched = read_json(Path(decoded) / "decode.json")
     if not (Path(decoded) / "lattices").is_dir():
@@ -44,7 +50,9 @@ def rescore(
         raise UserError(f"the language model's weight must be above 0, not {scales[0]:g}")
     utterances = list(read_transcripts(Path(decoded) / "hyp.txt"))
     shift = searched["frame_shift"]
-    settings = (Path(decoded) / "lattices", lm, calibration, options, scales, shift)
+    if lm:
+        keep_grammar(graph, lm)
+    settings = (Path(decoded) / "lattices", graph if lm else None, calibration, options, scales, shift)
     results = parallel.run(_rescore, utterances, jobs, "rescore", "utterances", _set_up, settings)
     with ExitStack() as files:
         text, ctm = (files.enter_context(atomic(out / name)) for name in ("hyp.txt", "words.ctm"))
@@ -72,7 +80,7 @@ _shift: float
 
 def _set_up(
     lattices: Path,
-    lm: Path | None,
+    graph: Path | None,
     calibration: Path | None,
     options: RescoreOptions,
     scales: tuple[float, float],
@@ -81,10 +89,7 @@ def _set_up(
     global _lattices, _model, _calibration, _options, _scales, _shift
     _lattices, _options, _scales, _shift = lattices, options, scales, shift
     _calibration = read_calibration(calibration) if calibration else NONE
-    _model = None
-    if lm:
-        ngrams = read_arpa(arpa_of(lm))
-        _model = compile_grammar(ngrams), ngrams.levels[0].number
+    _model = read_grammar(graph) if graph else None
 
 
 def _rescore(utterance: str) -> Rescored:

@@ -205,6 +205,7 @@ class _Forms:
         follows[phones.above[inner], self.context[phones.phone[inner]]] = True
         follows[:, -1] = np.diff(phones.leaf_begin) > 0
         left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: whatever a word may end with
+        left[0] = -2  # the silence between words has another form than a word that is silence
         numbers = np.stack([phones.phone, left, phones.kind], 1)
         asked = np.concatenate([numbers.view(np.uint8), np.packbits(follows, axis=1)], 1)
         rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)

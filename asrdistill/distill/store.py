@@ -6,6 +6,11 @@ A frame archive of kind `soft-targets` with three parts:
     logp   (K,) float16  their natural-log probabilities, combined at temperature 1
     rest   (N,) float32  for each temperature T of the store, log sum of p^(1/T) over the others
 
+Beside it stands `tails.safetensors`: what the mass outside of the K usually is made of. For each
+HMM state (a decision tree) it holds the mean of that mass, at each temperature, over the frames whose
+most probable senone belongs to the state. A frame's rest is shared out in these proportions, so that
+what a small K leaves out is right on average, and only what differs from frame to frame is lost.
+
 p at T is p^(1/T), renormalised: exact for the geometric mean (mean logits divided by T); for the
 arithmetic mean it is the mean taken at T = 1 and softened afterwards. `meta.json` names teachers,
 combination, temperatures, features, K, and the share of the mass that the K senones hold.
@@ -18,18 +23,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, check_match, finish
-from asrdistill.distill.losses import top_k_cross_entropy
+from asrdistill.distill.losses import completed, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.errors import UserError
 from asrdistill.models.folder import load_model
-from asrdistill.training.targets import gather_part
 
 log = logging.getLogger("asrdistill")
 
+TAILS = "tails.safetensors"
 SHARD_UTTERANCES = 500  # fixed, so that the store does not depend on the number of jobs
 
 
@@ -42,19 +49,26 @@ class SoftTargets:
             listed = ", ".join(f"{t:g}" for t in known)
             raise UserError(f"{store.folder} was not made for temperature {temperature:g} but for {listed}")
         self.store, self.temperature, self.column = store, temperature, known.index(temperature)
+        try:
+            record = load_file(store.folder / TAILS)
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{store.folder / TAILS} cannot be read ({error}); make the soft targets again") from None
+        self.tails, self.owner = record["tails"][self.column], record["owner"]
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        ids = gather_part(self.store, "ids", utterances, np.int16)  # torch has no full support of uint16
-        logp = gather_part(self.store, "logp", utterances, np.float16)
-        rest = gather_part(self.store, "rest", utterances, np.float32)[:, self.column]
-        return [ids, logp, rest]
+        ids = self.store.read(utterances, "ids").view(np.int16)  # torch has no full support of uint16
+        logp = self.store.read(utterances, "logp")
+        rest = self.store.read(utterances, "rest")[:, self.column]
+        return [torch.from_numpy(part) for part in (ids, logp, rest)]
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         ids, logp, rest = rows
-        scaled = logp.float() / self.temperature
+        ids, scaled = ids.long() & 0xFFFF, logp.float() / self.temperature
         norm = torch.logaddexp(scaled.logsumexp(-1), rest)
-        loss = top_k_cross_entropy(logits, ids.long() & 0xFFFF, scaled - norm[:, None], rest - norm, self.temperature)
-        return self.temperature**2 * loss
+        self.tails, self.owner = self.tails.to(logits.device), self.owner.to(logits.device)
+        tails = self.tails[self.owner[ids[:, 0]]]
+        targets = completed(ids, scaled - norm[:, None], rest - norm, tails)
+        return self.temperature**2 * soft_cross_entropy(logits, targets, self.temperature)
 
 
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
@@ -73,7 +87,8 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
 def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOptions, jobs: int) -> None:
     """Run the model (one or an ensemble) over the features and write its top-k store into `out`."""
     temperatures = options.temperatures
-    meta, count = _check(model, features, options)
+    meta, owner = _check(model, features, options)
+    count = len(owner)
     keep = options.keep or count
     chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
     tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
@@ -82,14 +97,15 @@ def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOpt
     done = list(
         parallel.run(_write_shard, tasks, jobs, "soft targets", "utterances", _setup, setup, lambda t: len(t[1]))
     )
-    mass = np.sum([kept for _, kept in done], axis=0) / features.total_rows
+    mass = np.sum([kept for _, kept, _ in done], axis=0) / features.total_rows
+    _write_tails(out / TAILS, torch.stack([tails for _, _, tails in done]).sum(0, dtype=torch.float64), owner)
     for temperature, share in zip(temperatures, mass, strict=True):
         log.info("the %d kept of %d senones hold %.2f %% of the mass at T = %g", keep, count, 100 * share, temperature)
     finish(
         out,
         "soft-targets",
         parts,
-        [shard for shard, _ in done],
+        [shard for shard, _, _ in done],
         temperatures=list(temperatures),
         combined_at=1.0,
         kept=keep,
@@ -103,14 +119,14 @@ def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOpt
     )
 
 
-def _check(model: Path, features: FrameArchive, options: StoreOptions) -> tuple[dict[str, Any], int]:
+def _check(model: Path, features: FrameArchive, options: StoreOptions) -> tuple[dict[str, Any], np.ndarray]:
     loaded = load_model(model)
     check_features(features, loaded.meta["features"], model)
     if min(options.temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
     if not 0 <= options.keep <= loaded.senones.count:
         raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {loaded.senones.count} senones")
-    return loaded.meta, loaded.senones.count
+    return loaded.meta, loaded.senones.owner
 
 
 def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -126,28 +142,40 @@ def _setup(model: Path, features: Path, out: Path, keep: int, temperatures: list
     )
 
 
-def _write_shard(task: tuple[int, list[str]]) -> tuple[dict[str, Any], np.ndarray]:
-    """Write one shard; returns its record and the kept mass at each temperature, summed over frames."""
+def _write_shard(task: tuple[int, list[str]]) -> tuple[dict[str, Any], np.ndarray, Tensor]:
+    """Write one shard; returns its record, and the kept mass and the tails at each temperature, summed over frames."""
     number, utterances = task
-    keep, temperatures = _worker["keep"], _worker["temperatures"]
+    keep, temperatures, model = _worker["keep"], _worker["temperatures"], _worker["model"]
     writer = ShardWriter(_worker["out"], number, _parts(keep, len(temperatures)))
     mass = np.zeros(len(temperatures))
+    owner = torch.from_numpy(model.senones.owner)
+    tails = torch.zeros(len(temperatures), int(owner.max()) + 1, len(owner))
     for utterance in utterances:
-        logp = torch.from_numpy(_worker["model"].log_posteriors(_worker["features"][utterance]))
-        top, rest, kept = truncate(logp, keep, temperatures)
-        mass += kept.sum(0).double().numpy()
+        logp = torch.from_numpy(model.log_posteriors(_worker["features"][utterance]))
+        top, rest, outside = truncate(logp, keep, temperatures)
+        for tail, p in zip(tails, outside, strict=True):
+            tail.index_add_(0, owner[top.indices[:, 0]], p)
+        mass += len(logp) - np.array([p.sum(dtype=torch.float64).item() for p in outside])
         writer.write(utterance, ids=top.indices.numpy(), logp=top.values.numpy(), rest=rest.numpy())
-    return writer.close(), mass
+    return writer.close(), mass, tails
 
 
-def truncate(logp: Tensor, keep: int, temperatures: Sequence[float]) -> tuple[torch.return_types.topk, Tensor, Tensor]:
+def truncate(
+    logp: Tensor, keep: int, temperatures: Sequence[float]
+) -> tuple[torch.return_types.topk, Tensor, list[Tensor]]:
     """Split log distributions (T, S) into the `keep` largest and the rest.
 
     Returns the top k (values and indices (T, K)), the log-sum-exp of the others' logp / T for each
-    temperature (T, N), and the share of the mass kept at each temperature (T, N).
+    temperature (T, N), and for each temperature the probabilities (T, S), 0 for the K.
     """
     top = logp.topk(keep)
     others = logp.scatter(-1, top.indices, -torch.inf)
     rest = torch.stack([(others / t).logsumexp(-1) for t in temperatures], -1)
-    whole = torch.stack([(logp / t).logsumexp(-1) for t in temperatures], -1)
-    return top, rest, 1 - (rest - whole).exp()
+    return top, rest, [(others / t - (logp / t).logsumexp(-1, keepdim=True)).exp() for t in temperatures]
+
+
+def _write_tails(path: Path, sums: Tensor, owner: np.ndarray) -> None:
+    """Write the mean tails of summed ones (N, states, S); what a state lacks it has from all of them, in small."""
+    overall = sums.sum(1, keepdim=True) + 1 / sums.shape[-1]
+    tails = sums + overall / overall.sum(-1, keepdim=True)
+    save_file({"tails": (tails / tails.sum(-1, keepdim=True)).float(), "owner": torch.from_numpy(owner)}, path)

@@ -13,6 +13,7 @@ from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import save_model
+from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import HeldOut, train
 from asrdistill.training.options import TrainOptions
@@ -47,12 +48,14 @@ def train_model(
     model.mean.copy_(torch.from_numpy(mean))
     model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
-    dtype = _remembered_precision(out, options, device)
+    dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     pool = FramePool(
         inputs, targets, labels.utterances, model.context, options.pool_frames, options.batch, options.seed
     )
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
+    if distributed.rank() > 0:
+        return
     save_model(
         out,
         model,

@@ -1,12 +1,5 @@
-"""A recogniser folder: a model, its lexicon, language model and scales; audio in, words out.
+"""The recogniser that a folder of :mod:`asrdistill.export.folder` holds: audio in, words out."""
 
-meta.json, model.safetensors, senones.json   the model
-lang/, lm.arpa                               what it may recognise
-tuned.json                                   language model weight and insertion penalty
-graph/                                       the last four compiled; made again when any of them changes
-"""
-
-import shutil
 from pathlib import Path
 
 from asrdistill.data.audio import read_audio
@@ -18,38 +11,13 @@ from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
 from asrdistill.export.stream import Stream
 from asrdistill.features.options import options_of
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.lang.lexicon import Lang
-
-MODEL_FILES = ("meta.json", "model.safetensors", "senones.json")
-
-
-def export(model: Path, lang: Path, lm: Path, tuned: Path, out: Path) -> None:
-    """Copy what the recogniser needs into the existing folder `out`; raises UserError for an ensemble or a GMM."""
-    meta = read_json(Path(model) / "meta.json")
-    if meta["kind"] != "dnn":
-        raise UserError(f"{model} is a model of kind '{meta['kind']}'; only a single network can be exported")
-    lexicon, inventory = Lang.read(lang), Senones.read(model)
-    if missing := set(lexicon.phones) - set(inventory.phones):
-        raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
-    for source in [*(Path(model) / name for name in MODEL_FILES), Path(lm) / "lm.arpa", Path(tuned) / "tuned.json"]:
-        if not source.is_file():
-            raise UserError(f"{source} does not exist; run the stage that makes it")
-        shutil.copyfile(source, Path(out) / source.name)
-    (Path(out) / "lang").mkdir()
-    lexicon.write(Path(out) / "lang")
-    _graph(Path(out), inventory)
-
-
-def _graph(folder: Path, senones: Senones) -> Graph:
-    return keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", senones)
 
 
 class Recogniser:
     """Words from audio.
 
-    recogniser = Recogniser("exp/student")
+    recogniser = asrdistill.load("exp/student")
     recogniser.transcribe("speech.wav").words
 
     What is still being said goes through :meth:`stream`.
@@ -63,7 +31,7 @@ class Recogniser:
         self.features = options_of(self.scorer.meta["features"])
         self.frame_shift: float = self.scorer.meta["frame_shift"]
         options = tuned(DecodeOptions(), folder)
-        self.decoder = Decoder.of(_graph(folder, self.scorer.senones), options)
+        self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
 
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads; raises UserError for bad audio."""
@@ -77,3 +45,8 @@ class Recogniser:
     def stream(self, rate: int | None = None) -> Stream:
         """Recognise samples at `rate` Hz (None: the rate that the features are made at) as they come."""
         return Stream(self.features, self.scorer, self.decoder, self.features.rate if rate is None else rate)
+
+
+def graph_of(folder: Path, senones: Senones) -> Graph:
+    """The search graph of a recogniser folder, compiled when it is not there."""
+    return keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", senones)

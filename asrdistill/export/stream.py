@@ -36,7 +36,7 @@ class Stream:
         self._features, self._scores, self._search = FbankStream(features), ScoreStream(scorer), decoder.start()
         self._options = features
         self._waiting = np.empty(0, np.float32)
-        frames = BLOCK + BEYOND + scorer.model.module.context[1]
+        frames = BLOCK + BEYOND + scorer.model.context[1]
         self._wanted = (frames - 1) * features.shift + features.window
         self._step = BLOCK * features.shift
 

@@ -17,6 +17,7 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
+from asrdistill.data.text import Transcript, read_texts
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic
 from asrdistill.hmm.graph import Compiler
@@ -33,8 +34,6 @@ SHARDS = 32  # fixed, so that results do not depend on the number of jobs
 # senone of each frame, and which phone it belongs to (index into the inventory's phones)
 PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
-
-Transcript = tuple[str, list[str]]  # utterance id, its words
 
 
 class Scorer(Protocol):
@@ -77,29 +76,28 @@ class Summary:
 
 
 def transcripts(
-    archive: FrameArchive, data: DataDirectory, lang: Lang, heard: dict[str, list[str]] | None = None
-) -> list[Transcript]:
-    """The words of every utterance of `data`, or those of `heard` in the place of its text.
+    archive: FrameArchive, data: Path, lang: Lang, heard: dict[str, list[str]] | None = None
+) -> Sequence[Transcript]:
+    """The words of every utterance of the data directory, or those of `heard` in the place of its text.
 
     Raises UserError for an utterance without text or without features and for a word that the lexicon lacks.
     """
-    texts = {utterance: text.split() for utterance, text in data.texts.items()} if heard is None else heard
-    found = []
-    for utterance in data:
-        if utterance.id not in texts:
-            raise UserError(f"utterance {utterance.id} has no transcript; add it to the data directory's text")
-        if utterance.id not in archive:
-            raise UserError(f"utterance {utterance.id} is not in {archive.folder}; make its features again")
-        words = texts[utterance.id]
+    utterances = read_texts(data) if heard is None else _heard(DataDirectory.read(data, pipes=True), heard)
+    for utterance, words in utterances:
+        if utterance not in archive:
+            raise UserError(f"utterance {utterance} is not in {archive.folder}; make its features again")
         if lacking := [word for word in words if word not in lang.pronunciations]:
             raise UserError(
-                f"the lexicon has no pronunciation of '{lacking[0]}' in utterance {utterance.id}; "
+                f"the lexicon has no pronunciation of '{lacking[0]}' in utterance {utterance}; "
                 "add the word to the lexicon"
             )
-        found.append((utterance.id, words))
-    if not found:
-        raise UserError("the data directory has no utterances")
-    return found
+    return utterances
+
+
+def _heard(data: DataDirectory, heard: dict[str, list[str]]) -> list[Transcript]:
+    if missing := [utterance.id for utterance in data if utterance.id not in heard]:
+        raise UserError(f"utterance {missing[0]} has no transcript in what was heard; recognise all of the set")
+    return [(utterance.id, heard[utterance.id]) for utterance in data]
 
 
 def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None:
@@ -181,7 +179,7 @@ def _setup(load: Callable[[Path], Scorer], model: Path, features: Path, lang: La
     _state.update(scorer=scorer, archive=FrameArchive(features), compiler=Compiler(lang, scorer.senones))
 
 
-def _align_shard(task: tuple[int, list[Transcript], Path]) -> tuple[dict[str, Any], Summary]:
+def _align_shard(task: tuple[int, Sequence[Transcript], Path]) -> tuple[dict[str, Any], Summary]:
     number, utterances, out = task
     scorer, archive, compiler = _state["scorer"], _state["archive"], _state["compiler"]
     shift, silence = archive.meta["frame_shift"], scorer.senones.silence

@@ -33,16 +33,16 @@ def base_features(gmm: Gmm) -> dict[str, Any]:
 def adapt(
     model: Path, features: Path, alignment: Path, data: DataDirectory, out: Path, options: FmllrOptions, jobs: int
 ) -> None:
-    """Write the adapted vectors of all utterances in `features` into the existing folder `out`, an archive.
+    """Write the adapted vectors of the utterances of `data` into the existing folder `out`, an archive.
 
     A speaker's transform is estimated from those utterances that `alignment` holds. Speakers with fewer
-    frames than ``min_frames`` keep their vectors as they are; they are named and counted.
+    frames than ``min_frames`` keep their vectors as they are; they are named and counted. `features` may hold
+    further utterances. Raises UserError for an utterance that it lacks.
     """
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
-    if lacking := [utterance for utterance in archive if utterance not in data]:
-        raise UserError(f"the data directory has no speaker for {len(lacking)} utterances: {shorten(lacking)}")
-    speakers = [(name, [u for u in said if u in archive]) for name, said in data.speakers.items()]
-    speakers = [(name, said) for name, said in speakers if said]
+    if lacking := [utterance.id for utterance in data if utterance.id not in archive]:
+        raise UserError(f"{features} lacks {len(lacking)} utterances of the data directory: {shorten(lacking)}")
+    speakers = list(data.speakers.items())
     shape = (gmm.mixtures.means.shape[1],)
     blocks = [speakers[k : k + SPEAKERS_PER_SHARD] for k in range(0, len(speakers), SPEAKERS_PER_SHARD)]
     tasks = [(number, block, out, shape, options.min_frames) for number, block in enumerate(blocks)]

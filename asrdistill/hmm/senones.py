@@ -142,6 +142,14 @@ class Senones:
                 state[leaves(tree)] = number
         return state
 
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """(S,) int64: which of the trees, numbered in their order, each senone is a leaf of."""
+        owner = np.zeros(self.count, np.int64)
+        for number, tree in enumerate(tree for trees in self.states.values() for tree in trees):
+            owner[leaves(tree)] = number
+        return owner
+
     def triphones(self, senone: np.ndarray, phone: np.ndarray) -> np.ndarray:
         """(T, 4): left phone, phone, right phone (indices into the phones), state, for each frame of an alignment.
 

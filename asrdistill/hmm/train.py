@@ -24,9 +24,10 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
+from asrdistill.data.text import Transcript
 from asrdistill.errors import UserError
 from asrdistill.features.context import splice
-from asrdistill.hmm.align import SHARDS, Transcript, check_left_out
+from asrdistill.hmm.align import SHARDS, check_left_out
 from asrdistill.hmm.estimate import (
     VARIANCE_FLOOR,
     Statistics,
@@ -99,7 +100,7 @@ class Products:
 class Trainer:
     """The shards of a corpus, and the processes that hold them."""
 
-    shards: list[tuple[int, list[Transcript]]]
+    shards: list[tuple[int, Sequence[Transcript]]]
     jobs: int
     pool: Executor | None
 
@@ -280,14 +281,14 @@ def _setup(features: Path, lang: Lang, folder: Path, alignment: Path | None) -> 
         _state.update(given=FrameArchive(alignment, "alignment"), inventory=Senones.read(alignment))
 
 
-def _scatter_shard(task: tuple[int, list[Transcript], int]) -> Scatter:
+def _scatter_shard(task: tuple[int, Sequence[Transcript], int]) -> Scatter:
     _, utterances, context = task
     inventory = _state["inventory"]
     spliced = ((splice(_features(u), context, context), _given(u)[0]) for u, _ in utterances if u in _state["given"])
     return reduce(add, (Scatter.collect(x, senone, inventory.count) for x, senone in _blocks(spliced)))
 
 
-def _tree_shard(task: tuple[int, list[Transcript], Front]) -> TreeStatistics:
+def _tree_shard(task: tuple[int, Sequence[Transcript], Front]) -> TreeStatistics:
     _, utterances, front = task
     inventory = _state["inventory"]
     said = (
@@ -296,7 +297,7 @@ def _tree_shard(task: tuple[int, list[Transcript], Front]) -> TreeStatistics:
     return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(said)))
 
 
-def _products_shard(task: tuple[int, list[Transcript], Model]) -> Products:
+def _products_shard(task: tuple[int, Sequence[Transcript], Model]) -> Products:
     number, utterances, model = task
     size = model.mixtures.means.shape[1]
     total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
@@ -307,7 +308,7 @@ def _products_shard(task: tuple[int, list[Transcript], Model]) -> Products:
     return total
 
 
-def _accumulate_shard(task: tuple[int, list[Transcript], Model, str]) -> Statistics:
+def _accumulate_shard(task: tuple[int, Sequence[Transcript], Model, str]) -> Statistics:
     """Align the utterances of a shard in the way the round wants it, keep the alignment, and accumulate."""
     number, utterances, model, how = task
     stats, counts = Statistics.zeros(model.mixtures), Statistics.zeros(model.mixtures)
@@ -328,7 +329,7 @@ def _accumulate_shard(task: tuple[int, list[Transcript], Model, str]) -> Statist
 
 
 def _alignments(
-    number: int, utterances: list[Transcript], model: Model, how: str
+    number: int, utterances: Sequence[Transcript], model: Model, how: str
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Utterance, vectors (T, D), senone of each frame (T,) or None; kept for rounds that want it "stored"."""
     with open(_stored(_state["folder"], number), "rb" if how == "stored" else "wb") as store:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from asrdistill.data.ctm import Interval, read_ctm
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, shorten
 from asrdistill.lang.lexicon import Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
 
 SLACK = 0.0005  # seconds; times in a CTM are rounded
+NOBODY: tuple[str, list[Interval]] = ("", [])  # comes after the last utterance
 PSEUDO = 1.0  # counts that each pronunciation has beforehand
 
 
@@ -22,19 +23,25 @@ def recount(lang: Lang, alignment: Path) -> Lang:
     """The lexicon with the probabilities that the alignment's phones.ctm and words.ctm show.
 
     The most frequent pronunciation of a word gets 1 and the others their share of it, so that a word
-    loses nothing by being said in several ways. Raises UserError when the files do not fit the lexicon.
+    loses nothing by being said in several ways. Words that the lexicon lacks (the alignment may have been made
+    with a larger one) are counted and named. Raises UserError when the files do not fit the lexicon.
     """
     said: Counter[tuple[str, tuple[str, ...]]] = Counter()
     silences = places = 0
     phones, words = (read_ctm(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
-    spoken = dict(words)  # utterances of silence alone have no words
+    spoken, following = next(words, NOBODY)
     for utterance, pieces in phones:
-        heard = spoken.pop(utterance, [])
+        heard: list[Interval] = []  # utterances of silence alone have no words
+        if utterance == spoken:
+            heard, (spoken, following) = following, next(words, NOBODY)
         silences += sum(piece.label == lang.silence for piece in pieces)
         places += len(heard) + 1
         said.update(_pronounced(pieces, heard))
     if spoken:
-        raise UserError(f"{alignment}: utterance {min(spoken)} has words but no phones; align again")
+        raise UserError(f"{alignment}: utterance {spoken} has words but no phones, or not in their order; align again")
+    if strangers := sorted({word for word, _ in said} - lang.pronunciations.keys()):
+        log.info("%d words of %s are not in the lexicon: %s", len(strangers), alignment, shorten(strangers))
+        said = Counter({entry: count for entry, count in said.items() if entry[0] in lang.pronunciations})
     known = {(word, sounds) for word, entries in lang.pronunciations.items() for _, sounds in entries}
     if foreign := said.keys() - known:
         word, sounds = min(foreign)

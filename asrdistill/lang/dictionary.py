@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import write_text
+from asrdistill.files import TABLES, write_text
 from asrdistill.lang.lexicon import SILENCE, Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
@@ -17,8 +17,14 @@ log = logging.getLogger("asrdistill")
 Dictionary = dict[str, list[tuple[str, ...]]]  # word -> its pronunciations, as phones
 Guess = Callable[[str], list[Pronunciation]]
 
+DICTIONARY = "lines of 'word <tab> phones', gzipped or not; cmudict is the one that comes with asrdistill"
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
+
+
+def dictionary_path(name: str) -> Path:
+    """Where a dictionary is: a file, or ``cmudict``, which the project ships."""
+    return TABLES / "cmudict.txt.gz" if name == "cmudict" and not Path(name).exists() else Path(name)
 
 
 def read_dictionary(path: Path) -> Dictionary:

@@ -8,6 +8,7 @@ and whole utterances in decoding.
 
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,10 +39,24 @@ class Dnn(nn.Module):
         nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, part: tuple[int, int] | None = None) -> Tensor:
+        """`part` = (first, B): `features` are rows first, …, first + b - 1 of a batch of B that processes share."""
         hidden = (features - self.mean) / self.std
         hidden = hidden.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (B, T, window * F)
         for layer in self.hidden:
             hidden = functional.relu(layer(hidden))
-            hidden = functional.dropout(hidden, self.dropout, self.training)
+            hidden = self._drop(hidden, part)
         return self.output(hidden)
+
+    def _drop(self, hidden: Tensor, part: tuple[int, int] | None) -> Tensor:
+        """Dropout; of a part it is what the whole batch would have had, so that it does not depend on the division."""
+        if part is None or part[1] == len(hidden) or not self.training or self.dropout == 0:
+            return functional.dropout(hidden, self.dropout, self.training)
+        first, size = part
+        whole = functional.dropout(hidden.new_ones(size, *hidden.shape[1:]), self.dropout)
+        return hidden * whole[first : first + len(hidden)]
+
+
+def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:
+    """(T, F) -> (left + T + right, F): the first and last frame repeated."""
+    return np.pad(np.asarray(features, dtype=np.float32), (context, (0, 0)), mode="edge")

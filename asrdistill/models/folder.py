@@ -1,11 +1,13 @@
 """Model folders: what is passed around. Weights, the configuration that rebuilds them, and whatever
 one needs to use the model on audio.
 
-    meta.json          kind (dnn, ensemble), options, feature settings, senone hash, counts
+    meta.json          kind (dnn, ensemble, onnx), options, feature settings, senone hash, counts
     model.safetensors  weights, global mean and deviation of the features, log priors
     senones.json       the senone inventory
 
-An ensemble is a folder too: it names its members and how they are combined.
+An ensemble is a folder too: it names its members and how they are combined. An exported network is one whose
+meta.json also has `export`: the format's version and the SHA-256 of its weight files, which must still be theirs.
+Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place of model.safetensors.
 """
 
 import dataclasses
@@ -22,10 +24,13 @@ from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
-from asrdistill.files import read_json, write_json
+from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.dnn import Dnn
+from asrdistill.models.dnn import Dnn, pad
+from asrdistill.models.onnx import OnnxModel
 from asrdistill.models.options import DnnOptions
+
+FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
 
 
 class AcousticModel:
@@ -33,6 +38,15 @@ class AcousticModel:
 
     def __init__(self, module: Dnn, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
         self.module, self.senones, self.priors, self.meta = module.eval(), senones, priors, meta
+
+    @property
+    def context(self) -> tuple[int, int]:
+        return self.module.context
+
+    @property
+    def dimension(self) -> int:
+        """F, numbers in a frame of features"""
+        return len(self.module.mean)
 
     @property
     def parameters(self) -> int:
@@ -76,11 +90,6 @@ def combine(logits: Tensor, how: str) -> Tensor:
     if how == "arithmetic":
         return members.logsumexp(0) - np.log(len(members))
     return members.mean(0).log_softmax(-1)
-
-
-def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:
-    """(T, F) -> (left + T + right, F): the first and last frame repeated."""
-    return np.pad(np.asarray(features, dtype=np.float32), (context, (0, 0)), mode="edge")
 
 
 def save_model(
@@ -130,8 +139,8 @@ def check_members(members: Sequence[Path]) -> None:
                 raise UserError(f"{member} and {members[0]} differ in their {what} and cannot form an ensemble")
 
 
-def load_model(folder: Path) -> AcousticModel | Ensemble:
-    """Load a single model or an ensemble; raises UserError for anything that is not whole."""
+def load_model(folder: Path) -> AcousticModel | Ensemble | OnnxModel:
+    """Load a single model or an ensemble; raises UserError for anything that is not whole, or was changed."""
     folder = Path(folder)
     meta = _read_meta(folder)
     if meta["kind"] == "ensemble":
@@ -140,13 +149,20 @@ def load_model(folder: Path) -> AcousticModel | Ensemble:
         )
     if meta["kind"] == "dnn":
         return _load_single(folder, meta)
+    if meta["kind"] == "onnx":
+        return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
 
 
-def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
+def _read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
     senones = Senones.read(folder)
     if senones.hash != meta["senones"]:
         raise UserError(f"{folder / 'senones.json'} is not the inventory that the model was trained on")
+    return senones
+
+
+def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
+    senones = _read_senones(folder, meta)
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
     options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
@@ -177,4 +193,23 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     meta = read_json(path)
     if "kind" not in meta:
         raise UserError(f"{path} names no kind of model")
+    _check_export(folder, meta)
     return meta
+
+
+def _check_export(folder: Path, meta: dict[str, Any]) -> None:
+    """Raise UserError for an exported folder of a newer format, and where a weight file is not what was exported."""
+    if "export" not in meta:
+        if meta["kind"] == "onnx":
+            raise UserError(f"{folder / 'meta.json'} does not say which model.onnx was exported; export again")
+        return
+    version, hashes = meta["export"].get("format"), meta["export"].get("sha256", {})
+    if not isinstance(version, int) or version > FORMAT:
+        raise UserError(
+            f"{folder} was exported in format {version}, but this asrdistill reads formats up to {FORMAT}; upgrade it"
+        )
+    for name, wanted in hashes.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing; export again")
+        if sha256(folder / name) != wanted:
+            raise UserError(f"{folder / name} was changed after it was exported (its SHA-256 is another); export again")

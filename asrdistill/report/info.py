@@ -73,7 +73,7 @@ def _archive(path: Path) -> Facts:
 def _model(path: Path) -> Facts:
     meta = read_json(path / "meta.json")
     senones = Senones.read(path)
-    names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs"}
+    names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX"}
     history = meta.get("history") or []
     known = ("kind", "parameters", "senones", "history")
     return [

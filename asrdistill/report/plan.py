@@ -8,12 +8,13 @@ systems:
   single:   {kind: single, models: ["teacher.*"]}
   ensemble: {kind: ensemble, models: [ensemble]}
   student:  {kind: student, models: ["student.*"]}
-comparisons: [[student, single], [student, ensemble]]
+  student_fglarge: {kind: student, models: ["student.*"], decoded: rescore}   # EXP/rescore/student.0/test
+comparisons: [[student, single], [student, ensemble], [student_fglarge, student]]
 map: ../../../data/timit_phones.txt   # where phones are recognised: how they are folded before they are scored
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ from asrdistill.errors import UserError
 KINDS = ("gmm", "single", "ensemble", "baseline", "student", "specialists")
 
 
+SEARCHED = "decode"  # where the recipes decode to
+
+
 @dataclass(frozen=True)
 class System:
     kind: str = option("single", "what the system is", choices=KINDS)
     models: list[str] = field(default_factory=list)  # patterns of model folders below EXP, one folder a seed
+    decoded: str = option(SEARCHED, "folder below EXP with the hypotheses")  # of another search, or of rescoring
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def read_plan(path: Path) -> Plan:
             raise UserError(f"{path} lacks '{key}'")
     systems = {name: _system(name, values, path) for name, values in plan.systems.items()}
     if "single" in systems and "baseline" not in systems:
-        systems["baseline"] = System("baseline", systems["single"].models)
+        systems["baseline"] = replace(systems["single"], kind="baseline")
     if unknown := [name for name in plan.pooled if name not in plan.sets]:
         raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets")
     for pair in plan.comparisons:

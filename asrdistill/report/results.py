@@ -2,12 +2,12 @@
 
     EXP/<model>/                  meta.json, senones.json
     EXP/tune/<model>/             tuned.json
-    EXP/decode/<model>/<set>/     hyp.txt, decode.json
+    EXP/decode/<model>/<set>/     hyp.txt, decode.json (or rescore.json)
     EXP/frames/<model>/<set>/     frames.json
     CORPUS/<set>/text
     LM/perplexity.json            where its maker left one
 
-A system is one model or several that differ only in their seed. Its word errors are summed over
+A system is one model or several that differ only in their seed, as decoded in one way. Its word errors are summed over
 the seeds (errors / words is then the mean rate); a list holds one value for each seed.
 """
 
@@ -22,9 +22,10 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.report.plan import Plan, System, find_models
+from asrdistill.report.plan import SEARCHED, Plan, System, find_models
 from asrdistill.report.stages import describe_environment, read_markers, stage_costs
 from asrdistill.scoring.mapping import Map, fold, read_map
+from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.significance import compare
 from asrdistill.scoring.summary import wer_entry
 from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
@@ -53,6 +54,7 @@ class Model:
     senones: int
     frames: dict[str, dict[str, Any]]
     scores: dict[str, Scores]
+    oov: dict[str, dict[str, Any]]  # errors on the words that the lexicon lacks
     decodes: dict[str, dict[str, Any]]
 
     def accuracy(self, sets: Sequence[str]) -> float:
@@ -69,15 +71,15 @@ def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
     folding = read_map(Path(plan.map)) if plan.map else None
     texts = {name: _read_text(folders.corpus / name / "text", folding) for name in plan.sets}
     lexicon = set(Lang.read(folders.lang).words)
-    known: dict[Path, Model] = {}
+    known: dict[tuple[Path, str], Model] = {}
     systems: Systems = {}
     for name, system in plan.systems.items():
-        found = find_models(folders.exp, name, system)
-        for folder in found:
-            if folder not in known:
-                known[folder] = read_model(folders.exp, folder, texts, folding)
-        systems[name] = [known[folder] for folder in found]
-        _check_system(name, systems[name])
+        found = [(folder, system.decoded) for folder in find_models(folders.exp, name, system)]
+        for key in found:
+            if key not in known:
+                known[key] = read_model(folders.exp, *key, texts, lexicon, folding)
+        systems[name] = [known[key] for key in found]
+        _check_system(name, systems[name], system.decoded)
     markers = read_markers([folders.data, folders.exp])
     results = {
         "corpus": plan.corpus,
@@ -104,21 +106,34 @@ def share_of_gain(student: Sequence[float], baseline: float, ensemble: float, re
     return [100 * (accuracy - baseline) / (ensemble - reference) for accuracy in student]
 
 
-def read_model(exp: Path, folder: Path, texts: Mapping[str, Transcripts], folding: Map | None = None) -> Model:
-    """A model with all its measurements that are there."""
+def read_model(
+    exp: Path, folder: Path, decoded: str, texts: Mapping[str, Transcripts], lexicon: set[str], folding: Map | None
+) -> Model:
+    """A model with all its measurements that are there, and with its hypotheses in the folder `decoded`."""
     name = folder.relative_to(exp)
     meta = _read_record(folder / "meta.json", "parameters")
-    frames, scores, decodes = {}, {}, {}
+    frames, scores, oov, decodes = {}, {}, {}, {}
     for part, text in texts.items():
         if (path := exp / "frames" / name / part / "frames.json").is_file():
             frames[part] = _read_record(path, "frames", "correct", "cross_entropy")
-        if (path := exp / "decode" / name / part).is_dir():
+        if (path := exp / decoded / name / part).is_dir():
             hypotheses = path / "hyp.txt"
             heard = read_transcripts(hypotheses)
-            scores[part] = score(text, fold(heard, folding, str(hypotheses)) if folding else heard, str(hypotheses))
-            decodes[part] = _read_record(path / "decode.json", *SCALES, "rtf", "seconds_of_speech")
-    _check_scales(exp, name, decodes)
-    return Model(folder, meta, Senones.read(folder).count, frames, scores, decodes)
+            heard = fold(heard, folding, str(hypotheses)) if folding else heard
+            scores[part] = score(text, heard, str(hypotheses))
+            oov[part] = oov_errors(text, heard, lexicon)
+            decodes[part] = _read_decode(path)
+    tuned = exp / "tune" / name / "tuned.json"
+    _check_scales(exp / decoded / name, decodes, tuned if decoded == SEARCHED and tuned.is_file() else None)
+    return Model(folder, meta, Senones.read(folder).count, frames, scores, oov, decodes)
+
+
+def _read_decode(folder: Path) -> dict[str, Any]:
+    """How a folder's hypotheses were found: by a search, or in the lattices of one, where its speed is not known."""
+    rescored = folder / "rescore.json"
+    if rescored.is_file():
+        return _read_record(rescored, *SCALES)
+    return _read_record(folder / "decode.json", *SCALES, "rtf", "seconds_of_speech")
 
 
 def _read_record(path: Path, *keys: str) -> dict[str, Any]:
@@ -128,17 +143,15 @@ def _read_record(path: Path, *keys: str) -> dict[str, Any]:
     return record
 
 
-def _check_scales(exp: Path, name: Path, decodes: Mapping[str, dict[str, Any]]) -> None:
-    """All sets of a model must be decoded with the scales that were tuned for it."""
-    tuned = exp / "tune" / name / "tuned.json"
-    wanted = _read_record(tuned, *SCALES) if tuned.is_file() else next(iter(decodes.values()), {})
+def _check_scales(decoded: Path, decodes: Mapping[str, dict[str, Any]], tuned: Path | None) -> None:
+    """All sets of a model must be decoded with the same scales, those that were tuned for it."""
+    wanted = _read_record(tuned, *SCALES) if tuned else next(iter(decodes.values()), {})
     for part, decode in decodes.items():
         for key in SCALES:
             if decode[key] != wanted[key]:
-                where = exp / "decode" / name / part
                 raise UserError(
-                    f"{where} was decoded with {key} {decode[key]:g}, not {wanted[key]:g} like "
-                    f"{tuned if tuned.is_file() else 'the other sets'}; decode it again"
+                    f"{decoded / part} was decoded with {key} {decode[key]:g}, not {wanted[key]:g} like "
+                    f"{tuned or 'the other sets'}; decode it again"
                 )
 
 
@@ -147,9 +160,13 @@ def _nearly_equal(a: int | None, b: int | None) -> tuple[int | None, int | None]
     return (a, a) if a and b and abs(a - b) <= a / 1000 else (a, b)
 
 
-def _check_system(name: str, models: Sequence[Model]) -> None:
+def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
     """The models of a system must differ in nothing but their seed, and be measured alike."""
     first = models[0]
+    if decoded != SEARCHED and not first.scores:
+        raise UserError(
+            f"the system '{name}' has no hypotheses of {first.folder} in the folder '{decoded}'; make them there"
+        )
     if not first.frames and not first.scores:
         raise UserError(
             f"the system '{name}' has neither hypotheses nor frame accuracies for {first.folder}; decode or evaluate it"
@@ -195,8 +212,9 @@ def _describe_sets(texts: Mapping[str, Transcripts], lexicon: set[str], models: 
 
 def _describe_system(system: System, models: Sequence[Model], measure: str) -> dict[str, Any]:
     first = models[0]
-    seconds = [(decode["rtf"], decode["seconds_of_speech"]) for model in models for decode in model.decodes.values()]
-    speech = sum(length for _, length in seconds)
+    searches = [decode for model in models for decode in model.decodes.values() if "rtf" in decode]
+    speech = sum(decode["seconds_of_speech"] for decode in searches)
+    spent = sum(decode["rtf"] * decode["seconds_of_speech"] for decode in searches)
     return {
         "kind": system.kind,
         "parameters": first.meta["parameters"],
@@ -212,8 +230,13 @@ def _describe_system(system: System, models: Sequence[Model], measure: str) -> d
             for name in first.frames
         },
         measure: {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
+        "oov_errors": {
+            name: {key: sum(model.oov[name][key] for model in models) for key in ("words", "wrong")}
+            for name, found in first.oov.items()
+            if found["words"]
+        },
         **{key: _scale(key, models) for key in SCALES},
-        "rtf": rounded(sum(rtf * length for rtf, length in seconds) / speech) if speech else None,
+        "rtf": rounded(spent / speech) if speech else None,
     }
 
 

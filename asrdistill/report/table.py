@@ -1,5 +1,6 @@
 """The tables and sentences of a report, drawn from results.json: for the screen and for RESULTS.md."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ class Table:
 
     def rich(self) -> rich.table.Table:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, collapse_padding=True)
-        titles = [title.replace(" ", "\n").replace("_", "_\n") for title in self.header]
+        titles = [re.sub(r"([_-])", r"\1\n", title.replace(" ", "\n")) for title in self.header]
         height = max(title.count("\n") for title in titles)
         for number, title in enumerate(titles):
             lines = title.count("\n")
@@ -31,6 +32,15 @@ class Table:
         for row in self.rows:
             table.add_row(*row, style="bold" if row[0] == self.marked else None)
         return table
+
+    def halves(self, kept: int) -> list["Table"]:
+        """Its columns in two tables, each of which begins with the first `kept` of them."""
+        middle = (kept + len(self.header)) // 2
+        parts = (slice(kept, middle), slice(middle, None))
+        return [
+            Table(self.header[:kept] + self.header[part], [row[:kept] + row[part] for row in self.rows], self.marked)
+            for part in parts
+        ]
 
     def markdown(self) -> str:
         rule = ["---", *(["---:"] * (len(self.header) - 1))]
@@ -44,12 +54,12 @@ def pooled_sets(results: Results) -> list[str]:
 
 
 def distinct_systems(results: Results) -> dict[str, list[str]]:
-    """System -> itself and those that consist of the same models, each model once."""
+    """System -> itself and those that differ from it in nothing but the kind: each measured thing once."""
+    systems = results["systems"]
     groups: dict[str, list[str]] = {}
-    first: dict[tuple[str, ...], str] = {}
-    for name, system in results["systems"].items():
-        key = tuple(system["members"]) if system["kind"] != "ensemble" else (name,)
-        groups.setdefault(first.setdefault(key, name), []).append(name)
+    for name, system in systems.items():
+        same = (other for other in groups if {**systems[other], "kind": system["kind"]} == system)
+        groups.setdefault(next(same, name), []).append(name)
     return groups
 
 
@@ -112,18 +122,26 @@ def sets_table(results: Results) -> Table:
     return Table(["set", *keys, *(["perplexity"] if perplexity else [])], rows)
 
 
-def errors_table(results: Results) -> Table:
-    """Errors of each system and set, summed over the seeds, with their intervals."""
+def rates_table(results: Results) -> Table:
+    """Error rate of each system on each set, over all its seeds, with the 95 % interval."""
     rows, measure = [], measure_of(results)
     for name in distinct_systems(results):
-        for part, entry in results["systems"][name][measure].items():
-            low, high = entry["ci95"]
-            rate = _number(100 * entry["errors"] / entry["words"], 2)
+        measured = results["systems"][name][measure]
+        rows.append([name, *(_rate(measured.get(part)) for part in results["sets"])])
+    return Table(["system", *results["sets"]], rows, marked="student")
+
+
+def errors_table(results: Results) -> Table:
+    """Errors of each system and set, summed over the seeds; those on words outside the vocabulary where there are."""
+    rows, measure = [], measure_of(results)
+    outside = any(system.get("oov_errors") for system in results["systems"].values())
+    for name in distinct_systems(results):
+        system = results["systems"][name]
+        for part, entry in system[measure].items():
             counts = [str(entry[key]) for key in ("errors", "words", "ins", "del", "sub")]
-            rows.append([name, part, rate, f"{low:.2f} to {high:.2f}", *counts])
-    return Table(
-        ["system", "set", f"{measure.upper()} %", "95 % interval", "errors", "words", "ins", "del", "sub"], rows
-    )
+            rows.append([name, part, *counts, *([_outside(system, part)] if outside else [])])
+    columns = ["errors", "words", "ins", "del", "sub", *(["oov wrong"] if outside else [])]
+    return Table(["system", "set", *columns], rows)
 
 
 def stages_table(results: Results) -> Table:
@@ -189,7 +207,9 @@ def markdown(results: Results, picture: str) -> str:
         details_table(results).markdown(),
         "## Sets",
         sets_table(results).markdown(),
-        "## Word errors",
+        f"## {NAMES[measure_of(results)].capitalize()}, % [95 % interval]",
+        rates_table(results).markdown(),
+        "## Errors",
         errors_table(results).markdown(),
         "## Time and memory",
         stages_table(results).markdown(),
@@ -228,6 +248,20 @@ def _spread(entry: dict[str, Any] | None, unit: str) -> str:
         return f"{mean:.1f}"
     deviation = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5
     return f"{mean:.1f}±{deviation:.1f}"
+
+
+def _rate(entry: dict[str, Any] | None) -> str:
+    """Error rate [95 % interval]"""
+    if not entry:
+        return NOTHING
+    low, high = entry["ci95"]
+    return f"{100 * entry['errors'] / entry['words']:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _outside(system: dict[str, Any], part: str) -> str:
+    """How many of the words that the vocabulary lacks are wrong."""
+    found = system["oov_errors"].get(part)
+    return f"{found['wrong']} of {found['words']}" if found else NOTHING
 
 
 def _number(value: float | None, digits: int = 1) -> str:

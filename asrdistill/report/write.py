@@ -23,7 +23,10 @@ def show(results: Results, console: Console | None = None) -> None:
     """Print the table of systems and what follows from it."""
     console = console or Console(width=WIDTH, highlight=False)
     console.print(f"\n{results['corpus']} ({results['variant']})", style="bold", markup=False)
-    console.print(systems_table(results).rich())
+    table = systems_table(results)
+    widest = console.measure(table.rich(), options=console.options.update(width=10 * console.width)).maximum
+    for part in [table] if widest <= console.width else table.halves(kept=2):  # frame accuracies, error rates
+        console.print(part.rich())
     for lines in (legend(results), findings(results)):
         for line in lines:
             console.print(line, markup=False)

@@ -1,6 +1,7 @@
 """What ``asrdistill score`` says about a file of hypotheses."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from asrdistill.data.directory import read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.scoring.alignment import Pair, align
 from asrdistill.scoring.mapping import fold, read_map
+from asrdistill.scoring.oov import oov_errors, read_vocabulary
+from asrdistill.scoring.sclite import write_sclite
 from asrdistill.scoring.significance import compare, interval
 from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
 
@@ -19,25 +22,39 @@ def summarise(
     utt2spk: Path | None = None,
     worst: int = 0,
     map: Path | None = None,
+    lengths: bool = False,
+    vocabulary: Path | None = None,
+    sclite: Path | None = None,
 ) -> dict[str, Any]:
-    """Everything that is asked for as plain values, ready for JSON; with a `map` all tokens are folded first."""
+    """Everything that is asked for as plain values, ready for JSON; with a `map` all tokens are folded first.
+
+    What is scored is also written into the folder `sclite`, where one is named.
+    """
     if worst < 0:
         raise UserError(f"--worst must not be negative, but it is {worst}")
     folding = read_map(map) if map else None
+    known = read_vocabulary(vocabulary) if vocabulary else None
 
     def read(path: Path) -> Transcripts:
         return fold(read_transcripts(path), folding, str(path)) if folding else read_transcripts(path)
 
-    references, hypotheses = read(reference), read(hypothesis)
-    scores = score(references, hypotheses, str(hypothesis))
-    summary: dict[str, Any] = {"hypothesis": str(hypothesis), **_system(scores)}
+    def measure(path: Path) -> tuple[Transcripts, Scores, dict[str, Any]]:
+        hypotheses = read(path)
+        scores = score(references, hypotheses, str(path))
+        oov = {} if known is None else {"oov": oov_errors(references, hypotheses, known)}
+        return hypotheses, scores, {"hypothesis": str(path), **_system(scores), **oov}
+
+    references = read(reference)
+    hypotheses, scores, summary = measure(hypothesis)
     if against:
-        other = score(references, read(against), str(against))
-        found = compare([scores], [other])
-        paired = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
-        summary["against"] = {"hypothesis": str(against), **_system(other), "comparison": paired}
+        _, other, entry = measure(against)
+        summary["against"] = {**entry, "comparison": asdict(compare([scores], [other]))}
     if utt2spk:
         summary["speakers"] = {name: _counts(counts) for name, counts in scores.by(read_table(utt2spk)).items()}
+    if lengths:
+        summary["lengths"] = {name: _counts(counts) for name, counts in scores.by_length().items()}
+    if sclite:
+        write_sclite(references, hypotheses, sclite)
     if worst:
         summary["worst"] = _worst(scores, references, hypotheses, worst)
     return summary
@@ -48,9 +65,9 @@ def describe(summary: dict[str, Any]) -> str:
     lines = _describe_system(summary)
     if other := summary.get("against"):
         lines += ["", *_describe_system(other), "", _describe_comparison(summary["hypothesis"], other)]
-    if speakers := summary.get("speakers"):
-        width = max(map(len, speakers))
-        lines += ["", *(f"{name:<{width}}  {_line(counts)}" for name, counts in speakers.items())]
+    for groups in (summary[key] for key in ("speakers", "lengths") if key in summary):
+        width = max(map(len, groups))
+        lines += ["", *(f"{name:<{width}}  {_line(counts)}" for name, counts in groups.items())]
     for utterance in summary.get("worst", []):
         lines += ["", f"{utterance['utterance']}: {_line(utterance)}", *show_alignment(utterance["alignment"])]
     return "\n".join(lines)
@@ -115,6 +132,9 @@ def _describe_system(entry: dict[str, Any]) -> list[str]:
     ]
     if missing := entry["missing"]:
         lines.append(f"without a hypothesis, so counted as deleted: {len(missing)} ({shorten(missing)})")
+    if oov := entry.get("oov"):
+        rate = f" ({oov['rate']:.2f} %)" if oov["words"] else ""
+        lines.append(f"words outside the vocabulary: {oov['wrong']} of {oov['words']} wrong{rate}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.scoring.alignment import count_errors
 
 Transcripts = dict[str, list[str]]  # utterance -> its words
+LENGTHS = (2, 5, 10, 20, 40)  # words of the longest utterances of each bin; the last bin has no end
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Scores:
 
     @property
     def total(self) -> Counts:
-        return Counts(*self.counts.sum(0).tolist())
+        return self._sum(slice(None))
 
     def __getitem__(self, row: int) -> Counts:
         return Counts(*self.counts[row].tolist())
@@ -73,7 +75,16 @@ class Scores:
             if utterance not in group:
                 raise UserError(f"utterance {utterance} has no speaker in utt2spk; add it there")
             rows.setdefault(group[utterance], []).append(row)
-        return {name: Counts(*self.counts[rows[name]].sum(0).tolist()) for name in sorted(rows)}
+        return {name: self._sum(rows[name]) for name in sorted(rows)}
+
+    def by_length(self) -> dict[str, Counts]:
+        """Counts of the utterances by the words of their references, the shortest first; empty bins are left out."""
+        names = [f"up to {LENGTHS[0]}", *(f"{a + 1} to {b}" for a, b in pairwise(LENGTHS)), f"over {LENGTHS[-1]}"]
+        bins = np.digitize(self.words, LENGTHS, right=True)
+        return {names[number]: self._sum(bins == number) for number in np.unique(bins)}
+
+    def _sum(self, rows: slice | list[int] | np.ndarray) -> Counts:
+        return Counts(*self.counts[rows].sum(0).tolist())
 
 
 def score(references: Transcripts, hypotheses: Transcripts, name: str = "the hypotheses") -> Scores:

@@ -1,16 +1,33 @@
 """Choosing the device and the precision by what is there, not by what is written on the box."""
 
+import os
 import time
 
 import torch
+from torch import Tensor
 
 from asrdistill.errors import UserError
 
 
 def choose_device(wanted: str) -> torch.device:
+    """The processor, or the GPU of this process: torchrun's processes on a machine have one each."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise UserError("device 'cuda' was asked for, but torch finds no GPU; use 'auto' or 'cpu'")
-    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= there:
+        raise UserError(f"each process takes a GPU and there are {there}; start torchrun with --nproc-per-node {there}")
+    torch.cuda.set_device(local)
+    return torch.device("cuda", local)
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device; a GPU fetches it from pinned memory, while the processor goes on."""
+    if device.type == "cpu":
+        return tensor
+    with torch.cuda.device(device):  # a thread does not have its process's current device
+        return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:

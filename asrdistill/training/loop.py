@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
@@ -26,8 +26,10 @@ from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import pad
 from asrdistill.progress import Meter
+from asrdistill.training import distributed
 from asrdistill.training.options import TrainOptions
-from asrdistill.training.pool import FramePool
+from asrdistill.training.pool import Batch, FramePool
+from asrdistill.training.targets import Targets
 
 log = logging.getLogger("asrdistill")
 
@@ -53,45 +55,43 @@ def train(
         model.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=True
     )
     total = pool.updates(options.epochs)
-    state = _State(model, optimiser, folder / "checkpoint.safetensors")
+    state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
-    with Meter(folder.name.removesuffix(".partial").lstrip("."), options.epochs * pool.frames, "frames") as meter:
+    network = distributed.parallel(model)
+    name = folder.name.removesuffix(".partial").lstrip(".")
+    with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
         meter.skip(state.epoch * pool.frames)
-        while state.epoch < options.epochs:
-            plan = pool.plan(state.epoch)
-            while state.pool < len(plan):
-                for windows, rows in pool.read(state.epoch, state.pool):
-                    rate = _learning_rate(options, state.updates, total)
-                    loss = _update(
-                        model, optimiser, pool, windows.to(device), [r.to(device) for r in rows], rate, dtype
-                    )
-                    state.count(loss, len(windows))
-                    meter.advance(len(windows), f"epoch {state.epoch + 1}/{options.epochs}")
-                state.finish_pool(folder)
-            state.finish_epoch(held_out.measure(model, dtype, device) if held_out else {})
+        for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
+            rate = _learning_rate(options, state.updates, total)
+            state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.size)
+            meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data")
+            if batch.ends_pool:
+                state.finish_pool()
+            if batch.ends_epoch:
+                state.finish_epoch(held_out.measure(model, dtype, device) if held_out else {})
     model.to("cpu").eval()
     return state.history
 
 
 def _update(
-    model: Dnn,
+    network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    pool: FramePool,
-    windows: Tensor,
-    rows: list[Tensor],
+    targets: Targets,
+    batch: Batch,
     rate: float,
     dtype: torch.dtype,
-) -> float:
-    """One step on a batch; returns its loss."""
+) -> Tensor:
+    """One step on a batch; returns what this process's frames add to the batch's mean loss."""
     for group in optimiser.param_groups:
         group["lr"] = rate
-    with torch.autocast(windows.device.type, dtype, enabled=dtype != torch.float32):
-        logits = model(windows)[:, 0]
-    loss = pool.targets.loss(logits.float(), rows)
+    with torch.autocast(batch.windows.device.type, dtype, enabled=dtype != torch.float32):
+        logits = network(batch.windows, (batch.first, batch.size))[:, 0].float()
+    count = len(logits)
+    loss = targets.loss(logits, batch.rows) * (count / batch.size) if count else logits.sum()  # no frames: 0
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss * distributed.size()).backward()  # the gradient is the mean over the processes, the loss their sum
     optimiser.step()
-    return loss.item()
+    return loss.detach()
 
 
 def _learning_rate(options: TrainOptions, update: int, total: int) -> float:
@@ -110,7 +110,7 @@ class HeldOut:
     def measure(self, model: Dnn, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
         model.eval()
         frames, right, nats = 0, 0, 0.0
-        for name in self.utterances:
+        for name in self.utterances[distributed.share(len(self.utterances))]:
             inputs = torch.from_numpy(pad(self.features[name], model.context))[None].to(device)
             labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -119,43 +119,73 @@ class HeldOut:
             right += int((logits.argmax(-1) == labels).sum())
             frames += len(labels)
         model.train()
-        return {"held_out_accuracy": 100 * right / frames, "held_out_cross_entropy": nats / frames}
+        sums = distributed.total(torch.tensor([frames, right, nats], dtype=torch.float64)).tolist()
+        return {"held_out_accuracy": 100 * sums[1] / sums[0], "held_out_cross_entropy": sums[2] / sums[0]}
 
 
 class _State:
     """Where training stands: everything that a checkpoint holds."""
 
-    def __init__(self, model: Dnn, optimiser: torch.optim.Optimizer, path: Path):
-        self.model, self.optimiser, self.path = model, optimiser, path
-        self.epoch = self.pool = self.updates = 0
-        self.loss_sum, self.frames, self.seconds = 0.0, 0, 0.0
+    def __init__(self, model: Dnn, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
+        self.model, self.optimiser, self.device, self.path = model, optimiser, device, path
+        self.epoch = self.pool = self.updates = self.frames = 0
+        self.loss_sum = 0.0  # of the epoch up to its last finished pool
+        self.losses = torch.zeros(
+            (), dtype=torch.float64, device=device
+        )  # the same as it grows, in this process's part
         self.history: list[dict[str, float]] = []
-        self.saved = time.monotonic()
+        self.saved = self.begun = time.monotonic()
+        self.waited = 0.0
 
-    def count(self, loss: float, frames: int) -> None:
-        if not math.isfinite(loss):
-            raise UserError(f"the loss became {loss} after {self.updates} updates; lower the learning rate")
+    def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches; the time until each is there is time that was spent waiting for data."""
+        begin = time.monotonic()
+        for batch in batches:
+            self.waited += time.monotonic() - begin
+            yield batch
+            begin = time.monotonic()
+
+    @property
+    def waits(self) -> float:
+        """Percent of the epoch's time so far that was spent waiting for data."""
+        return 100 * self.waited / max(time.monotonic() - self.begun, 1e-9)
+
+    def count(self, loss: Tensor, frames: int) -> None:
         self.updates += 1
-        self.loss_sum += loss * frames
+        self.losses += loss.double() * frames  # stays on the device: to ask for it is to wait for the GPU
         self.frames += frames
 
-    def finish_pool(self, folder: Path) -> None:
+    def finish_pool(self) -> None:
         self.pool += 1
+        self.loss_sum = distributed.total(self.losses).item()
+        if not math.isfinite(self.loss_sum):
+            raise UserError(f"the loss is {self.loss_sum} after {self.updates} updates; lower the learning rate")
+        self._continue_losses()
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
+
+    def _continue_losses(self) -> None:
+        self.losses.fill_(self.loss_sum if distributed.rank() == 0 else 0)
 
     def finish_epoch(self, held_out: dict[str, float]) -> None:
         record = {"epoch": self.epoch + 1, "loss": self.loss_sum / max(1, self.frames), **held_out}
         self.history.append(record)
-        log.info("  ".join(f"{key} {value:.4g}" for key, value in record.items()))
+        shown = {**record, "waiting for data, percent": self.waits}  # how long it took is no part of the result
+        log.info("  ".join(f"{key} {value:.4g}" for key, value in shown.items()))
         self.epoch, self.pool, self.loss_sum, self.frames = self.epoch + 1, 0, 0.0, 0
+        self.begun, self.waited = time.monotonic(), 0.0
+        self._continue_losses()
         self.save()
 
     def save(self) -> None:
+        if distributed.rank() > 0:
+            return
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": value for name, value in moments.items()}
         tensors["random"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         counters = {key: getattr(self, key) for key in ("epoch", "pool", "updates", "loss_sum", "frames", "history")}
         partial = self.path.with_suffix(".partial")
         save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, partial, {"counters": json.dumps(counters)})
@@ -181,6 +211,9 @@ class _State:
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         torch.set_rng_state(tensors["random"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         for key, value in counters.items():
             setattr(self, key, value)
+        self._continue_losses()
         log.info("going on after %d updates (epoch %d)", self.updates, self.epoch + 1)

@@ -2,27 +2,46 @@
 
 An epoch takes the archive's blocks (runs of neighbouring utterances) in random order, a pool at a
 time: the blocks of a pool are read in disk order, and frames are drawn from it at random. A corpus
-smaller than the pool is simply shuffled. The window around a frame is cut out of the pool when a
-batch is made, so there is no 26-fold copy of the features.
+smaller than the pool is simply shuffled. A pool goes to the device whole, where the windows around
+its frames are cut out when a batch is made: there is no 26-fold copy of the features. While one
+pool is learnt from, a thread reads the next.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from asrdistill.data.archive import FrameArchive
+from asrdistill.training import distributed
+from asrdistill.training.device import send
 from asrdistill.training.targets import Targets
 
+T = TypeVar("T")
+
 BLOCK_FRAMES = 2048  # about 20 s: long enough to read quickly, short enough to mix well
+
+
+class Batch(NamedTuple):
+    """This process's b frames of a batch of B: frames first, …, first + b - 1 of it."""
+
+    windows: Tensor  # (b, left + 1 + right, F)
+    rows: list[Tensor]  # what the targets hold of them, (b, …) each
+    first: int
+    size: int  # B
+    ends_pool: bool
+    ends_epoch: bool
 
 
 class FramePool:
     """Windows and targets of training frames, pool by pool.
 
     `features` (T, F) archive; every utterance of `utterances` must be in it and in the targets.
+    `batch` is the number of frames of an update, however many processes share them.
     """
 
     def __init__(
@@ -56,38 +75,67 @@ class FramePool:
 
     def updates(self, epochs: int) -> int:
         """Number of batches in so many epochs."""
-        return sum(self._batches(pool) for epoch in range(epochs) for pool in self.plan(epoch))
+        frames = (sum(self.blocks[b][1] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
+        return sum(map(self._batches, frames))
 
-    def _batches(self, pool: Sequence[int]) -> int:
-        return math.ceil(sum(self.blocks[block][1] for block in pool) / self.batch)
+    def _batches(self, frames: int) -> int:
+        return math.ceil(frames / self.batch)
 
-    def read(self, epoch: int, number: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
-        """Batches of pool `number`: windows (B, left + 1 + right, F) and the targets' rows (B, …)."""
-        pool = self.plan(epoch)[number]
-        names = [name for block in sorted(pool) for name in self.blocks[block][0]]
-        frames, starts = self._gather(names)
-        rows = self.targets.gather(names)
-        order = torch.from_numpy(np.random.default_rng((self.seed, epoch, number)).permutation(len(starts)))
-        window = torch.arange(sum(self.context) + 1)
-        for chosen in order.tensor_split(self._batches(pool)):
-            yield frames[starts[chosen][:, None] + window], [row[chosen] for row in rows]
+    def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
+        """Batches on the device: of this epoch from pool `first` on, and of the following until there were `epochs`."""
+        for pool in read_ahead(self.pools(epoch, first, epochs, device)):
+            yield from self._cut(pool)
 
-    def _gather(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Features of the utterances with repeated edge frames between them, and where each frame's window starts."""
+    def pools(self, first_epoch: int, first: int, epochs: int, device: torch.device) -> Iterator["Pool"]:
+        """What :meth:`read` cuts its batches from."""
+        for epoch in range(first_epoch, epochs):
+            plan = self.plan(epoch)
+            for number in range(first if epoch == first_epoch else 0, len(plan)):
+                names = [name for block in sorted(plan[number]) for name in self.blocks[block][0]]
+                frames = self.features.read(names).astype(np.float32, copy=False)
+                order = np.random.default_rng((self.seed, epoch, number)).permutation(len(frames))
+                ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
+                rows = [send(row, device) for row in self.targets.gather(names)]
+                yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
+
+    def _bounds(self, names: Sequence[str]) -> np.ndarray:
+        """(frames, 2) where the utterance of each frame begins and ends: its first and its last frame."""
+        lengths = np.array([self.features.rows(name) for name in names])
+        ends = np.cumsum(lengths)
+        return np.repeat(np.stack([ends - lengths, ends - 1], 1), lengths, axis=0)
+
+    def _cut(self, pool: "Pool") -> Iterator[Batch]:
+        """The pool's batches: windows that reach over an utterance's edge repeat the frame there."""
         left, right = self.context
-        lengths = [self.features.rows(name) for name in names]
-        width = self.features[names[0]].shape[1]
-        frames = np.empty((sum(lengths) + len(names) * (left + right), width), dtype=np.float32)
-        starts = np.empty(sum(lengths), dtype=np.int64)
-        begin = done = 0
-        for name, length in zip(names, lengths, strict=True):
-            source = self.features[name]
-            frames[begin : begin + left] = source[0]
-            frames[begin + left : begin + left + length] = source
-            frames[begin + left + length : begin + left + length + right] = source[-1]
-            starts[done : done + length] = np.arange(begin, begin + length)
-            begin, done = begin + left + length + right, done + length
-        return torch.from_numpy(frames), torch.from_numpy(starts)
+        offsets = torch.arange(-left, right + 1, device=pool.order.device)
+        batches = pool.order.tensor_split(self._batches(len(pool.order)))
+        for number, batch in enumerate(batches, 1):
+            share = distributed.share(len(batch))
+            chosen = batch[share]
+            bounds = pool.bounds[chosen]
+            window = (chosen[:, None] + offsets).clamp(bounds[:, :1], bounds[:, 1:])
+            rows = [row[chosen] for row in pool.rows]
+            last = number == len(batches)
+            yield Batch(pool.frames[window], rows, share.start, len(batch), last, last and pool.ends_epoch)
+
+
+class Pool(NamedTuple):
+    """n frames that are shuffled together, on the device."""
+
+    frames: Tensor  # (n, F) features, in the order of the disk
+    bounds: Tensor  # (n, 2) first and last frame of the utterance of each
+    order: Tensor  # (n,) the frames as they come into batches
+    rows: list[Tensor]  # their targets, (n, …) each
+    ends_epoch: bool
+
+
+def read_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items; a thread makes the next one while one is in use."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def _blocks(features: FrameArchive, utterances: Sequence[str]) -> list[tuple[list[str], int]]:

@@ -28,7 +28,7 @@ class HardTargets:
         self.alignment = alignment
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        return [gather_part(self.alignment, "frames", utterances, np.int64)]
+        return [torch.from_numpy(self.alignment.read(utterances).astype(np.int64))]
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         return functional.cross_entropy(logits, rows[0])
@@ -52,8 +52,3 @@ class WeightedTargets:
             total = total + weight * target.loss(logits, rows[first : first + count])
             first += count
         return total
-
-
-def gather_part(archive: FrameArchive, part: str, utterances: Sequence[str], dtype: type) -> Tensor:
-    """One part of an archive for several utterances, one after the other: (frames, …)."""
-    return torch.from_numpy(np.concatenate([archive.part(name, part) for name in utterances]).astype(dtype))

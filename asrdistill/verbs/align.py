@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.directory import DataDirectory
     from asrdistill.decode.acoustic import load_scorer, open_frames
     from asrdistill.hmm.align import align, transcripts
     from asrdistill.hmm.graph import Compiler
@@ -42,8 +41,7 @@ def run(args: argparse.Namespace) -> None:
     model, lang = load_scorer(args.model), Lang.read(args.lang)
     archive = open_frames(args.features, model, args.model)
     Compiler(lang, model.senones)  # checks that the model has the lexicon's phones
-    data = DataDirectory.read(args.data, pipes=True)  # only its text is read
-    utterances = transcripts(archive, data, lang, read_transcripts(args.text) if args.text else None)
+    utterances = transcripts(archive, args.data, lang, read_transcripts(args.text) if args.text else None)
     make(
         args.out,
         lambda folder: align(load_scorer, args.model, args.features, utterances, lang, folder, options, args.jobs),

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, help="GMM folder that the features are adapted to")
     parser.add_argument("features", type=Path, help="archive of the features before adaptation")
     parser.add_argument("alignment", type=Path, help="alignment of the utterances, by any model of these phones")
-    parser.add_argument("data", type=Path, help="data directory with the speakers")
+    parser.add_argument("data", type=Path, help="data directory: which utterances, and who speaks")
     parser.add_argument("out", type=Path, help="archive to make")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
     add_options(parser, FmllrOptions)

@@ -3,19 +3,20 @@
 About 2 % of the dictionary's words are held out of the training; the model's phone error rate on
 them is printed and stands in OUT/meta.json.
 
-Example: asrdistill g2p data/cmudict.txt.gz exp/g2p
+Example: asrdistill g2p cmudict exp/g2p
 """
 
 import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
+from asrdistill.lang.dictionary import DICTIONARY, dictionary_path
 from asrdistill.lang.options import G2POptions
 from asrdistill.stage import make
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dictionary", type=Path, help="lines of 'word <tab> phones', gzipped or not")
+    parser.add_argument("dictionary", type=dictionary_path, help=DICTIONARY)
     parser.add_argument("out", type=Path, help="model folder to make")
     add_options(parser, G2POptions)
 

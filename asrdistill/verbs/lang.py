@@ -2,28 +2,32 @@
 
 A word that the dictionary lacks gets the pronunciation of the word before its 's or ', or else
 that of the G2P model; what G2P said stands in OUT/g2p.txt. To recognise phones, of which the transcripts
-then consist, give --phones in the place of a dictionary.
+then consist, give --phones in the place of a dictionary. With --all every word of the dictionary is taken, whether
+or not a data directory has it.
 
 Example:
-  asrdistill lang data/train data/dev data/lang --dictionary data/cmudict.txt.gz --g2p exp/g2p
+  asrdistill lang data/train data/dev data/lang --dictionary cmudict --g2p exp/g2p
   asrdistill lang data/train data/dev data/lang --phones sil
+  asrdistill lang data/lang --dictionary lexicon.txt --all
 """
 
 import argparse
 from pathlib import Path
 
+from asrdistill.lang.dictionary import DICTIONARY, dictionary_path
 from asrdistill.stage import make
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, nargs="+", help="data directories whose words to take")
+    parser.add_argument("data", type=Path, nargs="*", help="data directories whose words to take")
     parser.add_argument("out", type=Path, help="lang folder to make")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dictionary", type=Path, help="lines of 'word <tab> phones', gzipped or not")
+    source.add_argument("--dictionary", type=dictionary_path, help=DICTIONARY)
     source.add_argument("--phones", metavar="SILENCE", help="the words are phones; SILENCE is the one that is silence")
     parser.add_argument(
         "--positions", action="store_true", help="phones are named for their position in the word: AA_B"
     )
+    parser.add_argument("--all", action="store_true", help="take the words of the dictionary too")
     parser.add_argument("--g2p", type=Path, help="model for words that the dictionary lacks; they are an error without")
 
 
@@ -36,18 +40,20 @@ def run(args: argparse.Namespace) -> None:
 
     texts = [text for data in args.data for text in DataDirectory.read(data, pipes=True).texts.values()]
     words = {word for text in texts for word in text.split()}
-    if not words:
-        raise UserError(f"{args.data[0]} has no words: its text is missing or empty")
+    if not words and not (args.dictionary and args.all):
+        raise UserError("there are no words: give data directories with text, or a --dictionary and --all")
     if args.phones:
         work = Lang.of_phones(words, args.phones).write
         make(args.out, work, verb="lang", options={"phones": args.phones}, inputs=args.data)
         return
     dictionary = read_dictionary(args.dictionary)
+    if args.all:
+        words |= dictionary.keys()
     guess = G2P.read(args.g2p).pronounce if args.g2p else None
     make(
         args.out,
         lambda folder: make_lang(words, dictionary, guess, folder, args.positions),
         verb="lang",
-        options={"positions": args.positions},
+        options={"positions": args.positions, "all": args.all},
         inputs=[*args.data, args.dictionary, *([args.g2p] if args.g2p else [])],
     )

@@ -1,12 +1,13 @@
 """Make Kaldi-style data directories of a corpus, one for each of its sets.
 
 SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
-of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in.
+of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in. The part
+lexicon of librispeech makes OUT/lexicon.txt.
 
 Example:
   asrdistill prepare amazon_queen queen.1c data
   asrdistill prepare timit TIMIT data
-  asrdistill prepare librispeech corpus data --parts train-clean-5 dev-clean-2
+  asrdistill prepare librispeech corpus data --parts train-clean-5 dev-clean-2 lexicon
 """
 
 import argparse
@@ -34,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="file or folder of the corpus")
     parser.add_argument("out", type=Path, help="folder for the data directories")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
-    parser.add_argument("--parts", nargs="+", metavar="PART", help="parts of librispeech (default: all that are there)")
+    parser.add_argument(
+        "--parts", nargs="+", metavar="PART", help="parts of librispeech (default: all speech that is there)"
+    )
     add_options(parser, PrepareOptions)
 
 

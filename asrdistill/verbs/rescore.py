@@ -23,21 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("decoded", type=Path, help="folder with lattices that asrdistill decode made")
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument("--lm", type=Path, help="folder with lm.arpa, or an ARPA file, in the place of the search's")
+    parser.add_argument(
+        "--graph", type=Path, metavar="FOLDER", help="keep the compiled language model there for next time"
+    )
     parser.add_argument("--calibration", type=Path, metavar="FOLDER", help="what asrdistill confidence made on dev")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     add_options(parser, RescoreOptions)
 
 
 def run(args: argparse.Namespace) -> None:
+    import shutil
+
     from asrdistill.decode.options import RescoreOptions
     from asrdistill.decode.rescoring import rescore
 
     options = resolve(RescoreOptions, args)
     inputs = [path for path in (args.decoded, args.lm, args.calibration) if path]
-    stage.make(
-        args.out,
-        lambda out: rescore(args.decoded, args.lm, args.calibration, options, out, args.jobs),
-        "rescore",
-        options,
-        inputs,
-    )
+
+    def work(out: Path) -> None:
+        graph = args.graph or out / "graph"
+        rescore(args.decoded, args.lm, graph, args.calibration, options, out, args.jobs)
+        shutil.rmtree(out / "graph", ignore_errors=True)
+
+    stage.make(args.out, work, "rescore", options, inputs)

@@ -2,19 +2,20 @@
 
 The network is the paper's DNN in the size of the options. With --soft-targets the loss is
 T² · CE(soft, T) + hard-weight · CE(alignment, 1). Held-out frame accuracy is logged each epoch.
-A killed run goes on from its last checkpoint and ends with the same bytes.
+A killed run goes on from its last checkpoint and ends with the same bytes. Started by torchrun, its
+processes (one for each GPU) divide every batch among them and make the model that one process would.
 
 Example:
   asrdistill train data/train/fbank exp/ali/train exp/teacher.0 --config conf/teacher.yaml --seed 0 \\
       --held-out data/dev/fbank exp/ali/dev
   asrdistill train data/train/fbank exp/ali/train exp/student.0 --config conf/student.yaml \\
       --soft-targets exp/targets/train
+  torchrun --standalone --nproc-per-node 8 -m asrdistill train data/train/fbank exp/ali/train exp/teacher.0
 """
 
 import argparse
 from pathlib import Path
 
-from asrdistill import stage
 from asrdistill.config import add_options, resolve
 
 
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.distill.teach import train_model
+    from asrdistill.training import distributed
     from asrdistill.training.options import TrainOptions
 
     options = resolve(TrainOptions, args)
@@ -44,4 +46,4 @@ def run(args: argparse.Namespace) -> None:
     def work(out: Path) -> None:
         train_model(args.features, args.alignment, args.soft_targets, args.held_out, options, out)
 
-    stage.make(args.out, work, "train", options, inputs)
+    distributed.make(args.out, work, "train", options, inputs)

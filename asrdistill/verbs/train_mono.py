@@ -25,15 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.archive import FrameArchive
-    from asrdistill.data.directory import DataDirectory
     from asrdistill.hmm.align import transcripts
     from asrdistill.hmm.train import train_mono
     from asrdistill.lang.lexicon import Lang
 
     options = resolve(MonoOptions, args)
     lang = Lang.read(args.lang)
-    data = DataDirectory.read(args.data, pipes=True)  # only its text is read
-    utterances = transcripts(FrameArchive(args.cepstra, kind="features"), data, lang)
+    utterances = transcripts(FrameArchive(args.cepstra, kind="features"), args.data, lang)
     make(
         args.out,
         lambda folder: train_mono(args.cepstra, utterances, lang, folder, options, args.jobs),

@@ -42,14 +42,12 @@ def train_on_alignment(
 ) -> None:
     """Check the inputs and make the model folder by `train`, a function of :mod:`asrdistill.hmm.train`."""
     from asrdistill.data.archive import FrameArchive
-    from asrdistill.data.directory import DataDirectory
     from asrdistill.hmm.align import check_alignment, transcripts
     from asrdistill.lang.lexicon import Lang
 
     lang = Lang.read(args.lang)
-    data = DataDirectory.read(args.data, pipes=True)  # only its text is read
     archive = FrameArchive(args.features, kind="features")
-    utterances = transcripts(archive, data, lang)
+    utterances = transcripts(archive, args.data, lang)
     check_alignment(args.alignment, archive, lang)
     make(
         args.out,

@@ -62,7 +62,6 @@ if $small; then
   mono+=(--gaussians 400 --iterations 20)
   tri+=(--leaves 300 --gaussians 1200 --iterations 14)
   lda+=(--leaves 300 --gaussians 1200 --iterations 14)
-  targets+=(--keep 100)
   sat+=(--leaves 300 --gaussians 1200 --iterations 14)
 fi
 lang=$data/lang lm=$data/lm
@@ -198,6 +197,7 @@ if stage 10; then
       asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
     done
   done
-  asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
+  asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
+    --check "$data/corpus/dev" --alignment "$ali/dev" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 fi

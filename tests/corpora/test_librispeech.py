@@ -15,6 +15,7 @@ from asrdistill import fetch
 from asrdistill.cli import main
 from asrdistill.corpora.librispeech import CORPUS, MIRROR, read_parts
 from asrdistill.data.directory import DataDirectory
+from asrdistill.lang.dictionary import read_dictionary
 from tests.recipes.flaky_server import FlakyServer
 from tests.recipes.librispeech_corpus import make_corpus, pack, tone
 
@@ -196,6 +197,21 @@ def test_a_full_disk_is_found_before_anything_comes(site, tmp_path, capsys, monk
     assert not server.sent
 
 
+@pytest.mark.parametrize(("part", "size"), [("dev-clean-2", 60_000), ("lm-text", 20)])
+def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
+    """The kernel refuses to let files grow, as on a full disk; with room again the same command ends."""
+    with FlakyServer(site) as server:
+        argv = download(tmp_path / "out", site, server.url, part)
+        script = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        script += "from asrdistill.cli import main; sys.exit(main(sys.argv[1:]))"
+        done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert "could not be" in done.stderr.splitlines()[-1]
+        assert "File too large" in done.stderr.splitlines()[-1]
+        assert main(argv) == 0
+    assert server.sent[-1].start == size  # what had come is not fetched again
+
+
 @pytest.mark.parametrize(
     ("extra", "words"),
     [
@@ -308,6 +324,39 @@ def test_mistakes_of_preparing(site, tmp_path, capsys):
         "has no part dev-clean; it has dev-clean-2",
     )
     fails(["prepare", "librispeech", str(site), out, "--minutes", "3"], capsys, "leave --minutes out")
+
+
+LEXICON = "A\tAH0\nA\tEY1\nA''S EY1 Z\nREAD  R EH1 D\nREAD  R IY1 D\nREAD  R IY0 D\n"  # with tabs and with blanks
+
+
+def test_the_lexicon_loses_its_capitals_and_its_stress(site, tmp_path):
+    (site / "librispeech-lexicon.txt").write_text(LEXICON)
+    argv = ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "dev-clean-2", "lexicon"]
+    assert main(argv) == 0
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".done", "dev-clean-2", "lexicon.txt"]
+    assert read_dictionary(tmp_path / "data" / "lexicon.txt") == {
+        "a": [("AH",), ("EY",)],
+        "a''s": [("EY", "Z")],
+        "read": [("R", "EH", "D"), ("R", "IY", "D")],
+    }
+    (site / "librispeech-lexicon.txt").write_text(LEXICON + "SEA  S IY1\n")
+    assert main(argv) == 0
+    assert "sea" in read_dictionary(tmp_path / "data" / "lexicon.txt")
+
+
+@pytest.mark.parametrize("line", ["said\tS EH1 D", "SAID", ""])
+def test_a_lexicon_of_another_form_is_named(site, tmp_path, capsys, line):
+    (site / "librispeech-lexicon.txt").write_text(LEXICON + line + "\n")
+    argv = ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"]
+    fails(argv, capsys, f"librispeech-lexicon.txt, line 7: '{line}' is not a word in capitals with its phones")
+
+
+def test_a_lexicon_that_is_not_there(site, tmp_path, capsys):
+    fails(
+        ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"],
+        capsys,
+        "has no part lexicon; it has dev-clean-2, train-clean-5",
+    )
 
 
 # the corpus itself

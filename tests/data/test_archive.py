@@ -74,6 +74,26 @@ def test_several_parts(tmp_path):
         assert archive.part("a", name).dtype == np.dtype(parts[name][0])
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_reading_copies_what_the_parts_show(tmp_path, shards):
+    content = {f"u{i}": frames(rows, i) for i, rows in enumerate((3, 1, 40, 7, 2))}
+    archive = FrameArchive(make(tmp_path / "a", content, shards))
+    for order in ("u0 u1 u2 u3 u4", "u4 u0 u2", "u1 u1", "u3"):
+        names = order.split()
+        read = archive.read(names)
+        np.testing.assert_array_equal(read, np.concatenate([archive[name] for name in names]))
+        assert read.dtype == archive["u0"].dtype
+        assert read.flags.owndata
+
+
+def test_an_index_that_names_more_rows_than_there_are(tmp_path):
+    folder = make(tmp_path / "a", {"u0": frames(3), "u1": frames(4)})
+    index = folder / "index.tsv"
+    index.write_text(index.read_text().replace("u1\t0\t3\t4", "u1\t0\t3\t5"))
+    with pytest.raises(UserError, match=r"shard 0 is shorter than index\.tsv says"):
+        FrameArchive(folder).read(["u0", "u1"])
+
+
 def test_writing_what_does_not_fit_is_an_error(tmp_path):
     writer = ShardWriter(tmp_path, 0, PARTS)
     with pytest.raises(ValueError, match="parts"):

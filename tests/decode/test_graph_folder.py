@@ -10,7 +10,8 @@ import pytest
 from asrdistill import parallel
 from asrdistill.decode import graph as module
 from asrdistill.decode.decoder import Decoder
-from asrdistill.decode.graph import PARTS, Graph, compile_graph, keep_graph
+from asrdistill.decode.graph import PARTS, Graph, compile_graph, keep_grammar, keep_graph, read_grammar
+from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
@@ -178,3 +179,21 @@ def test_a_unigram_model(world):
     write_arpa(train(["ab ba"], ["ab", "ba"], 1), world.lm)
     assert len(world.keep().look.node) == 0
     assert_same(world.keep(), world.compile())
+
+
+def test_a_language_model_alone_is_kept_as_it_was_compiled(world, tmp_path):
+    model, folder = read_arpa(world.lm), tmp_path / "grammar"
+    keep_grammar(folder, world.lm)
+    found, number = read_grammar(folder)
+    for name, kept, fresh in zip(found._fields, found, compile_grammar(model), strict=True):
+        assert np.array_equal(kept, fresh), name
+    assert isinstance(found.arc_token.base, np.memmap)
+    assert number == model.levels[0].number
+    world.write_lm(["ba ba", "ab"])
+    keep_grammar(folder, world.lm)
+    assert len(read_grammar(folder)[0].arc_token) != len(found.arc_token)
+    turn(folder / "grammar.arc_token.npy")
+    keep_grammar(folder, world.lm)
+    assert np.array_equal(read_grammar(folder)[0].arc_token, compile_grammar(read_arpa(world.lm)).arc_token)
+    with pytest.raises(UserError, match="holds what asrdistill grammar made"):
+        keep_graph(folder, world.lang, world.lm, world.senones)

@@ -76,6 +76,20 @@ def test_another_language_model_gives_the_words_of_a_search_with_it(world, tmp_p
     assert (out / "hyp.txt").read_text() != (world / "decoded/hyp.txt").read_text()
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_kept_language_model_serves_again(world, tmp_path, jobs):
+    graph = tmp_path / "graph"
+    args = ["--lm", world / "long.arpa", "--graph", graph]
+    first = rescored(world, tmp_path / "first", *args)
+    stamp = (graph / ".done").stat().st_mtime_ns
+    assert ran("rescore", world / "decoded", tmp_path / "again", "--jobs", jobs, *args) == 0
+    without = rescored(world, tmp_path / "without", "--lm", world / "long.arpa")
+    for name in ("hyp.txt", "words.ctm"):
+        assert (first / name).read_text() == (tmp_path / "again" / name).read_text() == (without / name).read_text()
+    assert (graph / ".done").stat().st_mtime_ns == stamp
+    assert not (without / "graph").exists()
+
+
 def test_other_scales_give_the_words_of_a_search_with_them(world, tmp_path):
     scales = ["--lm-weight", "4", "--insertion-penalty", "1"]
     decode(world, "short.arpa", tmp_path / "searched", *scales)

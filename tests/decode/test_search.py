@@ -88,6 +88,21 @@ def test_contexts_reach_over_the_edges_of_words():
         assert found.score == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_word_may_sound_like_silence(seed):
+    """As the phone "sil" does where phones are recognised."""
+    lang, _, _, _ = random_problem(seed, 2)
+    lang = Lang.build(lang.pronunciations | {"hush": [(1.0, ("SIL",))]}, lang.phones[1:])
+    senones = random_trees(lang, rng := np.random.default_rng(seed))
+    senones.self_loop = np.log(rng.uniform(0.2, 0.9, senones.count))
+    lm = train(["hush w0 hush w1 w0", "w1 hush w0 w1 hush"], lang.words, 2)
+    scores = rng.normal(0, 3, (24, senones.count)).astype(np.float32)
+    found = Decoder(lang, lm, senones, WIDE).decode(scores)
+    score, words = reference(lang, lm, senones, WIDE, scores)
+    assert found.score == pytest.approx(score, rel=1e-5, abs=1e-3)
+    assert tuple(found.words) == words
+
+
 def test_nothing_but_silence_is_one_silence():
     lang, lm, senones, _ = random_problem(4, 1, contexts=True)
     scores = np.full((SILENCE_STATES, senones.count), -50, np.float32)

@@ -1,25 +1,56 @@
 """The climb to the best scales, on error rates with a known minimum."""
 
+import numpy as np
 import pytest
 
-from asrdistill.decode.tuning import Point, _best, _coordinates
+from asrdistill.decode.tuning import Point, _best, _bottom, _scales
 
 
 @pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -1.2), (15.5, 1.0)])
 def test_the_climb_ends_near_the_minimum_after_few_steps(weight, ratio):
     tried: dict[tuple[float, float], Point] = {}
-    for w, penalty in _coordinates(tried):
+    for w, penalty in _scales(tried):
         wer = 40 + 30 * abs(w / weight - 1) + abs(penalty / w - ratio)
         tried.setdefault((w, penalty), Point(w, penalty, wer))
     best = _best(tried)
     assert best.lm_weight == pytest.approx(weight, rel=0.1)
     assert best.insertion_penalty / best.lm_weight == pytest.approx(ratio, abs=0.3)
-    assert len(tried) <= 14
+    assert len(tried) <= 15
 
 
 def test_a_plateau_ends_the_climb():
     tried: dict[tuple[float, float], Point] = {}
-    for w, penalty in _coordinates(tried):
+    for w, penalty in _scales(tried):
         tried.setdefault((w, penalty), Point(w, penalty, 100.0))
     assert _best(tried) == Point(6.0, 0.0, 100.0)
     assert len(tried) <= 9
+
+
+def test_noise_moves_the_bottom_less_than_the_luckiest_point():
+    grid = [(w, r) for w in 6.0 * 1.18 ** np.arange(8) for r in (-0.5, 0.0, 0.5)]
+    noise = np.random.default_rng(0)
+
+    def distances():
+        points = [
+            Point(w, w * r, 30 + 20 * np.log(w / 9) ** 2 + 2 * (r + 0.2) ** 2 + noise.normal(0, 0.4)) for w, r in grid
+        ]
+        weight, _ = _bottom(points)
+        lucky = min(points, key=lambda point: point.wer)
+        return abs(np.log(weight / 9)), abs(np.log(lucky.lm_weight / 9))
+
+    smooth, lucky = np.mean([distances() for _ in range(50)], axis=0)
+    assert smooth < 0.5 * lucky
+
+
+def test_the_bottom_of_an_exact_surface_is_found_between_the_points():
+    points = [
+        Point(w, w * r, 30 + 20 * np.log(w / 9) ** 2 + 2 * (r + 0.2) ** 2)
+        for w, r in [(6, 0.0), (8.4, 0.0), (11.8, 0.0), (8.4, -0.5), (8.4, 0.5)]
+    ]
+    assert _bottom(points) == (pytest.approx(9), pytest.approx(-1.8))
+
+
+def test_a_surface_that_is_bent_down_leaves_the_best_point():
+    points = [Point(w, w * r, 30 - np.log(w / 8) ** 2 - r**2) for w in (6, 8, 10) for r in (-1, 0, 1)]
+    best = min(points, key=lambda point: point.wer)
+    assert _bottom(points) == (best.lm_weight, best.insertion_penalty)

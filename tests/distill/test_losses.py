@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.distill.losses import soft_cross_entropy, top_k_cross_entropy
+from asrdistill.distill.losses import completed, soft_cross_entropy
 
 B, S = 5, 12
 
@@ -45,25 +45,44 @@ def test_value_equals_naive_sum():
     assert soft_cross_entropy(z, torch.from_numpy(p), 2.0).item() == pytest.approx(naive, rel=1e-12)
 
 
-def test_all_kept_equals_dense():
+def test_gradient_is_that_of_the_formula():
     z, v = random_pair()
-    logp = (v / 2).log_softmax(-1)
+    p = (v / 2).softmax(-1)
+    assert torch.autograd.gradcheck(lambda z: soft_cross_entropy(z, p, 2.0), z)
+
+
+def test_all_kept_is_the_whole_distribution():
+    logp = random_pair()[1].log_softmax(-1)
     top = logp.topk(S)
     rest = torch.full((B,), -torch.inf, dtype=torch.float64)
-    assert top_k_cross_entropy(z, top.indices, top.values, rest, 2.0).item() == pytest.approx(
-        soft_cross_entropy(z, logp.exp(), 2.0).item(), rel=1e-12
-    )
+    torch.testing.assert_close(completed(top.indices, top.values, rest, torch.ones_like(logp)), logp.exp())
 
 
-def test_rest_is_one_class_with_its_own_gradient():
-    z, v = random_pair()
-    logp = (v / 2).log_softmax(-1)
+def test_the_rest_is_shared_out_by_the_tails():
+    logp, tails = random_pair()[1].log_softmax(-1), torch.rand(B, S, dtype=torch.float64) + 0.1
     top = logp.topk(4)
     rest = torch.log1p(-top.values.exp().sum(-1))
-    top_k_cross_entropy(z, top.indices, top.values, rest, 2.0).backward()
-    q = (z / 2).softmax(-1).detach()
-    kept = torch.zeros(B, S, dtype=torch.bool).scatter(-1, top.indices, True)
-    inside = (q - logp.exp()) / 2 / B
-    mass = (q * ~kept).sum(-1, keepdim=True)
-    outside = q * (1 - rest.exp()[:, None] / mass) / 2 / B
-    torch.testing.assert_close(z.grad, torch.where(kept, inside, outside), rtol=1e-9, atol=1e-13)
+    whole = completed(top.indices, top.values, rest, tails)
+    for b in range(B):
+        kept = set(top.indices[b].tolist())
+        others = [i for i in range(S) if i not in kept]
+        shares = tails[b, others] / tails[b, others].sum() * rest[b].exp()
+        torch.testing.assert_close(whole[b, others], shares)
+        torch.testing.assert_close(whole[b, list(kept)], logp[b, list(kept)].exp())
+
+
+def test_tails_that_are_right_on_average_make_a_gradient_that_is():
+    """Many frames with the same best senones and one student: their mean gradient is the true one."""
+    generator = torch.Generator().manual_seed(0)
+    tails = torch.rand(2000, S - 4, generator=generator, dtype=torch.float64)
+    p = torch.cat([torch.full((2000, 4), 0.2, dtype=torch.float64), 0.2 * tails / tails.sum(-1, keepdim=True)], -1)
+    ids, rest = torch.arange(4).expand(2000, 4), torch.full((2000,), np.log(0.2), dtype=torch.float64)
+    mean = p.clone()
+    mean[:, 4:] = p[:, 4:].mean(0)
+    z = torch.randn(S, generator=generator, dtype=torch.float64).expand(2000, S)
+    gradients = []
+    for targets in (p, completed(ids, p[:, :4].log(), rest, mean)):
+        logits = z.clone().requires_grad_()
+        soft_cross_entropy(logits, targets, 2.0).backward()
+        gradients.append(logits.grad.sum(0))
+    torch.testing.assert_close(*gradients, rtol=1e-10, atol=1e-14)

@@ -45,12 +45,32 @@ def make(corpus, ensemble, folder, keep=4, temperatures=(1.0, 2.0), jobs=1):
 
 def test_truncation_keeps_all_mass_in_sum():
     logp = torch.randn(7, 11, dtype=torch.float64).log_softmax(-1)
-    top, rest, kept = truncate(logp, 3, [1.0, 4.0])
+    top, rest, outside = truncate(logp, 3, [1.0, 4.0])
     for column, temperature in enumerate((1.0, 4.0)):
         softened = (logp / temperature).exp()
         inside = softened.gather(-1, top.indices).sum(-1)
         torch.testing.assert_close(inside + rest[:, column].exp(), softened.sum(-1))
-        torch.testing.assert_close(kept[:, column], inside / softened.sum(-1))
+        others = (softened / softened.sum(-1, keepdim=True)).scatter(-1, top.indices, 0)
+        torch.testing.assert_close(outside[column], others)
+
+
+def test_tails_are_the_states_mean_rest(corpus, ensemble, tmp_path):
+    store, features = make(corpus, ensemble, tmp_path / "store"), FrameArchive(corpus.features)
+    logp = torch.from_numpy(np.concatenate([load_model(ensemble).log_posteriors(features[u]) for u in features]))
+    owner = SoftTargets(store, 2.0).owner
+    p = (logp / 2).softmax(-1)
+    outside = p.scatter(-1, logp.topk(4).indices, 0)
+    state = owner[logp.argmax(-1)]
+    for number in state.unique():
+        mean = outside[state == number].sum(0) + outside.sum(0) / outside.sum()
+        torch.testing.assert_close(SoftTargets(store, 2.0).tails[number], mean / mean.sum(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_store_without_its_tails_is_refused(corpus, ensemble, tmp_path):
+    store = make(corpus, ensemble, tmp_path / "store")
+    (store.folder / "tails.safetensors").write_bytes(b"cut short")
+    with pytest.raises(UserError, match=r"tails.safetensors cannot be read .* make the soft targets again"):
+        SoftTargets(store, 2.0)
 
 
 def test_dense_store_gives_the_dense_loss(corpus, ensemble, tmp_path):

@@ -4,6 +4,7 @@ import io
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,16 @@ import pytest
 import soundfile
 import torch
 
+import asrdistill
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
+from asrdistill.export import onnx as export_onnx
+from asrdistill.export.options import FORMS
 from asrdistill.export.recogniser import Recogniser
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
-from asrdistill.files import read_json
+from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
@@ -89,8 +93,13 @@ def run(world, verb: str, *arguments: str) -> int:
 
 
 @pytest.fixture
-def recogniser(world):
-    assert run(world, "tune", "model", "fbank", "lang", "lm", "data", "tuned", "--jobs", "1") == 0
+def tuned(world):
+    (world / "tuned").mkdir()
+    write_json(world / "tuned/tuned.json", {"lm_weight": 6.0, "insertion_penalty": 0.0, "wer": 0.0})
+
+
+@pytest.fixture
+def recogniser(tuned, world):
     assert run(world, "export", "model", "lang", "lm", "tuned", "recogniser") == 0
     return world / "recogniser"
 
@@ -146,11 +155,125 @@ def test_decoding_other_features_is_refused(world, capsys):
     assert "bins 24 instead of 20" in capsys.readouterr().err
 
 
-def test_an_ensemble_is_not_exported(world, capsys):
-    assert run(world, "tune", "model", "fbank", "lang", "lm", "data", "tuned", "--jobs", "1") == 0
+def test_an_ensemble_is_not_exported(tuned, world, capsys):
     assert run(world, "ensemble", "model", "ensemble") == 0
     assert run(world, "export", "ensemble", "lang", "lm", "tuned", "recogniser") == 2
     assert "only a single network can be exported" in capsys.readouterr().err
+
+
+def aligned(world) -> None:
+    assert run(world, "align", "model", "fbank", "data", "lang", "ali", "--jobs", "1") == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_checked_and_transcribes(form, tuned, world, capsys):
+    aligned(world)
+    arguments = ["--to", form, "--check", "data", "--alignment", "ali", "--jobs", "1"]
+    arguments = [str(world / a) if a in ("data", "ali") else a for a in arguments]
+    assert main(["export", *(str(world / a) for a in ("model", "lang", "lm", "tuned", "out")), *arguments]) == 0
+    exported = read_json(world / "out/meta.json")["export"]
+    found, frames = exported["check"], sum(len(fbank([say(text)], OPTIONS)[0]) for text in TEXTS.values())
+    assert (exported["form"], found["frames"], found["aligned_frames"]) == (form, frames, frames)
+    assert (found["utterances"], found["words"], found["wer"]) == (4, 8, {"original": 0, "exported": 0})
+    assert found["frame_agreement"] > 95
+    assert found["frame_accuracy"]["exported"] == pytest.approx(found["frame_accuracy"]["original"], abs=3)
+    assert (found["largest_difference"] > 0.01) == (form == "int8")
+    text = (world / "out/README.md").read_text()
+    assert text.startswith("# out\n")
+    for figure in (
+        "| word error rate (8 words) | 0.00 % | 0.00 % |\n",
+        f"{frames} frames of `data`",
+        "2 words",
+        "--to " + form,
+    ):
+        assert figure in text
+    for folder in ("model", "lm", "lang", "data", "ali", "tuned"):
+        shutil.rmtree(world / folder)  # the recogniser needs none of them
+    capsys.readouterr()
+    assert main(["transcribe", str(world / "out"), str(world / "u2.wav")]) == 0
+    assert capsys.readouterr().out == "high high low\n"
+    heard = asrdistill.load(world / "out")
+    whole, stream = heard.transcribe(world / "u1.wav"), heard.stream()
+    for piece in np.split(say("low high"), 64):
+        stream.accept(piece)
+    assert stream.finish() == whole
+    assert whole.words == ["low", "high"]
+
+
+def test_an_export_without_audio_is_checked_on_noise(recogniser):
+    check = read_json(recogniser / "meta.json")["export"]["check"]
+    assert check == {"frames": 1000, "largest_difference": 0, "frame_agreement": 100}
+    assert "on random numbers for frames" in (recogniser / "README.md").read_text()
+
+
+def test_the_model_card_says_where_the_network_is_from(tuned, world):
+    done = {"inputs": ["a/b/fbank/train", "c/ali/train", str(world / "targets")], "environment": {"commit": "abc"}}
+    done |= {"options": {"epochs": 2, "temperature": 2.0, "jobs": 3}}
+    write_json(world / "model/.done", {"verb": "train", "hash": "1", **done})
+    (world / "targets").mkdir()
+    write_json(world / "targets/meta.json", {"teachers": ["../exp/teacher.0"], "combine": "arithmetic"})
+    assert run(world, "export", "model", "lang", "lm", "tuned", "out") == 0
+    text = (world / "out/README.md").read_text()
+    assert "made from `fbank/train`, `ali/train`" in text
+    assert "a student of `exp/teacher.0`, whose distributions were averaged (arithmetic mean)" in text
+    assert "* epochs 2, temperature 2; 0 updates" in text
+    assert "jobs" not in text
+    assert str(world) not in text
+
+
+def test_exports_that_cannot_be_are_one_sentence(tuned, world, monkeypatch, capsys):
+    aligned(world)
+    names = [str(world / name) for name in ("model", "lang", "lm", "tuned", "out")]
+    lines = (world / "data/text").read_text()
+    check = ["--check", str(world / "data"), "--jobs", "1"]
+    assert (
+        run(world, "features", "data", "short", "--bins", "20", "--low", "60", "--high", "3800", "--frame-shift", "11")
+        == 0
+    )
+
+    def refused(message: str, *options: str) -> None:
+        capsys.readouterr()
+        assert main(["export", *names, *options]) == 2
+        error = capsys.readouterr().err.strip().splitlines()
+        assert message in error[-1]
+        assert "Traceback" not in "".join(error)
+        assert not (world / "out").exists()
+
+    refused("int8 takes its scales from real frames", "--to", "int8")
+    refused("give both", "--alignment", str(world / "ali"))
+    write = export_onnx._layers
+    monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w * 1.001, b) for w, b in write(m)])
+    refused("onnx form of", "--to", "onnx", *check)
+    refused("is not the same network", "--to", "onnx")
+    monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w * np.nan, b) for w, b in write(m)])
+    refused("differ by up to nan", "--to", "onnx")
+    monkeypatch.setattr(export_onnx, "_layers", lambda m: [(w[::-1], b) for w, b in write(m)])
+    refused("is not the same network", "--to", "int8", *check)
+    (world / "data/text").unlink()
+    refused("4 utterances to check on have no words", *check)
+    (world / "data/text").write_text(lines)
+    senones = (world / "ali/senones.json").read_text()
+    (world / "ali/senones.json").write_text(senones.replace('"L"', '"R"'))
+    refused("over other senones", *check, "--alignment", str(world / "ali"))
+    soundfile.write(world / "u3.wav", say("low")[:100], RATE)
+    refused("utterance u3 is too short", *check)
+
+
+def test_changed_and_newer_folders_are_refused(tuned, world, capsys):
+    assert run(world, "export", "model", "lang", "lm", "tuned", "out", "--to=onnx") == 0
+    meta = read_json(world / "out/meta.json")
+    with open(world / "out/model.onnx", "ab") as file:
+        file.write(b"\0")
+    assert run(world, "transcribe", "out", "u1.wav") == 2
+    assert "model.onnx was changed after it was exported" in capsys.readouterr().err
+    write_json(world / "out/meta.json", {**meta, "export": {**meta["export"], "format": 2}})
+    assert run(world, "transcribe", "out", "u1.wav") == 2
+    assert "this asrdistill reads formats up to 1; upgrade it" in capsys.readouterr().err
+
+
+def test_the_package_is_light_until_it_loads_a_recogniser():
+    code = "import sys, asrdistill; sys.exit(bool({'torch', 'numpy', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def pcm(samples: np.ndarray) -> bytes:

@@ -75,6 +75,17 @@ def test_global_stats_are_those_of_all_frames(tmp_path: Path) -> None:
     assert mean.dtype == deviation.dtype == np.float64
 
 
+def test_large_archives_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = [matrix(frames, 3) for frames in (7, 1, 30, 12)]
+    archive = archive_of(tmp_path, arrays)
+    monkeypatch.setattr("asrdistill.features.statistics.SAMPLE_FRAMES", 40)
+    mean, _ = global_stats(archive)  # 50 frames: every second utterance
+    np.testing.assert_allclose(mean, np.concatenate(arrays[::2]).mean(axis=0, dtype=np.float64))
+    monkeypatch.setattr("asrdistill.features.statistics.SAMPLE_FRAMES", 50)
+    mean, _ = global_stats(archive)
+    np.testing.assert_allclose(mean, np.concatenate(arrays).mean(axis=0, dtype=np.float64))
+
+
 def test_no_frames_no_stats(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no frames"):
         global_stats(archive_of(tmp_path, []))

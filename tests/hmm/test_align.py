@@ -114,10 +114,23 @@ def test_summaries_add_up():
         ("other", "ab", r"other is not in .*cepstra"),
     ],
 )
-def test_text_is_checked_before_work_starts(world, lang, id, text, message):
+def test_text_is_checked_before_work_starts(world, lang, tmp_path, id, text, message):
     archive = FrameArchive(world.root / "cepstra")
+    (tmp_path / "x.wav").touch()
+    DataDirectory([Utterance(id, str(tmp_path / "x.wav"), "s", text)]).write(tmp_path)
     with pytest.raises(UserError, match=message):
-        transcripts(archive, DataDirectory([Utterance(id, "x.wav", "s", text)]), lang)
+        transcripts(archive, tmp_path, lang)
+
+
+def test_what_was_heard_stands_for_the_text(world, lang, tmp_path):
+    archive = FrameArchive(world.root / "cepstra")
+    (tmp_path / "x.wav").touch()
+    DataDirectory(Utterance(id, str(tmp_path / "x.wav"), "s") for id in ("utt01", "utt00")).write(tmp_path)
+    heard = {"utt01": [], "utt00": world.words["utt00"], "utt02": []}
+    assert transcripts(archive, tmp_path, lang, heard) == [("utt00", world.words["utt00"]), ("utt01", [])]
+    del heard["utt00"]
+    with pytest.raises(UserError, match="utt00 has no transcript in what was heard"):
+        transcripts(archive, tmp_path, lang, heard)
 
 
 def test_features_of_another_kind_are_refused(world, model):

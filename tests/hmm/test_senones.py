@@ -70,3 +70,9 @@ def test_phones_named_for_their_place_in_the_word_share_trees():
     senones.self_loop = np.full(9, -0.3)
     assert (senones.of("SIL", "AA_B", "SIL"), senones.of("SIL", "AA_E", "SIL")) == ([5, 6, 7], [8, 6, 7])
     assert senones.table[:, 0, 0, 0].tolist() == [0, 5, 8]
+
+
+def test_the_owner_of_a_senone_is_its_tree():
+    split = {"left": "B", "yes": 6, "no": {"right": "AA", "yes": 8, "no": 5}}
+    senones = Senones(["SIL", "AA", "B"], {"SIL": [0, 1], "AA": [split, 7], "B": [2, 3, 4]}, np.full(9, -1.0))
+    assert senones.owner.tolist() == [0, 1, 4, 5, 6, 2, 2, 3, 2]

@@ -143,6 +143,17 @@ def test_a_speaker_of_few_frames_keeps_the_features(ladder, tmp_path, caplog):
     np.testing.assert_allclose(FrameArchive(tmp_path / "fmllr")[utterance], plain, rtol=1e-5, atol=1e-5)
 
 
+def test_the_utterances_of_a_smaller_data_directory_are_adapted(ladder, tmp_path):
+    some, out = tmp_path / "some", tmp_path / "fmllr"
+    assert cli.main(["subset", str(ladder / "data"), str(some), "--speakers", "2"]) == 0
+    inputs = [ladder / "lda", ladder / "cepstra", ladder / "ali_lda", some, out]
+    assert cli.main(["fmllr", *map(str, inputs), "--min-frames", "200", "--jobs", "1"]) == 0
+    adapted, whole = FrameArchive(out), FrameArchive(ladder / "fmllr")
+    assert adapted.utterances == [utterance for utterance in whole if utterance[:2] in ("s0", "s2")]
+    for utterance in adapted:
+        np.testing.assert_array_equal(adapted[utterance], whole[utterance])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -36,6 +36,16 @@ def test_planted_counts_are_found(tmp_path):
     assert Lang.read(tmp_path).silence_probability == pytest.approx(lang.silence_probability, rel=1e-5)
 
 
+def test_words_that_the_lexicon_lacks_are_named(tmp_path, caplog):
+    write(tmp_path, phones={"u1": "A X B"}, words={"u1": "a xx b"})
+    with caplog.at_level("INFO", logger="asrdistill"):
+        lang = recount(LANG, tmp_path)
+    assert "1 words of" in caplog.text
+    assert "not in the lexicon: xx" in caplog.text
+    assert lang.words == LANG.words
+    assert lang.pronunciations["a"][0] == (1.0, ("A",))
+
+
 def test_files_that_do_not_fit_are_refused(tmp_path):
     write(tmp_path, phones={"u1": "A A"}, words={"u1": "a:2"})
     with pytest.raises(UserError, match="'a' said as A A, which the lexicon lacks"):

@@ -92,3 +92,17 @@ def test_the_verb(tmp_path, lang_and_data, capsys):
     assert lang.words == ["a", "cat"]
     assert lang.phones == ["SIL", "AE", "AH", "EY", "K", "T", "UW", "Z"]
     assert (out / "g2p.txt").read_text() == ""
+
+
+def test_the_verb_takes_a_whole_dictionary(tmp_path, lang_and_data, capsys):
+    _, train, _ = lang_and_data
+    dictionary = tmp_path / "d.txt"
+    dictionary.write_text("a\tAH\nzoo\tZ UW\n")
+    arguments = ["--dictionary", str(dictionary), "--all"]
+    assert main(["lang", str(tmp_path / "whole"), *arguments]) == 0
+    assert Lang.read(tmp_path / "whole").words == ["a", "zoo"]
+    dictionary.write_text("a\tAH\ncat\tK AE T\nzoo\tZ UW\n")
+    assert main(["lang", str(train), str(tmp_path / "both"), *arguments]) == 0
+    assert Lang.read(tmp_path / "both").words == ["a", "cat", "zoo"]
+    assert main(["lang", str(tmp_path / "none"), *arguments[:2]]) == 2
+    assert "give data directories with text, or a --dictionary and --all" in capsys.readouterr().err

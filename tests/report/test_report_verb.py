@@ -1,6 +1,7 @@
 """The verb ``report``: the files that it writes and what it prints."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -49,6 +50,9 @@ def test_markdown(world: Any) -> None:
     assert "| mono | 50 | – | – | – | 75.0 | 50.0 | 66.7 |" in text
     assert "| single | 1,000 | 32.0±2.8 | 39.7±0.5 | 37.8 | 12.5±17.7 | 25.0±35.4 | 16.7 |" in text
     assert "| **student** |" in text
+    assert "| mono | 75.00 [66.67, 100.00] | 50.00 [50.00, 50.00] |" in text  # 2 of 3 words, or 1 of 1
+    assert "| mono | test | 1 | 2 | 0 | 0 | 1 | 1 of 1 |" in text
+    assert "| mono | dev | 3 | 4 | 0 | 3 | 0 | – |" in text
     assert "| dev | 2 | 4 | 100 | 0 | 120.5 |" in text
     assert "| test | 1 | 2 | 300 | 1 | 130.2 |" in text
     assert "| teacher | 2 min 30 s | 200 |" in text
@@ -61,6 +65,36 @@ def test_table_is_drawn_from_the_file_alone(world: Any) -> None:
         *("system", "size", "frames% dev", "frames% test", "frames% all", "WER% dev", "WER% test", "WER% all")
     ]
     assert [row[0] for row in table.rows] == ["mono", "single", "ensemble", "student"]  # the baseline is single
+
+
+def test_systems_that_differ_in_their_hypotheses_alone_have_rows_of_their_own(world: Any) -> None:
+    text = world.config.read_text()
+    system = '  single_big: {kind: single, models: ["teacher.*"], decoded: rescore}\ncomparisons:'
+    world.config.write_text(text.replace("comparisons:", system))
+    for seed in (0, 1):
+        shutil.copytree(world.exp / f"decode/teacher.{seed}", world.exp / f"rescore/teacher.{seed}")
+    world.write(world.exp / "rescore/teacher.1/dev/hyp.txt", "a1 one two tree\na2 four\n")
+    assert report(world) == 0
+    rows = [line for line in (world.exp / "RESULTS.md").read_text().splitlines() if line.startswith("| single")]
+    sizes = [row for row in rows if "1,000" in row and "±" in row]
+    assert [row.split("|")[1].strip() for row in sizes] == ["single", "single_big"]
+
+
+def test_a_table_that_is_too_wide_is_shown_in_two(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six sets: nothing is cut off, and each part begins with the systems."""
+    sets = [f"test-{number}" for number in range(6)]
+    world.config.write_text(world.config.read_text().replace("[dev, test]", f"[{', '.join(sets)}]"))
+    for name in sets:
+        shutil.copytree(world.data / "test", world.data / name)
+    for kind in ("decode", "frames"):
+        for folder in (world.exp / kind).iterdir():
+            for name in sets:
+                shutil.copytree(folder / "test", folder / name)
+    assert report(world) == 0
+    printed = capsys.readouterr().out.partition("frames%: frames whose")[0]
+    assert "…" not in printed
+    assert printed.count(" student ") == 2
+    assert printed.count("41.5±1.2") == 6  # the students' frames: 127 and 122 of 300
 
 
 def test_unequal_updates_are_noted(world: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from asrdistill.report.results import Folders, collect, share_of_gain
 
 SYSTEM_KEYS = {
     *("kind", "parameters", "senones", "seeds", "members", "updates"),
-    *("frame_accuracy", "cross_entropy", "wer", "lm_weight", "insertion_penalty", "rtf"),
+    *("frame_accuracy", "cross_entropy", "wer", "oov_errors", "lm_weight", "insertion_penalty", "rtf"),
 }
 
 
@@ -131,6 +131,67 @@ def test_pooled_sets(world: Any) -> None:
     results = results_of(world)
     assert results["transfer"]["frame_accuracy"]["percent"] == 62.5
     assert results["comparisons"][0]["sets"] == ["dev"]
+
+
+def test_errors_on_words_outside_the_lexicon(world: Any) -> None:
+    """The lexicon lacks "six", which mono hears as "five", and of which both students are right."""
+    systems = results_of(world)["systems"]
+    assert systems["mono"]["oov_errors"] == {"test": {"words": 1, "wrong": 1}}
+    assert systems["student"]["oov_errors"] == {"test": {"words": 2, "wrong": 0}}
+
+
+def rescored(world: Any) -> None:
+    """mono's lattices, as another language model reads them: all right on dev, one word more on test."""
+    text = world.config.read_text()
+    system = "  mono_big: {kind: gmm, models: [mono], decoded: rescore/big}\ncomparisons: [[mono_big, mono], "
+    world.config.write_text(text.replace("comparisons: [", system))
+    for part, words in (("dev", "a1 one two three\na2 four\n"), ("test", "b1 one five six\n")):
+        where = world.exp / "rescore/big/mono" / part
+        world.write(where / "hyp.txt", words)
+        world.json(where / "rescore.json", {"lm_weight": 9.0, "insertion_penalty": 0.0, "utterances": 2})
+
+
+def test_a_rescored_system_beside_the_searched(world: Any) -> None:
+    world.json(world.exp / "tune/mono/tuned.json", {"lm_weight": 8.0, "insertion_penalty": -0.5})
+    plain = results_of(world)
+    rescored(world)
+    results = results_of(world)
+    systems = results["systems"]
+    assert {name: system for name, system in systems.items() if name != "mono_big"} == plain["systems"]
+    big = systems["mono_big"]
+    assert big["wer"]["dev"].items() >= {"percent": [0.0], "errors": 0, "words": 4}.items()
+    assert big["wer"]["test"].items() >= {"percent": [50.0], "errors": 1, "ins": 1}.items()
+    assert (big["lm_weight"], big["insertion_penalty"], big["rtf"]) == (9.0, 0.0, None)
+    assert big["oov_errors"] == {"test": {"words": 1, "wrong": 0}}
+    found = results["comparisons"][0]
+    assert (found["a"], found["b"], found["difference"]) == ("mono_big", "mono", -50.0)  # 1 error in 6 words, not 4
+
+
+def test_the_baseline_is_decoded_as_the_members_are(world: Any) -> None:
+    text = world.config.read_text()
+    world.config.write_text(text.replace('models: ["teacher.*"]', 'models: ["teacher.*"], decoded: rescore'))
+    (world.exp / "rescore").mkdir()
+    for seed in (0, 1):
+        (world.exp / f"decode/teacher.{seed}").rename(world.exp / f"rescore/teacher.{seed}")
+    systems = results_of(world)["systems"]
+    assert systems["baseline"] == {**systems["single"], "kind": "baseline"}
+    assert systems["baseline"]["wer"]["dev"]["words"] == 8
+
+
+def test_rescored_with_other_scales_in_one_set(world: Any) -> None:
+    rescored(world)
+    world.edit(world.exp / "rescore/big/mono/test/rescore.json", lm_weight=7)
+    with pytest.raises(UserError, match="big/mono/test was decoded with lm_weight 7, not 9 like the other sets"):
+        results_of(world)
+
+
+def test_not_rescored(world: Any) -> None:
+    rescored(world)
+    shutil.rmtree(world.exp / "rescore")
+    with pytest.raises(
+        UserError, match=r"system 'mono_big' has no hypotheses of .*exp/mono in the folder 'rescore/big'"
+    ):
+        results_of(world)
 
 
 def test_perplexities_where_there_are(world: Any) -> None:

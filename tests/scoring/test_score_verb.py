@@ -44,11 +44,27 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert summary["against"]["comparison"]["difference"] == pytest.approx(-500 / 9)
 
 
+def test_lengths_and_words_outside_the_vocabulary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("words.txt").write_text("<eps> 0\ncat 1\ngood 2\nthe 3\nsat 4\non 5\nyes 6\n")  # not: mat, morning
+    assert main(["score", "ref", "hyp", "--per-length", "--vocabulary", "words.txt", "--against", "hyp2"]) == 0
+    printed = capsys.readouterr().out
+    assert "\nup to 2  %WER 33.33 [ 1 / 3, 0 ins, 1 del, 0 sub ]\n6 to 10  %WER 50.00 [ 3 / 6, 1 ins," in printed
+    assert printed.count("words outside the vocabulary: 1 of 2 wrong (50.00 %)") == 1
+    assert printed.count("words outside the vocabulary: 2 of 2 wrong (100.00 %)") == 1  # those of hyp2
+
+
+def test_a_vocabulary_that_lacks_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("words.txt").write_text("no\n")
+    assert main(["score", "hyp2", "hyp2", "--vocabulary", "words.txt"]) == 0
+    assert capsys.readouterr().out.endswith("words outside the vocabulary: 0 of 0 wrong\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["ref", "none"], "none does not exist"),
         (["hyp", "ref"], "ref has 1 utterances that the reference lacks: u3; score the same set"),
+        (["ref", "hyp", "--vocabulary", "none"], "none is not there, or is no text; name the file with the words"),
         (["ref", "hyp", "--worst", "-1"], "--worst must not be negative"),
     ],
 )

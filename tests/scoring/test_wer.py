@@ -49,6 +49,18 @@ def test_groups_and_sets() -> None:
     assert both.total == Counts(12, 0, 4, 2)
 
 
+def test_groups_by_length() -> None:
+    """Utterances of 0, 2, 3, 40, 41 and 50 words, each with its last word left out."""
+    references = {f"u{length}": ["a"] * length for length in (0, 2, 3, 40, 41, 50)}
+    scores = score(references, {name: words[:-1] for name, words in references.items()})
+    assert list(scores.by_length().items()) == [
+        ("up to 2", Counts(2, 0, 1, 0)),
+        ("3 to 5", Counts(3, 0, 1, 0)),
+        ("21 to 40", Counts(40, 0, 1, 0)),
+        ("over 40", Counts(91, 0, 2, 0)),
+    ]
+
+
 def test_kaldi_text_trn_and_ctm_say_the_same(tmp_path: Path) -> None:
     wanted = {"b": ["x", "y"], "a": ["z"]}
     text = write(tmp_path, "hyp.txt", "b x y\na z\n")

@@ -1,0 +1,77 @@
+"""The transcripts of a data directory, read from its text when they are wanted: a corpus's do not fit everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from asrdistill.data.directory import DataDirectory
+from asrdistill.errors import UserError
+
+Transcript = tuple[str, list[str]]  # utterance id, its words
+
+
+class Texts(Sequence[Transcript]):
+    """Transcripts in the order of the file; of each, only the place is in memory. A slice of them is some again.
+
+    places  (U + 1,) int64: byte where each line begins, and where the last one ends
+    """
+
+    def __init__(self, path: Path, places: np.ndarray):
+        self.path, self.places = path, places
+
+    def __len__(self) -> int:
+        return len(self.places) - 1
+
+    def __iter__(self) -> Iterator[Transcript]:
+        with open(self.path, "rb") as lines:
+            lines.seek(self.places[0])
+            for _ in range(len(self)):
+                utterance, *words = lines.readline().decode().split()
+                yield utterance, words
+
+    @overload
+    def __getitem__(self, key: int) -> Transcript: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Texts: ...
+
+    def __getitem__(self, key: int | slice) -> Transcript | Texts:
+        first, last, _ = (key if isinstance(key, slice) else slice(key, key + 1)).indices(len(self))
+        some = Texts(self.path, self.places[first : max(first, last) + 1])
+        return some if isinstance(key, slice) else next(iter(some))
+
+
+def read_texts(folder: Path) -> Texts:
+    """The transcripts of all utterances of a data directory, whose audio need not be there any more.
+
+    Raises UserError where tables are missing, unsorted or disagree, and for an utterance without text.
+    """
+    folder = Path(folder)
+    places = _places(folder)
+    if places is None:  # what is wrong is said by who reads all of it
+        first = next(iter(DataDirectory.read(folder, pipes=True)))
+        raise UserError(f"utterance {first.id} has no transcript; add it to the text of {folder}")
+    return Texts(folder / "text", places)
+
+
+def _places(folder: Path) -> np.ndarray | None:
+    """Where each line of text begins and the last one ends; None unless there is one for each utterance, in order."""
+    segments = folder / "segments"
+    others = segments if segments.exists() else folder / "wav.scp"
+    ends, previous = [0], b""
+    try:
+        with open(folder / "text", "rb") as texts, open(others, "rb") as utterances:
+            for text, other in zip_longest(texts, utterances, fillvalue=b""):
+                key = text.decode().split(maxsplit=1)[0].encode()
+                if key <= previous or key != other.decode().split(maxsplit=1)[0].encode():
+                    return None
+                ends.append(ends[-1] + len(text))
+                previous = key
+    except (OSError, UnicodeDecodeError, IndexError):
+        return None
+    return np.array(ends)

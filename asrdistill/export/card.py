@@ -1,0 +1,145 @@
+"""The model card of a recogniser folder: README.md with what the network is, where it is from, and its figures."""
+
+from pathlib import Path
+from typing import Any
+
+from asrdistill import stage
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.files import read_json
+from asrdistill.lang.lexicon import Lang
+
+FORMS = {
+    "safetensors": "float32 weights (`model.safetensors`), run by torch",
+    "onnx": "float32 in ONNX (`model.onnx`), run by ONNX Runtime",
+    "int8": "8-bit integers in ONNX (`model.onnx`), run by ONNX Runtime",
+    "torchscript": "TorchScript (`model.pt`) for programs with libtorch; `model.safetensors` beside it is what "
+    "`asrdistill` runs",
+    "kaldi": "Kaldi's nnet3 and HMMs as text (`final.mdl`, `tree`, `phones.txt`, `fbank.conf`); `model.safetensors` "
+    "beside it is what `asrdistill` runs",
+}
+
+
+def origin(model: Path) -> dict[str, Any]:
+    """What the marker of a trained model says about its training; teachers where the soft targets are still there."""
+    if not (done := stage.marker(model)):
+        return {}
+    keys = ("epochs", "batch", "learning_rate", "temperature", "hard_weight", "seed")
+    found = {
+        "data": [_short(Path(path)) for path in done["inputs"]],
+        "settings": {key: done["options"][key] for key in keys if key in done["options"]},
+        **{key: done["environment"][key] for key in ("commit", "date") if key in done["environment"]},
+    }
+    for path in map(Path, done["inputs"]):
+        if (path / "meta.json").is_file() and (meta := read_json(path / "meta.json")).get("teachers"):
+            found["teachers"] = [_short((path / teacher).resolve()) for teacher in meta["teachers"]]
+            found["combine"] = meta["combine"]
+    return found
+
+
+def _short(path: Path) -> str:
+    return "/".join(path.parts[-2:])  # where it stood on another's machine says nothing
+
+
+def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: DecodeOptions) -> str:
+    """The text of README.md for the recogniser in `folder`, whose weights are written already."""
+    exported, network, features = meta["export"], meta["options"], meta["features"]
+    megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
+    facts = {
+        "form": FORMS[exported["form"]],
+        "network": f"{network['layers']} hidden layers of {network['width']} ReLUs over {network['left']} frames "
+        f"before the one it classifies and {network['right']} after it",
+        "parameters": f"{meta['parameters']:,}",
+        "weight files": f"{megabytes:.1f} MB",
+        "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
+        "features": f"{features['bins']} log-mel filterbank coefficients at {features['rate']} Hz, a frame each "
+        f"{1000 * meta['frame_shift']:g} ms; the network itself normalises them",
+        "vocabulary": f"{len(lexicon.words):,} words",
+        "decoding": f"language model weight {options.lm_weight:g}, insertion penalty {options.insertion_penalty:g}",
+    }
+    parts = [
+        f"# {name}",
+        "A speech recogniser: a frame classifier over the states of HMMs, a lexicon and an n-gram language model. "
+        f"Written by `asrdistill export --to {exported['form']}` (asrdistill {exported['asrdistill']}).",
+        _table(facts),
+        f"## Training\n\n{_training(exported['origin'], meta)}",
+        f"## Check\n\n{_check(exported)}",
+        f"## Use\n\n{_use(name, exported['form'], meta, options)}",
+        "## Licence\n\nTo be filled in by whoever passes this on: the training data's terms may bind the weights, and "
+        "those of the pronouncing dictionary and of the language model's texts the other files.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(facts: dict[str, str]) -> str:
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in facts.items())])
+
+
+def _training(origin: dict[str, Any], meta: dict[str, Any]) -> str:
+    if not origin:
+        return "The model folder did not say how it was trained."
+    lines = [f"* made from {', '.join(f'`{path}`' for path in origin['data'])}"]
+    if "teachers" in origin:
+        teachers = ", ".join(f"`{teacher}`" for teacher in origin["teachers"])
+        lines.append(f"* a student of {teachers}, whose distributions were averaged ({origin['combine']} mean)")
+    settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in origin["settings"].items())
+    lines.append(f"* {settings}; {meta['updates']:,} updates")
+    if meta.get("history") and "held_out_accuracy" in (last := meta["history"][-1]):
+        lines.append(f"* held-out frame accuracy after the last epoch: {last['held_out_accuracy']:.1f} %")
+    lines.append(f"* asrdistill {origin.get('commit', '')}, {origin.get('date', '')}")
+    return "\n".join(lines)
+
+
+def _check(exported: dict[str, Any]) -> str:
+    check = exported["check"]
+    what = f"on {check['frames']:,} frames of `{check['data']}`" if "data" in check else "on random numbers for frames"
+    rows = [
+        ("largest difference of log posteriors", "", f"{check['largest_difference']:g}"),
+        ("frames with the same most probable senone", "", f"{check['frame_agreement']:.2f} %"),
+    ]
+    labels = {
+        "frame_accuracy": f"frame accuracy ({check.get('aligned_frames', 0):,} aligned frames)",
+        "wer": f"word error rate ({check.get('words', 0):,} words)",
+    }
+    for key, label in labels.items():
+        if key in check:
+            rows.append((label, f"{check[key]['original']:.2f} %", f"{check[key]['exported']:.2f} %"))
+    table = "\n".join(
+        ["| | original | exported |", "| --- | ---: | ---: |", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+    )
+    note = (
+        "\n\nKaldi's text was read again and run for this check; it follows Kaldi's format, but Kaldi's own programs "
+        "have not read it."
+        if exported["form"] == "kaldi"
+        else ""
+    )
+    return f"The exported network against the original, {what}:\n\n{table}{note}"
+
+
+def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> str:
+    extra = "[onnx]" if meta["kind"] == "onnx" else ""
+    lines = [
+        f"```sh\npip install 'asrdistill{extra}'\nasrdistill transcribe {name} speech.wav\n```",
+        f'```python\nimport asrdistill\n\nwords = asrdistill.load("{name}").transcribe("speech.wav").words\n```',
+    ]
+    left, right, bins = meta["options"]["left"], meta["options"]["right"], meta["features"]["bins"]
+    window = (
+        "features as `asrdistill features` or Kaldi's compute-fbank-feats make them, the first frame "
+        f"{left} and the last {right} times more"
+    )
+    if meta["kind"] == "onnx":
+        lines.append(
+            f"In other programs: `model.onnx` maps `features` ({left} + T + {right}, {bins}), {window}, "
+            "to `log_posteriors` (T, senones); a decoder subtracts the logarithms of `priors.txt`."
+        )
+    elif form == "torchscript":
+        lines.append(
+            f'In other programs: `torch::jit::load("model.pt")` maps (B, {left} + T + {right}, {bins}), {window}, '
+            "to log posteriors (B, T, senones). TorchScript is code: load it only from where you trust."
+        )
+    elif form == "kaldi":
+        lines.append(
+            "In Kaldi: `make_fbank.sh --fbank-config fbank.conf`, no CMVN; prepare_lang.sh with the words of "
+            "`lang/lexicon.txt` and the phone numbers of `phones.txt`; `mkgraph.sh` with `tree` and `final.mdl`; "
+            f"`nnet3-latgen-faster --acoustic-scale={1 / options.lm_weight:.3g} final.mdl …`."
+        )
+    return "\n\n".join(lines)

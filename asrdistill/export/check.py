@@ -1,0 +1,150 @@
+"""Whether an exported network is still the original: both on the same frames, and both decoded."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.decode.acoustic import PosteriorScorer
+from asrdistill.decode.corpus import warm_up
+from asrdistill.decode.decoder import Decoder
+from asrdistill.errors import UserError, shorten
+from asrdistill.export.forms import open_form
+from asrdistill.features.fbank import fbank
+from asrdistill.features.options import options_of
+from asrdistill.hmm.senones import Senones
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.folder import load_model
+from asrdistill.scoring.alignment import count_errors
+
+# How far an export may be from the original before it is called broken. Float forms only sum in another order. int8
+# rounds: amazon_queen's student chooses another senone in 5 of 100 frames, at the same frame accuracy and WER.
+LARGEST_DIFFERENCE = 0.01  # of log posteriors, float forms
+AGREEMENT = 80.0  # percent of frames, int8
+SYNTHETIC = 1000  # frames that stand in where there is no audio
+
+Figures = dict[str, Any]
+
+
+def check(
+    form: str, model: Path, out: Path, decoder: Decoder, data: DataDirectory | None, alignment: Path | None, jobs: int
+) -> Figures:
+    """Compare the network in the folder `model` with its export in `out`; returns what the model card says of it.
+
+    Without audio the frames are random numbers with the training data's mean and deviation, and nothing is decoded.
+    Raises UserError where the two differ beyond what the form explains, for utterances without words, and for an
+    alignment over other senones.
+    """
+    largest, counts = 0.0, Counter[str]()
+    if data is None:
+        original, exported = load_model(model), open_form(form, out)
+        features = _synthetic(original.module)  # type: ignore[union-attr]
+        largest, counts = _compare(original.log_posteriors(features), exported.log_posteriors(features))
+    else:
+        _check_inputs(model, data, alignment)
+        settings = (form, model, out, decoder, alignment)
+        compared = parallel.run(_utterance, data.utterances, jobs, "check", setup=_set_up, setup_args=settings)
+        for difference, found in compared:
+            largest = float(np.maximum(largest, difference))  # NaN stays
+            counts.update(found)
+        if alignment and not counts["aligned"]:
+            raise UserError(f"{alignment} holds none of the utterances to check on; give the alignment of theirs")
+    agreement = 100 * counts["agreeing"] / counts["frames"]
+    if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
+        raise UserError(
+            f"the {form} form of {model} is not the same network: log posteriors differ by up to {largest:.3g} and the "
+            f"most probable senone is the same in {agreement:.1f} % of the frames"
+        )
+    return _figures(largest, counts)
+
+
+def features_of(data: DataDirectory, settings: Figures, frames: int) -> Iterator[np.ndarray]:
+    """Features (T, F) of utterances from all over a data directory until there are `frames` frames."""
+    options = options_of(settings)
+    for number in np.random.default_rng(0).permutation(len(data)):
+        (features,) = fbank([data.utterances[number].samples(options.rate)], options)
+        if len(features):
+            yield features
+        if (frames := frames - len(features)) <= 0:
+            return
+
+
+def _check_inputs(model: Path, data: DataDirectory, alignment: Path | None) -> None:
+    if not len(data):
+        raise UserError("the data directory to check on has no utterances")
+    if silent := [utterance.id for utterance in data if not utterance.text]:
+        raise UserError(f"{len(silent)} utterances to check on have no words in text: {shorten(silent)}")
+    if alignment and Senones.read(alignment).hash != Senones.read(model).hash:
+        raise UserError(f"{alignment} is an alignment over other senones than those of {model}")
+
+
+def _synthetic(module: Dnn) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=(SYNTHETIC, len(module.mean)))
+    return (module.mean.numpy() + module.std.numpy() * noise).astype(np.float32)
+
+
+def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter[str]]:
+    """The largest difference of log posteriors (T, S), and frames, of which `agreeing`."""
+    agreeing = int((original.argmax(1) == exported.argmax(1)).sum())
+    return float(np.abs(original - exported).max()), Counter(frames=len(original), agreeing=agreeing)
+
+
+_worker: dict[str, Any] = {}  # of one process: what _set_up loaded
+
+
+def _set_up(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> None:
+    _worker.update(
+        original=PosteriorScorer(load_model(model), decoder.options.prior_floor),
+        exported=open_form(form, out),
+        decoder=decoder,
+        labels=FrameArchive(alignment, "alignment") if alignment else {},
+    )
+    warm_up(decoder)
+
+
+def _utterance(utterance: Utterance) -> tuple[float, Counter[str]]:
+    """The largest difference in an utterance, and its counts."""
+    scorer, decoder, labels = _worker["original"], _worker["decoder"], _worker["labels"]
+    options = options_of(scorer.meta["features"])
+    (features,) = fbank([utterance.samples(options.rate)], options)
+    if not len(features):
+        raise UserError(f"utterance {utterance.id} is too short for one frame; remove it from the data directory")
+    scores = {
+        "original": scorer.model.log_posteriors(features),
+        "exported": _worker["exported"].log_posteriors(features),
+    }
+    largest, counts = _compare(*scores.values())
+    if utterance.id in labels:
+        truth = labels[utterance.id]
+        if len(truth) != len(features):
+            raise UserError(f"utterance {utterance.id} has {len(features)} frames, but {len(truth)} in {labels.folder}")
+        counts["aligned"] = len(truth)
+        counts.update({f"{name} correct": int((logp.argmax(1) == truth).sum()) for name, logp in scores.items()})
+    words = (utterance.text or "").split()
+    counts["utterances"], counts["words"] = 1, len(words)
+    for name, logp in scores.items():
+        if name == "original" or largest:
+            errors = sum(count_errors(words, decoder.decode(logp - scorer.log_priors).words))
+        counts[f"{name} errors"] = errors
+    return largest, counts
+
+
+def _figures(largest: float, counts: Counter[str]) -> Figures:
+    def both(what: str, total: str) -> dict[str, float]:
+        return {name: round(100 * counts[f"{name} {what}"] / counts[total], 2) for name in ("original", "exported")}
+
+    figures: Figures = {
+        "frames": counts["frames"],
+        "largest_difference": float(f"{largest:.2g}"),
+        "frame_agreement": round(100 * counts["agreeing"] / counts["frames"], 2),
+    }
+    if counts["aligned"]:
+        figures |= {"aligned_frames": counts["aligned"], "frame_accuracy": both("correct", "aligned")}
+    if counts["words"]:
+        figures |= {"utterances": counts["utterances"], "words": counts["words"], "wer": both("errors", "words")}
+    return figures

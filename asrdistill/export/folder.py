@@ -1,0 +1,84 @@
+"""Making a recogniser folder: the network in one of the FORMS, and all that turns audio into words with it.
+
+meta.json                 what the network is; under `export` the form, the format's version, SHA-256s and the check
+README.md                 the model card
+model.* and other files   the network, see asrdistill.export.forms
+senones.json              the senones, and how long one stays in them
+lang/, lm.arpa            what may be recognised
+tuned.json                language model weight and insertion penalty
+graph/                    the search graph, compiled of the last four; made again when any of them changes
+
+The hashes say that the network is the one that was checked here, not who made it.
+"""
+
+import logging
+import shutil
+from pathlib import Path
+
+from asrdistill import __version__
+from asrdistill.data.directory import DataDirectory
+from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.tuning import tuned as with_tuned
+from asrdistill.errors import UserError
+from asrdistill.export.card import card, origin
+from asrdistill.export.check import check, features_of
+from asrdistill.export.forms import write_form
+from asrdistill.export.recogniser import graph_of
+from asrdistill.files import sha256, write_json, write_text
+from asrdistill.lang.lexicon import Lang
+from asrdistill.models.folder import FORMAT, AcousticModel, load_model
+
+log = logging.getLogger("asrdistill")
+
+CALIBRATION = 30_000  # frames whose activations set the scales of int8: five minutes
+
+
+def export(
+    form: str,
+    model: Path,
+    lang: Path,
+    lm: Path,
+    tuned: Path,
+    out: Path,
+    name: str,
+    data: Path | None = None,
+    alignment: Path | None = None,
+    jobs: int = 1,
+) -> None:
+    """Write a recogniser into the existing folder `out`, which its model card calls `name`.
+
+    The network is compared with the original on the audio of the data directory `data`, and on an alignment of it.
+    Raises UserError for an ensemble or a GMM, for what does not fit together, where int8 has no audio to take its
+    scales from, and where the exported network is not the original.
+    """
+    network, lexicon, audio = load_model(model), Lang.read(lang), DataDirectory.read(data) if data else None
+    if not isinstance(network, AcousticModel):
+        kind = network.meta["kind"]
+        raise UserError(f"{model} is a model of kind '{kind}'; only a single network can be exported, as trained")
+    if missing := set(lexicon.phones) - set(network.senones.phones):
+        raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
+    if form == "int8" and audio is None:
+        raise UserError("int8 takes its scales from real frames; give a data directory with --check")
+    sources = [model / "senones.json", lm / "lm.arpa", tuned / "tuned.json"]
+    for source in sources:
+        if not source.is_file():
+            raise UserError(f"{source} does not exist; run the stage that makes it")
+        shutil.copyfile(source, out / source.name)
+    shutil.rmtree(out / "lang", ignore_errors=True)  # of an interrupted run
+    (out / "lang").mkdir()
+    lexicon.write(out / "lang")
+    frames = features_of(audio, network.meta["features"], CALIBRATION) if audio else iter(())
+    weights = write_form(form, model, network, frames, out)
+    kind = "onnx" if "model.onnx" in weights else "dnn"
+    exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}
+    exported["senones"] = network.senones.count
+    exported["sha256"] = {file: sha256(out / file) for file in weights}
+    meta = {**network.meta, "kind": kind, "export": exported}
+    write_json(out / "meta.json", meta)
+    decoder = Decoder.of(graph_of(out, network.senones), with_tuned(DecodeOptions(), out))
+    named = {"data": data.name} if data else {}
+    exported["check"] = named | check(form, model, out, decoder, audio, alignment, jobs)
+    log.info("check: %s", exported["check"])
+    write_json(out / "meta.json", meta)
+    write_text(out / "README.md", card(name, out, meta, lexicon, decoder.options))

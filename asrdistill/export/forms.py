@@ -1,0 +1,54 @@
+"""Writing a network in one of the FORMS, and opening what was written to compare it with the original."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.models.folder import AcousticModel, load_model
+from asrdistill.models.onnx import write_priors
+
+
+def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[np.ndarray], out: Path) -> list[str]:
+    """Write the network of a model folder into the existing folder `out`; returns the names of the weight files.
+
+    `frames` are features, each (T, F), that int8 takes its scales from. TorchScript and Kaldi's text are for other
+    programs: beside them stand the weights that our own recogniser runs.
+    """
+    if form in ("onnx", "int8"):
+        from asrdistill.export.onnx import write_int8, write_onnx
+
+        if form == "onnx":
+            write_onnx(model.module, out / "model.onnx")
+        else:
+            write_int8(model.module, frames, out / "model.onnx")
+        write_priors(model.priors, out / "priors.txt")
+        return ["model.onnx", "priors.txt"]
+    shutil.copyfile(folder / "model.safetensors", out / "model.safetensors")
+    if form == "torchscript":
+        from asrdistill.export.torchscript import write_torchscript
+
+        write_torchscript(model.module, out / "model.pt")
+        return ["model.safetensors", "model.pt"]
+    if form == "kaldi":
+        from asrdistill.export.kaldi import write_kaldi
+
+        write_kaldi(model, DecodeOptions().prior_floor, out)
+        return ["model.safetensors", "final.mdl", "tree"]
+    return ["model.safetensors"]
+
+
+def open_form(form: str, out: Path) -> Any:
+    """What was written, with ``log_posteriors(features)``: (T, F) float32 -> (T, S) float32."""
+    if form == "torchscript":
+        from asrdistill.export.torchscript import TorchScript
+
+        return TorchScript(out / "model.pt", load_model(out).context)  # type: ignore[union-attr]
+    if form == "kaldi":
+        from asrdistill.export.kaldi import Nnet3
+
+        return Nnet3(out / "final.mdl")
+    return load_model(out)

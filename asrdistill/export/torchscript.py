@@ -1,0 +1,45 @@
+"""The network as a TorchScript file, for programs that run libtorch: features (B, left + T + right, F) float32,
+unnormalised, -> log posteriors (B, T, S).
+
+TorchScript is code. This package loads it only to check what it has just written; its own recogniser runs the weights
+that stand beside it.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asrdistill.models.dnn import Dnn, pad
+
+
+class _LogPosteriors(torch.nn.Module):
+    def __init__(self, module: Dnn):
+        super().__init__()
+        self.module = module
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.module(features).log_softmax(-1)
+
+
+def write_torchscript(module: Dnn, path: Path) -> None:
+    example = torch.zeros(1, module.window + 1, len(module.mean))
+    with warnings.catch_warnings():  # TorchScript is deprecated; who asks for it knows
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.trace(_LogPosteriors(module), example, check_trace=False).save(str(path))
+
+
+class TorchScript:
+    """A file that was just written, run as other programs run it."""
+
+    def __init__(self, path: Path, context: tuple[int, int]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            self.module = torch.jit.load(str(path))
+        self.context = context
+
+    @torch.inference_mode()
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32"""
+        return self.module(torch.from_numpy(pad(features, self.context))[None])[0].numpy()

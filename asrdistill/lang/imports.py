@@ -1,0 +1,34 @@
+"""Language models of other makers."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from asrdistill.errors import UserError
+from asrdistill.files import atomic
+
+BLOCK = 1 << 22  # bytes in memory at a time
+
+
+def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
+    """Write an ARPA file, gzipped (NAME.gz) or not, into the existing folder as lm.arpa, in constant memory.
+
+    With `lower` its words are written in lower case (those of ASCII), ``<UNK>`` with them. What is wrong within it
+    shows when it is compiled; here a UserError is raised for what is no ARPA file, cannot be unpacked or was cut.
+    """
+    begun, last = False, b""
+    try:
+        source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
+        with source, atomic(folder / "lm.arpa", "wb") as out:
+            while block := source.read(BLOCK):
+                out.write(block.lower() if lower else block)
+                last += block
+                begun, last = begun or b"\\data\\" in last, last[-100:]
+    except FileNotFoundError:
+        raise UserError(f"language model {arpa} does not exist") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"language model {arpa} cannot be unpacked ({error}); fetch it again") from None
+    if not begun:
+        raise UserError(f"{arpa} has no \\data\\ line; is it an ARPA file?")
+    if b"\\end\\" not in last:
+        raise UserError(f"{arpa} is not a whole ARPA file: it has no \\end\\ line; fetch it again")

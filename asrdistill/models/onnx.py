@@ -1,0 +1,72 @@
+"""A network that ONNX Runtime runs, from a folder that asrdistill export made.
+
+model.onnx  features (left + T + right, F) float32, unnormalised -> log posteriors (T, S) float32
+priors.txt  the senones' priors, Kaldi's vector in text form
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asrdistill.config import build
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+from asrdistill.models.dnn import pad
+from asrdistill.models.options import DnnOptions
+
+
+class OnnxModel:
+    """What :class:`asrdistill.models.folder.AcousticModel` offers to a decoder, by ONNX Runtime.
+
+    Raises UserError where ONNX Runtime is not installed, and for files that do not fit each other.
+    """
+
+    def __init__(self, folder: Path, senones: Senones, meta: dict[str, Any]):
+        self.senones, self.meta = senones, meta
+        options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
+        self.context = (options.left, options.right)
+        self.parameters: int = meta["parameters"]
+        self._session = _open(folder / "model.onnx")
+        self.dimension, outputs = self._session.get_inputs()[0].shape[-1], self._session.get_outputs()[0].shape[-1]
+        self.priors = read_priors(folder / "priors.txt")
+        if not senones.count == outputs == len(self.priors):
+            raise UserError(f"{folder} has files of different models: {senones.count} senones, {outputs} outputs")
+
+    def log_posteriors(self, features: np.ndarray, padded: bool = False) -> np.ndarray:
+        """(T, F) float32, or (left + T + right, F) if `padded` -> (T, S) float32 natural-log posteriors."""
+        frames = features if padded else pad(features, self.context)
+        return self._session.run(None, {"features": np.ascontiguousarray(frames)})[0]
+
+
+def read_priors(path: Path) -> np.ndarray:
+    """(S,) float32 from Kaldi's vector in text form; raises UserError for anything else."""
+    try:
+        begin, *numbers, end = path.read_text().split()
+        if (begin, end) == ("[", "]"):
+            return np.array(numbers, np.float32)
+    except (OSError, ValueError):
+        pass
+    raise UserError(f"{path} is missing or is not a vector '[ 0.1 0.2 … ]'; export again")
+
+
+def write_priors(priors: np.ndarray, path: Path) -> None:
+    """Write priors (S,) so that :func:`read_priors` gives the same numbers."""
+    path.write_text(f"[ {' '.join(f'{prior:.9g}' for prior in priors.tolist())} ]\n")
+
+
+def _open(path: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError(
+            f"{path} is run by ONNX Runtime, which is not installed; install it: pip install 'asrdistill[onnx]'"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()  # one in worker processes
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between a stream's pieces
+    try:
+        return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of onnxruntime's own types, which it does not name publicly
+        raise UserError(f"{path} cannot be run: {' '.join(str(error).split())[:200]}; export again") from None

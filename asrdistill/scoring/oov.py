@@ -1,0 +1,39 @@
+"""Errors on the words that a recogniser's vocabulary lacks: what an open vocabulary is measured by."""
+
+from pathlib import Path
+from typing import Any
+
+from asrdistill.errors import UserError
+from asrdistill.scoring.alignment import align
+from asrdistill.scoring.wer import Transcripts
+
+
+def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set[str]) -> dict[str, Any]:
+    """How many of the reference's words outside the vocabulary are wrong: ``{"words", "wrong", "rate"}``.
+
+    A word is right where the alignment (sclite's) pairs it with itself; an utterance without a hypothesis is
+    deleted. The rate is in percent, None where no word is outside.
+    """
+    words = wrong = 0
+    for utterance, said in references.items():
+        if vocabulary.issuperset(said):
+            continue
+        pairs = align(said, hypotheses.get(utterance, []))
+        right = [word == heard for word, heard in pairs if word is not None and word not in vocabulary]
+        words, wrong = words + len(right), wrong + right.count(False)
+    return {"words": words, "wrong": wrong, "rate": 100 * wrong / words if words else None}
+
+
+def read_vocabulary(path: Path) -> set[str]:
+    """The first word of each line: a lang folder's words.txt, a lexicon, or one word a line.
+
+    Raises UserError where the file is not there, is no text, or is empty.
+    """
+    try:
+        with open(path, encoding="utf-8") as lines:
+            words = {fields[0] for line in lines if (fields := line.split())}
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path} is not there, or is no text; name the file with the words") from None
+    if not words:
+        raise UserError(f"{path} is empty; name the file with the words")
+    return words

@@ -1,0 +1,30 @@
+"""Files for NIST's sclite, which then counts as `asrdistill score` does.
+
+    sclite -r OUT/ref.trn trn -h OUT/hyp.trn trn -i spu_id -s -e utf-8
+    sclite -r OUT/ref.stm stm -h DECODED/words.ctm ctm -s -e utf-8
+
+sclite folds case unless it is told not to (-s). Of trn files it leaves out, without a word, whatever is not in both;
+so an utterance without a hypothesis is written as an empty one. In the STM each utterance is a file of its own, as in
+the words.ctm of a decode folder.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from asrdistill.files import write_text
+from asrdistill.scoring.wer import Transcripts
+
+FOREVER = 1e6  # seconds; no utterance ends later
+
+
+def write_sclite(references: Transcripts, hypotheses: Transcripts, out: Path) -> None:
+    """Write ref.trn, ref.stm and hyp.trn, all with the utterances of the references, into the folder `out`."""
+    utterances = sorted(references)
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "ref.trn", (f"{' '.join(references[name])} ({name})" for name in utterances))
+    _write(out / "ref.stm", (f"{name} 1 {name} 0 {FOREVER:.0f} {' '.join(references[name])}" for name in utterances))
+    _write(out / "hyp.trn", (f"{' '.join(hypotheses.get(name, []))} ({name})" for name in utterances))
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    write_text(path, "".join(f"{line}\n" for line in lines))

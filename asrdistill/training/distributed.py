@@ -1,0 +1,87 @@
+"""Training by several processes, as torchrun starts them: each takes its part of every batch.
+
+    torchrun --standalone --nproc-per-node 8 -m asrdistill train ...
+
+The model that comes out is the one that a single process makes of the same options, but for the
+order in which float32 numbers are added. The first process (rank 0) alone writes and reports. A
+program that was started without torchrun is the first of one.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from asrdistill import stage
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def size() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def share(count: int) -> slice:
+    """This process's part of `count` things; the parts differ by one at most and may be empty."""
+    return slice(count * rank() // size(), count * (rank() + 1) // size())
+
+
+def agree(decide: Callable[[], T]) -> T:
+    """What `decide` returns in the first process, in all of them; it is called there alone."""
+    answer: list[Any] = [decide() if rank() == 0 else None]
+    if size() > 1:
+        distributed.broadcast_object_list(answer)
+    return answer[0]
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum of the processes' tensors."""
+    if size() > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def parallel(model: nn.Module) -> nn.Module:
+    """The model with gradients that are the mean over the processes."""
+    if size() == 1:
+        return model
+    return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+
+def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> None:
+    """:func:`asrdistill.stage.make` by all processes: the first makes the folder, the others work along inside."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        stage.make(out, work, verb, options, inputs)
+        return
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    if rank() == 0:
+        _lead(out, work, verb, options, inputs)
+    else:
+        logging.getLogger("asrdistill").setLevel(logging.WARNING)
+        if partial := agree(lambda: None):
+            work(partial)
+    distributed.destroy_process_group()
+
+
+def _lead(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> None:
+    """Make the folder; the others are told where to work, or that there is nothing to do."""
+    told: list[Path] = []
+
+    def work_together(partial: Path) -> None:
+        told.append(agree(lambda: partial))
+        work(partial)
+
+    try:
+        stage.make(out, work_together, verb, options, inputs)
+    finally:
+        if not told:
+            agree(lambda: None)

@@ -1,0 +1,105 @@
+"""Subsets and unions of data directories, by the verbs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.cli import main
+from asrdistill.data.directory import DataDirectory, Utterance, read_table, write_table
+from asrdistill.data.options import SubsetOptions
+from asrdistill.data.subset import select
+from asrdistill.errors import UserError
+
+RATE = 8000
+
+
+def write(folder: Path, lengths: dict[str, float], genders: bool = True) -> Path:
+    """A data directory of utterances SPEAKER-NUMBER with these lengths in seconds; audio beside it."""
+    folder.mkdir()
+    for name, seconds in lengths.items():
+        soundfile.write(folder / f"{name}.wav", np.zeros(round(seconds * RATE)), RATE)
+    utterances = [
+        Utterance(name, str(folder / f"{name}.wav"), name[0], "word", duration=s) for name, s in lengths.items()
+    ]
+    data = DataDirectory(utterances)
+    data.write(folder)
+    if genders:
+        write_table(folder / "spk2gender", ((speaker, "f") for speaker in data.speakers))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    lengths = [0.5, 0.3, 0.9, 0.3, 0.2, 0.7, 0.3, 0.8]
+    return write(tmp_path / "data", dict(zip([f"{s}-{i}" for s in "abcd" for i in (1, 2)], lengths, strict=True)))
+
+
+def subset(data: Path, *options: object) -> list[str]:
+    out = data.parent / "out"
+    assert main(["subset", str(data), str(out), *map(str, options)]) == 0
+    found = DataDirectory.read(out)
+    for utterance in found:
+        assert utterance.samples(RATE).shape == (round(utterance.duration * RATE),)
+    assert list(read_table(out / "spk2gender")) == list(found.speakers)
+    return [utterance.id for utterance in found]
+
+
+def test_the_shortest_and_of_equal_ones_the_first(data):
+    assert subset(data, "--shortest", 3) == ["a-2", "b-2", "c-1"]
+
+
+def test_utterances_are_spread_over_the_speakers(data):
+    assert subset(data, "--utterances", 4) == ["a-1", "b-1", "c-1", "d-1"]
+    assert subset(data, "--utterances", 3) == ["a-1", "b-1", "c-2"]
+
+
+def test_speakers_come_whole(data):
+    assert subset(data, "--speakers", 2) == ["a-1", "a-2", "c-1", "c-2"]
+
+
+@pytest.mark.parametrize("which", ["shortest", "utterances", "speakers"])
+def test_no_more_than_there_are_is_said(data, which, caplog):
+    with caplog.at_level("INFO", logger="asrdistill"):
+        assert len(subset(data, f"--{which}", 8)) == 8
+    assert "no more than the 8 wanted: all are taken" in caplog.text
+
+
+def test_options_come_from_a_file(data, tmp_path):
+    (tmp_path / "set.yaml").write_text("shortest: 1\n")
+    assert subset(data, "--config", tmp_path / "set.yaml") == ["c-1"]
+
+
+@pytest.mark.parametrize("given", [{}, {"shortest": 3, "speakers": 2}, {"utterances": -1}])
+def test_one_number_above_0_is_wanted(given):
+    with pytest.raises(UserError, match="a number above 0 for one of --shortest, --utterances and --speakers"):
+        SubsetOptions(**given)
+
+
+def test_the_shortest_of_unknown_lengths(tmp_path):
+    known = Utterance("a", "a.wav", "s", start=1.0, end=1.5)
+    assert len(select(DataDirectory([known]), SubsetOptions(shortest=1), tmp_path)) == 1
+    with pytest.raises(UserError, match="has no utt2dur, so that it is not known how short b is"):
+        select(DataDirectory([known, Utterance("b", "b.wav", "s")]), SubsetOptions(shortest=1), tmp_path)
+
+
+def test_a_union_has_all_utterances_and_tables(data, tmp_path):
+    other = write(tmp_path / "other", {"e-1": 0.1})
+    assert main(["combine", str(data), str(other), str(tmp_path / "out")]) == 0
+    out = DataDirectory.read(tmp_path / "out")
+    assert [utterance.id for utterance in out] == [*(u.id for u in DataDirectory.read(data)), "e-1"]
+    assert list(read_table(tmp_path / "out/spk2gender")) == ["a", "b", "c", "d", "e"]
+    assert len(out["e-1"].samples(RATE)) == 800
+
+
+def test_a_union_of_some_without_gender_has_none(data, tmp_path):
+    other = write(tmp_path / "other", {"e-1": 0.1}, genders=False)
+    assert main(["combine", str(data), str(other), str(tmp_path / "out")]) == 0
+    assert not (tmp_path / "out/spk2gender").exists()
+
+
+def test_an_utterance_in_two_of_them_is_named(data, tmp_path, capsys):
+    assert main(["combine", str(data), str(data), str(tmp_path / "out")]) == 2
+    assert "utterance a-1 stands in two of the data directories" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

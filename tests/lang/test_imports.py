@@ -1,0 +1,65 @@
+"""Language models of other makers."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.lang import imports
+from asrdistill.lang.ngram import read_arpa, train, write_arpa
+
+SENTENCES = ["he said it", "it is O'clock", "he is"]
+
+
+@pytest.fixture
+def arpa(tmp_path) -> Path:
+    """A model in capitals, with <UNK>, as OpenSLR's are."""
+    words = ["HE", "SAID", "IT", "IS"]
+    write_arpa(train([sentence.upper() for sentence in SENTENCES], words, 3), tmp_path / "foreign.arpa")
+    path = tmp_path / "foreign.arpa"
+    path.write_text("made by hand\n" + path.read_text().replace("<unk>", "<UNK>"))
+    return path
+
+
+def run(arpa: Path, *more: str) -> int:
+    return main(["import-lm", str(arpa), str(arpa.parent / "lm"), *more])
+
+
+def test_words_become_lower_case_and_figures_stay(arpa, monkeypatch):
+    monkeypatch.setattr(imports, "BLOCK", 7)  # so that words are cut between blocks
+    assert run(arpa, "--lower") == 0
+    mine, theirs = read_arpa(arpa.parent / "lm" / "lm.arpa"), read_arpa(arpa)
+    assert mine.symbols == [symbol.lower() for symbol in theirs.symbols]
+    assert "<unk>" in mine.symbols
+    for own, foreign in zip(mine.levels, theirs.levels, strict=True):
+        assert (own.logprob == foreign.logprob).all()
+        assert (own.backoff == foreign.backoff).all()
+
+
+def test_packed_files_and_capitals(arpa):
+    packed = arpa.with_suffix(".arpa.gz")
+    packed.write_bytes(gzip.compress(arpa.read_bytes()))
+    assert run(packed) == 0
+    assert (arpa.parent / "lm" / "lm.arpa").read_bytes() == arpa.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("foreign.arpa", lambda content: content[:-20], "it has no \\end\\ line; fetch it again"),
+        ("foreign.arpa", lambda content: content.replace(b"\\data\\", b"data"), "has no \\data\\ line; is it"),
+        ("foreign.arpa.gz", lambda content: gzip.compress(content)[:-30], "cannot be unpacked"),
+        ("foreign.arpa.gz", lambda content: content, "cannot be unpacked"),
+    ],
+)
+def test_what_is_no_whole_arpa_file_is_refused(arpa, capsys, name, damage, words):
+    (arpa.parent / name).write_bytes(damage(arpa.read_bytes()))
+    assert run(arpa.parent / name) == 2
+    assert words in capsys.readouterr().err
+    assert not (arpa.parent / "lm").exists()
+
+
+def test_a_file_that_is_not_there(tmp_path, capsys):
+    assert run(tmp_path / "none.arpa.gz") == 2
+    assert "does not exist" in capsys.readouterr().err

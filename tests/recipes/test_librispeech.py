@@ -1,0 +1,173 @@
+"""recipes/librispeech in its smallest form: from a bad server to WER and a student that transcribes, mini and full.
+
+Both run at once, each on one core. The speech is amazon_queen's where the game is there or can be fetched, else tones.
+"""
+
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from asrdistill.data.archive import FrameArchive
+from asrdistill.data.directory import DataDirectory, read_table
+from asrdistill.scoring.wer import read_transcripts
+from tests.recipes.flaky_server import FlakyServer
+from tests.recipes.librispeech_site import (
+    FULL,
+    MINI,
+    RECIPE,
+    SMALL,
+    Said,
+    make_site,
+    queen_speech,
+    small_conf,
+    spoken_phones,
+)
+
+SYSTEMS = {"mono", "tri", "lda_mllt", "sat", "single", "baseline", "ensemble", "student"}
+RESCORED = {f"{name}_rescored" for name in ("sat", "single", "ensemble", "student")}
+STAGES = 14
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the recipe: its folders, what it printed, what it fetched, the parts that it should have."""
+
+    command: list[str]
+    folder: Path
+    printed: str
+    parts: tuple[str, ...]
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def exp(self) -> Path:
+        return self.folder / "exp"
+
+    @property
+    def results(self) -> dict:
+        return json.loads((self.exp / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory) -> Said:
+    return queen_speech(tmp_path_factory.mktemp("queen")) or spoken_phones()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, said):
+    site = tmp_path_factory.mktemp("openslr") / "site"
+    make_site(site, said)
+    with FlakyServer(site, cut=0.5, ignore_range=0.2, busy=0.2) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, server) -> dict[str, Run]:
+    """The recipe's two sizes, side by side."""
+    started = {}
+    for size, parts in (("mini", MINI), ("full", FULL)):
+        folder = tmp_path_factory.mktemp(size)
+        command = [
+            *(str(RECIPE / "run.sh"), "--mirror", server.url, "--table", str(server.folder / "librispeech.tsv")),
+            *("--conf", str(small_conf(folder / "conf", size)), "--jobs", "1", "--teachers", "2"),
+            *("--data", str(folder / "data"), "--exp", str(folder / "exp"), *(["--mini"] if size == "mini" else [])),
+        ]
+        with open(folder / "log", "w") as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "TERM": "dumb"}
+            )
+        started[size] = (process, command, folder, parts)
+    runs = {}
+    for process, *_ in started.values():
+        process.wait()
+    for size, (process, command, folder, parts) in started.items():
+        printed = (folder / "log").read_text()
+        assert process.returncode == 0, printed[-5000:]
+        runs[size] = Run(command, folder, printed, parts)
+    return runs
+
+
+@pytest.fixture(params=["mini", "full"])
+def run(request, runs) -> Run:
+    return runs[request.param]
+
+
+def test_every_stage_was_done(run):
+    for number in range(1, STAGES + 1):
+        assert f"== stage {number}/{STAGES}: " in run.printed
+
+
+def test_what_is_needed_was_fetched_and_no_more(runs):
+    for run, other in ((runs["mini"], "train-clean-100"), (runs["full"], "train-clean-5")):
+        corpus = run.data / "download"
+        assert {path.name for path in (corpus / "LibriSpeech").iterdir() if path.is_dir()} == set(run.parts)
+        assert not (corpus / "LibriSpeech" / other).exists()
+    assert (runs["full"].data / "download/4-gram.arpa.gz").is_file()
+    assert not (runs["mini"].data / "download/4-gram.arpa.gz").exists()
+
+
+def test_data_directories_are_as_kaldi_wants_them(run, said):
+    (train,) = (run.data / "rung").iterdir()
+    folders = [train, *(run.data / "subset").iterdir(), *(run.data / "corpus" / part for part in run.parts)]
+    for folder in folders:
+        tables = {name: read_table(folder / name) for name in ("wav.scp", "text", "utt2spk", "utt2dur")}
+        assert len({tuple(table) for table in tables.values()}) == 1
+        assert read_table(folder / "spk2utt").keys() == read_table(folder / "spk2gender").keys()
+    assert len(DataDirectory.read(train)) == len(said.parts[run.parts[0]])
+    seconds = sorted(utterance.duration for utterance in DataDirectory.read(train))
+    short = DataDirectory.read(run.data / "subset/mono")
+    assert sorted(utterance.duration for utterance in short) == seconds[: SMALL["mono_set"]["shortest"]]
+    assert len(DataDirectory.read(run.data / "subset/tri")) == SMALL["tri_set"]["utterances"]
+
+
+def test_networks_learn_the_alignment_of_the_last_triphones(run):
+    train = FrameArchive(run.exp / "ali/sat/train")
+    assert len(train) > 0.95 * len(FrameArchive(run.data / "fbank/train"))
+    if "train-clean-5" in run.parts:
+        assert len(FrameArchive(run.exp / "ali/sat/train_copies")) == 3 * len(train)
+
+
+def test_results_have_every_system_and_set(run):
+    results, sets = run.results, run.parts[1:]
+    assert results["systems"].keys() == SYSTEMS | RESCORED
+    assert list(results["sets"]) == list(sets)
+    for name, system in results["systems"].items():
+        assert list(system["wer"]) == list(sets[:1] if name in ("mono", "tri") else sets)
+        if system["kind"] != "gmm":
+            assert list(system["frame_accuracy"]) == list(sets)
+    assert len(results["stages"]) == STAGES - 1  # the student is exported after the report
+    assert "RESULTS.md" in {path.name for path in run.exp.iterdir()}
+    assert (run.exp / "results.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_student_recognises_words(run, said):
+    systems = run.results["systems"]
+    for name in ("student", "ensemble", "sat"):
+        errors, words = (sum(entry[key] for entry in systems[name]["wer"].values()) for key in ("errors", "words"))
+        assert errors < said.wrong * words, name
+        rescored = sum(entry["errors"] for entry in systems[f"{name}_rescored"]["wer"].values())
+        assert rescored <= errors, name  # by a language model that knows the sentences
+
+
+def test_the_exported_student_transcribes(run):
+    heard = run.printed.strip().splitlines()[-1]
+    (path,) = re.findall(r"The student hears in (.*):\n", run.printed)
+    said = DataDirectory.read(run.data / "corpus" / run.parts[-1])
+    (utterance,) = (one for one in said if one.audio == path)
+    found = read_transcripts(run.exp / "decode/student.0" / run.parts[-1] / "hyp.txt")
+    assert heard.split() == found[utterance.id]
+
+
+def test_a_second_run_fetches_nothing(runs, server):
+    before = server.requests
+    done = subprocess.run([*runs["mini"].command, "--stop-stage", "2"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert server.requests == before
+    assert "done in" not in done.stderr
