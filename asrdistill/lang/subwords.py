@@ -175,7 +175,7 @@ class Speller:
         return self._spelled[word]
 
     def _best(self, word: str) -> list[str]:
-        best: list[tuple[float, list[str]]] = [(0.0, [])] + [(-math.inf, [])] * len(word)
+        best: list[tuple[float, list[str]]] = [(0.0, []), *((-math.inf, []) for _ in word)]
         for unit, begin, end in _places(word, self.pieces, self.longest):
             score, before = best[begin]
             if score + self.pieces[unit] > best[end][0]:

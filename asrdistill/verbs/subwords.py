@@ -5,7 +5,7 @@ bigger --dictionary with the same phones, say how they are pronounced. asrdistil
 pieces, and whatever is decoded with both writes whole words: pieces are joined.
 
 Example:
-  asrdistill subwords data/train data/lang data/lang_open --dictionary data/cmudict.txt.gz
+  asrdistill subwords data/train data/lang data/lang_open --dictionary cmudict
   asrdistill lm data/train data/lang_open data/lm_open --order 4
 """
 
@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
+from asrdistill.lang.dictionary import DICTIONARY, dictionary_path
 from asrdistill.lang.options import SubwordOptions
 from asrdistill.stage import make
 
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, nargs="+", help="data directories whose words to cut into pieces")
     parser.add_argument("lang", type=Path, help="lang folder: the words that stay whole")
     parser.add_argument("out", type=Path, help="lang folder to make")
-    parser.add_argument("--dictionary", type=Path, help="more words: lines of 'word <tab> phones', gzipped or not")
+    parser.add_argument("--dictionary", type=dictionary_path, help=f"more words: {DICTIONARY}")
     add_options(parser, SubwordOptions)
 
 

@@ -4,8 +4,10 @@ Half of a corpus' different words are taken away: the rarest ones by default, as
 cut, or any (--random SEED). Nothing but the acoustic model keeps anything of them: they are gone from the lexicon,
 from the dictionary that says how pieces are pronounced, from the words that sentencepiece is trained on, and from the
 text of the language models. There <unk> stands in their place, or, for the open vocabulary, some other word of
-those that are left, spelled in pieces: where unknown words stand is known, but not which. Scales are tuned on
-every second utterance of dev and all figures are of the other ones and of the test sets. The last line is JSON.
+those that are left, spelled in pieces: where unknown words stand is known, but not which. With --in-text the open
+vocabulary's text and sentencepiece keep the words: no lexicon or dictionary holds them, but they have been read.
+Scales are tuned on every second utterance of dev and all figures are of the other ones and of the test sets. The
+last line is JSON.
 
 Example:
   cd recipes/amazon_queen; python ../../tools/bench/open_vocabulary.py data/default exp/default student.0 /tmp/open
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("model", help="name of a network in it")
     parser.add_argument("work", type=Path, help="folder for what is made")
     parser.add_argument("--random", type=int, metavar="SEED", help="take any half of the words away, not the rarest")
+    parser.add_argument("--in-text", action="store_true", help="the open vocabulary's text keeps the words")
     parser.add_argument("--pieces", type=int, default=1000, help="of the sentencepiece model (default: %(default)s)")
     parser.add_argument("--order", type=int, default=4, help="of the n-grams with pieces (default: %(default)s)")
     args = parser.parse_args()
@@ -81,13 +84,14 @@ def _open(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple
     lines = (f"{w}\t{' '.join(phones)}\n" for w, variants in known.items() if w not in gone for phones in variants)
     dictionary.write_bytes(gzip.compress("".join(lines).encode(), mtime=0))
     left = sorted({word for words in train.values() for word in words} - gone)
-    data = _data(
-        args, "words", {utterance: [word for word in words if word not in gone] for utterance, words in train.items()}
-    )
+    known_text = {u: [word for word in words if args.in_text or word not in gone] for u, words in train.items()}
+    data = _data(args, "words", known_text)
     _run("subwords", data, args.work / "lang", lang, "--dictionary", dictionary, "--pieces", args.pieces)
     speller, rng = Speller(Lang.read(lang).pieces), random.Random(0)
     spelled = [" ".join(speller.spell(word)) or "<unk>" for word in left]
-    text = {u: [rng.choice(spelled) if word in gone else word for word in words] for u, words in train.items()}
+    text = train
+    if not args.in_text:
+        text = {u: [rng.choice(spelled) if word in gone else word for word in words] for u, words in train.items()}
     _run("lm", _data(args, "text_open", text), lang, lm, "--order", args.order)
     return lang, lm
 
