@@ -178,10 +178,16 @@ def is_held_out(word: str) -> bool:
 
 
 def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
-    """Error rates (percent) of the best pronunciation against the nearest of a word's references."""
+    """Error rates (percent) of the best pronunciation against the nearest of a word's references.
+
+    A word for which the model has none counts as all its phones deleted.
+    """
     phones = errors = wrong = 0
     for word, references in dictionary.items():
-        hypothesis = model.pronounce(word)[0][1]
+        try:
+            hypothesis = model.pronounce(word)[0][1]
+        except UserError:
+            hypothesis = ()
         distances = [(edit_distance(reference, hypothesis)["total"], len(reference)) for reference in references]
         distance, length = min(distances)
         errors, phones, wrong = errors + distance, phones + length, wrong + (distance > 0)

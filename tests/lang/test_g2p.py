@@ -100,6 +100,11 @@ def test_unknown_characters(model):
         model.pronounce("boz")
 
 
+def test_a_held_out_word_with_a_new_letter_is_all_wrong(model):
+    rates = measure(model, {"baq": [("B", "AE", "K")], "ba": [("B", "AE")]})
+    assert rates == {"words": 2, "phones": 5, "phone_error_rate": 60.0, "word_error_rate": 50.0}
+
+
 def test_words_without_a_sound(model):
     with pytest.raises(UserError, match="no pronunciation for ''"):
         model.pronounce("")
