@@ -1,4 +1,4 @@
-# What every recipe's run.sh does alike: its options and its stages. A run.sh defines usage, the array stages
+# What recipes' run.sh do alike: options, stages, and what a model is decoded with. A run.sh defines usage, the array stages
 # ("title: what happens|time") and the names of its own options, `flags` (without a value) and `values`, then sources
 # this file with its arguments. An option --name sets the variable of its name.
 
@@ -14,6 +14,23 @@ stage() {
   local title=${stages[$1 - 1]%%|*}
   export ASRDISTILL_STAGE="$1 ${title%%:*}"
   printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
+}
+
+features_of() {  # the archives that a model takes
+  case $(basename "$1") in
+    mono | tri | lda_mllt) echo "$data/cepstra" ;;
+    sat) echo "$data/fmllr" ;;
+    *) echo "$data/fbank" ;;
+  esac
+}
+
+tuned_by() {  # whose scales a model is decoded with: one of each kind is tuned
+  case $(basename "$1") in
+    teacher.*) echo "teacher.$seed" ;;
+    student.*) echo "student.$seed" ;;
+    sat) echo lda_mllt ;;
+    *) basename "$1" ;;
+  esac
 }
 
 here=$(cd "$(dirname "${BASH_SOURCE[1]}")" && pwd)

@@ -148,22 +148,6 @@ fi
 
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
-features_of() {  # the archives that a model takes
-  case $(basename "$1") in
-    mono | tri | lda_mllt) echo "$data/cepstra" ;;
-    sat) echo "$data/fmllr" ;;
-    *) echo "$data/fbank" ;;
-  esac
-}
-
-tuned_by() {  # whose scales a model is decoded with: one of each kind is tuned
-  case $(basename "$1") in
-    teacher.*) echo "teacher.$seed" ;;
-    student.*) echo "student.$seed" ;;
-    sat) echo lda_mllt ;;
-    *) basename "$1" ;;
-  esac
-}
 
 recognise() {  # recognise MODEL: all sets but train
   local name set

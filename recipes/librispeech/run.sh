@@ -205,23 +205,6 @@ if stage 10; then
   done
 fi
 
-features_of() {  # the archives that a model takes
-  case $(basename "$1") in
-    mono | tri | lda_mllt) echo "$data/cepstra" ;;
-    sat) echo "$data/fmllr" ;;
-    *) echo "$data/fbank" ;;
-  esac
-}
-
-tuned_by() {  # whose scales a model is decoded with: one of each kind is tuned
-  case $(basename "$1") in
-    teacher.*) echo "teacher.$seed" ;;
-    student.*) echo "student.$seed" ;;
-    sat) echo lda_mllt ;;
-    *) basename "$1" ;;
-  esac
-}
-
 graph_of() {  # where the search graph of a model's senones is kept: the networks' are those of sat
   case $(basename "$1") in
     mono | tri | lda_mllt) echo "$exp/graph/$(basename "$1")" ;;

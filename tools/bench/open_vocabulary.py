@@ -27,7 +27,7 @@ from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.lang.dictionary import read_dictionary
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.subwords import Speller
-from asrdistill.scoring.alignment import align
+from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.wer import Transcripts, read_transcripts, score
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,12 +127,11 @@ def _recognise(
         found = read_transcripts(work / part / "hyp.txt")
         heard |= found
         said |= {utterance: texts[part][utterance] for utterance in found}
-    pairs = [pair for utterance, words in said.items() for pair in align(words, heard[utterance]) if pair[0] in gone]
-    wrong = sum(reference != hypothesis for reference, hypothesis in pairs)
+    unknown = oov_errors(said, heard, {word for words in said.values() for word in words} - gone)
     return {
         "wer": round(score(said, heard).total.percent, 2),
-        "oov": len(pairs),
-        "oov_wrong_percent": round(100 * wrong / len(pairs), 2),
+        "oov": unknown["words"],
+        "oov_wrong_percent": round(unknown["rate"], 2),
         "rtf": json.loads((work / "test_unseen/decode.json").read_text())["rtf"],
     }
 
