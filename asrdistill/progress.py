@@ -1,12 +1,14 @@
 """Progress bars with a rate, on a terminal; one line every half minute in a log file."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -22,12 +24,11 @@ class Meter:
         self.what, self.total, self.unit, self.shown = what, total, unit, shown
         self.done, self.skipped, self.note = 0.0, 0.0, ""
 
-    def __enter__(self) -> "Meter":
+    def __enter__(self) -> Meter:
         self.start = self.last = time.monotonic()
         self.bar: Progress | None = None
         if self.shown and sys.stderr.isatty():
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True))
+            self.bar = _bar()
             self.task = self.bar.add_task(self.what, total=self.total, rate="")
             self.bar.start()
         return self
@@ -65,6 +66,14 @@ class Meter:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+def _bar() -> Progress:
+    from rich.console import Console  # which a log file needs none of
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True))
 
 
 def track(items: Iterable[T], what: str, total: int, unit: str) -> Iterator[T]:

@@ -94,18 +94,24 @@ def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOpt
     tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
     parts = _parts(keep, len(temperatures))
     setup = (model, features.folder, out, keep, list(temperatures))
-    done = list(
-        parallel.run(_write_shard, tasks, jobs, "soft targets", "utterances", _setup, setup, lambda t: len(t[1]))
-    )
-    mass = np.sum([kept for _, kept, _ in done], axis=0) / features.total_rows
-    _write_tails(out / TAILS, torch.stack([tails for _, _, tails in done]).sum(0, dtype=torch.float64), owner)
+    shards: list[dict[str, Any]] = []
+    mass, tails = np.zeros(len(temperatures)), torch.zeros((), dtype=torch.float64)
+    weight = lambda task: len(task[1])  # noqa: E731
+    for shard, kept, tail in parallel.run(
+        _write_shard, tasks, jobs, "soft targets", "utterances", _setup, setup, weight
+    ):  # added up as they come: the tails of one shard are as large as those of all
+        shards.append(shard)
+        mass += kept
+        tails = tails + tail
+    mass /= features.total_rows
+    _write_tails(out / TAILS, tails, owner)
     for temperature, share in zip(temperatures, mass, strict=True):
         log.info("the %d kept of %d senones hold %.2f %% of the mass at T = %g", keep, count, 100 * share, temperature)
     finish(
         out,
         "soft-targets",
         parts,
-        [shard for shard, _, _ in done],
+        shards,
         temperatures=list(temperatures),
         combined_at=1.0,
         kept=keep,

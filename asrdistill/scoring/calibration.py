@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from asrdistill.data.ctm import read_lines
 from asrdistill.errors import UserError, shorten
@@ -58,6 +57,8 @@ def _log_odds(posterior: np.ndarray) -> np.ndarray:
 
 def fit(posterior: np.ndarray, right: np.ndarray) -> Calibration:
     """The calibration with the least cross-entropy on words (N,), `right` (N,) bool."""
+    from scipy.optimize import minimize  # slow to import, and only fitting needs it
+
     odds, sign = _log_odds(posterior), np.where(right, 1.0, -1.0)
 
     def loss(x: np.ndarray) -> float:

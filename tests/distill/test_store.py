@@ -1,10 +1,12 @@
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
 from asrdistill.data.archive import FrameArchive
+from asrdistill.distill import store as module
 from asrdistill.distill.losses import soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
@@ -98,6 +100,27 @@ def test_arithmetic_and_geometric_means(corpus, ensemble, tmp_path):
 def test_store_does_not_depend_on_jobs(corpus, ensemble, tmp_path):
     one, two = (make(corpus, ensemble, tmp_path / f"s{jobs}", jobs=jobs) for jobs in (1, 2))
     assert one.hash == two.hash
+
+
+def test_tails_are_added_up_as_they_come(corpus, ensemble, tmp_path, monkeypatch):
+    """However many shards there are, those of one or two are held."""
+    whole = make(corpus, ensemble, tmp_path / "whole")
+    held, most = [], []
+    write_shard = module._write_shard
+
+    def write(task):
+        record, kept, tails = write_shard(task)
+        held.append(weakref.ref(tails))
+        most.append(sum(tail() is not None for tail in held))
+        return record, kept, tails
+
+    monkeypatch.setattr(module, "_write_shard", write)
+    monkeypatch.setattr(module, "SHARD_UTTERANCES", 2)
+    parts = make(corpus, ensemble, tmp_path / "parts")
+    assert len(most) == len(corpus.labels) // 2
+    assert max(most) <= 2
+    assert parts.meta["kept_mass"] == pytest.approx(whole.meta["kept_mass"])
+    torch.testing.assert_close(SoftTargets(parts, 2.0).tails, SoftTargets(whole, 2.0).tails)
 
 
 def test_unknown_temperature_is_refused(corpus, ensemble, tmp_path):
