@@ -1,6 +1,7 @@
 """What the recipes' scripts say before they do anything; CI runs them for real."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -50,14 +51,53 @@ def test_librispeech_lists_its_stages_and_refuses_mistakes():
         return subprocess.run([script, *arguments], capture_output=True, text=True)
 
     stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
-    assert len(stages) == 14
+    assert len(stages) == 15
     for arguments, message in (
         (["--hours", "200"], "run.sh: --hours must be 100, 460 or 960, not '200'\n"),
+        (["--paper", "--mini"], "run.sh: --paper is for --hours, not for the 5 hours of --mini\n"),
         (["--teachers", "0"], "run.sh: --teachers must be a whole number above 0, not '0'\n"),
         (["--parts", "dev-clean"], "run.sh: unknown option '--parts'; see --help\n"),
     ):
         done = run(*arguments)
         assert (done.returncode, done.stderr) == (2, message)
+
+
+def dry_run(folder: Path, gpus: int, *arguments: str) -> list[str]:
+    """The commands of the LibriSpeech recipe, in a project whose programs only write down how they were called."""
+    recipe = folder / "recipes/librispeech"
+    shutil.copytree(ROOT / "recipes/librispeech/conf", recipe / "conf")
+    shutil.copy(ROOT / "recipes/librispeech/run.sh", recipe)
+    shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
+    write_down = f'#!/bin/sh\necho "${{0##*/}} $*" >> {folder}/commands\n'
+    programs = {
+        "tools/install.sh": "#!/bin/sh\n",
+        ".venv/bin/asrdistill": write_down,
+        ".venv/bin/torchrun": write_down,
+        ".venv/bin/nvidia-smi": "#!/bin/sh\n" + "echo GPU\n" * gpus,
+    }
+    for name, text in programs.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    subprocess.run([recipe / "run.sh", "--jobs", "2", *arguments], check=True, capture_output=True)
+    return (folder / "commands").read_text().splitlines()
+
+
+@pytest.mark.parametrize("gpus", [0, 8])
+def test_networks_of_the_papers_size_are_trained_on_all_gpus(tmp_path, gpus):
+    options = ("--paper", "--hours", "460", "--teachers", "3", "--seeds", "2")
+    commands = dry_run(tmp_path, gpus, *options, "--stage", "7", "--stop-stage", "10")
+    by = f"torchrun --standalone --nproc-per-node {gpus} -m asrdistill" if gpus else "asrdistill"
+    exp = tmp_path / "recipes/librispeech/exp/460_paper"
+    networks = [command for command in commands if command.startswith(f"{by} train ")]
+    assert [f"--seed {number} " in command for command, number in zip(networks, (0, 1, 2, 0, 1), strict=True)] == [
+        True
+    ] * 5
+    assert all(f"--config {tmp_path}/recipes/librispeech/conf/paper.yaml " in command for command in networks)
+    assert sum(f" --soft-targets {exp}/targets " in command for command in networks) == 2
+    leaves = [command for command in commands if "train-tri" in command and "--leaves 8000" in command]
+    assert len(leaves) == 1  # the last tree alone
+    assert f" {exp}/sat --config" in leaves[0]
 
 
 def test_timit_says_what_it_needs():

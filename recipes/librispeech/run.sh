@@ -9,7 +9,9 @@ usage: recipes/librispeech/run.sh [options]
   --mini           mini_librispeech: 5 hours to train on (train-clean-5, dev-clean-2), for a laptop
   --hours N        else train on 100, 460 or 960 hours (default 100)
   --stage N        begin at stage N (default 1)
-  --stop-stage N   end after stage N (default 14)
+  --stop-stage N   end after stage N (default 15)
+  --paper          networks of the paper's size (8 x 2560) over 8,000 senones or more, in folders of their own; trained by
+                   torchrun on all GPUs of this machine, one after the other; without a GPU this takes weeks
   --teachers N     networks in the ensemble (default 4)
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
@@ -50,11 +52,12 @@ stages=(
   "student|4 min, 1 MB, 1.6 GB"
   "decode: scales tuned on dev, then all sets, with the 3-gram|1 min a model (**), 0.8 GB"
   "rescore: the lattices with the larger LM|113 MB a million n-grams (*)"
+  "open vocabulary: words spelled in pieces, beside whole words alone|(not measured)"
   "score: frame accuracy, WER, significance, table|0.2 min, 0.7 GB"
   "export: the student in one folder, and what it hears|1 min in all, 0.8 GB"
 )
 
-flags="mini" values="hours teachers corpus mirror table conf"
+flags="mini paper" values="hours teachers corpus mirror table conf"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
 hours=${hours:-100} teachers=${teachers:-4}
@@ -73,6 +76,10 @@ if $mini; then
   variant=mini size=mini rungs=(5) parts=(train-clean-5) sets=(dev-clean-2)
   large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz) title="mini_librispeech; rescored: medium 3-gram"
 fi
+if $paper; then
+  if $mini; then echo "run.sh: --paper is for --hours, not for the 5 hours of --mini" >&2; exit 2; fi
+  variant+=_paper title+=", the paper's networks"
+fi
 sizes=${conf:-$here/conf/$size} conf=$here/conf first_set=${sets[0]}
 fetched=$corpus
 corpus=${corpus:-${data:-$here/data}/download}
@@ -80,6 +87,14 @@ data=${data:-$here/data/$variant}
 exp=${exp:-$here/exp/$variant}
 "$root/tools/install.sh"
 PATH=$root/.venv/bin:$PATH
+
+# How networks are trained: so many at a time, by what. The paper's take all GPUs; its number of senones is the tree's.
+teacher=$sizes/teacher.yaml student=$sizes/student.yaml last_tree=() at_once=$jobs trainer=(asrdistill)
+if $paper; then
+  teacher=$conf/paper.yaml student=$conf/paper.yaml last_tree=(--leaves 8000 --gaussians 160000) at_once=1
+  gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
+  if [[ $gpus -gt 0 ]]; then trainer=(torchrun --standalone --nproc-per-node "$gpus" -m asrdistill); fi
+fi
 
 # What comes over the network stands packed and unpacked for a while: 63 MB an hour of speech, twice.
 if stage 1; then
@@ -160,12 +175,12 @@ counted=${lang}_counts spoken=${lang}_spoken
 if stage 7; then
   before=$exp/sat.subset
   for amount in "${rungs[@]}"; do
-    said=$(rung "$amount") sat=$exp/sat.$amount
-    if [[ $said == "$train" ]]; then sat=$exp/sat; fi
+    said=$(rung "$amount") sat=$exp/sat.$amount tree=()
+    if [[ $said == "$train" ]]; then sat=$exp/sat tree=("${last_tree[@]}"); fi
     align "$exp/lda_mllt" "$cepstra" "$said" "$lang" "$exp/ali/lda_mllt/$amount"
     adapt "$before" "$cepstra" "$exp/ali/lda_mllt/$amount" "$said" "$data/fmllr/$amount"
     align "$before" "$data/fmllr/$amount" "$said" "$lang" "$exp/ali/before/$amount"
-    asrdistill train-tri "$data/fmllr/$amount" "$exp/ali/before/$amount" "$said" "$lang" "$sat" --config "$sizes/sat_$amount.yaml" --jobs "$jobs"
+    asrdistill train-tri "$data/fmllr/$amount" "$exp/ali/before/$amount" "$said" "$lang" "$sat" --config "$sizes/sat_$amount.yaml" "${tree[@]}" --jobs "$jobs"
     before=$sat
   done
   adapt "$exp/sat" "$cepstra" "$exp/ali/lda_mllt/${rungs[-1]}" "$train" "$data/fmllr/train"
@@ -184,8 +199,8 @@ fi
 # Kaldi's p-norm networks (on adapted features) on test-clean with the 3-gram (and the 4-gram): 100 hours 9.7 (6.6), 460
 # 8.7 (5.8), 960 8.0 (5.5). Its TDNN-LSTM of --mini's speech: 16.0 on dev-clean-2, frame accuracy 72 % over 2041 states.
 if stage 8; then
-  seq "$seed" $((seed + teachers - 1)) | xargs -P "$jobs" -I {} \
-    asrdistill train "$heard" "$learnt" "$exp/teacher.{}" --config "$sizes/teacher.yaml" --seed {} \
+  seq "$seed" $((seed + teachers - 1)) | xargs -P "$at_once" -I {} \
+    "${trainer[@]}" train "$heard" "$learnt" "$exp/teacher.{}" --config "$teacher" --seed {} \
     --held-out "$data/fbank/$first_set" "$exp/ali/sat/$first_set"
 fi
 
@@ -199,8 +214,8 @@ fi
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
 if stage 10; then
-  for student in "${students[@]}"; do
-    asrdistill train "$heard" "$learnt" "$student" --config "$sizes/student.yaml" --seed "${student##*.}" \
+  for one in "${students[@]}"; do
+    "${trainer[@]}" train "$heard" "$learnt" "$one" --config "$student" --seed "${one##*.}" \
       --soft-targets "$exp/targets" --held-out "$data/fbank/$first_set" "$exp/ali/sat/$first_set"
   done
 fi
@@ -247,7 +262,34 @@ if stage 12; then
   done
 fi
 
+# Two vocabularies of the words that the train text has and no others, with language models of that text: of whole words
+# alone, and open, with pieces that spell further ones. Scores are said of the errors on words that the text lacks too.
+read=$data/read
 if stage 13; then
+  dictionary=(--dictionary "$data/corpus/lexicon.txt")
+  asrdistill lang "$train" "$read/lang" "${dictionary[@]}" --g2p "$data/g2p"
+  asrdistill lang-counts "$read/lang" "$exp/ali/sat/train" "$read/words"
+  asrdistill subwords "$train" "$read/words" "$read/subwords" "${dictionary[@]}" --config "$sizes/subwords.yaml"
+  asrdistill lm "$train" "$read/words" "$read/lm_words" --order 3
+  asrdistill lm "$train" "$read/subwords" "$read/lm_subwords" --order 4
+  for units in words subwords; do
+    models=("$read/$units" "$read/lm_$units") graph=(--graph "$exp/graph/$units" --jobs "$jobs")
+    asrdistill tune "${students[0]}" "$data/fbank/$first_set" "${models[@]}" "$data/corpus/$first_set" "$exp/tune/$units" \
+      --config "$conf/tune.yaml" "${graph[@]}"
+    for one in "${students[@]}"; do
+      for set in "${sets[@]}"; do
+        asrdistill decode "$one" "$data/fbank/$set" "${models[@]}" "$exp/$units/$(basename "$one")/$set" --tuned "$exp/tune/$units" \
+          --config "$conf/decode.yaml" "${graph[@]}"
+      done
+    done
+  done
+  for set in "${sets[@]}"; do
+    heard_in() { echo "$exp/$1/$(basename "${students[0]}")/$set/hyp.txt"; }
+    asrdistill score "$data/corpus/$set/text" "$(heard_in subwords)" --against "$(heard_in words)" --vocabulary "$read/words/words.txt"
+  done
+fi
+
+if stage 14; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in "${sets[@]}"; do
       asrdistill evaluate "$model" "$data/fbank/$set" "$exp/ali/sat/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
@@ -257,7 +299,7 @@ if stage 13; then
   asrdistill report "$exp" --config "$exp/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 fi
 
-if stage 14; then
+if stage 15; then
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
   read -r _ speech < "$data/corpus/${sets[-1]}/wav.scp"
   echo "The student hears in $speech:"

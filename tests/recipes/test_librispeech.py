@@ -14,6 +14,8 @@ import pytest
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, read_table
+from asrdistill.lang.lexicon import LINK
+from asrdistill.scoring.oov import read_vocabulary
 from asrdistill.scoring.wer import read_transcripts
 from tests.recipes.flaky_server import FlakyServer
 from tests.recipes.librispeech_site import (
@@ -30,7 +32,8 @@ from tests.recipes.librispeech_site import (
 
 SYSTEMS = {"mono", "tri", "lda_mllt", "sat", "single", "baseline", "ensemble", "student"}
 RESCORED = {f"{name}_rescored" for name in ("sat", "single", "ensemble", "student")}
-STAGES = 14
+READ = {"student_words", "student_subwords"}  # two vocabularies of the train text
+STAGES = 15
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def test_networks_learn_the_alignment_of_the_last_triphones(run):
 
 def test_results_have_every_system_and_set(run):
     results, sets = run.results, run.parts[1:]
-    assert results["systems"].keys() == SYSTEMS | RESCORED
+    assert results["systems"].keys() == SYSTEMS | RESCORED | READ
     assert list(results["sets"]) == list(sets)
     for name, system in results["systems"].items():
         assert list(system["wer"]) == list(sets[:1] if name in ("mono", "tri") else sets)
@@ -154,6 +157,21 @@ def test_the_student_recognises_words(run, said):
         assert errors < said.wrong * words, name
         rescored = sum(entry["errors"] for entry in systems[f"{name}_rescored"]["wer"].values())
         assert rescored <= errors, name  # by a language model that knows the sentences
+
+
+def test_words_that_the_text_lacks_are_counted_for_both_vocabularies(run):
+    """None of them is right where they cannot be spelled."""
+    closed, opened = (read_vocabulary(run.data / "read" / units / "words.txt") for units in ("words", "subwords"))
+    assert closed < opened
+    assert all(LINK in piece for piece in opened - closed)
+    for part in run.parts[1:]:
+        said = read_transcripts(run.data / "corpus" / part / "text")
+        lacking = sum(word not in closed for words in said.values() for word in words)
+        assert f"words outside the vocabulary: {lacking} of {lacking} wrong" in run.printed
+        for units in ("words", "subwords"):
+            heard = read_transcripts(run.exp / units / "student.0" / part / "hyp.txt")
+            assert heard.keys() == said.keys()
+            assert not any(LINK in word for words in heard.values() for word in words)
 
 
 def test_the_exported_student_transcribes(run):
