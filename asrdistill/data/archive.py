@@ -14,6 +14,7 @@ A subset is a new index over the same shards: its shard column names them by rel
 import hashlib
 import itertools
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ class FrameArchive:
             raise UserError(f"{folder} holds {self.meta['kind']}, but {kind} were wanted")
         self._index: dict[str, tuple[str, int, int]] = {}
         for utterance, shard, first, rows in _read_index(self.folder):
-            self._index[utterance] = (shard, first, rows)
+            self._index[utterance] = (sys.intern(shard), first, rows)  # a shard's name once, not for each utterance
         self._maps: dict[tuple[str, str], np.memmap] = {}
 
     @property

@@ -41,20 +41,25 @@ class TreeStatistics:
     @classmethod
     def collect(cls, contexts: np.ndarray, x: np.ndarray) -> TreeStatistics:
         """Of frames x (T, D) in contexts (T, 4)."""
-        x = np.asarray(x, np.float64)
-        return cls(*_sum_equal(contexts, np.hstack([np.ones((len(x), 1)), x, x * x])))
+        order, starts = _equal(contexts)
+        ordered = np.asarray(x)[order].astype(np.float64)
+        frames = np.diff(starts, append=len(order)).astype(np.float64)[:, None]
+        first = np.add.reduceat(ordered, starts, axis=0)
+        second = np.add.reduceat(np.square(ordered, out=ordered), starts, axis=0)  # blocks are large: no more copies
+        return cls(contexts[order[starts]], np.hstack([frames, first, second]))
 
     def __add__(self, other: TreeStatistics) -> TreeStatistics:
-        rows = np.concatenate([self.contexts, other.contexts])
-        return TreeStatistics(*_sum_equal(rows, np.concatenate([self.sums, other.sums])))
+        contexts = np.concatenate([self.contexts, other.contexts])
+        order, starts = _equal(contexts)
+        sums = np.concatenate([self.sums, other.sums])[order]
+        return TreeStatistics(contexts[order[starts]], np.add.reduceat(sums, starts, axis=0))
 
 
-def _sum_equal(rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct rows (M, 4), sorted, and the sums of the values (T, …) of equal ones."""
+def _equal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An order in which the rows (M, 4) are sorted, and where in it each of the distinct ones begins."""
     order = np.lexsort(rows.T[::-1])
     rows = rows[order]
-    starts = np.flatnonzero(np.concatenate([[True], np.any(rows[1:] != rows[:-1], axis=1)]))
-    return rows[starts], np.add.reduceat(values[order], starts, axis=0)
+    return order, np.flatnonzero(np.concatenate([[True], np.any(rows[1:] != rows[:-1], axis=1)]))
 
 
 def loglikes(sums: np.ndarray, floor: np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -87,3 +88,17 @@ def test_questions_put_together_what_sounds_alike():
     asked = questions(stats, 6, LENGTHS, variance_floor(stats.sums))
     assert {(1, 2), (3, 4, 5)} <= set(asked)
     assert {(p,) for p in range(6)} <= set(asked)
+
+
+def test_statistics_of_a_block_take_little_more_memory_than_its_frames():
+    """In double precision twice the frames' bytes; copies of them and of their squares would be six times as much."""
+    rng = np.random.default_rng(0)
+    x, contexts = rng.standard_normal((20_000, 39), np.float32), rng.integers(0, 3, (20_000, 4))
+    tracemalloc.start()
+    stats = TreeStatistics.collect(contexts, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * x.nbytes
+    row = 17
+    said = x[(contexts == stats.contexts[row]).all(1)].astype(np.float64)
+    np.testing.assert_allclose(stats.sums[row], [len(said), *said.sum(0), *(said**2).sum(0)])
