@@ -73,7 +73,9 @@ def test_options_come_from_a_file(data, tmp_path):
 
 @pytest.mark.parametrize("given", [{}, {"shortest": 3, "speakers": 2}, {"utterances": -1}])
 def test_one_number_above_0_is_wanted(given):
-    with pytest.raises(UserError, match="a number above 0 for one of --shortest, --utterances and --speakers"):
+    with pytest.raises(
+        UserError, match="a number above 0 for one of --shortest, --utterances, --speakers and --percent"
+    ):
         SubsetOptions(**given)
 
 
