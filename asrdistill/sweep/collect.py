@@ -11,7 +11,7 @@
  "comparisons": [{"a": …, "b": …, "point": {…}, "difference": 0.0, "ci95": […], "p": 0.0}]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,7 @@ def collect(sweep: Sweep, plan: Plan) -> Results:
         **{key: getattr(sweep, key) for key in ("seeds", "sets", "pooled")},
         "measure": measure,
         "cells": found,
-        "comparisons": [_compare(a, b, point, scores, sweep) for a, b in sweep.compare for point in sweep.points]
-        if texts
-        else [],
+        "comparisons": [found for a, b in sweep.compare for found in _compare(a, b, scores, sweep)],
     }
     return results
 
@@ -125,11 +123,11 @@ def _pool(seeds: Sequence[dict[str, Scores]], pooled: Sequence[str]) -> list[Sco
     return [concatenate([scores[name] for name in pooled]) for scores in seeds]
 
 
-def _compare(
-    a: str, b: str, point: dict[str, Any], scores: dict[str, list[dict[str, Scores]]], sweep: Sweep
-) -> dict[str, Any]:
-    """Words of row a less those of row b at a point, on the pooled sets."""
-    keys = {cell.row: cell.key for cell in cells(sweep) if cell.point == point}
-    found = compare(*(_pool(scores[keys[row]], sweep.pooled) for row in (a, b)))
-    figures = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
-    return {"a": a, "b": b, "point": point, **rounded(figures)}
+def _compare(a: str, b: str, scores: dict[str, list[dict[str, Scores]]], sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Words of row a less those of row b on the pooled sets, at each point that has both and where words were measured."""
+    for point in sweep.points:
+        keys = {cell.row: cell.key for cell in cells(sweep) if cell.point == point and cell.key in scores}
+        if a in keys and b in keys:
+            found = compare(*(_pool(scores[keys[row]], sweep.pooled) for row in (a, b)))
+            figures = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
+            yield {"a": a, "b": b, "point": point, **rounded(figures)}

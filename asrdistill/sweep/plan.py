@@ -142,7 +142,7 @@ class Plan:
         self._run(out, [*arguments, *flags(recipe.decoding(system)), "--jobs", 1], [model.folder])
 
     def learnt(self, percent: float, saw: float = 100, seed: int = 0) -> Path:
-        """Alignment of a random share of the training utterances; of a share of that, drawn by the seed of who saw it."""
+        """Alignment of a random share of the training utterances; of a share of that, drawn by its viewer's seed."""
         whole = self.recipe.alignment(self.recipe.layout.train)
         share = self._subset(whole, [*_part("data", percent)], percent, 0)
         return self._subset(share, [*_part("data", percent), *_part("saw", saw), str(seed)], saw, seed + 1)
@@ -191,7 +191,7 @@ class Plan:
     def _options(
         self, base: TrainOptions, settings: Settings, names: Iterable[str], percent: float, seed: int
     ) -> tuple[TrainOptions, list[str]]:
-        """The options of a network that learns from so many percent of the utterances, and what of its name they are."""
+        """The options of a network that learns from so many percent of the utterances; what of its name they decide."""
         wanted = {name: getattr(settings, name) for name in names}
         changed = {k: v for k, v in wanted.items() if v is not None and v != getattr(base, k)}
         epochs = max(1, round(changed.get("epochs", base.epochs) * 100 / percent))

@@ -13,7 +13,8 @@ measure: [frames, wer, train]                 # frame accuracy; words; frame acc
 compare: [[student, ensemble]]                # rows whose words are compared at each point
 quick: {seeds: [0], vary: {temperature: [1, 2]}, measure: [frames]}   # what --quick has in the place of these
 
-A row's settings go before the point's, those before the base. Settings are those of
+A row's settings go before the point's, those before the base; with `only: [1, 2]` it is measured at these values of x
+alone. Settings are those of
 :class:`asrdistill.sweep.settings.Settings`.
 """
 
@@ -100,22 +101,28 @@ def read_sweep(path: Path, quick: bool) -> Sweep:
 
 
 def cells(sweep: Sweep, source: str = "") -> list[Cell]:
-    """All systems of a sweep, point by point; those of a row that are the same at every point of x are all there."""
-    source = source or sweep.name
-    found = [
-        Cell(row, point, _settings([sweep.base, point, settings], f"{source}, row '{row}'"))
-        for point in sweep.points
-        for row, settings in sweep.rows.items()
-    ]
+    """All systems of a sweep, point by point."""
+    found = []
+    for point in sweep.points:
+        for row, settings in sweep.rows.items():
+            where = f"{source or sweep.name}, row '{row}'"
+            layers = [layer or {} for layer in (sweep.base, point, settings)]
+            joined = _join(layers, where)
+            if point[sweep.x] in joined.pop("only", sweep.vary[sweep.x]):
+                found.append(Cell(row, point, _settings(joined, where)))
     return found
 
 
-def _settings(layers: Sequence[Any], source: str) -> Settings:
+def _join(layers: Sequence[Any], source: str) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     for layer in layers:
         if not isinstance(layer, dict):
             raise UserError(f"settings in {source} must be 'setting: value' pairs, not {layer!r}")
         joined |= layer
-    settings = build(Settings, joined, source)
+    return joined
+
+
+def _settings(values: dict[str, Any], source: str) -> Settings:
+    settings = build(Settings, values, source)
     settings.check(source)
     return settings

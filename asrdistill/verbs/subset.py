@@ -1,4 +1,4 @@
-"""Take some utterances of a data directory or a frame archive: the shortest, evenly spaced or random ones, whole speakers.
+"""Take some utterances of a data directory or a frame archive: the shortest, spaced or random ones, whole speakers.
 
 Where there are no more than so many, all are taken, which is said. The features of the whole serve the
 subset too: training and alignment take the utterances that the data directory, or the alignment, names. A subset of an

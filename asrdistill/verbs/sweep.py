@@ -1,9 +1,10 @@
 """Measure what a student owes to a setting: EXP/paper/SWEEP.json, .md and .png of each SWEEP.yaml.
 
 A sweep names the settings that vary and what is measured. What it needs (subsets, teachers, ensembles, soft targets,
-students, frame accuracies, hypotheses) is made below EXP/paper by this command's other verbs, --jobs runs side by side, in
-folders whose names say what is in them. What is up to date is left alone, the recipe's own teachers and students serve
-where they are what is wanted, and sweeps share what they have in common. A killed sweep goes on when it is run again.
+students, frame accuracies, hypotheses) is made below EXP/paper by this command's other verbs, --jobs runs side by
+side, in folders whose names say what is in them. What is up to date is left alone, the recipe's own teachers and
+students serve where they are what is wanted, and sweeps share what they have in common. A killed sweep goes on when it
+is run again.
 
 EXP is what a recipe has made: ensemble, teachers, targets, a student, and its decoding where words are measured.
 
