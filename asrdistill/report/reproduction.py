@@ -30,7 +30,7 @@ from asrdistill.files import read_json
 from asrdistill.report.table import NOTHING, Table
 
 NOT_RUN = "not run"
-Way = list[Any]
+Way = list  # of names and numbers
 
 
 @dataclass(frozen=True)

@@ -124,10 +124,10 @@ def _pool(seeds: Sequence[dict[str, Scores]], pooled: Sequence[str]) -> list[Sco
 
 
 def _compare(a: str, b: str, scores: dict[str, list[dict[str, Scores]]], sweep: Sweep) -> Iterator[dict[str, Any]]:
-    """Words of row a less those of row b on the pooled sets, at each point that has both and where words were measured."""
+    """Words of row a less those of row b on the pooled sets, at each point where both were decoded."""
     for point in sweep.points:
         keys = {cell.row: cell.key for cell in cells(sweep) if cell.point == point and cell.key in scores}
         if a in keys and b in keys:
-            found = compare(*(_pool(scores[keys[row]], sweep.pooled) for row in (a, b)))
+            found = compare(_pool(scores[keys[a]], sweep.pooled), _pool(scores[keys[b]], sweep.pooled))
             figures = {"difference": found.difference, "ci95": list(found.ci95), "p": found.p}
             yield {"a": a, "b": b, "point": point, **rounded(figures)}

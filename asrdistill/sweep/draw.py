@@ -19,8 +19,9 @@ def markdown(results: Results, picture: str) -> str:
     """The sweep's section: title, table, picture, comparisons."""
     measure, pooled = results["measure"].upper(), " + ".join(results["pooled"])
     read = [
-        f"frames%: frames of {pooled} whose senone is right, mean ± sd over {len(results['seeds'])} seeds (of a single: over "
-        f"the teachers). {measure}%: {NAMES[results['measure']]} of the same sets with its 95 % interval."
+        f"frames%: frames of {pooled} whose senone is right, mean ± sd over {len(results['seeds'])} seeds (of a "
+        f"teacher: over the ensemble's members). {measure}%: {NAMES[results['measure']]} of the same sets with its 95 % "
+        "interval."
     ]
     compared = [f"* {sentence(found)}" for found in results["comparisons"]]
     parts = [f"## {results['title']}", table(results).markdown(), "\n".join(read), f"![{results['title']}]({picture})"]

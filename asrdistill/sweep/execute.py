@@ -25,9 +25,9 @@ class _Started(NamedTuple):
 def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
     """Make all folders; what the commands say goes to files in `logs`.
 
-    Runs come in the order in which they stand, where nothing hinders them. One that takes more cores than there are jobs
-    has all of them. Raises UserError with the last line of the first that fails, after the others were stopped; every run
-    can go on where it was.
+    Runs come in the order in which they stand, where nothing hinders them. One that takes more cores than there are
+    jobs has all of them. Raises UserError with the last line of the first that fails, after the others were stopped;
+    every run can go on where it was.
     """
     waiting = list(runs)
     total, made = len(waiting), 0
