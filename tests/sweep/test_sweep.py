@@ -217,7 +217,8 @@ def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
     path.write_text(
         "title: A tiny sweep\nvary: {labelled: [25, 100]}\nseeds: [0, 1]\nmeasure: [frames, train]\n"
         "sets: [test, test_unseen]\nbase: {teachers: 1}\n"
-        "rows:\n  student: {only: [25]}\n  ours: {teachers: 2, only: [100]}\n  ensemble: {system: ensemble, only: [25]}\n"
+        "rows:\n  student: {only: [25]}\n  ours: {teachers: 2, only: [100]}\n"
+        "  ensemble: {system: ensemble, only: [25]}\n"
     )
     command = ["sweep", str(path), "--data", str(recipe.data), "--exp", str(recipe.exp), "--jobs", "2"]
     assert main(command) == 0
