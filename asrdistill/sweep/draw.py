@@ -20,8 +20,8 @@ def markdown(results: Results, picture: str) -> str:
     measure, pooled = results["measure"].upper(), " + ".join(results["pooled"])
     read = [
         f"frames%: frames of {pooled} whose senone is right, mean ± sd over {len(results['seeds'])} seeds (of a "
-        f"teacher: over the ensemble's members). {measure}%: {NAMES[results['measure']]} of the same sets with its 95 % "
-        "interval."
+        f"teacher: over the ensemble's members). {measure}%: {NAMES[results['measure']]} of the same sets with its "
+        "95 % interval."
     ]
     compared = [f"* {sentence(found)}" for found in results["comparisons"]]
     parts = [f"## {results['title']}", table(results).markdown(), "\n".join(read), f"![{results['title']}]({picture})"]

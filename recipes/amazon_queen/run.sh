@@ -47,6 +47,7 @@ stages=(
 flags="small open paper quick" values="queen"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
+if $quick && ! $paper; then echo "run.sh: --quick is a form of --paper; give both" >&2; exit 2; fi
 variant=$($small && echo small || echo default)
 data=${data:-$here/data/$variant}
 exp=${exp:-$here/exp/$variant}
