@@ -50,3 +50,9 @@ def write_archive(folder: Path, kind: str, frames: dict[str, np.ndarray], dtype:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     return Corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def make_corpus() -> type[Corpus]:
+    """For fixtures that last longer than a test: make_corpus(folder)."""
+    return Corpus

@@ -1,10 +1,14 @@
-"""Some of a data directory's utterances."""
+"""Some of a data directory's or a frame archive's utterances."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
+from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SubsetOptions
 from asrdistill.errors import UserError
@@ -23,10 +27,44 @@ def select(data: DataDirectory, options: SubsetOptions, name: Path) -> DataDirec
     if options.shortest:
         by_length = sorted(data, key=lambda utterance: (_seconds(utterance, name), utterance.id))
         return DataDirectory(_first(by_length, options.shortest, "utterances", name))
+    if options.percent:
+        return DataDirectory(_random(list(data), options.percent, options.seed))
     if options.utterances:
         return DataDirectory(_spaced(list(data), options.utterances, "utterances", name))
     speakers = set(_spaced(list(data.speakers), options.speakers, "speakers", name))
     return data.subset(lambda utterance: utterance.speaker in speakers)
+
+
+def select_rows(archive: FrameArchive, options: SubsetOptions) -> list[str]:
+    """The same choice among the utterances of a frame archive, which knows their lengths but not their speakers."""
+    if options.percent:
+        return _random(archive.utterances, options.percent, options.seed)
+    if options.shortest:
+        by_length = sorted(archive, key=lambda utterance: (archive.rows(utterance), utterance))
+        return list(_first(by_length, options.shortest, "utterances", archive.folder))
+    if options.utterances:
+        return _spaced(archive.utterances, options.utterances, "utterances", archive.folder)
+    raise UserError(f"{archive.folder} is a frame archive, which knows no speakers; choose its utterances otherwise")
+
+
+def write_rows(archive: FrameArchive, out: Path, utterances: Sequence[str]) -> None:
+    """Write into `out` an index of these utterances over the archive's shards, with what else stands beside those."""
+    subset(archive.folder, out, utterances)
+    for path in archive.folder.iterdir():
+        if (
+            path.is_file()
+            and path.suffix != ".npy"
+            and not path.name.startswith(".")
+            and not (out / path.name).exists()
+        ):
+            shutil.copy(path, out)
+
+
+def _random(items: Sequence[T], percent: float, seed: int) -> list[T]:
+    """The first of the items in a random order, so that of one seed the smaller share lies in the larger."""
+    count = max(1, round(len(items) * percent / 100))
+    order = np.random.default_rng(seed).permutation(len(items))
+    return [items[index] for index in sorted(order[:count].tolist())]
 
 
 def _seconds(utterance: Utterance, name: Path) -> float:

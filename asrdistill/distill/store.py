@@ -9,7 +9,15 @@ A frame archive of kind `soft-targets` with three parts:
 Beside it stands `tails.safetensors`: what the mass outside of the K usually is made of. For each
 HMM state (a decision tree) it holds the mean of that mass, at each temperature, over the frames whose
 most probable senone belongs to the state. A frame's rest is shared out in these proportions, so that
-what a small K leaves out is right on average, and only what differs from frame to frame is lost.
+what a small K leaves out is right on average, and only what differs from frame to frame is lost. A
+student may treat the rest otherwise (the option `rest` of its training):
+
+    states  shared out in the proportions of the state's mean tail
+    even    shared out evenly
+    one     one class of all others (known from distillation with truncated targets)
+    drop    left out, the K renormalised
+
+:func:`asrdistill.distill.losses.rest_error_bound` says how wrong each can be.
 
 p at T is p^(1/T), renormalised: exact for the geometric mean (mean logits divided by T); for the
 arithmetic mean it is the mean taken at T = 1 and softened afterwards. `meta.json` names teachers,
@@ -29,7 +37,7 @@ from torch import Tensor
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, check_match, finish
-from asrdistill.distill.losses import completed, soft_cross_entropy
+from asrdistill.distill.losses import completed, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.errors import UserError
 from asrdistill.models.folder import load_model
@@ -43,12 +51,13 @@ SHARD_UTTERANCES = 500  # fixed, so that the store does not depend on the number
 class SoftTargets:
     """Stored soft targets at one temperature; T² times their cross-entropy."""
 
-    def __init__(self, store: FrameArchive, temperature: float):
+    def __init__(self, store: FrameArchive, temperature: float, treatment: str = "states"):
         known = store.meta["temperatures"]
         if temperature not in known:
             listed = ", ".join(f"{t:g}" for t in known)
             raise UserError(f"{store.folder} was not made for temperature {temperature:g} but for {listed}")
         self.store, self.temperature, self.column = store, temperature, known.index(temperature)
+        self.treatment = treatment
         try:
             record = load_file(store.folder / TAILS)
         except (SafetensorError, OSError) as error:
@@ -64,11 +73,19 @@ class SoftTargets:
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         ids, logp, rest = rows
         ids, scaled = ids.long() & 0xFFFF, logp.float() / self.temperature
+        if self.treatment == "drop":
+            rest = torch.full_like(rest, -torch.inf)
         norm = torch.logaddexp(scaled.logsumexp(-1), rest)
-        self.tails, self.owner = self.tails.to(logits.device), self.owner.to(logits.device)
-        tails = self.tails[self.owner[ids[:, 0]]]
-        targets = completed(ids, scaled - norm[:, None], rest - norm, tails)
+        known = (ids, scaled - norm[:, None], rest - norm)
+        if self.treatment == "one":
+            return self.temperature**2 * one_rest_cross_entropy(logits, *known, self.temperature)
+        targets = completed(*known, self._tails(ids[:, 0]) if self.treatment == "states" else torch.ones_like(logits))
         return self.temperature**2 * soft_cross_entropy(logits, targets, self.temperature)
+
+    def _tails(self, best: Tensor) -> Tensor:
+        """(B, S): the mean tail of each frame's state, that of its most probable senone (B,)."""
+        self.tails, self.owner = self.tails.to(best.device), self.owner.to(best.device)
+        return self.tails[self.owner[best]]
 
 
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import save_model
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
-from asrdistill.training.loop import HeldOut, train
+from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool
 from asrdistill.training.targets import HardTargets, Targets, WeightedTargets
@@ -33,12 +33,19 @@ def train_model(
 ) -> None:
     """Train on archives and write a model folder into `out`, where checkpoints stand meanwhile."""
     check_options(options)
+    if options.unlabelled and not soft_targets:
+        raise UserError("utterances without an alignment can be learnt from only by soft targets; give --soft-targets")
+    if options.early_stopping and not held_out:
+        raise UserError("the epoch to stop at is chosen on data that is not trained on; give --held-out")
     inputs, labels, senones = open_aligned(features, alignment)
-    targets: Targets = HardTargets(labels)
+    utterances = labels.utterances
+    targets: Targets = HardTargets(labels, inputs)
     if soft_targets:
         store = FrameArchive(soft_targets)
-        check_store(store, inputs, senones.hash, labels.utterances)
-        targets = WeightedTargets([(1.0, SoftTargets(store, options.temperature)), (options.hard_weight, targets)])
+        utterances = store.utterances if options.unlabelled else utterances
+        check_store(store, inputs, senones.hash, utterances)
+        soft = SoftTargets(store, options.temperature, options.rest)
+        targets = WeightedTargets([(1.0, soft), (options.hard_weight, targets)])
     measured = _held_out(*held_out) if held_out else None
 
     torch.set_num_threads(options.threads)
@@ -49,9 +56,10 @@ def train_model(
     model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    pool = FramePool(
-        inputs, targets, labels.utterances, model.context, options.pool_frames, options.batch, options.seed
-    )
+    pool = FramePool(inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    if options.unlabelled:
+        unlabelled = sum(utterance not in labels for utterance in utterances)
+        log.info("%d utterances without an alignment are learnt from by their soft targets alone", unlabelled)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
     if distributed.rank() > 0:
@@ -66,10 +74,12 @@ def train_model(
         frame_shift=inputs.meta["frame_shift"],
         updates=pool.updates(options.epochs),
         seed=options.seed,
+        **({"kept_epoch": best_epoch(history)} if options.early_stopping else {}),
         precision=str(dtype).removeprefix("torch."),
         history=history,
     )
     (out / "checkpoint.safetensors").unlink()
+    (out / BEST).unlink(missing_ok=True)
     (out / "precision.json").unlink()
 
 

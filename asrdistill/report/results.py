@@ -223,11 +223,10 @@ def _describe_system(system: System, models: Sequence[Model], measure: str) -> d
         "members": _members(models),
         "updates": first.meta.get("updates"),
         "frame_accuracy": {
-            name: _over_seeds("percent", [model.accuracy([name]) for model in models]) for name in first.frames
+            name: over_seeds("percent", [model.accuracy([name]) for model in models]) for name in first.frames
         },
         "cross_entropy": {
-            name: _over_seeds("nats", [model.frames[name]["cross_entropy"] for model in models])
-            for name in first.frames
+            name: over_seeds("nats", [model.frames[name]["cross_entropy"] for model in models]) for name in first.frames
         },
         measure: {name: rounded(wer_entry([model.scores[name] for model in models])) for name in first.scores},
         "oov_errors": {
@@ -253,7 +252,7 @@ def _scale(key: str, models: Sequence[Model]) -> float | None:
     return rounded(statistics.mean(values)) if values else None
 
 
-def _over_seeds(unit: str, values: Sequence[float]) -> dict[str, Any]:
+def over_seeds(unit: str, values: Sequence[float]) -> dict[str, Any]:
     return rounded({unit: list(values), "mean": statistics.mean(values), "sd": _deviation(values)})
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +34,7 @@ from asrdistill.training.targets import Targets
 log = logging.getLogger("asrdistill")
 
 CHECKPOINT_SECONDS = 60
+BEST = "best.safetensors"  # weights of the best epoch so far, where training is to stop early
 
 
 def train(
@@ -68,9 +69,28 @@ def train(
             if batch.ends_pool:
                 state.finish_pool()
             if batch.ends_epoch:
-                state.finish_epoch(held_out.measure(model, dtype, device) if held_out else {})
+                measured = held_out.measure(model, dtype, device) if held_out else {}
+                if options.early_stopping and best_epoch([*state.history, measured]) > len(state.history):
+                    _save_best(model, folder)
+                state.finish_epoch(measured)
     model.to("cpu").eval()
+    if options.early_stopping and distributed.rank() == 0:
+        model.load_state_dict(load_file(folder / BEST))
     return state.history
+
+
+def best_epoch(history: Sequence[dict[str, float]]) -> int:
+    """The first epoch, counted from 1, with the highest held-out frame accuracy."""
+    accuracy = [record["held_out_accuracy"] for record in history]
+    return 1 + accuracy.index(max(accuracy))
+
+
+def _save_best(model: nn.Module, folder: Path) -> None:
+    """Written before the epoch's checkpoint, so that a run that is killed between them writes it once more."""
+    if distributed.rank() == 0:
+        partial = folder / f"{BEST}.partial"
+        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
+        os.replace(partial, folder / BEST)
 
 
 def _update(

@@ -7,6 +7,7 @@ from asrdistill.models.options import DnnOptions
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
+RESTS = ("states", "even", "one", "drop")  # see asrdistill.distill.store
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class TrainOptions(DnnOptions):
     pool_frames: int = option(400_000, "frames held in memory and shuffled together")
     temperature: float = option(2.0, "temperature of soft targets")
     hard_weight: float = option(0.5, "weight of the hard targets' cross-entropy beside T²·CE(soft, T)")
+    rest: str = option("states", "what becomes of the mass outside of the kept soft targets", RESTS, later=True)
+    unlabelled: bool = option(
+        False, "learn from the utterances that have soft targets but no alignment as well", later=True
+    )
+    early_stopping: bool = option(False, "keep the weights of the epoch that was best on held-out data", later=True)
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)

@@ -1,6 +1,7 @@
 """What a model learns from. The training loop knows only :class:`Targets`."""
 
 from collections.abc import Sequence
+from itertools import compress
 from typing import Protocol
 
 import numpy as np
@@ -21,17 +22,29 @@ class Targets(Protocol):
         """Mean loss over the batch of float32 logits (B, S) and rows (B, …)."""
 
 
-class HardTargets:
-    """The aligned senone of each frame; cross-entropy at temperature 1."""
+UNLABELLED = -1  # the senone of a frame that has no alignment
 
-    def __init__(self, alignment: FrameArchive):
-        self.alignment = alignment
+
+class HardTargets:
+    """The aligned senone of each frame; cross-entropy at temperature 1.
+
+    `features` says how long utterances are that have no alignment. Their frames add nothing to the sum, but count in
+    the mean: a frame that has a label weighs the same however many others have none.
+    """
+
+    def __init__(self, alignment: FrameArchive, features: FrameArchive | None = None):
+        self.alignment, self.lengths = alignment, alignment if features is None else features
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        return [torch.from_numpy(self.alignment.read(utterances).astype(np.int64))]
+        aligned = [utterance in self.alignment for utterance in utterances]
+        has_label = np.repeat(aligned, [self.lengths.rows(utterance) for utterance in utterances])
+        labels = np.full(len(has_label), UNLABELLED, np.int64)
+        if any(aligned):
+            labels[has_label] = self.alignment.read(list(compress(utterances, aligned)))
+        return [torch.from_numpy(labels)]
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
-        return functional.cross_entropy(logits, rows[0])
+        return functional.cross_entropy(logits, rows[0], ignore_index=UNLABELLED, reduction="sum") / len(logits)
 
 
 class WeightedTargets:

@@ -1,7 +1,8 @@
 """Train a frame classifier: a teacher or baseline on an alignment, a student on soft targets too.
 
 The network is the paper's DNN in the size of the options. With --soft-targets the loss is
-T² · CE(soft, T) + hard-weight · CE(alignment, 1). Held-out frame accuracy is logged each epoch.
+T² · CE(soft, T) + hard-weight · CE(alignment, 1); with --unlabelled, utterances of STORE that have no alignment are
+learnt from too, by their soft targets alone. Held-out frame accuracy is logged each epoch.
 A killed run goes on from its last checkpoint and ends with the same bytes. Started by torchrun, its
 processes (one for each GPU) divide every batch among them and make the model that one process would.
 

@@ -10,6 +10,8 @@ usage: recipes/amazon_queen/run.sh [options]
   --stop-stage N   end after stage N (default 10)
   --small          a subset that ends in about five minutes, to see that everything works
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
+  --paper          afterwards the paper's other experiments, one part of recipes/amazon_queen/paper after the other
+  --quick          with --paper: one seed, fewer values; at most 90 minutes more on two cores
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
@@ -25,6 +27,7 @@ HELP
 A stage that is up to date is skipped; a run that was killed goes on where it was. For example
   recipes/amazon_queen/run.sh --seeds 3               three students, mean and deviation in the table
   recipes/amazon_queen/run.sh --stage 9               only decode and score again
+  recipes/amazon_queen/run.sh --paper --quick         everything, and an outline of the paper's other experiments
 HELP
 }
 
@@ -41,9 +44,10 @@ stages=(
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
-flags="small open" values="queen"
+flags="small open paper quick" values="queen"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
+if $quick && ! $paper; then echo "run.sh: --quick is a form of --paper; give both" >&2; exit 2; fi
 variant=$($small && echo small || echo default)
 data=${data:-$here/data/$variant}
 exp=${exp:-$here/exp/$variant}
@@ -184,4 +188,18 @@ if stage 10; then
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
     --check "$data/corpus/dev" --alignment "$ali/dev" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
+fi
+
+if $paper; then
+  quickly=()
+  if $quick; then quickly=(--quick); fi
+  for part in "$here"/paper/[0-9]*.sh; do
+    name=$(basename "$part" .sh) begin=$SECONDS
+    export ASRDISTILL_STAGE="paper $name"
+    printf '\n== the paper, %s\n' "$name"
+    # shellcheck source=/dev/null
+    source "$part"
+    printf '== %s: %s min\n' "$name" "$(((SECONDS - begin + 30) / 60))"
+  done
+  asrdistill reproduction "$here/paper/paper.yaml" "$exp/paper/reproduction.md" --exp "$exp"
 fi

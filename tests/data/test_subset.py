@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from asrdistill.cli import main
+from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance, read_table, write_table
 from asrdistill.data.options import SubsetOptions
 from asrdistill.data.subset import select
@@ -73,7 +74,9 @@ def test_options_come_from_a_file(data, tmp_path):
 
 @pytest.mark.parametrize("given", [{}, {"shortest": 3, "speakers": 2}, {"utterances": -1}])
 def test_one_number_above_0_is_wanted(given):
-    with pytest.raises(UserError, match="a number above 0 for one of --shortest, --utterances and --speakers"):
+    with pytest.raises(
+        UserError, match="a number above 0 for one of --shortest, --utterances, --speakers and --percent"
+    ):
         SubsetOptions(**given)
 
 
@@ -103,3 +106,35 @@ def test_an_utterance_in_two_of_them_is_named(data, tmp_path, capsys):
     assert main(["combine", str(data), str(data), str(tmp_path / "out")]) == 2
     assert "utterance a-1 stands in two of the data directories" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_smaller_random_shares_lie_in_larger(corpus, tmp_path):
+    shares = {}
+    for percent, seed in ((10, 0), (50, 0), (50, 1)):
+        out = tmp_path / f"{percent}.{seed}"
+        command = ["subset", str(corpus.alignment), str(out), "--percent", str(percent), "--seed", str(seed)]
+        assert main(command) == 0
+        shares[percent, seed] = set(FrameArchive(out))
+    assert [len(share) for share in shares.values()] == [3, 15, 15]
+    assert shares[10, 0] < shares[50, 0] != shares[50, 1]
+
+
+def test_a_subset_of_an_archive_is_its_rows_with_its_senones(corpus, tmp_path):
+    assert main(["subset", str(corpus.alignment), str(tmp_path / "some"), "--shortest", "4"]) == 0
+    some, whole = FrameArchive(tmp_path / "some", "alignment"), FrameArchive(corpus.alignment)
+    assert max(map(some.rows, some)) <= min(whole.rows(u) for u in whole if u not in some)
+    for utterance in some:
+        np.testing.assert_array_equal(some[utterance], whole[utterance])
+    assert (tmp_path / "some/senones.json").read_bytes() == (corpus.alignment / "senones.json").read_bytes()
+    assert not list((tmp_path / "some").glob("*.npy"))
+    assert some.hash != whole.hash
+
+
+def test_speakers_of_an_archive_and_impossible_shares_are_refused(corpus, tmp_path, capsys):
+    for option, value, message in (
+        ("--speakers", "2", "knows no speakers"),
+        ("--percent", "120", "at most 100 percent, not 120"),
+        ("--percent", "-1", "a number above 0"),
+    ):
+        assert main(["subset", str(corpus.alignment), str(tmp_path / "x"), option, value]) == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,5 @@
+# Table 1 and its knobs, Table 5, transfer sets: a picture and a table each. Sourced by run.sh.
+names=(temperature hard_weight combine teachers subsets keep size share transfer)
+sweeps=("${names[@]/#/$here/paper/}")
+asrdistill sweep "${sweeps[@]/%/.yaml}" --data "$data" --exp "$exp" --lang "$spoken" --lm "$lm" \
+  "${quickly[@]}" --jobs "$jobs"

@@ -1,0 +1,241 @@
+"""Sweeps: what a YAML may say, which runs come of it, and a tiny one from the beginning to the end."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.errors import UserError
+from asrdistill.files import read_json
+from asrdistill.sweep.execute import execute
+from asrdistill.sweep.plan import Run, make_plan
+from asrdistill.sweep.settings import Layout, Settings, read_recipe
+from asrdistill.sweep.spec import cells, read_sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = ["--layers", "1", "--width", "8", "--left", "2", "--right", "1", "--epochs", "2", "--batch", "64"]
+
+
+class Recipe:
+    """What a recipe leaves: two teachers, their ensemble, targets, a student, and the archives of four sets."""
+
+    def __init__(self, corpus):
+        self.data, self.exp = corpus.folder / "data", corpus.folder / "exp"
+        frames = {utterance: np.array(rows) for utterance, rows in self.rows(corpus).items()}
+        names = list(frames)
+        parts = {"train": names[:20], "dev": names[20:24], "test": names[24:27], "test_unseen": names[27:]}
+        for name, chosen in parts.items():
+            corpus.write_features(self.data / "fbank" / name, {u: frames[u] for u in chosen})
+            corpus.write_alignment(self.exp / "ali/sat" / name, {u: corpus.labels[u] for u in chosen})
+        copies = {f"warp0.9-{u}": frames[u] * 0.9 for u in parts["train"]}
+        corpus.write_features(self.data / "fbank/train_copies", {**copies, **{u: frames[u] for u in parts["train"]}})
+        ali, heard = self.exp / "ali/sat", self.data / "fbank/train_copies"
+        self.call("copies", ali / "train", heard, ali / "train_copies")
+        held_out = ["--held-out", self.data / "fbank/dev", ali / "dev"]
+        learn = ["train", heard, ali / "train_copies"]
+        for seed in (0, 1):
+            self.call(*learn, self.exp / f"teacher.{seed}", *NETWORK, "--seed", seed, *held_out)
+        self.call("ensemble", self.exp / "teacher.0", self.exp / "teacher.1", self.exp / "ensemble")
+        self.call("soft-targets", self.exp / "ensemble", heard, self.exp / "targets", "--keep", 4, "--jobs", 1)
+        soft = ["--soft-targets", self.exp / "targets"]
+        self.call(*learn, self.exp / "student.0", *NETWORK, "--threads", 2, "--learning-rate", 2e-3, *soft, *held_out)
+        self.read = read_recipe(self.data, self.exp, self.data / "lang", self.data / "lm", Layout())
+
+    @staticmethod
+    def rows(corpus):
+        from asrdistill.data.archive import FrameArchive
+
+        archive = FrameArchive(corpus.features)
+        return {utterance: archive[utterance] for utterance in archive}
+
+    @staticmethod
+    def call(*arguments: object) -> None:
+        assert main([str(argument) for argument in arguments]) == 0
+
+    def sweep(self, name: str, text: str, quick: bool = False):
+        path = self.data / f"{name}.yaml"
+        path.write_text(text)
+        return read_sweep(path, quick)
+
+    def names(self, *sweeps) -> list[str]:
+        return [str(folder.relative_to(self.exp)) for folder in make_plan(self.read, sweeps).runs]
+
+
+@pytest.fixture(scope="module")
+def recipe(make_corpus, tmp_path_factory) -> Recipe:
+    return Recipe(make_corpus(tmp_path_factory.mktemp("recipe") / "corpus"))
+
+
+def test_the_recipes_own_models_are_what_they_are(recipe):
+    sweep = recipe.sweep("t", "vary: {temperature: [2]}\nseeds: [0]\nrows: {student: {}, t: {system: single}}\n")
+    models = [n for n in recipe.names(sweep) if "/" not in n]
+    assert sorted(models) == ["ensemble", "student.0", "targets", "teacher.0", "teacher.1"]
+
+
+def test_their_commands_find_them_up_to_date(recipe):
+    """The same options and inputs as the recipe's own calls: nothing is trained again."""
+    sweep = recipe.sweep("t", "vary: {temperature: [2]}\nseeds: [0]\n")
+    made = {p: (p / ".done").stat().st_mtime_ns for p in recipe.exp.iterdir() if (p / ".done").is_file()}
+    for run in make_plan(recipe.read, [sweep]).runs.values():
+        if run.folder in made:
+            recipe.call(*run.arguments)
+            assert (run.folder / ".done").stat().st_mtime_ns == made[run.folder]
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"temperature": 5.0}, "paper/student-t5.0"),
+        ({"temperature": 2.0, "width": 8}, "student.0"),
+        ({"teachers": 2, "combine": "arithmetic"}, "student.0"),
+        ({"teachers": 1}, "paper/student-n1.0"),
+        ({"combine": "geometric", "rest": "one"}, "paper/student-geometric-one.0"),
+        ({"keep": 2, "hard_weight": 0.1}, "paper/student-k2-hard0.1.0"),
+        ({"labelled": 25.0}, "paper/student-data25.0"),
+        ({"labelled": 25.0, "transfer": "labelled"}, "paper/student-data25-learnt25.0"),
+        ({"data": 30.0}, "paper/student-learnt30.0"),
+        ({"saw": 50.0}, "paper/student-saw50.0"),
+        ({"system": "hard"}, "teacher.0"),
+        ({"system": "hard", "data": 3.0, "early_stopping": True}, "paper/teacher-data3-early.0"),
+        ({"system": "hard", "labelled": 25.0}, "paper/teacher-data25.0"),
+        ({"system": "ensemble"}, "ensemble"),
+        ({"system": "ensemble", "teachers": 1, "saw": 50.0, "width": 99}, "paper/ensemble-n1-saw50"),
+    ],
+)
+def test_names_are_decided_by_what_differs(recipe, settings, name):
+    [model] = make_plan(recipe.read, []).models(Settings(**settings), [0])
+    assert str(model.folder.relative_to(recipe.exp)) == name
+
+
+def test_more_teachers_than_the_recipe_has_and_equal_ones_are_shared(recipe):
+    many = recipe.sweep("n", "vary: {teachers: [2, 12]}\nrows: {all: {system: ensemble}, one: {system: single}}\n")
+    hard = recipe.sweep("h", "vary: {width: [8]}\nseeds: [0, 5]\nrows: {hard: {system: hard}}\n")
+    plan = make_plan(recipe.read, [many, hard])
+    trained = [run for run in plan.runs.values() if run.arguments[0] == "train"]
+    assert len(trained) == 12  # the second sweep's are among them
+    assert recipe.exp / "paper/teacher.11" in plan.runs
+    assert set(plan.runs[recipe.exp / "paper/ensemble-n12"].needs) == {run.folder for run in trained}
+
+
+def test_runs_stand_after_what_they_need(recipe):
+    sweep = recipe.sweep("t", "vary: {labelled: [25, 100], temperature: [2, 5]}\nrows: {a: {}, b: {saw: 50}}\n")
+    seen = set()
+    for run in make_plan(recipe.read, [sweep]).runs.values():
+        assert set(run.needs) <= seen
+        seen.add(run.folder)
+
+
+def test_as_many_updates_on_a_share_as_on_all(recipe):
+    plan = make_plan(recipe.read, [])
+    plan.models(Settings(system="hard", data=20.0), [0])
+    plan.models(Settings(saw=50.0, data=10.0, epochs=3), [0])
+    epochs = {
+        run.folder.name: run.arguments[run.arguments.index("--epochs") + 1]
+        for run in plan.runs.values()
+        if "--epochs" in run.arguments
+    }
+    assert epochs["teacher-data20.0"] == "10"  # the recipe's 2 over everything
+    assert epochs["teacher-saw50.0"] == "4"
+    assert epochs["student-saw50-learnt10-epochs3.0"] == "30"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [0]\n", "lacks 'vary'"),
+        ("vary: {temprature: [1]}\n", "unknown configuration key 'temprature' .* did you mean 'temperature'"),
+        ("vary: {temperature: []}\n", "'temperature' in .* must be a list of at least one value"),
+        ("vary: {temperature: 2}\n", "'temperature' in .* must be a list"),
+        ("vary: {temperature: [hot]}\n", "'temperature' in .* must be a float, not 'hot'"),
+        ("vary: {teachers: [0]}\n", "'teachers' in .* at least 1, not 0"),
+        ("vary: {data: [130]}\n", "'data' in .* percentage above 0, not 130"),
+        ("vary: {labelled: [50]}\nbase: {data: 10}\n", "transfer: labelled"),
+        ("vary: {keep: [4]}\nmeasure: [per]\n", "measures 'per'; what can be measured are frames, wer, train"),
+        ("vary: {keep: [4]}\nseeds: []\n", "'seeds' in .* at least one value"),
+        ("vary: {keep: [4]}\npooled: [eval]\n", "pooled set 'eval' is not among the sets"),
+        ("vary: {keep: [4]}\ncompare: [[student, other]]\n", "compares the row 'other'"),
+        ("vary: {keep: [4]}\nrows: {a: 3}\n", "row 'a' must be 'setting: value' pairs"),
+        ("vary: {keep: [4]}\nrows: {a: {system: gmm}}\n", "'system' in .* must be one of student"),
+        ("vary: {keep: [4]}\nquick: 3\n", "'quick' in"),
+    ],
+)
+def test_mistakes_in_a_sweep_are_one_sentence(tmp_path, text, message):
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_sweep(tmp_path / "s.yaml", quick=False)
+
+
+def test_a_row_may_be_measured_at_some_points_only(tmp_path):
+    (tmp_path / "s.yaml").write_text("vary: {keep: [4, 8], rest: [one, even]}\nrows: {a: {}, b: {only: [8]}}\n")
+    keys = [cell.key for cell in cells(read_sweep(tmp_path / "s.yaml", quick=False))]
+    assert len(keys) == 6
+    assert "b, keep 8, rest one" in keys
+    assert "b, keep 4, rest one" not in keys
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes/amazon_queen/paper").glob("[a-z]*.yaml")), ids=lambda p: p.stem
+)
+def test_the_recipes_sweeps_can_be_read(recipe, path):
+    if path.stem != "paper":
+        whole, quick = (cells(read_sweep(path, quick)) for quick in (False, True))
+        assert 0 < len(quick) <= len(whole)
+
+
+def test_an_experiment_without_its_base_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"ensemble.meta.json does not exist"):
+        read_recipe(tmp_path, tmp_path, tmp_path, tmp_path, Layout())
+
+
+def run(folder: Path, code: str, *needs: Path, cores: int = 1) -> Run:
+    return Run(folder, ("info", code), needs, cores)
+
+
+def test_failed_runs_end_the_sweep_with_their_last_line(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    with pytest.raises(UserError, match=r"'info' of .*/a ended with 2: .*nowhere does not exist .*log"):
+        execute([run(a, str(tmp_path / "nowhere")), run(b, str(tmp_path), a)], 2, tmp_path / "log")
+
+
+def test_cores_bound_what_runs_side_by_side(tmp_path):
+    from asrdistill.sweep.execute import _ready, _Started
+
+    two, one, other, last = (Run(tmp_path / n, (n,), (), c) for n, c in (("two", 2), ("one", 1), ("o", 1), ("l", 1)))
+    after = Run(tmp_path / "after", ("after",), (one.folder,))
+    assert _ready([one, after, other, last], [], 2) == [one, other]
+    assert _ready([one, two, other], [], 2) == [one]  # what needs two cores is not passed by for ever
+    assert _ready([two, other], [], 1) == [two]
+    started = _Started(one, None, tmp_path, 0.0)
+    assert _ready([after, other], [started], 2) == [other]
+
+
+def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    path = recipe.data / "tiny.yaml"
+    path.write_text(
+        "title: A tiny sweep\nvary: {labelled: [25, 100]}\nseeds: [0]\nmeasure: [frames, train]\n"
+        "sets: [test, test_unseen]\nbase: {teachers: 1}\n"
+        "rows:\n  student: {only: [25]}\n  ours: {teachers: 2, only: [100]}\n"
+    )
+    command = ["sweep", str(path), "--data", str(recipe.data), "--exp", str(recipe.exp), "--jobs", "2"]
+    assert main(command) == 0
+    out = recipe.exp / "paper/tiny"
+    results = read_json(out.with_suffix(".json"))
+    assert list(results["cells"]) == ["student, labelled 25", "ours, labelled 100"]
+    student = results["cells"]["ours, labelled 100"]
+    assert student["models"] == ["student.0"]
+    records = [read_json(recipe.exp / f"frames/student.0/{name}/frames.json") for name in ("test", "test_unseen")]
+    percent = 100 * sum(r["correct"] for r in records) / sum(r["frames"] for r in records)
+    assert student["frame_accuracy"]["pooled"]["percent"] == [pytest.approx(percent, abs=1e-3)]
+    assert student["store"]["bytes"] == 4 * 4 + 8
+    assert read_json(recipe.exp / "paper/student-n1-data25.0/.done")["options"]["unlabelled"] is True
+    assert "| 25 | student |" in out.with_suffix(".md").read_text()
+    picture = out.with_suffix(".png").read_bytes()
+    made = {p: p.stat().st_mtime_ns for p in recipe.exp.rglob(".done")}
+    assert main(command) == 0  # nothing is made again, and the same is drawn
+    assert made == {p: p.stat().st_mtime_ns for p in recipe.exp.rglob(".done")}
+    assert read_json(out.with_suffix(".json")) == results
+    assert out.with_suffix(".png").read_bytes() == picture
+    capsys.readouterr()

@@ -1,0 +1,38 @@
+"""An option that came later leaves what was made without it up to date."""
+
+from dataclasses import dataclass
+
+from asrdistill import stage
+from asrdistill.config import deciding, flags, option
+
+
+@dataclass(frozen=True)
+class Before:
+    width: int = option(8, "units")
+
+
+@dataclass(frozen=True)
+class After:
+    width: int = option(8, "units")
+    trick: str = option("none", "something new", later=True)
+    many: bool = option(False, "another", later=True)
+
+
+def test_an_idle_later_option_makes_nothing_again(tmp_path):
+    made = []
+
+    def make(options):
+        return stage.make(tmp_path / "out", lambda out: made.append(out), "verb", options, [])
+
+    assert make(Before(9))
+    assert not make(After(9))
+    assert make(After(9, "on"))
+    assert make(After(8, "on"))
+    assert len(made) == 3
+
+
+def test_what_decides_and_what_the_command_line_says():
+    assert deciding(After()) == {"width": 8}
+    assert deciding(After(many=True)) == {"width": 8, "many": True}
+    assert flags(After()) == []
+    assert flags(After(9, many=True)) == ["--width", "9", "--many", "True"]
