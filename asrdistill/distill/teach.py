@@ -1,12 +1,14 @@
 """From archives to a model folder: teacher and baseline on an alignment, student on soft targets too."""
 
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from asrdistill.data.archive import FrameArchive, check_match
-from asrdistill.distill.store import SoftTargets, check_store
+from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
@@ -38,7 +40,7 @@ def train_model(
     if soft_targets:
         store = FrameArchive(soft_targets)
         check_store(store, inputs, senones.hash, labels.utterances)
-        targets = WeightedTargets([(1.0, SoftTargets(store, options.temperature)), (options.hard_weight, targets)])
+        targets = _student_targets(store, targets, options, senones.count)
     measured = _held_out(*held_out) if held_out else None
 
     torch.set_num_threads(options.threads)
@@ -50,8 +52,11 @@ def train_model(
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     pool = FramePool(
-        inputs, targets, labels.utterances, model.context, options.pool_frames, options.batch, options.seed
+        *(inputs, targets, labels.utterances, model.context, options.pool_frames, options.batch, options.seed),
+        keep=_all_but(options.omit, labels, senones),
     )
+    if options.omit:
+        log.info("the frames of %s are left out", " ".join(options.omit))
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
     if distributed.rank() > 0:
@@ -66,11 +71,32 @@ def train_model(
         frame_shift=inputs.meta["frame_shift"],
         updates=pool.updates(options.epochs),
         seed=options.seed,
+        **({"omitted": options.omit} if options.omit else {}),
         precision=str(dtype).removeprefix("torch."),
         history=history,
     )
     (out / "checkpoint.safetensors").unlink()
     (out / "precision.json").unlink()
+
+
+def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, senones: int) -> Targets:
+    """What a student learns of the store by the loss of the options, beside the hard targets with their weight."""
+    if options.loss == "hard":
+        return hard
+    soft = SoftTargets(store, options.temperature) if options.loss == "soft" else StoredLogits(store, senones)
+    return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
+
+
+def _all_but(
+    phones: Sequence[str], alignment: FrameArchive, senones: Senones
+) -> Callable[[Sequence[str]], np.ndarray] | None:
+    """Which of some utterances' frames are aligned to none of the phones; None where no phone is named."""
+    if not phones:
+        return None
+    kept = ~senones.of_phones(phones)
+    if not kept.any():
+        raise UserError("every phone is to be left out, so that nothing remains to be learnt")
+    return lambda utterances: kept[alignment.read(utterances)]
 
 
 def _held_out(features: Path, alignment: Path) -> HeldOut:
@@ -84,6 +110,8 @@ def check_options(options: TrainOptions) -> None:
         raise UserError(f"the temperature must be above 0, not {options.temperature:g}")
     if options.hard_weight < 0:
         raise UserError(f"the weight of the hard targets must not be negative, but it is {options.hard_weight:g}")
+    if options.max_norm < 0:
+        raise UserError(f"the largest norm of a unit's weights must not be negative, but it is {options.max_norm:g}")
     if not 0 <= options.dropout < 1:
         raise UserError(f"dropout must be at least 0 and below 1, not {options.dropout:g}")
     for name in ("epochs", "batch", "pool_frames", "threads", "layers", "width"):

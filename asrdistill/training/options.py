@@ -1,12 +1,13 @@
 """Options of training, apart from the loop so that reading them loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asrdistill.config import option
 from asrdistill.models.options import DnnOptions
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
+LOSSES = ("soft", "logits", "hard")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class TrainOptions(DnnOptions):
     pool_frames: int = option(400_000, "frames held in memory and shuffled together")
     temperature: float = option(2.0, "temperature of soft targets")
     hard_weight: float = option(0.5, "weight of the hard targets' cross-entropy beside T²·CE(soft, T)")
+    loss: str = option(
+        "soft", "what is learnt of soft targets: them, their logits, or for comparison the hard ones alone", LOSSES
+    )
+    max_norm: float = option(0.0, "largest norm of the weights that come into a unit; 0 for any")
+    omit: list[str] = field(
+        default_factory=list, metadata={"help": "phones whose frames are left out: a student that never meets them"}
+    )
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)
