@@ -3,8 +3,8 @@
     EXP/<system>.<seed>/               meta.json
     EXP/frames/<system>.<seed>/<set>/  frames.json, as `evaluate` leaves it
 
-CONFIG names the set that is measured, the systems, and of each what it is, the phones that are looked at apart and what the
-paper found; pairs of systems whose errors are divided; and curves, systems by their temperature:
+CONFIG names the set that is measured; the systems, with what they are, the phones that are looked at apart and the
+paper's figure; pairs of systems whose errors are divided; and curves, systems by their temperature:
 
 corpus: MNIST
 set: test
@@ -180,7 +180,8 @@ def draw(results: Results) -> bytes:
 
 def _measure(exp: Path, name: str, part: str, row: Row) -> Results:
     """A system's errors on the set, one figure a seed."""
-    models = find_models(exp, name, System(models=[f"{name}.*"]))
+    found = find_models(exp, name, System(models=[f"{name}.*"]))
+    models = [model for model in found if model.name.removeprefix(f"{name}.").isdigit()]  # narrow_2.0, not narrow_2.5.0
     metas = [read_json(model / "meta.json") for model in models]
     records = [read_json(exp / "frames" / model.name / part / "frames.json") for model in models]
     measured = {

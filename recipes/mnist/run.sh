@@ -71,17 +71,18 @@ if stage 1; then
 fi
 
 conf=$conf/$variant
+narrow=(--width 30 --epochs 80 --learning-rate 3e-3)
 few=${epochs:+--epochs $epochs}
 last_seed=$((seed + seeds - 1))
 batch() { asrdistill batch - --jobs "$jobs"; }  # commands, one a line; paths without blanks
 teach() {  # teach NAME CONF [options]: a network on the digits themselves
   for ((i = seed; i <= last_seed; i++)); do
-    echo "train $images/train $ali/train $exp/$1.$i --config $conf/$2.yaml --seed $i $few ${*:3}"
+    echo "train $images/train $ali/train $exp/$1.$i --config $conf/$2.yaml --seed $i ${*:3} $few"
   done
 }
 distil() {  # distil NAME CONF [options]: a student of the teacher of its seed; the transfer set is not shifted
   for ((i = seed; i <= last_seed; i++)); do
-    echo "train $images/train $ali/train $exp/$1.$i --config $conf/$2.yaml --seed $i --soft-targets $exp/targets.$i $few ${*:3}"
+    echo "train $images/train $ali/train $exp/$1.$i --config $conf/$2.yaml --seed $i --soft-targets $exp/targets.$i ${*:3} $few"
   done
 }
 
@@ -91,7 +92,7 @@ if stage 2; then
       echo "train $jittered/features $jittered/ali $exp/teacher.$i --config $conf/teacher.yaml --seed $i $few"
     done
     teach baseline baseline
-    teach narrow baseline --width 30
+    teach narrow baseline "${narrow[@]}"
   } | batch
 fi
 
@@ -106,11 +107,12 @@ if stage 4; then
   {
     distil student student
     distil matching student --loss logits
-    distil without_3 student --omit 3
-    distil only_7_8 student --omit 0 1 2 3 4 5 6 9
+    # Of what is left out, hard targets teach no more than that it never comes: soft ones alone.
+    distil without_3 student --hard-weight 0 --omit 3
+    distil only_7_8 student --hard-weight 0 --omit 0 1 2 3 4 5 6 9
     for t in $temperatures; do
-      distil "narrow_$t" student --width 30 --temperature "$t"
-      distil "wide_$t" student --width 300 --temperature "$t"
+      distil "narrow_$t" student --hard-weight 0 --temperature "$t" "${narrow[@]}"
+      distil "wide_$t" student --hard-weight 0 --temperature "$t" --width 300
     done
   } | batch
 fi
@@ -128,9 +130,7 @@ for t in $temperatures; do systems+=("narrow_$t" "wide_$t"); done
 if stage 6; then
   for system in "${systems[@]}"; do
     for ((i = seed; i <= last_seed; i++)); do
-      for set in validation test; do
-        echo "evaluate $exp/$system.$i $images/$set $ali/$set $exp/frames/$system.$i/$set --jobs 1"
-      done
+      echo "evaluate $exp/$system.$i $images/test $ali/test $exp/frames/$system.$i/test --jobs 1"
     done
   done | batch
   asrdistill report-phones "$exp" --config "$conf/systems.yaml"
