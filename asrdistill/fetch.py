@@ -110,6 +110,15 @@ def size_of(url: str) -> int:
             _wait(url, failures, cut)
 
 
+def answers(url: str) -> bool:
+    """Whether a server has the file, asked once."""
+    try:
+        with _open(urllib.request.Request(url, method="HEAD")):
+            return True
+    except (CutError, UserError):
+        return False
+
+
 def require_space(folder: Path, needed: int, what: str) -> None:
     """Raise UserError unless so many bytes are free where `folder` is or will be."""
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())

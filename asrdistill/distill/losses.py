@@ -4,7 +4,8 @@ With student logits z (B, S) and targets p at temperature T, q = softmax(z / T):
 
     CE = -sum_i p_i log q_i        dCE/dz_i = (q_i - p_i) / T
 
-Soft gradients shrink as 1/T², so CE is multiplied by T² whenever it stands beside hard targets.
+Soft gradients shrink as 1/T², so CE is multiplied by T² whenever it stands beside hard targets. What T² · CE tends to
+as T grows is :func:`logit_matching`.
 """
 
 import torch
@@ -62,6 +63,16 @@ def rest_error_bound(treatment: str, rest: Tensor, smallest: Tensor, others: int
     if treatment == "even":
         return 2 * temperature * rest * (1 - rest / (max(others, 1) * smallest)).clamp_min(0)
     return 2 * temperature * rest
+
+
+def logit_matching(logits: Tensor, targets: Tensor) -> Tensor:
+    """Half the mean squared difference of logits z and the targets' v (B, S), each less its mean over the S.
+
+    Its gradient for a frame is (z_i - v_i) / S. Logits are known up to a constant a frame, which the means take out, so
+    that log-probabilities serve as well. Buciluă, Caruana and Niculescu-Mizil (2006), "Model compression".
+    """
+    difference = logits - targets
+    return (difference - difference.mean(-1, keepdim=True)).square().mean() / 2
 
 
 def completed(ids: Tensor, log_targets: Tensor, log_rest: Tensor, tails: Tensor) -> Tensor:

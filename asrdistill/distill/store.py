@@ -36,11 +36,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, check_features, check_match, finish
-from asrdistill.distill.losses import completed, one_rest_cross_entropy, soft_cross_entropy
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
+from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
+from asrdistill.distill.teacher import Mapping, open_teacher
 from asrdistill.errors import UserError
-from asrdistill.models.folder import load_model
 
 log = logging.getLogger("asrdistill")
 
@@ -88,6 +88,26 @@ class SoftTargets:
         return self.tails[self.owner[best]]
 
 
+class StoredLogits:
+    """Logits that a store of all senones holds, up to a constant a frame; what is learnt is to match them."""
+
+    def __init__(self, store: FrameArchive, senones: int):
+        if store.meta["kept"] < senones:
+            raise UserError(
+                f"{store.folder} keeps {store.meta['kept']} of {senones} senones a frame, but logits are matched on "
+                "all of them; make it with --keep 0"
+            )
+        self.store = store
+
+    def gather(self, utterances: Sequence[str]) -> list[Tensor]:
+        ids = self.store.read(utterances, "ids").view(np.int16)
+        return [torch.from_numpy(part) for part in (ids, self.store.read(utterances, "logp"))]
+
+    def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
+        ids, logp = rows
+        return logit_matching(logits, torch.zeros_like(logits).scatter(-1, ids.long() & 0xFFFF, logp.float()))
+
+
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
     """Raise UserError unless the store was made from these features, for these senones and utterances."""
     if store.kind != "soft-targets":
@@ -101,16 +121,23 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
     check_match(store, features, utterances)
 
 
-def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOptions, jobs: int) -> None:
-    """Run the model (one or an ensemble) over the features and write its top-k store into `out`."""
+def make_store(
+    model: Path, features: FrameArchive, out: Path, options: StoreOptions, jobs: int, mapping: Mapping | None = None
+) -> None:
+    """Write the top-k store of a teacher over the features into `out`: of a model, an ensemble, or given posteriors.
+
+    `mapping` makes a teacher's own units our senones; it stands in the store as ``map.npy`` (U, S).
+    """
     temperatures = options.temperatures
-    meta, owner = _check(model, features, options)
+    meta, owner = _check(model, features, options, mapping)
+    if mapping:
+        np.save(out / "map.npy", mapping.matrix)
     count = len(owner)
     keep = options.keep or count
     chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
     tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
     parts = _parts(keep, len(temperatures))
-    setup = (model, features.folder, out, keep, list(temperatures))
+    setup = (model, features.folder, out, keep, list(temperatures), mapping)
     shards: list[dict[str, Any]] = []
     mass, tails = np.zeros(len(temperatures)), torch.zeros((), dtype=torch.float64)
     weight = lambda task: len(task[1])  # noqa: E731
@@ -142,9 +169,10 @@ def make_store(model: Path, features: FrameArchive, out: Path, options: StoreOpt
     )
 
 
-def _check(model: Path, features: FrameArchive, options: StoreOptions) -> tuple[dict[str, Any], np.ndarray]:
-    loaded = load_model(model)
-    check_features(features, loaded.meta["features"], model)
+def _check(
+    model: Path, features: FrameArchive, options: StoreOptions, mapping: Mapping | None
+) -> tuple[dict[str, Any], np.ndarray]:
+    loaded = open_teacher(model, features, mapping)
     if min(options.temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
     if not 0 <= options.keep <= loaded.senones.count:
@@ -159,22 +187,23 @@ def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]
 _worker: dict[str, Any] = {}  # of one process: what _setup loaded
 
 
-def _setup(model: Path, features: Path, out: Path, keep: int, temperatures: list[float]) -> None:
-    _worker.update(
-        model=load_model(model), features=FrameArchive(features), out=out, keep=keep, temperatures=temperatures
-    )
+def _setup(
+    model: Path, features: Path, out: Path, keep: int, temperatures: list[float], mapping: Mapping | None
+) -> None:
+    teacher = open_teacher(model, FrameArchive(features), mapping)
+    _worker.update(teacher=teacher, out=out, keep=keep, temperatures=temperatures)
 
 
 def _write_shard(task: tuple[int, list[str]]) -> tuple[dict[str, Any], np.ndarray, Tensor]:
     """Write one shard; returns its record, and the kept mass and the tails at each temperature, summed over frames."""
     number, utterances = task
-    keep, temperatures, model = _worker["keep"], _worker["temperatures"], _worker["model"]
+    keep, temperatures, teacher = _worker["keep"], _worker["temperatures"], _worker["teacher"]
     writer = ShardWriter(_worker["out"], number, _parts(keep, len(temperatures)))
     mass = np.zeros(len(temperatures))
-    owner = torch.from_numpy(model.senones.owner)
+    owner = torch.from_numpy(teacher.senones.owner)
     tails = torch.zeros(len(temperatures), int(owner.max()) + 1, len(owner))
     for utterance in utterances:
-        logp = torch.from_numpy(model.log_posteriors(_worker["features"][utterance]))
+        logp = torch.from_numpy(teacher.log_posteriors(utterance))
         top, rest, outside = truncate(logp, keep, temperatures)
         for tail, p in zip(tails, outside, strict=True):
             tail.index_add_(0, owner[top.indices[:, 0]], p)

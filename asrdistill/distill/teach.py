@@ -1,12 +1,14 @@
 """From archives to a model folder: teacher and baseline on an alignment, student on soft targets too."""
 
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from asrdistill.data.archive import FrameArchive, check_match
-from asrdistill.distill.store import SoftTargets, check_store
+from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
@@ -44,8 +46,7 @@ def train_model(
         store = FrameArchive(soft_targets)
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
-        soft = SoftTargets(store, options.temperature, options.rest)
-        targets = WeightedTargets([(1.0, soft), (options.hard_weight, targets)])
+        targets = _student_targets(store, targets, options, senones.count)
     measured = _held_out(*held_out) if held_out else None
 
     torch.set_num_threads(options.threads)
@@ -56,7 +57,12 @@ def train_model(
     model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    pool = FramePool(inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    pool = FramePool(
+        *(inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed),
+        keep=_all_but(options.omit, labels, senones),
+    )
+    if options.omit:
+        log.info("the frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
         unlabelled = sum(utterance not in labels for utterance in utterances)
         log.info("%d utterances without an alignment are learnt from by their soft targets alone", unlabelled)
@@ -75,12 +81,35 @@ def train_model(
         updates=pool.updates(options.epochs),
         seed=options.seed,
         **({"kept_epoch": best_epoch(history)} if options.early_stopping else {}),
+        **({"omitted": options.omit} if options.omit else {}),
         precision=str(dtype).removeprefix("torch."),
         history=history,
     )
     (out / "checkpoint.safetensors").unlink()
     (out / BEST).unlink(missing_ok=True)
     (out / "precision.json").unlink()
+
+
+def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, senones: int) -> Targets:
+    """What a student learns of the store by the loss of the options, beside the hard targets with their weight."""
+    if options.loss == "hard":
+        return hard
+    soft: Targets = StoredLogits(store, senones)
+    if options.loss == "soft":
+        soft = SoftTargets(store, options.temperature, options.rest)
+    return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
+
+
+def _all_but(
+    phones: Sequence[str], alignment: FrameArchive, senones: Senones
+) -> Callable[[Sequence[str]], np.ndarray] | None:
+    """Which of some utterances' frames are aligned to none of the phones; None where no phone is named."""
+    if not phones:
+        return None
+    kept = ~senones.of_phones(phones)
+    if not kept.any():
+        raise UserError("every phone is to be left out, so that nothing remains to be learnt")
+    return lambda utterances: kept[alignment.read(utterances)]
 
 
 def _held_out(features: Path, alignment: Path) -> HeldOut:
@@ -94,6 +123,8 @@ def check_options(options: TrainOptions) -> None:
         raise UserError(f"the temperature must be above 0, not {options.temperature:g}")
     if options.hard_weight < 0:
         raise UserError(f"the weight of the hard targets must not be negative, but it is {options.hard_weight:g}")
+    if options.max_norm < 0:
+        raise UserError(f"the largest norm of a unit's weights must not be negative, but it is {options.max_norm:g}")
     if not 0 <= options.dropout < 1:
         raise UserError(f"dropout must be at least 0 and below 1, not {options.dropout:g}")
     for name in ("epochs", "batch", "pool_frames", "threads", "layers", "width"):

@@ -3,7 +3,7 @@
 A factor below 1 makes a voice sound as from a shorter vocal tract, above 1 from a longer one: the
 mel filters lie between `factor` times the usual edges. Frames keep their places, so a copy has the
 alignment of its original. The copy of `utt` by 0.92 is called `warp0.92-utt`, as Kaldi names
-perturbed copies; by 1 it is `utt` itself.
+perturbed copies; by 1 it is `utt` itself. An image that was moved is `shift-1+2-utt`: one pixel up, two to the right.
 """
 
 import dataclasses
@@ -15,11 +15,15 @@ from asrdistill.errors import UserError
 from asrdistill.features.options import FbankOptions
 from asrdistill.hmm.senones import Senones
 
-_PREFIX = re.compile(r"warp[0-9.]+(e[+-][0-9]+)?-(?=.)")
+_PREFIX = re.compile(r"(warp[0-9.]+(e[+-][0-9]+)?|shift[+-][0-9]+[+-][0-9]+)-(?=.)")
 
 
 def copy_name(utterance: str, warp: float) -> str:
     return utterance if warp == 1 else f"warp{warp:g}-{utterance}"
+
+
+def shift_name(image: str, down: int, right: int) -> str:
+    return f"shift{down:+d}{right:+d}-{image}"
 
 
 def original(name: str) -> str:

@@ -150,6 +150,20 @@ class Senones:
             owner[leaves(tree)] = number
         return owner
 
+    @cached_property
+    def phone(self) -> np.ndarray:
+        """(S,) int64: which of the phones in :attr:`states`, numbered in their order, each senone is of."""
+        phone = np.zeros(self.count, np.int64)
+        for number, trees in enumerate(self.states.values()):
+            phone[[leaf for tree in trees for leaf in leaves(tree)]] = number
+        return phone
+
+    def of_phones(self, names: Sequence[str]) -> np.ndarray:
+        """(S,) bool: the senones of some of the phones in :attr:`states`; raises UserError for one that is none."""
+        if unknown := [name for name in names if name not in self.states]:
+            raise UserError(f"there is no phone {unknown[0]}; the phones are {' '.join(self.states)}")
+        return np.isin(self.phone, [number for number, name in enumerate(self.states) if name in names])
+
     def triphones(self, senone: np.ndarray, phone: np.ndarray) -> np.ndarray:
         """(T, 4): left phone, phone, right phone (indices into the phones), state, for each frame of an alignment.
 

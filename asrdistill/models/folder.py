@@ -117,6 +117,13 @@ def replace_priors(folder: Path, log_priors: np.ndarray, out: Path) -> None:
     )
 
 
+def add_to_logits(folder: Path, offsets: np.ndarray, out: Path) -> None:
+    """Write a network's ``model.safetensors`` into another folder, with offsets (S,) added to its senones' logits."""
+    tensors = read_tensors(Path(folder) / "model.safetensors")
+    bias = tensors["output.bias"] + torch.from_numpy(offsets.astype(np.float32))
+    save_file({**tensors, "output.bias": bias}, Path(out) / "model.safetensors")
+
+
 def save_ensemble(folder: Path, members: Sequence[Path], how: str) -> None:
     """Write an ensemble folder that names its members by relative path; they must fit together."""
     check_members(members)

@@ -65,6 +65,8 @@ def train(
         for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
             rate = _learning_rate(options, state.updates, total)
             state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.size)
+            if options.max_norm:
+                constrain(model, options.max_norm)
             meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data")
             if batch.ends_pool:
                 state.finish_pool()
@@ -112,6 +114,17 @@ def _update(
     (loss * distributed.size()).backward()  # the gradient is the mean over the processes, the loss their sum
     optimiser.step()
     return loss.detach()
+
+
+@torch.no_grad()
+def constrain(model: nn.Module, limit: float) -> None:
+    """Scale the incoming weights of each unit of the linear layers down to the norm `limit`, where they are above.
+
+    Hinton et al. (2012), "Improving neural networks by preventing co-adaptation of feature detectors".
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            layer.weight.renorm_(2, 0, limit)
 
 
 def _learning_rate(options: TrainOptions, update: int, total: int) -> float:

@@ -1,6 +1,6 @@
 """Options of training, apart from the loop so that reading them loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asrdistill.config import option
 from asrdistill.models.options import DnnOptions
@@ -8,6 +8,7 @@ from asrdistill.models.options import DnnOptions
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 RESTS = ("states", "even", "one", "drop")  # see asrdistill.distill.store
+LOSSES = ("soft", "logits", "hard")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,15 @@ class TrainOptions(DnnOptions):
         False, "learn from the utterances that have soft targets but no alignment as well", later=True
     )
     early_stopping: bool = option(False, "keep the weights of the epoch that was best on held-out data", later=True)
+    loss: str = option(
+        *("soft", "what is learnt of soft targets: them, their logits, or for comparison the hard ones alone", LOSSES),
+        later=True,
+    )
+    max_norm: float = option(0.0, "largest norm of the weights that come into a unit; 0 for any", later=True)
+    omit: list[str] = field(
+        default_factory=list,
+        metadata={"help": "phones whose frames are left out: a student that never meets them", "later": True},
+    )
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)

@@ -8,7 +8,7 @@ pool is learnt from, a thread reads the next.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import UserError
 from asrdistill.training import distributed
 from asrdistill.training.device import send
 from asrdistill.training.targets import Targets
@@ -41,7 +42,8 @@ class FramePool:
     """Windows and targets of training frames, pool by pool.
 
     `features` (T, F) archive; every utterance of `utterances` must be in it and in the targets.
-    `batch` is the number of frames of an update, however many processes share them.
+    `batch` is the number of frames of an update, however many processes share them. `keep` says which of some
+    utterances' frames (T,) are learnt from; the others are seen as context alone.
     """
 
     def __init__(
@@ -53,10 +55,16 @@ class FramePool:
         pool_frames: int,
         batch: int,
         seed: int,
+        keep: Callable[[Sequence[str]], np.ndarray] | None = None,
     ):
         self.features, self.targets, self.context = features, targets, context
-        self.batch, self.seed = batch, seed
+        self.batch, self.seed, self.keep = batch, seed, keep
         self.blocks = _blocks(features, utterances)
+        if keep:
+            counted = [(names, int(keep(names).sum())) for names, _ in self.blocks]
+            self.blocks = [(names, frames) for names, frames in counted if frames]
+            if not self.blocks:
+                raise UserError(f"no frame of {features.folder} is left to learn from; leave fewer out")
         self.frames = sum(frames for _, frames in self.blocks)
         self.pool_frames = min(pool_frames, self.frames)
 
@@ -93,7 +101,8 @@ class FramePool:
             for number in range(first if epoch == first_epoch else 0, len(plan)):
                 names = [name for block in sorted(plan[number]) for name in self.blocks[block][0]]
                 frames = self.features.read(names).astype(np.float32, copy=False)
-                order = np.random.default_rng((self.seed, epoch, number)).permutation(len(frames))
+                kept = np.flatnonzero(self.keep(names)) if self.keep else np.arange(len(frames))
+                order = np.random.default_rng((self.seed, epoch, number)).permutation(kept)
                 ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
                 rows = [send(row, device) for row in self.targets.gather(names)]
                 yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
@@ -124,7 +133,7 @@ class Pool(NamedTuple):
 
     frames: Tensor  # (n, F) features, in the order of the disk
     bounds: Tensor  # (n, 2) first and last frame of the utterance of each
-    order: Tensor  # (n,) the frames as they come into batches
+    order: Tensor  # (up to n,) the frames as they come into batches
     rows: list[Tensor]  # their targets, (n, …) each
     ends_epoch: bool
 

@@ -2,7 +2,8 @@
 
 SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
 of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in. The part
-lexicon of librispeech makes OUT/lexicon.txt.
+lexicon of librispeech makes OUT/lexicon.txt. For mnist and digits it is a folder with the four IDX files, which make
+features and alignments of images: OUT/features/SET, OUT/ali/SET.
 
 Example:
   asrdistill prepare amazon_queen queen.1c data

@@ -1,7 +1,12 @@
 """Store a model's soft targets: the k most probable senones of each frame and the mass of the rest.
 
+TEACHER is a model, or what import-posteriors made of another system's posteriors of the same frames. Where its units
+are not the senones that a student is to learn, --map gives an alignment of (some of) the utterances over these: each
+unit is shared out among the senones that are aligned where it is probable.
+
 Example:
   asrdistill soft-targets exp/ensemble data/train/fbank exp/targets/train --keep 20 --temperatures 1 2
+  asrdistill soft-targets posteriors/theirs data/train/fbank exp/targets/theirs --map exp/ali/train
 """
 
 import argparse
@@ -13,20 +18,23 @@ from asrdistill.distill.options import StoreOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, help="model folder of a DNN or an ensemble: the teacher")
+    parser.add_argument("model", type=Path, metavar="teacher", help="DNN, ensemble, or imported posteriors")
     parser.add_argument("features", type=Path, help="feature archive of the transfer set")
     parser.add_argument("out", type=Path, help="soft-target store to make")
+    parser.add_argument("--map", type=Path, metavar="ALIGNMENT", help="over our senones: the teacher has other units")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     add_options(parser, StoreOptions)
 
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.archive import FrameArchive
+    from asrdistill.distill.mapping import cooccurrence
     from asrdistill.distill.store import make_store
 
     options = resolve(StoreOptions, args)
 
     def work(out: Path) -> None:
-        make_store(args.model, FrameArchive(args.features, "features"), out, options, args.jobs)
+        mapping = cooccurrence(args.model, args.features, args.map, args.jobs) if args.map else None
+        make_store(args.model, FrameArchive(args.features, "features"), out, options, args.jobs, mapping)
 
-    stage.make(args.out, work, "soft-targets", options, [args.model, args.features])
+    stage.make(args.out, work, "soft-targets", options, [args.model, args.features, *([args.map] if args.map else [])])

@@ -12,6 +12,7 @@ from asrdistill.errors import UserError
 from asrdistill.hmm.formats.options import PosteriorOptions
 from asrdistill.hmm.senones import Senones, log_priors
 
+PRIORS = "log_priors.npy"  # beside log-likelihoods that were posteriors: what was taken out of them
 TOLERANCE = 0.05  # of a frame's sum of posteriors; half precision adds up thousands of senones no better
 
 
@@ -23,6 +24,7 @@ def import_posteriors(
     source  matrices (T, S) of what ``options.form`` says, see :func:`asrdistill.data.matrices.read_matrices`
     priors  an alignment, whose counts are the priors that are taken out, or a file like `source`, whose mean they are
 
+    What is taken out of posteriors stands beside them, so that they can be had again as a teacher's.
     Raises UserError that names the utterance for other shapes, no frames, a NaN, frames without a possible senone,
     and posteriors that do not add up to 1.
     """
@@ -35,6 +37,8 @@ def import_posteriors(
         writer.write(utterance, frames=scores - taken_out)
     finish(out, "loglikes", parts, [writer.close()], senones=senones.hash, frame_shift=options.frame_shift)
     senones.write(out)
+    if options.form != "loglikes":
+        np.save(out / PRIORS, taken_out)
 
 
 def read_units(path: Path, blank: str) -> Senones:

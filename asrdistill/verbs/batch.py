@@ -1,0 +1,44 @@
+"""Run many short asrdistill commands in a few processes, each of which starts Python once.
+
+COMMANDS has one command a line, without the word asrdistill; - reads them from standard input. They run side by side,
+so none may need what another of them makes. Each does nothing where its output is up to date. The first that fails
+ends the batch.
+
+Example:
+  seq 0 9 | sed 's|.*|train data/train ali/train exp/narrow.& --width 30 --seed &|' | asrdistill batch -
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from asrdistill import parallel
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("commands", type=Path, help="file with a command a line, or -")
+    parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    from asrdistill.errors import UserError
+
+    if str(args.commands) != "-" and not args.commands.is_file():
+        raise UserError(f"{args.commands} does not exist; give a file with a command a line")
+    text = sys.stdin.read() if str(args.commands) == "-" else args.commands.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line, status in zip(lines, parallel.run(_run, lines, args.jobs, "batch", "commands"), strict=True):
+        if status:
+            raise UserError(f"'{line}' failed (see above); run the same batch again to go on")
+
+
+def _run(line: str) -> int:
+    """Exit status of a command."""
+    import shlex
+
+    from asrdistill.cli import main
+
+    try:
+        return main(shlex.split(line))
+    except SystemExit as stop:  # of argparse, which has said why
+        return int(stop.code or 0)

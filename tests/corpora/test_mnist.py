@@ -1,0 +1,152 @@
+"""IDX files that the test writes: fetched from a bad server, read, prepared, moved; and what is wrong in them."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asrdistill import fetch
+from asrdistill.cli import main
+from asrdistill.corpora import mnist
+from asrdistill.corpora.mnist import FILES, digit_senones, read_idx, write_idx
+from asrdistill.data.archive import FrameArchive
+from asrdistill.features.statistics import global_stats
+from tests.recipes.flaky_server import FlakyServer
+
+ROWS, COLUMNS = 4, 5
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Four files of MNIST's names: 36 train images, 10 to test."""
+    folder, rng = tmp_path / "source", np.random.default_rng(0)
+    folder.mkdir()
+    for part, count in (("train", 36), ("t10k", 10)):
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", rng.integers(0, 256, (count, ROWS, COLUMNS)))
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", np.arange(count) % 10)
+    return folder
+
+
+def fails(capsys: pytest.CaptureFixture, message: str, *argv: object) -> None:
+    capsys.readouterr()
+    assert main([str(word) for word in argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_idx_file_is_what_its_format_says(tmp_path):
+    content = bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    np.testing.assert_array_equal(read_idx(tmp_path / "a.gz"), [[1, 2, 3], [4, 5, 6]])
+    write_idx(tmp_path / "b.gz", np.array([[1, 2, 3], [4, 5, 6]]))
+    assert gzip.decompress((tmp_path / "b.gz").read_bytes()) == content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes([0, 0, 13, 1, 0, 0, 0, 1, 7]), "is no IDX file of bytes"),
+        (bytes([0, 0, 8, 3, 0, 0]), "is no IDX file of bytes"),
+        (bytes([0, 0, 8, 1, 0, 0, 0, 36] + [1] * 35), "holds 35 values where its head says (36,)"),
+        (bytes([0, 0, 8, 1, 0, 0, 0, 35] + [1] * 35), "has 36 images"),
+        (bytes([0, 0, 8, 1, 0, 0, 0, 36] + [11] * 36), "holds a 11, which is no digit"),
+        (bytes([0, 0, 8, 2, 0, 0, 0, 6, 0, 0, 0, 6] + [1] * 36), "have 3 and 2 dimensions"),
+        (None, "is damaged"),
+    ],
+)
+def test_bad_files_are_named(source, tmp_path, capsys, content, message):
+    path = source / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-9] if content is None else gzip.compress(content))
+    fails(capsys, message, "prepare", "mnist", source, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_files_other_sizes_and_minutes_are_refused(source, tmp_path, capsys):
+    fails(capsys, "leave --minutes out", "prepare", "mnist", source, tmp_path / "out", "--minutes", "3")
+    write_idx(source / "t10k-images-idx3-ubyte.gz", np.zeros((10, 5, 5)))
+    fails(capsys, "pixels; copy it again", "prepare", "mnist", source, tmp_path / "out")
+    (source / "t10k-images-idx3-ubyte.gz").unlink()
+    fails(capsys, "does not exist; give a folder", "prepare", "mnist", source, tmp_path / "out")
+
+
+def test_an_image_is_an_utterance_of_one_frame_and_its_digit_the_senone(source, tmp_path):
+    out = tmp_path / "out"
+    assert main(["prepare", "mnist", str(source), str(out)]) == 0
+    sets = {name: FrameArchive(out / "features" / name, "features") for name in ("train", "validation", "test")}
+    assert {name: len(archive) for name, archive in sets.items()} == {"train": 30, "validation": 6, "test": 10}
+    images, digits = (read_idx(source / f"train-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1"))
+    seen = []
+    for name in ("train", "validation"):
+        ali = FrameArchive(out / "ali" / name, "alignment")
+        for utterance in sets[name]:
+            number = int(utterance.split("-")[1])
+            np.testing.assert_array_equal(sets[name][utterance], images[number].reshape(1, -1))
+            assert ali[utterance].tolist() == [digits[number]]
+            seen.append(number)
+    assert sorted(seen) == list(range(36))
+    assert digit_senones().of_phones(["3", "7"]).nonzero()[0].tolist() == [3, 7]
+
+
+def test_pixels_are_normalised_by_what_they_have_in_common(source, tmp_path):
+    assert main(["prepare", "mnist", str(source), str(tmp_path / "out")]) == 0
+    archive = FrameArchive(tmp_path / "out/features/train")
+    mean, std = global_stats(archive)
+    everything = archive.read(archive.utterances).astype(float)
+    np.testing.assert_allclose(mean, np.full(ROWS * COLUMNS, everything.mean()))
+    np.testing.assert_allclose(std, np.full(ROWS * COLUMNS, everything.std()))
+
+
+def test_jitter_moves_images_and_copies_have_their_digits(source, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["prepare", "mnist", str(source), str(out)]) == 0
+    train = FrameArchive(out / "features/train")
+    assert main(["jitter", str(train.folder), str(tmp_path / "all"), "--pixels", "1"]) == 0
+    moved = FrameArchive(tmp_path / "all")
+    assert len(moved) == 9 * len(train)
+    name = train.utterances[0]
+    image, blank = train[name].reshape(ROWS, COLUMNS), np.zeros((ROWS, COLUMNS), np.uint8)
+    down_left = blank.copy()
+    down_left[1:, :-1] = image[:-1, 1:]
+    np.testing.assert_array_equal(moved[f"shift+1-1-{name}"].reshape(ROWS, COLUMNS), down_left)
+    up = blank.copy()
+    up[:-1] = image[1:]
+    np.testing.assert_array_equal(moved[f"shift-1+0-{name}"].reshape(ROWS, COLUMNS), up)
+    assert main(["copies", str(out / "ali/train"), str(moved.folder), str(tmp_path / "ali")]) == 0
+    digits, copied = FrameArchive(out / "ali/train"), FrameArchive(tmp_path / "ali")
+    assert all(copied[copy] == digits[copy[-len(name) :]] for copy in moved)
+    assert main(["jitter", str(train.folder), str(tmp_path / "some"), "--pixels", "2", "--copies", "3"]) == 0
+    assert len(FrameArchive(tmp_path / "some")) == 4 * len(train)
+    fails(capsys, "at most 8 copies", "jitter", train.folder, tmp_path / "x", "--pixels", "1", "--copies", "9")
+
+
+def test_only_images_are_moved(corpus, tmp_path, capsys):
+    fails(capsys, "only the pixels of images can be moved", "jitter", corpus.features, tmp_path / "out")
+
+
+def test_the_checksums_are_md5():
+    assert all(len(bytes.fromhex(md5)) == 16 and size for size, md5 in FILES.values())
+
+
+def test_download_from_a_bad_server(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fetch, "PAUSE", 0.0)
+    known = {path.name: (path.stat().st_size, fetch.md5_of(path)) for path in source.iterdir()}
+    monkeypatch.setattr(mnist, "FILES", known)
+    with FlakyServer(source, cut=0.5, ignore_range=0.2, seed=1) as server:
+        assert main(["download", "mnist", str(tmp_path / "out"), "--mirror", server.url]) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    fails(capsys, "cannot be reached", "download", "mnist", tmp_path / "b", "--mirror", server.url)  # it is closed
+    fails(capsys, "is no address", "download", "mnist", tmp_path / "b", "--mirror", "ftp://x")
+    name = "t10k-labels-idx1-ubyte.gz"
+    monkeypatch.setattr(mnist, "FILES", {**known, name: (known[name][0], "0" * 32)})
+    with FlakyServer(source) as server:
+        fails(capsys, "another md5", "download", "mnist", tmp_path / "c", "--mirror", server.url)
+
+
+def test_the_small_digits_come_in_the_same_form(tmp_path):
+    pytest.importorskip("sklearn")
+    assert main(["download", "digits", str(tmp_path / "digits")]) == 0
+    assert main(["prepare", "digits", str(tmp_path / "digits"), str(tmp_path / "out")]) == 0
+    sets = {name: len(FrameArchive(tmp_path / "out/features" / name)) for name in ("train", "validation", "test")}
+    assert sets == {"train": 1048, "validation": 209, "test": 540}

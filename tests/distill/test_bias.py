@@ -1,0 +1,185 @@
+"""Phones left out of training, and the offset that makes up for it."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.cli import main
+from asrdistill.data.archive import FrameArchive
+from asrdistill.distill.bias import best_offset
+from asrdistill.distill.options import StoreOptions
+from asrdistill.distill.store import SoftTargets, StoredLogits, make_store
+from asrdistill.distill.teach import train_model
+from asrdistill.errors import UserError
+from asrdistill.files import read_json
+from asrdistill.models.folder import add_to_logits, load_model
+from asrdistill.training.loop import constrain
+from asrdistill.training.options import TrainOptions
+
+OPTIONS = TrainOptions(
+    layers=1, width=32, left=1, right=1, epochs=12, batch=64, learning_rate=5e-3, precision="float32"
+)
+
+
+def trained(corpus, out: Path, store: Path | None = None, **options: object) -> Path:
+    out.mkdir()
+    train_model(corpus.features, corpus.alignment, store, None, dataclasses.replace(OPTIONS, **options), out)
+    return out
+
+
+def measured(corpus, model: Path, out: Path) -> dict:
+    assert main(["evaluate", str(model), str(corpus.features), str(corpus.alignment), str(out), "--jobs", "1"]) == 0
+    return read_json(out / "frames.json")
+
+
+def right_frames(inside: np.ndarray, outside: np.ndarray, offset: float) -> int:
+    return int((inside < offset).sum() + (outside > offset).sum())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_offset_is_the_best_of_all(seed):
+    rng = np.random.default_rng(seed)
+    inside, outside = rng.integers(-5, 6, rng.integers(1, 9)), rng.integers(-3, 8, rng.integers(1, 9))  # with ties
+    offset, right = best_offset(inside.astype(float), outside.astype(float))
+    assert right == right_frames(inside, outside, offset)
+    assert right == max(right_frames(inside, outside, at) for at in np.arange(-8, 9, 0.25))
+
+
+def test_of_equally_good_offsets_it_is_amid_the_widest_step():
+    assert best_offset(np.array([0.0, 1.0]), np.array([5.0, 0.2])) == (3.0, 3)
+    assert best_offset(np.array([]), np.array([])) == (0.0, 0)
+
+
+def test_a_planted_offset_is_recovered(corpus, tmp_path):
+    """A good model whose logits of P1 were lowered by 6 gets them back, and its accuracy with them."""
+    good = trained(corpus, tmp_path / "good")
+    spoilt = tmp_path / "spoilt"
+    tensors_before = load_model(good).module.output.bias.detach().clone()
+    spoilt.mkdir()
+    chosen = corpus.senones.of_phones(["P1"])
+    add_to_logits(good, np.where(chosen, -6.0, 0.0), spoilt)
+    for name in ("meta.json", "senones.json"):
+        (spoilt / name).write_bytes((good / name).read_bytes())
+    out = tmp_path / "out"
+    argv = ["bias", spoilt, corpus.features, corpus.alignment, out, "--phones", "P1", "--jobs", "1"]
+    assert main([str(word) for word in argv]) == 0
+    found = read_json(out / "meta.json")["bias"]
+    assert found["offset"] == pytest.approx(6, abs=1.5)
+    accuracy = [measured(corpus, model, tmp_path / f"frames.{model.name}") for model in (good, spoilt, out)]
+    assert accuracy[2]["correct"] >= accuracy[0]["correct"] > accuracy[1]["correct"]
+    assert (found["right"], found["right_without"]) == (accuracy[2]["correct"], accuracy[1]["correct"])
+    moved = load_model(out).module.output.bias - tensors_before
+    torch.testing.assert_close(moved, torch.where(torch.from_numpy(chosen), found["offset"] - 6, 0.0).float())
+
+
+def test_frames_are_counted_by_phone(corpus, tmp_path):
+    model = trained(corpus, tmp_path / "model")
+    found = measured(corpus, model, tmp_path / "frames")
+    features, phone = FrameArchive(corpus.features), corpus.senones.phone
+    network, slow = load_model(model), {name: [0, 0] for name in corpus.senones.states}
+    for utterance, labels in corpus.labels.items():
+        best = network.log_posteriors(features[utterance]).argmax(1)
+        for label, guess in zip(labels, best, strict=True):
+            entry = slow[list(slow)[phone[label]]]
+            entry[0] += 1
+            entry[1] += int(guess == label)
+    assert found["phones"] == {name: {"frames": n, "correct": k} for name, (n, k) in slow.items()}
+    assert sum(n for n, _ in slow.values()) == found["frames"]
+
+
+def test_a_student_knows_a_phone_that_it_never_met_and_the_bias_brings_it_out(corpus, tmp_path):
+    teacher = trained(corpus, tmp_path / "teacher")
+    (tmp_path / "store").mkdir()
+    make_store(teacher, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0, [4.0]), 1)
+    student = {"temperature": 4.0, "hard_weight": 0.0, "omit": ["P1"], "epochs": 30}
+    soft = trained(corpus, tmp_path / "soft", tmp_path / "store", **student)
+    hard = trained(corpus, tmp_path / "hard", omit=["P1"], epochs=30)
+    assert read_json(soft / "meta.json")["omitted"] == ["P1"]
+    for model in (soft, hard):
+        argv = ["bias", model, corpus.features, corpus.alignment, f"{model}_bias", "--phones", "P1", "--jobs", "1"]
+        assert main([str(word) for word in argv]) == 0
+    names = ("soft", "soft_bias", "hard", "hard_bias")
+    found = {name: measured(corpus, tmp_path / name, tmp_path / f"frames.{name}") for name in names}
+    right = {
+        name: record["phones"]["P1"]["correct"] / record["phones"]["P1"]["frames"] for name, record in found.items()
+    }
+    assert right["soft_bias"] > max(right["soft"], right["hard_bias"] + 0.1)
+    assert right["hard"] == 0
+
+
+def test_frames_that_are_left_out_are_never_learnt_from(corpus, tmp_path):
+    """Other labels and targets on them change nothing."""
+    one = trained(corpus, tmp_path / "one", omit=["P2"], epochs=2)
+    changed = corpus.senones.of_phones(["P2"])
+    other = {u: np.where(changed[row], changed.argmax(), row).astype(np.int32) for u, row in corpus.labels.items()}
+    corpus.alignment = tmp_path / "other"
+    corpus.write_alignment(corpus.alignment, other)
+    two = trained(corpus, tmp_path / "two", omit=["P2"], epochs=2)
+    for a, b in zip(load_model(one).module.parameters(), load_model(two).module.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert (
+        read_json(one / "meta.json")["updates"]
+        < read_json(trained(corpus, tmp_path / "x", epochs=2) / "meta.json")["updates"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--phones", "ZZ"], "there is no phone ZZ; the phones are SIL P1 P2"),
+        (["--phones", "SIL", "P1", "P2"], "an offset to all senones changes nothing"),
+    ],
+)
+def test_phones_that_make_no_sense_are_refused(corpus, tmp_path, capsys, argv, message):
+    model = trained(corpus, tmp_path / "model", epochs=1)
+    common = [str(path) for path in (model, corpus.features, corpus.alignment, tmp_path / "out")]
+    assert main(["bias", *common, *argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_nothing_left_to_learn_is_refused(corpus, tmp_path):
+    with pytest.raises(UserError, match="nothing remains to be learnt"):
+        trained(corpus, tmp_path / "model", omit=["SIL", "P1", "P2"])
+    with pytest.raises(UserError, match="must not be negative"):
+        trained(corpus, tmp_path / "model2", max_norm=-1.0)
+
+
+def test_weights_are_held_to_their_norm(corpus, tmp_path):
+    model = load_model(trained(corpus, tmp_path / "model", max_norm=0.7)).module
+    norms = torch.cat([layer.weight.norm(dim=1) for layer in (*model.hidden, model.output)]).detach()
+    assert norms.max().item() == pytest.approx(0.7, rel=1e-4)  # reached, and never passed
+    assert norms.max() <= 0.7001
+    linear = torch.nn.Linear(3, 2)
+    linear.weight.data = torch.tensor([[3.0, 0.0, 4.0], [0.3, 0.0, 0.4]])
+    constrain(linear, 1.0)
+    torch.testing.assert_close(linear.weight.data, torch.tensor([[0.6, 0.0, 0.8], [0.3, 0.0, 0.4]]), rtol=1e-5, atol=0)
+
+
+def test_a_student_that_matches_logits_has_its_teachers(corpus, tmp_path):
+    teacher = trained(corpus, tmp_path / "teacher")
+    for keep, name in ((0, "all"), (4, "some")):
+        (tmp_path / name).mkdir()
+        make_store(teacher, FrameArchive(corpus.features), tmp_path / name, StoreOptions(keep, [2.0]), 1)
+    student = {"hard_weight": 0.0, "epochs": 60, "loss": "logits"}
+    found = load_model(trained(corpus, tmp_path / "student", tmp_path / "all", **student))
+    features = FrameArchive(corpus.features)
+    z, v = (np.concatenate([m.logits(features[u]).numpy() for u in features]) for m in (found, load_model(teacher)))
+    z, v = z - z.mean(1, keepdims=True), v - v.mean(1, keepdims=True)
+    assert np.square(z - v).mean() < 0.05 * np.square(v).mean()
+    with pytest.raises(UserError, match=r"some keeps 4 of 11 senones .* make it with --keep 0"):
+        trained(corpus, tmp_path / "other", tmp_path / "some", **student)
+    store = FrameArchive(tmp_path / "all")
+    assert StoredLogits(store, 11).loss(torch.from_numpy(v), StoredLogits(store, 11).gather(features.utterances)) < 1e-3
+    assert SoftTargets(store, 2.0).column == 0
+
+
+def test_hard_targets_are_a_named_loss(corpus, tmp_path):
+    teacher = trained(corpus, tmp_path / "teacher", epochs=1)
+    (tmp_path / "store").mkdir()
+    make_store(teacher, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0, [2.0]), 1)
+    named = load_model(trained(corpus, tmp_path / "named", tmp_path / "store", loss="hard", epochs=2)).module
+    plain = load_model(trained(corpus, tmp_path / "plain", epochs=2)).module
+    assert all(torch.equal(a, b) for a, b in zip(named.parameters(), plain.parameters(), strict=True))
