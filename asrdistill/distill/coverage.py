@@ -30,6 +30,8 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     for other in (model, *against):
         _check(other, on)
     names = [GENERALIST, model.name, *(other.name for other in against)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two models would both be called {twice[0]} in the tables; give one another name")
     items = [(number, chunk) for number, (_, labels) in enumerate(on) for chunk in _chunks(labels)]
     sums: Any = 0
     for part in parallel.run(

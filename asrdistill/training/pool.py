@@ -77,7 +77,8 @@ class FramePool:
             filled += self.blocks[block][1]
             drawn += self.draws[block]
         if not drawn and len(pools) > 1:  # nothing to learn from in the last
-            pools[-2] += pools.pop()
+            rest = pools.pop()
+            pools[-1] += rest
         return pools
 
     def updates(self, epochs: int) -> int:

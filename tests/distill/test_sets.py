@@ -106,7 +106,16 @@ def test_covariance_is_that_of_all_predictions_whatever_the_jobs(corpus, general
 
 
 def test_verb_writes_what_info_shows(corpus, generalist, tmp_path):
-    command = ["specialists", str(generalist), str(corpus.features), str(tmp_path / "sets"), "--sets", "2", "--jobs", "1"]
+    command = [
+        "specialists",
+        str(generalist),
+        str(corpus.features),
+        str(tmp_path / "sets"),
+        "--sets",
+        "2",
+        "--jobs",
+        "1",
+    ]
     assert main([*command, "--size", "4"]) == 0
     record = read_json(tmp_path / "sets/sets.json")
     assert [len(part["senones"]) for part in record["sets"]] == [4, 4]

@@ -15,7 +15,7 @@ def distributions(frames, size, seed):
 
 
 def random_case(frames=5, seed=0):
-    """A generalist, and specialists with sets that overlap; the third is not active on all frames, the fourth is full."""
+    """A generalist, and specialists with sets that overlap; two are not active on all frames, one is full."""
     p = distributions(frames, SENONES, seed)
     some = torch.arange(0, frames, 2)
     return p, [
@@ -95,7 +95,7 @@ def test_objective_never_rises():
 
 def test_one_specialist_has_a_closed_form():
     p, opinions = random_case(frames=6)
-    frames, own, stated = opinions[0]
+    _, own, stated = opinions[0]
     others = [3, 4, 5, 6]
     mass = p[:, others].sum(-1, keepdim=True)
     expected = torch.empty_like(p)
