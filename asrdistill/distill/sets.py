@@ -31,7 +31,7 @@ from asrdistill.models.folder import load_model
 log = logging.getLogger("asrdistill")
 
 SETS = "sets.json"
-PASSES = 20  # over the columns; what has come apart by then stays so
+PASSES, STARTS = 20, 10  # over the columns, from as many beginnings: a bad one may leave two groups in one cluster
 CHUNK = 500  # utterances whose sums are one; fixed, so that they do not depend on the number of jobs
 
 
@@ -157,9 +157,14 @@ def cluster(rows: np.ndarray, clusters: int, seed: int) -> np.ndarray:
 
     The rows come one by one, in another order in each pass; the centroid nearest to a row moves towards it by
     one over the rows that it has had in this pass. It begins at rows that are far from each other (k-means++,
-    Arthur and Vassilvitskii 2007).
+    Arthur and Vassilvitskii 2007). Of several beginnings the one with the least inertia counts.
     """
     rng = np.random.default_rng(seed)
+    found = [_cluster_once(rows, clusters, rng) for _ in range(STARTS)]
+    return min(found, key=lambda centroids: squared_distances(rows, centroids).min(1).sum())
+
+
+def _cluster_once(rows: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
     centroids = rows[_spread(rows, clusters, rng)].copy()
     norms = (centroids**2).sum(1)
     for _ in range(PASSES):
