@@ -5,8 +5,8 @@ one needs to use the model on audio.
     model.safetensors  weights, global mean and deviation of the features, log priors
     senones.json       the senone inventory
 
-An ensemble is a folder too: it names its members and how they are combined, and so are a generalist and its
-specialists together. An exported network is one whose
+An ensemble is a folder too: it names its members and how they are combined; so does that of a generalist with its
+specialists, a network of kind specialist having its own senones and a dustbin alone. An exported network is one whose
 meta.json also has `export`: the format's version and the SHA-256 of its weight files, which must still be theirs.
 Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place of model.safetensors.
 """
@@ -134,11 +134,11 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
     """Write the folder of a generalist with its specialists, by relative path; they must fit together."""
     check_members([generalist, *members], ("dnn", "specialist"))
     metas = [read_json(Path(model) / "meta.json") for model in (generalist, *members)]
-    for member, meta in zip((generalist, *members), metas, strict=True):
-        if ("specialist" in meta) == (member == generalist):
-            raise UserError(
-                f"{member} is {'a' if member == generalist else 'no'} specialist; the generalist comes first"
-            )
+    if "specialist" in metas[0]:
+        raise UserError(f"{generalist} is a specialist; the generalist comes first")
+    for member, meta in zip(members, metas[1:], strict=True):
+        if "specialist" not in meta:
+            raise UserError(f"{member} is no specialist; train it with asrdistill train --specialist")
     senones = Senones.read(generalist)
     if not 1 <= active <= senones.count:
         raise UserError(f"{active} of the generalist's {senones.count} senones cannot choose the active specialists")
