@@ -2,8 +2,10 @@
 
 Senones that the generalist predicts together are those that it confuses. On-line K-means runs over the
 columns of the covariance matrix of its predictions; a specialist's set are the m columns nearest to its
-centroid, so that sets may overlap and leave senones out. Columns are scaled to length one: as they are,
-the few senones with the largest variance would have a cluster each, and the rare ones be all in the last.
+centroid, so that sets may overlap and leave senones out. Columns and centroids are scaled to length one: as
+they are, the few senones with the largest variance would have a cluster each and the rare ones be all in the
+last; and a centroid that is the mean of many different columns, so short that it is near to all of them, would
+draw in ever more.
 
 For comparison, phones are clustered in the same way, by the covariance of their senones' sums; a set are
 then the m most variable senones of its phones.
@@ -155,9 +157,10 @@ def unit(covariance: np.ndarray) -> np.ndarray:
 def cluster(rows: np.ndarray, clusters: int, seed: int) -> np.ndarray:
     """Centroids (K, D) of on-line K-means (MacQueen 1967) over rows (N, D).
 
-    The rows come one by one, in another order in each pass; the centroid nearest to a row moves towards it by
-    one over the rows that it has had in this pass. It begins at rows that are far from each other (k-means++,
-    Arthur and Vassilvitskii 2007). Of several beginnings the one with the least inertia counts.
+    The rows come one by one, in another order in each pass; the centroid nearest to a row moves towards it by one
+    over the rows that it has had in this pass, and is scaled to length one, as rows are. It begins at rows that are
+    far from each other (k-means++, Arthur and Vassilvitskii 2007). Of several beginnings the one with the least
+    inertia counts.
     """
     rng = np.random.default_rng(seed)
     found = [_cluster_once(rows, clusters, rng) for _ in range(STARTS)]
@@ -166,14 +169,13 @@ def cluster(rows: np.ndarray, clusters: int, seed: int) -> np.ndarray:
 
 def _cluster_once(rows: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
     centroids = rows[_spread(rows, clusters, rng)].copy()
-    norms = (centroids**2).sum(1)
     for _ in range(PASSES):
         seen = np.ones(clusters)
         for row in rows[rng.permutation(len(rows))]:
-            nearest = (norms - 2 * centroids @ row).argmin()
+            nearest = (centroids @ row).argmax()
             seen[nearest] += 1
-            centroids[nearest] += (row - centroids[nearest]) / seen[nearest]
-            norms[nearest] = centroids[nearest] @ centroids[nearest]
+            moved = centroids[nearest] + (row - centroids[nearest]) / seen[nearest]
+            centroids[nearest] = moved / max(np.linalg.norm(moved), np.finfo(float).tiny)
     return centroids
 
 

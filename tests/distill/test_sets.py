@@ -80,12 +80,14 @@ def test_phones_that_are_confused_form_a_set_of_their_senones():
         assert set(own) == set(sorted(group, key=lambda s: -covariance[s, s])[:2])
 
 
-def test_centroids_are_the_means_of_well_separated_rows():
+def test_centroids_are_the_mean_directions_of_well_separated_rows():
     rng = np.random.default_rng(1)
     means = np.array([[0, 0, 9], [0, 9, 0], [9, 0, 0]])
     rows = np.concatenate([mean + rng.normal(size=(200, 3)) for mean in means])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     found = cluster(rows, 3, 0)
     true = np.stack([rows[200 * k : 200 * k + 200].mean(0) for k in range(3)])
+    true /= np.linalg.norm(true, axis=1, keepdims=True)
     np.testing.assert_allclose(found[np.lexsort(found.T[::-1])], true[np.lexsort(true.T[::-1])], atol=0.02)
 
 
