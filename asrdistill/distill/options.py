@@ -1,4 +1,4 @@
-"""Options of the soft-target store, apart from it so that reading them loads no torch."""
+"""Options of the soft-target store and of specialists' sets, apart from them so that reading them loads no torch."""
 
 from dataclasses import dataclass, field
 
@@ -11,3 +11,14 @@ class StoreOptions:
     temperatures: list[float] = field(
         default_factory=lambda: [1.0, 2.0], metadata={"help": "temperatures that the store is made for"}
     )
+
+
+SETS_BY = ("confusion", "phones")  # what makes senones fall into one specialist's set
+
+
+@dataclass(frozen=True)
+class SetOptions:
+    sets: int = option(15, "how many specialists")
+    size: int = option(80, "senones of each")
+    by: str = option("confusion", "what is clustered: senones by their confusion, or whole phones by theirs", SETS_BY)
+    seed: int = option(0, "seed of the clustering")

@@ -17,11 +17,12 @@ _archive: FrameArchive
 def write_with_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     """Copy the network into the existing folder `out`, with its mean posterior over the features as its priors.
 
-    Raises UserError for an ensemble, whose priors are the mean of its members', and for features without frames.
+    Raises UserError for an ensemble, whose priors are its members', and for features without frames.
     """
     loaded, archive = load_model(model), FrameArchive(features, "features")
     if not isinstance(loaded, AcousticModel):
-        raise UserError(f"{model} is an ensemble, whose priors are the mean of its members'; measure those of each")
+        what = "an ensemble" if loaded.meta["kind"] == "ensemble" else f"a model of kind '{loaded.meta['kind']}'"
+        raise UserError(f"{model} is {what}, whose priors are not its own; measure those of a single network")
     check_features(archive, loaded.meta["features"], model)
     if archive.total_rows == 0:
         raise UserError(f"{features} holds no frames")

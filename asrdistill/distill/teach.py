@@ -1,25 +1,30 @@
-"""From archives to a model folder: teacher and baseline on an alignment, student on soft targets too."""
+"""From archives to a model folder: teacher and baseline on an alignment, student on soft targets too, specialists."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from asrdistill.data.archive import FrameArchive, check_match
+from asrdistill.config import build
+from asrdistill.data.archive import FrameArchive, check_features, check_match
+from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import save_model
+from asrdistill.models.folder import AcousticModel, load_model, save_model
+from asrdistill.models.options import DnnOptions
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
 from asrdistill.training.options import TrainOptions
-from asrdistill.training.pool import FramePool
+from asrdistill.training.pool import FramePool, HalfPool
 from asrdistill.training.targets import HardTargets, Targets, WeightedTargets
 
 log = logging.getLogger("asrdistill")
@@ -32,35 +37,51 @@ def train_model(
     held_out: tuple[Path, Path] | None,
     options: TrainOptions,
     out: Path,
+    start: Path | None = None,
+    special: tuple[Path, int, bool] | None = None,
 ) -> None:
-    """Train on archives and write a model folder into `out`, where checkpoints stand meanwhile."""
+    """Train on archives and write a model folder into `out`, where checkpoints stand meanwhile.
+
+    `start` is a model whose form and weights it begins with. `special` makes it a specialist: the folder of sets, the
+    number of its own, and whether it has the full softmax.
+    """
     check_options(options)
     if options.unlabelled and not soft_targets:
         raise UserError("utterances without an alignment can be learnt from only by soft targets; give --soft-targets")
     if options.early_stopping and not held_out:
         raise UserError("the epoch to stop at is chosen on data that is not trained on; give --held-out")
+    if special and (options.omit or options.unlabelled):
+        raise UserError("a specialist learns from the aligned frames of all phones; leave out --omit and --unlabelled")
     inputs, labels, senones = open_aligned(features, alignment)
+    generalist = _open_start(start, inputs, senones) if start else None
+    if generalist:
+        options = _with_form_of(generalist, options)
+    specialty = read_specialty(*special, labels, senones) if special else None
     utterances = labels.utterances
-    targets: Targets = HardTargets(labels, inputs)
+    targets: Targets = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
     if soft_targets:
         store = FrameArchive(soft_targets)
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
         targets = _student_targets(store, targets, options, senones.count)
-    measured = _held_out(*held_out) if held_out else None
+    measured = _held_out(*held_out, specialty) if held_out else None
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model = Dnn(options, inputs[labels.utterances[0]].shape[1], senones.count)
-    mean, std = global_stats(inputs)
-    model.mean.copy_(torch.from_numpy(mean))
-    model.std.copy_(torch.from_numpy(std))
+    model = Dnn(options, inputs[labels.utterances[0]].shape[1], specialty.outputs if specialty else senones.count)
+    if generalist:
+        model.load_state_dict(specialty.weights(generalist) if specialty else generalist.module.state_dict())
+    else:
+        mean, std = global_stats(inputs)
+        model.mean.copy_(torch.from_numpy(mean))
+        model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    pool = FramePool(
-        *(inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed),
-        keep=_all_but(options.omit, labels, senones),
-    )
+    settings = (inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    if specialty:
+        pool: FramePool = HalfPool(*settings, labels=labels, own=specialty.is_own)
+    else:
+        pool = FramePool(*settings, keep=_all_but(options.omit, labels, senones))
     if options.omit:
         log.info("the frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
@@ -84,6 +105,7 @@ def train_model(
         **({"omitted": options.omit} if options.omit else {}),
         precision=str(dtype).removeprefix("torch."),
         history=history,
+        **_origin(start, special, specialty),
     )
     (out / "checkpoint.safetensors").unlink()
     (out / BEST).unlink(missing_ok=True)
@@ -94,9 +116,11 @@ def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, 
     """What a student learns of the store by the loss of the options, beside the hard targets with their weight."""
     if options.loss == "hard":
         return hard
-    soft: Targets = StoredLogits(store, senones)
+    soft: Targets
     if options.loss == "soft":
         soft = SoftTargets(store, options.temperature, options.rest)
+    else:
+        soft = StoredLogits(store, senones)
     return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
 
 
@@ -112,9 +136,36 @@ def _all_but(
     return lambda utterances: kept[alignment.read(utterances)]
 
 
-def _held_out(features: Path, alignment: Path) -> HeldOut:
+def _held_out(features: Path, alignment: Path, specialty: Specialty | None) -> HeldOut:
     inputs, labels, _ = open_aligned(features, alignment)
-    return HeldOut(inputs, labels, labels.utterances)
+    return HeldOut(inputs, Relabelled(alignment, specialty.classes) if specialty else labels, labels.utterances)
+
+
+def _open_start(folder: Path, inputs: FrameArchive, senones: Senones) -> AcousticModel:
+    """The network to begin with; raises UserError unless it fits the features and the alignment."""
+    model = load_model(folder)
+    if not isinstance(model, AcousticModel):
+        raise UserError(f"{folder} is a model of kind '{model.meta['kind']}'; training starts from a single DNN")
+    check_features(inputs, model.meta["features"], folder)
+    if model.senones.hash != senones.hash:
+        raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")
+    return model
+
+
+def _with_form_of(model: AcousticModel, options: TrainOptions) -> TrainOptions:
+    """The options with the model's layers, width and context; how it is trained stays, dropout included."""
+    form = build(DnnOptions, {**model.meta["options"], "dropout": options.dropout}, "the model to start from")
+    return dataclasses.replace(options, **dataclasses.asdict(form))
+
+
+def _origin(start: Path | None, special: tuple[Path, int, bool] | None, specialty: Specialty | None) -> dict[str, Any]:
+    """What meta.json says of where a network comes from, and of what it is a specialist for."""
+    origin: dict[str, Any] = {"start": start.name} if start else {}
+    if special and specialty:
+        sets, number, full = special
+        own = {"sets": sets.name, "number": number, "share": specialty.share, "own": specialty.own.tolist()}
+        origin |= {"kind": "dnn" if full else "specialist", "specialist": own}
+    return origin
 
 
 def check_options(options: TrainOptions) -> None:

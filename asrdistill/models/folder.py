@@ -1,11 +1,12 @@
 """Model folders: what is passed around. Weights, the configuration that rebuilds them, and whatever
 one needs to use the model on audio.
 
-    meta.json          kind (dnn, ensemble, onnx), options, feature settings, senone hash, counts
+    meta.json          kind (dnn, specialist, ensemble, specialists, onnx), options, features, senone hash, counts
     model.safetensors  weights, global mean and deviation of the features, log priors
     senones.json       the senone inventory
 
-An ensemble is a folder too: it names its members and how they are combined. An exported network is one whose
+An ensemble is a folder too: it names its members and how they are combined; so does that of a generalist with its
+specialists, a network of kind specialist having its own senones and a dustbin alone. An exported network is one whose
 meta.json also has `export`: the format's version and the SHA-256 of its weight files, which must still be theirs.
 Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place of model.safetensors.
 """
@@ -29,6 +30,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn, pad
 from asrdistill.models.onnx import OnnxModel
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.specialists import Specialists
 
 FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
 
@@ -135,19 +137,38 @@ def save_ensemble(folder: Path, members: Sequence[Path], how: str) -> None:
     Senones.read(members[0]).write(folder)
 
 
-def check_members(members: Sequence[Path]) -> None:
-    """Raise UserError unless all are trained models over the same senones and features."""
+def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], active: int) -> None:
+    """Write the folder of a generalist with its specialists, by relative path; they must fit together."""
+    check_members([generalist, *members], ("dnn", "specialist"))
+    metas = [read_json(Path(model) / "meta.json") for model in (generalist, *members)]
+    if "specialist" in metas[0]:
+        raise UserError(f"{generalist} is a specialist; the generalist comes first")
+    for member, meta in zip(members, metas[1:], strict=True):
+        if "specialist" not in meta:
+            raise UserError(f"{member} is no specialist; train it with asrdistill train --specialist")
+    senones = Senones.read(generalist)
+    if not 1 <= active <= senones.count:
+        raise UserError(f"{active} of the generalist's {senones.count} senones cannot choose the active specialists")
+    first, *names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in (generalist, *members)]
+    meta = {"kind": "specialists", "generalist": first, "members": names, "combine": "kl", "active": active}
+    meta["parameters"] = sum(found["parameters"] for found in metas)
+    write_json(Path(folder) / "meta.json", {**meta, "features": metas[0]["features"], "senones": metas[0]["senones"]})
+    senones.write(folder)
+
+
+def check_members(members: Sequence[Path], kinds: Sequence[str] = ("dnn",)) -> None:
+    """Raise UserError unless all are trained models of these kinds over the same senones and features."""
     metas = [_read_meta(Path(member)) for member in members]
     for member, meta in zip(members, metas, strict=True):
-        if meta["kind"] != "dnn":
-            raise UserError(f"{member} is a {meta['kind']}; an ensemble is made of single DNNs")
+        if meta["kind"] not in kinds:
+            raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
         for key, what in (("senones", "senone inventory"), ("features", "feature settings")):
             if meta[key] != metas[0][key]:
                 raise UserError(f"{member} and {members[0]} differ in their {what} and cannot form an ensemble")
 
 
-def load_model(folder: Path) -> AcousticModel | Ensemble | OnnxModel:
-    """Load a single model or an ensemble; raises UserError for anything that is not whole, or was changed."""
+def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxModel:
+    """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed."""
     folder = Path(folder)
     meta = _read_meta(folder)
     if meta["kind"] == "ensemble":
@@ -156,6 +177,15 @@ def load_model(folder: Path) -> AcousticModel | Ensemble | OnnxModel:
         )
     if meta["kind"] == "dnn":
         return _load_single(folder, meta)
+    if meta["kind"] == "specialists":
+        generalist, *members = [
+            _load_single(folder / name, _read_meta(folder / name)) for name in (meta["generalist"], *meta["members"])
+        ]
+        return Specialists(generalist, members, meta["active"], meta)
+    if meta["kind"] == "specialist":
+        raise UserError(
+            f"{folder} knows the senones of one set alone; use it with its generalist (asrdistill specialists-ensemble)"
+        )
     if meta["kind"] == "onnx":
         return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
@@ -173,7 +203,8 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
     options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
-    module = Dnn(options, len(tensors["mean"]), senones.count)
+    outputs = len(meta["specialist"]["own"]) + 1 if meta["kind"] == "specialist" else senones.count
+    module = Dnn(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

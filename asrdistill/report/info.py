@@ -1,6 +1,7 @@
 """What a path is: the sentences of ``asrdistill info``."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def _model(path: Path) -> Facts:
     meta = read_json(path / "meta.json")
     senones = Senones.read(path)
     names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX"}
+    names |= {"specialist": "DNN, a specialist", "specialists": "generalist and specialists"}
     history = meta.get("history") or []
     known = ("kind", "parameters", "senones", "history")
     return [
@@ -149,6 +151,19 @@ def _frames(path: Path) -> Facts:
     return [("kind", "frame accuracy of a model"), *_measured(path, "frames.json")]
 
 
+def _sets(path: Path) -> Facts:
+    """A line for each specialist: the mass of its senones, and how many of each phone they are."""
+    record = read_json(path / "sets.json")
+    facts: Facts = [("kind", f"senones of {len(record['sets'])} specialists, by {record['by']}")]
+    facts += [(key, record[key]) for key in ("generalist", "covered", "frames")]
+    for number, part in enumerate(record["sets"]):
+        phones = Counter(name.rpartition(".")[0] for name in part["names"])
+        of = " ".join(f"{phone}:{count}" for phone, count in phones.most_common())
+        mass = f"{100 * part['mass']:.1f} % of the mass, inertia {part['inertia']:.3g}"
+        facts.append((f"set {number}", f"{len(part['senones'])} senones, {mass}, {of}"))
+    return facts
+
+
 def _tuned(path: Path) -> Facts:
     return [("kind", "decoding scales"), *_measured(path, "tuned.json")]
 
@@ -180,6 +195,7 @@ KINDS: list[tuple[Callable[[Path], bool], Callable[[Path], Facts]]] = [
     (_has("lm.arpa"), _language_model),
     (lambda path: path.is_file() and path.suffix == ".arpa", _language_model),
     (_has("hyp.txt", "decode.json"), _hypotheses),
+    (_has("sets.json"), _sets),
     (_has("frames.json"), _frames),
     (_has("tuned.json"), _tuned),
 ]

@@ -5,12 +5,14 @@ time: the blocks of a pool are read in disk order, and frames are drawn from it 
 smaller than the pool is simply shuffled. A pool goes to the device whole, where the windows around
 its frames are cut out when a batch is made: there is no 26-fold copy of the features. While one
 pool is learnt from, a thread reads the next.
+
+A specialist's pool (:class:`HalfPool`) is read alike, but only some of its frames are drawn.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -65,29 +67,42 @@ class FramePool:
             self.blocks = [(names, frames) for names, frames in counted if frames]
             if not self.blocks:
                 raise UserError(f"no frame of {features.folder} is left to learn from; leave fewer out")
-        self.frames = sum(frames for _, frames in self.blocks)
-        self.pool_frames = min(pool_frames, self.frames)
+        self.pool_frames = min(pool_frames, sum(frames for _, frames in self.blocks))
+        self.draws = [self._drawn(*block) for block in self.blocks]
+        self.frames = sum(self.draws)  # that an epoch learns from
 
     def plan(self, epoch: int) -> list[list[int]]:
         """The blocks of each pool of this epoch."""
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.blocks))
         pools: list[list[int]] = [[]]
-        filled = 0
+        filled = drawn = 0
         for block in order:
-            if pools[-1] and filled + self.blocks[block][1] > self.pool_frames:
+            if drawn and filled + self.blocks[block][1] > self.pool_frames:
                 pools.append([])
-                filled = 0
+                filled = drawn = 0
             pools[-1].append(int(block))
             filled += self.blocks[block][1]
+            drawn += self.draws[block]
+        if not drawn and len(pools) > 1:  # nothing to learn from in the last
+            rest = pools.pop()
+            pools[-1] += rest
         return pools
 
     def updates(self, epochs: int) -> int:
         """Number of batches in so many epochs."""
-        frames = (sum(self.blocks[b][1] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
+        frames = (sum(self.draws[b] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
         return sum(map(self._batches, frames))
 
     def _batches(self, frames: int) -> int:
         return math.ceil(frames / self.batch)
+
+    def _drawn(self, names: Sequence[str], frames: int) -> int:
+        """How many frames of a block an epoch learns from."""
+        return frames
+
+    def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
+        """The frames of a pool in the order in which they are learnt from."""
+        return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else frames)
 
     def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
         """Batches on the device: of this epoch from pool `first` on, and of the following until there were `epochs`."""
@@ -101,8 +116,7 @@ class FramePool:
             for number in range(first if epoch == first_epoch else 0, len(plan)):
                 names = [name for block in sorted(plan[number]) for name in self.blocks[block][0]]
                 frames = self.features.read(names).astype(np.float32, copy=False)
-                kept = np.flatnonzero(self.keep(names)) if self.keep else np.arange(len(frames))
-                order = np.random.default_rng((self.seed, epoch, number)).permutation(kept)
+                order = self._order(names, len(frames), np.random.default_rng((self.seed, epoch, number)))
                 ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
                 rows = [send(row, device) for row in self.targets.gather(names)]
                 yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
@@ -128,12 +142,36 @@ class FramePool:
             yield Batch(pool.frames[window], rows, share.start, len(batch), last, last and pool.ends_epoch)
 
 
+class HalfPool(FramePool):
+    """Half of every batch are frames of a specialist's own senones, half are others, drawn at random from the pool.
+
+    An epoch has each own frame once, and as many others. `own` (S,) says which senones are the specialist's,
+    `labels` is the alignment that says which frames are theirs. Raises UserError where none is.
+    """
+
+    def __init__(self, *args: Any, labels: FrameArchive, own: np.ndarray):
+        self.labels, self.own = labels, own
+        super().__init__(*args)
+        if not self.frames:
+            raise UserError(f"no frame of {labels.folder} has one of the specialist's {own.sum()} senones")
+
+    def _drawn(self, names: Sequence[str], frames: int) -> int:
+        return 2 * int(self.own[self.labels.read(names)].sum())
+
+    def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Own frame, other frame, own frame, …, so that whatever is cut out of it has half of each."""
+        own = self.own[self.labels.read(names)]
+        ours, others = rng.permutation(np.flatnonzero(own)), rng.permutation(np.flatnonzero(~own))
+        others = others if len(others) else ours  # a pool of nothing else
+        return np.stack([ours, np.resize(others, len(ours))], 1).ravel()
+
+
 class Pool(NamedTuple):
     """n frames that are shuffled together, on the device."""
 
     frames: Tensor  # (n, F) features, in the order of the disk
     bounds: Tensor  # (n, 2) first and last frame of the utterance of each
-    order: Tensor  # (up to n,) the frames as they come into batches
+    order: Tensor  # the frames as they come into batches
     rows: list[Tensor]  # their targets, (n, …) each
     ends_epoch: bool
 

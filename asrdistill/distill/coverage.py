@@ -1,0 +1,156 @@
+"""What specialists add, by their own senones and by how many of them know a senone (the paper's Tables 3 and 4)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.distill.teach import open_aligned
+from asrdistill.errors import UserError
+from asrdistill.files import write_json, write_text
+from asrdistill.models.folder import load_model
+from asrdistill.models.specialists import Specialists
+
+Pairs = Sequence[Sequence[Path]]  # features and their alignment
+
+GENERALIST = "generalist"
+
+
+def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: int) -> None:
+    """Write ``specialists.json`` and ``specialists.md`` on a generalist with specialists, and on other models.
+
+    Raises UserError where `model` is anything else, and for data that do not fit a model.
+    """
+    together = load_model(model)
+    if not isinstance(together, Specialists):
+        raise UserError(f"{model} is no generalist with specialists; make one with asrdistill specialists-ensemble")
+    for other in (model, *against):
+        _check(other, on)
+    names = [GENERALIST, model.name, *(other.name for other in against)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"two models would both be called {twice[0]} in the tables; give one another name")
+    items = [(number, chunk) for number, (_, labels) in enumerate(on) for chunk in _chunks(labels)]
+    sums: Any = 0
+    for part in parallel.run(
+        _measure,
+        items,
+        jobs,
+        f"frames of {model.name}",
+        "utterances",
+        _setup,
+        (model, against, on),
+        lambda i: len(i[1]),
+    ):
+        sums = sums + part
+    record = describe(names, sums, len(together.members))
+    write_json(out / "specialists.json", record)
+    write_text(out / "specialists.md", tables(record))
+
+
+def _check(model: Path, on: Pairs) -> None:
+    loaded = load_model(model)
+    for features, alignment in on:
+        inputs, _, senones = open_aligned(features, alignment)
+        check_features(inputs, loaded.meta["features"], model)
+        if loaded.senones.hash != senones.hash:
+            raise UserError(f"{model} predicts other senones than {alignment} is over")
+
+
+def _chunks(alignment: Path) -> list[list[str]]:
+    utterances = FrameArchive(alignment).utterances
+    return [utterances[i : i + 100] for i in range(0, len(utterances), 100)]
+
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def _setup(model: Path, against: Sequence[Path], on: Pairs) -> None:
+    together = load_model(model)
+    assert isinstance(together, Specialists)
+    models = [together.generalist, together, *map(load_model, against)]
+    data = [(FrameArchive(features), FrameArchive(alignment)) for features, alignment in on]
+    _worker.update(models=models, data=data, covers=together.covers.numpy())
+
+
+def _measure(item: tuple[int, list[str]]) -> np.ndarray:
+    """Counts (1 + models, M + 1 + M) over some utterances: frames, then each model's right ones.
+
+    First by the number of specialists that cover the frame's senone, 0 … M; then of each specialist's own senones,
+    right when only those are to choose from.
+    """
+    number, utterances = item
+    features, alignment = _worker["data"][number]
+    covers = _worker["covers"]  # (M, S)
+    counts = np.zeros((1 + len(_worker["models"]), 2 * len(covers) + 1), np.int64)
+    for utterance in utterances:
+        labels = np.asarray(alignment[utterance])
+        counts[0] += count(covers, labels, np.ones(len(labels), bool), np.ones((len(covers), len(labels)), bool))
+        for row, model in zip(counts[1:], _worker["models"], strict=True):
+            log_p = model.log_posteriors(features[utterance])
+            within = np.stack([np.where(own, log_p, -np.inf).argmax(-1) == labels for own in covers])
+            row += count(covers, labels, log_p.argmax(-1) == labels, within)
+    return counts
+
+
+def count(covers: np.ndarray, labels: np.ndarray, right: np.ndarray, within: np.ndarray) -> np.ndarray:
+    """(M + 1 + M,) frames that are right (T,), by number of covering specialists; and within each one's own (M, T)."""
+    mine = covers[:, labels]  # (M, T)
+    return np.concatenate([np.bincount(mine.sum(0)[right], minlength=len(covers) + 1), (mine & within).sum(1)])
+
+
+def describe(names: Sequence[str], sums: np.ndarray, specialists: int) -> dict[str, Any]:
+    """The counts of :func:`_measure` as what stands in specialists.json; `relative` is against the generalist."""
+    covering, within = sums[:, : specialists + 1], sums[:, specialists + 1 :]
+
+    def systems(part: np.ndarray) -> dict[str, Any]:
+        frames, base = int(part[0]), int(part[1])
+        return {
+            name: {
+                "correct": int(right),
+                "percent": 100 * int(right) / frames if frames else None,
+                "relative": 100 * (int(right) - base) / base if base else None,
+            }
+            for name, right in zip(names, part[1:], strict=True)
+        }
+
+    def entry(part: np.ndarray) -> dict[str, Any]:
+        return {"frames": int(part[0]), "systems": systems(part)}
+
+    return {
+        "all": entry(covering.sum(1)),
+        "conditional": entry(within.sum(1)),
+        "by_specialist": [{"specialist": m, **entry(within[:, m])} for m in range(specialists)],
+        "by_coverage": [{"specialists": c, **entry(covering[:, c])} for c in range(specialists + 1) if covering[0, c]],
+    }
+
+
+def tables(record: dict[str, Any]) -> str:
+    """The paper's Tables 3 and 4, and Table 3 by specialist, in Markdown."""
+    rows = [("all frames", record["all"]), ("own senones, among them alone", record["conditional"])]
+    third = _table("accuracy on", rows)
+    fourth = _table("specialists that cover the senone", [(str(e["specialists"]), e) for e in record["by_coverage"]])
+    each = _table("specialist", [(str(e["specialist"]), e) for e in record["by_specialist"]])
+    return (
+        f"Frame accuracy in percent; in brackets the change of correct frames relative to the generalist.\n\n{third}\n"
+        f"By the number of specialists that cover the true senone:\n\n{fourth}\n"
+        f"Within each specialist's own senones:\n\n{each}"
+    )
+
+
+def _table(what: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    names = list(rows[0][1]["systems"])
+    lines = [f"| {' | '.join([what, 'frames', *names])} |", f"| --- |{' ---: |' * (1 + len(names))}"]
+    for label, entry in rows:
+        cells = [_cell(name, entry["systems"][name]) for name in names]
+        lines.append(f"| {' | '.join([label, format(entry['frames'], ','), *cells])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(name: str, system: dict[str, Any]) -> str:
+    if system["percent"] is None:
+        return "–"
+    change = "" if name == GENERALIST or system["relative"] is None else f" ({system['relative']:+.1f} %)"
+    return f"{system['percent']:.1f}{change}"

@@ -1,0 +1,214 @@
+"""Which senones each specialist is for (Hinton, Vinyals and Dean 2015, section 5.2).
+
+Senones that the generalist predicts together are those that it confuses. On-line K-means runs over the
+columns of the covariance matrix of its predictions; a specialist's set are the m columns nearest to its
+centroid, so that sets may overlap and leave senones out. Columns and centroids are scaled to length one: as
+they are, the few senones with the largest variance would have a cluster each and the rare ones be all in the
+last; and a centroid that is the mean of many different columns, so short that it is near to all of them, would
+draw in ever more.
+
+For comparison, phones are clustered in the same way, by the covariance of their senones' sums; a set are
+then the m most variable senones of its phones.
+
+``sets.json``: the sets with their senones (nearest to the centroid first), those senones' names by phone
+and state, the centroid's inertia (summed squared distance of the columns that are nearest to it), and the
+mass that the generalist gives them; the identity of senones, features and generalist.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.distill.options import SetOptions
+from asrdistill.errors import UserError
+from asrdistill.files import read_json, write_json
+from asrdistill.hmm.senones import Senones, leaves
+from asrdistill.models.folder import load_model
+
+log = logging.getLogger("asrdistill")
+
+SETS = "sets.json"
+PASSES, STARTS = 20, 10  # over the columns, from as many beginnings: a bad one may leave two groups in one cluster
+CHUNK = 500  # utterances whose sums are one; fixed, so that they do not depend on the number of jobs
+
+
+def make_sets(model: Path, features: FrameArchive, out: Path, options: SetOptions, jobs: int) -> None:
+    """Cluster what the model in a folder confuses on the features, and write ``sets.json`` into `out`.
+
+    Raises UserError for sizes that the senones do not allow, and for features of another kind or without frames.
+    """
+    loaded = load_model(model)
+    check_features(features, loaded.meta["features"], model)
+    senones = loaded.senones
+    check_sizes(options, senones)
+    if features.total_rows == 0:
+        raise UserError(f"{features.folder} holds no frames")
+    mean, covariance = moments(model, features, jobs)
+    find = by_confusion if options.by == "confusion" else by_phones
+    found = find(covariance, senones, options)
+    names = senone_names(senones)
+    sets = [
+        {"inertia": inertia, "mass": mean[own].sum(), "senones": own.tolist(), "names": [names[s] for s in own]}
+        for own, inertia in found
+    ]
+    covered = len({senone for part in sets for senone in part["senones"]})
+    log.info("%d sets cover %d of %d senones", len(sets), covered, senones.count)
+    made = {"by": options.by, "covered": covered, "generalist": model.name, "senones": senones.hash}
+    write_json(out / SETS, {**made, "feature_hash": features.hash, "frames": features.total_rows, "sets": sets})
+
+
+def check_sizes(options: SetOptions, senones: Senones) -> None:
+    """Raise UserError for sets that these senones cannot be made into."""
+    if options.sets < 1 or options.size < 1:
+        raise UserError(f"there must be at least 1 set of 1 senone, not {options.sets} sets of {options.size}")
+    if options.size > senones.count:
+        raise UserError(f"a set cannot have {options.size} senones: the model has {senones.count}")
+    things, what = (senones.count, "senones") if options.by == "confusion" else (len(senones.states), "phones")
+    if options.sets > things:
+        raise UserError(f"{things} {what} cannot be clustered into {options.sets} sets; ask for fewer")
+
+
+def read_sets(folder: Path) -> dict[str, Any]:
+    """What :func:`make_sets` wrote; raises UserError for anything else."""
+    if not (Path(folder) / SETS).is_file():
+        raise UserError(f"{folder} holds no {SETS}; make it with asrdistill specialists")
+    record = read_json(Path(folder) / SETS)
+    if not isinstance(record, dict) or not {"senones", "sets"} <= record.keys():
+        raise UserError(f"{Path(folder) / SETS} is not a file of specialists' sets; make it again")
+    return record
+
+
+def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
+    """(m,) the senones of one set; raises UserError where there is none of that number, or of other senones."""
+    record = read_sets(folder)
+    if record["senones"] != senones.hash:
+        raise UserError(f"{folder} has sets of other senones than the alignment; make them with its generalist")
+    if not 0 <= number < len(record["sets"]):
+        raise UserError(f"{folder} has the sets 0 to {len(record['sets']) - 1}, not {number}")
+    return np.array(record["sets"][number]["senones"])
+
+
+def moments(model: Path, features: FrameArchive, jobs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (S,) and covariance (S, S) of the model's predictions over all frames, float64."""
+    chunks = [features.utterances[i : i + CHUNK] for i in range(0, len(features), CHUNK)]
+    total: Any = 0
+    setup = (model, features.folder)
+    for part in parallel.run(_sums, chunks, jobs, f"what {model.name} confuses", "utterances", _setup, setup, len):
+        total = total + part
+    mean, products = total[0] / features.total_rows, total[1:] / features.total_rows
+    return mean, products - np.outer(mean, mean)
+
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def _setup(model: Path, features: Path) -> None:
+    _worker.update(model=load_model(model), features=FrameArchive(features))
+
+
+def _sums(utterances: Sequence[str]) -> np.ndarray:
+    """(1 + S, S) float64: the sum of predictions p over frames, then that of p pᵀ."""
+    count = _worker["model"].senones.count
+    sums = np.zeros((1 + count, count))
+    for utterance in utterances:
+        p = np.exp(_worker["model"].log_posteriors(_worker["features"][utterance]))
+        sums[0] += p.sum(0, dtype=np.float64)
+        sums[1:] += p.T @ p
+    return sums
+
+
+def by_confusion(covariance: np.ndarray, senones: Senones, options: SetOptions) -> list[tuple[np.ndarray, float]]:
+    """The senones (m,) of each set, nearest to the centroid first, and the centroid's inertia."""
+    columns = unit(covariance)
+    centroids = cluster(columns, options.sets, options.seed)
+    distances = squared_distances(columns, centroids)
+    nearest = distances.argmin(1)
+    inertia = [distances[nearest == k, k].sum() for k in range(options.sets)]
+    order = distances.argsort(0, kind="stable")[: options.size]
+    return [(order[:, k], float(inertia[k])) for k in range(options.sets)]
+
+
+def by_phones(covariance: np.ndarray, senones: Senones, options: SetOptions) -> list[tuple[np.ndarray, float]]:
+    """The same of sets that are made of whole phones: at most m of their senones, the most variable first."""
+    phone = phone_of(senones)
+    member = (phone == np.arange(len(senones.states))[:, None]).astype(float)  # (P, S)
+    columns = unit(member @ covariance @ member.T)
+    centroids = cluster(columns, options.sets, options.seed)
+    distances = squared_distances(columns, centroids)
+    nearest = distances.argmin(1)
+    if len(groups := np.unique(nearest)) < options.sets:
+        raise UserError(f"the phones fall into {len(groups)} groups, not into {options.sets}; ask for fewer sets")
+    variable = (-covariance.diagonal()).argsort(kind="stable")
+    sets = [variable[nearest[phone[variable]] == k][: options.size] for k in groups]
+    return [(own, float(distances[nearest == k, k].sum())) for own, k in zip(sets, groups, strict=True)]
+
+
+def unit(covariance: np.ndarray) -> np.ndarray:
+    """The columns, as rows, scaled to length one; one without variance stays 0."""
+    norms = np.linalg.norm(covariance, axis=0)
+    return (covariance / np.maximum(norms, np.finfo(float).tiny)).T
+
+
+def cluster(rows: np.ndarray, clusters: int, seed: int) -> np.ndarray:
+    """Centroids (K, D) of on-line K-means (MacQueen 1967) over rows (N, D).
+
+    The rows come one by one, in another order in each pass; the centroid nearest to a row moves towards it by one
+    over the rows that it has had in this pass, and is scaled to length one, as rows are. It begins at rows that are
+    far from each other (k-means++, Arthur and Vassilvitskii 2007). Of several beginnings the one with the least
+    inertia counts.
+    """
+    rng = np.random.default_rng(seed)
+    found = [_cluster_once(rows, clusters, rng) for _ in range(STARTS)]
+    return min(found, key=lambda centroids: squared_distances(rows, centroids).min(1).sum())
+
+
+def _cluster_once(rows: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
+    centroids = rows[_spread(rows, clusters, rng)].copy()
+    for _ in range(PASSES):
+        seen = np.ones(clusters)
+        for row in rows[rng.permutation(len(rows))]:
+            nearest = (centroids @ row).argmax()
+            seen[nearest] += 1
+            moved = centroids[nearest] + (row - centroids[nearest]) / seen[nearest]
+            centroids[nearest] = moved / max(np.linalg.norm(moved), np.finfo(float).tiny)
+    return centroids
+
+
+def _spread(rows: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
+    """Rows drawn in proportion to their squared distance from those that were drawn before."""
+    chosen = [int(rng.integers(len(rows)))]
+    distance = np.full(len(rows), np.inf)
+    while len(chosen) < count:
+        distance = np.minimum(distance, squared_distances(rows, rows[chosen[-1:]])[:, 0])
+        distance[chosen] = 0
+        even = np.ones(len(rows))
+        even[chosen] = 0
+        weight = distance if distance.sum() > 0 else even  # where rows are equal
+        chosen.append(int(rng.choice(len(rows), p=weight / weight.sum())))
+    return chosen
+
+
+def squared_distances(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    """(N, K) of rows (N, D) from centroids (K, D)."""
+    products = rows @ centroids.T
+    return np.maximum((rows**2).sum(1)[:, None] - 2 * products + (centroids**2).sum(1), 0)
+
+
+def phone_of(senones: Senones) -> np.ndarray:
+    """(S,) which of the phones that have trees, numbered in their order, each senone is of."""
+    phone = np.zeros(senones.count, np.int64)
+    for number, trees in enumerate(senones.states.values()):
+        for tree in trees:
+            phone[leaves(tree)] = number
+    return phone
+
+
+def senone_names(senones: Senones) -> list[str]:
+    """Phone and state of each senone: AA.1"""
+    roots = list(senones.states)
+    return [f"{roots[phone]}.{state}" for phone, state in zip(phone_of(senones), senones.state, strict=True)]

@@ -1,0 +1,58 @@
+"""A generalist and its specialists that act as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asrdistill.models.combination import Opinion, combine
+from asrdistill.models.dnn import pad
+
+if TYPE_CHECKING:
+    from asrdistill.models.folder import AcousticModel
+
+
+class Specialists:
+    """Specialists speak on frames where one of the generalist's most probable senones is their own.
+
+    `active`: how many of the most probable senones count. What they say together is
+    :func:`asrdistill.models.combination.combine`. Frames on which nobody speaks cost the generalist alone.
+    """
+
+    def __init__(self, generalist: AcousticModel, members: Sequence[AcousticModel], active: int, meta: dict[str, Any]):
+        self.generalist, self.members, self.active, self.meta = generalist, list(members), active, meta
+        self.senones, self.priors = generalist.senones, generalist.priors
+        self.own = [torch.tensor(member.meta["specialist"]["own"]) for member in members]
+        self.covers = torch.zeros(len(members), self.senones.count, dtype=torch.bool)  # (M, S)
+        for row, own in zip(self.covers, self.own, strict=True):
+            row[own] = True
+
+    @property
+    def parameters(self) -> int:
+        return sum(model.parameters for model in (self.generalist, *self.members))
+
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
+        log_p = torch.from_numpy(self.generalist.log_posteriors(features))
+        return combine(log_p, list(self.opinions(features, log_p))).numpy()
+
+    def opinions(self, features: np.ndarray, log_p: Tensor) -> Iterator[Opinion]:
+        """What each specialist says of the frames (T, F) that the generalist's log posteriors (T, S) choose for it."""
+        best = log_p.topk(self.active).indices  # (T, n)
+        for member, own, covered in zip(self.members, self.own, self.covers, strict=True):
+            frames = covered[best].any(-1).nonzero()[:, 0]
+            if len(frames):
+                full = member.meta["kind"] == "dnn"
+                yield Opinion(frames, None if full else own, _posteriors(member, features, frames))
+
+
+@torch.inference_mode()
+def _posteriors(model: AcousticModel, features: np.ndarray, frames: Tensor) -> Tensor:
+    """(n, outputs) of some frames (n,) of the features (T, F)."""
+    left, right = model.context
+    windows = frames[:, None] + torch.arange(left + 1 + right)
+    return model.module(torch.from_numpy(pad(features, model.context))[windows])[:, 0].float().softmax(-1)

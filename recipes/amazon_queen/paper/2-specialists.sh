@@ -1,0 +1,53 @@
+# Section 5, Tables 3 and 4: specialists of the first teacher, and one student of it and them. Sourced by run.sh.
+# Beside them stand the generalist trained on for at least as many updates as all specialists had, two teachers
+# (about the multiplications of a frame) and all teachers (about the updates).
+own=$exp/paper/specialists generalist=$exp/teacher.$seed
+specialists=15 length=(--config "$conf/specialist.yaml") transfer=train_copies
+if $quick; then specialists=8 length+=(--epochs 1) transfer=train; fi
+specialise=(--from "$generalist" "${length[@]}" --seed "$seed")
+pair=("$data/fbank/$transfer" "$ali/$transfer")
+
+asrdistill specialists "$generalist" "$data/fbank/train" "$own/sets" --sets "$specialists" --size 80 --seed "$seed" --jobs "$jobs"
+asrdistill specialists "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --sets "$specialists" --size 80 \
+  --seed "$seed" --jobs "$jobs"
+asrdistill soft-targets "$generalist" "$data/fbank/$transfer" "$own/generalist_targets" --keep 24 --jobs "$jobs"
+
+# Train one for each set, side by side, and put them together: specialists_of SETS NAME [options]
+specialists_of() {
+  local members=() k
+  seq 0 $((specialists - 1)) | xargs -P "$jobs" -I {} \
+    asrdistill train "${pair[@]}" "$own/$2.members/{}" "${specialise[@]}" --specialist "$1" {} "${@:3}"
+  for ((k = 0; k < specialists; k++)); do members+=("$own/$2.members/$k"); done
+  asrdistill specialists-ensemble "$generalist" "${members[@]}" "$own/$2"
+}
+
+specialists_of "$own/sets" specialists
+specialists_of "$own/phone_sets" specialists_phones
+specialists_of "$own/sets" specialists_full --full-softmax --soft-targets "$own/generalist_targets"
+
+updates=$(awk -F '[:,]' '/^ "updates"/ { sum += $2 } END { print sum }' "$own"/specialists.members/*/meta.json)
+frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && echo 1 || echo 3)" "$own/sets/sets.json")
+asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
+asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
+
+asrdistill soft-targets "$own/specialists" "$data/fbank/$transfer" "$own/targets" "${targets[@]}" --jobs "$jobs"
+asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
+  "${held_out[@]}"
+
+others=("$own/specialists_phones" "$own/specialists_full" "$own/trained_on" "$own/two_teachers" "$exp/ensemble" "$own/specialists_student")
+dev=(--on "$data/fbank/dev" "$ali/dev")
+pooled=(--on "$data/fbank/test" "$ali/test" --on "$data/fbank/test_unseen" "$ali/test_unseen")
+asrdistill specialists-evaluate "$own/specialists" "$own/tables/dev" "${dev[@]}" --against "${others[@]}" --jobs "$jobs"
+asrdistill specialists-evaluate "$own/specialists" "$own/tables/pooled" "${pooled[@]}" --against "${others[@]}" --jobs "$jobs"
+
+decode=(--config "$conf/decode.yaml" --jobs "$jobs")
+for model in "$own/trained_on" "$own/specialists" "$own/specialists_student"; do
+  name=$(basename "$model")
+  for set in dev test test_unseen; do
+    asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
+  done
+  asrdistill tune "$model" "$data/fbank/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$name" \
+    --config "$conf/tune.yaml" --jobs "$jobs"
+  recognise "$model"
+done
+cat "$own/tables/pooled/specialists.md"
