@@ -145,7 +145,7 @@ def findings(results: Results) -> list[str]:
     seeds = max(len(system["seeds"]) for system in results["systems"].values())
     return [
         *lines,
-        f"Mean ± sd over {seeds} seeds; the offset is added to the logits of what was left out, or seen alone.",
+        f"Mean ± sd over the seeds ({seeds}); the offset is added to the logits of what was left out, or seen alone.",
     ]
 
 
