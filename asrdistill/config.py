@@ -24,9 +24,29 @@ from asrdistill.errors import UserError
 T = TypeVar("T")
 
 
-def option(default: Any, help: str, choices: tuple[Any, ...] | None = None) -> Any:
-    """A dataclass field with a default, a help text and, where there are few, the allowed values."""
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+def option(default: Any, help: str, choices: tuple[Any, ...] | None = None, later: bool = False) -> Any:
+    """A dataclass field with a default, a help text and, where there are few, the allowed values.
+
+    `later`: added when results without it were there already, which its default has to leave as they are.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "later": later})
+
+
+def deciding(options: Any) -> dict[str, Any]:
+    """The values of a dataclass that decide a result: all but `later` ones that stand at their defaults."""
+    later = {field.name: _default(field) for field in dataclasses.fields(options) if field.metadata.get("later")}
+    values = dataclasses.asdict(options)
+    return {key: value for key, value in values.items() if not (key in later and value == later[key])}
+
+
+def flags(options: Any) -> list[str]:
+    """The command line's flags that make these options from the defaults."""
+    words: list[str] = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value != _default(field):
+            words += ["--" + field.name.replace("_", "-"), *map(str, value if isinstance(value, list) else [value])]
+    return words
 
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:

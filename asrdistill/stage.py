@@ -25,6 +25,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from asrdistill import __version__
+from asrdistill.config import deciding
 from asrdistill.errors import UserError
 from asrdistill.files import hash_of, read_json, sha256, write_json
 
@@ -40,7 +41,7 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
     files and folders that it is made from. Returns whether work was done.
     """
     out = Path(out)
-    settings = dataclasses.asdict(options) if dataclasses.is_dataclass(options) else dict(options)  # type: ignore[arg-type]
+    settings = deciding(options) if dataclasses.is_dataclass(options) else dict(options)
     recipe = {"verb": verb, "options": settings, "inputs": [fingerprint(path) for path in inputs]}
     wanted = hash_of(recipe)
     if marker(out).get("hash") == wanted:

@@ -11,7 +11,7 @@ from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, log_priors
-from asrdistill.models.dnn import Dnn
+from asrdistill.models.build import build_network
 from asrdistill.models.folder import save_model
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
@@ -43,14 +43,21 @@ def train_model(
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model = Dnn(options, inputs[labels.utterances[0]].shape[1], senones.count)
+    model = build_network(options, inputs[labels.utterances[0]].shape[1], senones.count)
     mean, std = global_stats(inputs)
     model.mean.copy_(torch.from_numpy(mean))
     model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     pool = FramePool(
-        inputs, targets, labels.utterances, model.context, options.pool_frames, options.batch, options.seed
+        inputs,
+        targets,
+        labels.utterances,
+        model.context,
+        options.pool_frames,
+        options.batch,
+        options.seed,
+        options.chunk,
     )
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
@@ -86,7 +93,12 @@ def check_options(options: TrainOptions) -> None:
         raise UserError(f"the weight of the hard targets must not be negative, but it is {options.hard_weight:g}")
     if not 0 <= options.dropout < 1:
         raise UserError(f"dropout must be at least 0 and below 1, not {options.dropout:g}")
-    for name in ("epochs", "batch", "pool_frames", "threads", "layers", "width"):
+    if bad := [share for share in options.widths if not 0 < share <= 1]:
+        raise UserError(f"widths are shares of the whole, above 0 and up to 1, not {bad[0]:g}")
+    for name in ("time_masks", "time_mask", "frequency_masks", "frequency_mask"):
+        if getattr(options, name) < 0:
+            raise UserError(f"{name} must not be negative, but it is {getattr(options, name)}")
+    for name in ("epochs", "batch", "chunk", "pool_frames", "threads", "layers", "width"):
         if getattr(options, name) < 1:
             raise UserError(f"{name} must be at least 1, not {getattr(options, name)}")
 

@@ -23,10 +23,11 @@ from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import pad
+from asrdistill.models.network import Network, pad
+from asrdistill.models.slim import Widths
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
+from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
 from asrdistill.training.targets import Targets
@@ -37,7 +38,7 @@ CHECKPOINT_SECONDS = 60
 
 
 def train(
-    model: Dnn,
+    model: Network,
     pool: FramePool,
     options: TrainOptions,
     dtype: torch.dtype,
@@ -57,14 +58,18 @@ def train(
     total = pool.updates(options.epochs)
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
-    network = distributed.parallel(model)
+    network = distributed.parallel(Widths(model, options.widths) if options.widths else model)
     name = folder.name.removesuffix(".partial").lstrip(".")
     with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
         meter.skip(state.epoch * pool.frames)
         for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
             rate = _learning_rate(options, state.updates, total)
-            state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.size)
-            meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data")
+            batch = batch._replace(windows=masked(batch.windows, model.mean, (batch.first, batch.size), options))
+            state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.frames or batch.size)
+            meter.advance(
+                batch.frames or batch.size,
+                f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data",
+            )
             if batch.ends_pool:
                 state.finish_pool()
             if batch.ends_epoch:
@@ -85,13 +90,21 @@ def _update(
     for group in optimiser.param_groups:
         group["lr"] = rate
     with torch.autocast(batch.windows.device.type, dtype, enabled=dtype != torch.float32):
-        logits = network(batch.windows, (batch.first, batch.size))[:, 0].float()
-    count = len(logits)
-    loss = targets.loss(logits, batch.rows) * (count / batch.size) if count else logits.sum()  # no frames: 0
+        logits = network(batch.windows, (batch.first, batch.size)).float()
+    loss = _loss(logits, targets, batch)
     optimiser.zero_grad(set_to_none=True)
     (loss * distributed.size()).backward()  # the gradient is the mean over the processes, the loss their sum
     optimiser.step()
     return loss.detach()
+
+
+def _loss(logits: Tensor, targets: Targets, batch: Batch) -> Tensor:
+    """What logits (b, L, S) add to the batch's mean loss; of logits at W widths (W, b, L, S), the mean over them."""
+    if logits.dim() == 4:
+        return torch.stack([_loss(each, targets, batch) for each in logits]).mean()
+    logits = logits[:, 0] if batch.inside is None else logits[batch.inside]
+    count = len(logits)
+    return targets.loss(logits, batch.rows) * (count / (batch.frames or batch.size)) if count else logits.sum()
 
 
 def _learning_rate(options: TrainOptions, update: int, total: int) -> float:
@@ -107,7 +120,7 @@ class HeldOut:
         self.features, self.alignment, self.utterances = features, alignment, list(utterances)
 
     @torch.no_grad()
-    def measure(self, model: Dnn, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
+    def measure(self, model: Network, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
         model.eval()
         frames, right, nats = 0, 0, 0.0
         for name in self.utterances[distributed.share(len(self.utterances))]:
@@ -126,7 +139,7 @@ class HeldOut:
 class _State:
     """Where training stands: everything that a checkpoint holds."""
 
-    def __init__(self, model: Dnn, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
+    def __init__(self, model: Network, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
         self.model, self.optimiser, self.device, self.path = model, optimiser, device, path
         self.epoch = self.pool = self.updates = self.frames = 0
         self.loss_sum = 0.0  # of the epoch up to its last finished pool
