@@ -32,7 +32,7 @@ class Block(nn.Module):
 
     def __init__(self, channels: int, taps: int, dilation: int, centre: int):
         super().__init__()
-        self.dilation, self.centre, self.reach = dilation, centre, (taps - 1) * dilation
+        self.taps, self.dilation, self.centre, self.reach = taps, dilation, centre, (taps - 1) * dilation
         self.delay = nn.Parameter(torch.empty(taps, channels))
         self.expand = nn.Linear(channels, EXPANSION * channels)
         self.project = nn.Linear(EXPANSION * channels, channels)
@@ -44,8 +44,8 @@ class Block(nn.Module):
 
     def delayed(self, x: Tensor) -> Tensor:
         frames = x.shape[1] - self.reach
-        parts = (x[:, k * self.dilation : k * self.dilation + frames] * tap for k, tap in enumerate(self.delay))
-        return sum(parts)  # type: ignore[return-value]
+        begins = [k * self.dilation for k in range(self.taps)]
+        return sum(x[:, b : b + frames] * self.delay[k] for k, b in enumerate(begins))  # type: ignore[return-value]
 
     def added(self, x: Tensor) -> Tensor:
         return x[:, self.centre : self.centre + x.shape[1] - self.reach]
