@@ -81,8 +81,8 @@ def _tdnn(module: Tdnn, graph: "_Graph") -> str:
     for block in module.blocks:
         hidden = graph.add(
             "Relu", graph.gemm(graph.delayed(x, block, block.delay.detach().numpy()), _layer(block.expand))
-        )  # type: ignore[operator, union-attr, arg-type]
-        x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))  # type: ignore[arg-type]
+        )
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))
     return graph.gemm(graph.add("Relu", x), _layer(module.output))
 
 
@@ -93,14 +93,14 @@ def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> s
     x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span)
     x = graph.add("Relu", graph.small_gemm(x, step, 128, _layer(module.first)))
     for block, (delayed, hidden) in zip(module.blocks, zip(peaks[::2], peaks[1::2], strict=False), strict=False):
-        expand, project = _layer(block.expand), _layer(block.project)  # type: ignore[arg-type]
+        expand, project = _layer(block.expand), _layer(block.project)
         c, expand, top = _evened(delayed, expand)
         step = top / 127
-        y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c), step, 128)  # type: ignore[operator, union-attr, arg-type]
+        y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c), step, 128)
         c, project, top = _evened(hidden, project)
         y = graph.small_gemm(y, step, 128, (expand[0] / c, expand[1] / c))
         y = graph.small_gemm(graph.quantised(graph.add("Relu", y), top / 255, 0), top / 255, 0, project)
-        x = graph.add("Add", graph.cut(x, block.centre, block.reach), y)  # type: ignore[arg-type]
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach), y)
     c, output, top = _evened(peaks[-1], _layer(module.output))
     x = graph.add("Mul", graph.add("Relu", x), graph.constant(1 / c))
     return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
@@ -140,9 +140,9 @@ def _tdnn_peaks(module: Tdnn, frames: Iterable[np.ndarray]) -> tuple[float, list
         x = torch.relu(module.first(windows(x, module.span)))
         seen = []
         for block in module.blocks:
-            seen.append(block.delayed(x))  # type: ignore[operator]
-            seen.append(torch.relu(block.expand(seen[-1])))  # type: ignore[operator]
-            x = block.added(x) + block.project(seen[-1])  # type: ignore[operator]
+            seen.append(block.delayed(x))
+            seen.append(torch.relu(block.expand(seen[-1])))
+            x = block.added(x) + block.project(seen[-1])
         seen.append(torch.relu(x))
         peaks = [torch.maximum(peak, y.abs().amax((0, 1))) for peak, y in zip(peaks, seen, strict=True)]
     return _some(largest), [peak.numpy() for peak in peaks]

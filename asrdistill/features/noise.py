@@ -40,12 +40,12 @@ class Noise:
         if not others:
             raise UserError(f"there is nothing but {utterance.id} to make a babble of; give recordings with --noise")
         voices = [self._piece(others, length, rate, rng) for _ in range(BABBLE)]
-        return np.sum([voice / np.sqrt(np.mean(voice**2)) for voice in voices], axis=0, dtype=np.float32)
+        return np.stack([voice / np.sqrt(np.mean(voice**2)) for voice in voices]).sum(axis=0)
 
     def _piece(self, sources: Sequence[Utterance], length: int, rate: int, rng: np.random.Generator) -> np.ndarray:
         """A piece (length,) of one of the recordings, from a place in it; not silent."""
         for _ in range(_TRIES):
-            source = sources[rng.integers(len(sources))]
+            source = sources[int(rng.integers(len(sources)))]
             samples = source.samples(rate, self.pipes)
             piece = np.resize(np.roll(samples, -rng.integers(len(samples))), length)
             if np.any(piece):

@@ -15,6 +15,7 @@ by the first layers, half of their reach each, until there are none left. With r
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,8 @@ class Block(nn.Module):
 class Tdnn(Network):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
+    blocks: Sequence[Block]
+
     def __init__(self, options: DnnOptions, features: int, senones: int):
         super().__init__(options, features)
         reaches = [(options.taps - 1) * dilation for dilation in options.dilations]
@@ -67,11 +70,12 @@ class Tdnn(Network):
             )
         self.first = nn.Linear(self.span * features, options.width)
         ahead = options.right - min((self.span - 1) // 2, options.right)
-        self.blocks = nn.ModuleList()
+        blocks = []
         for dilation, reach in zip(options.dilations, reaches, strict=True):
             after = min((reach + 1) // 2, ahead)
             ahead -= after
-            self.blocks.append(Block(options.width, options.taps, dilation, reach - after))
+            blocks.append(Block(options.width, options.taps, dilation, reach - after))
+        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.output = nn.Linear(options.width, senones)
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
         nn.init.zeros_(self.first.bias)
@@ -81,6 +85,6 @@ class Tdnn(Network):
     def forward(self, features: Tensor, part: Part = None) -> Tensor:
         x = functional.relu(self.first(windows(self.normalised(features), self.span)))
         for block in self.blocks:
-            hidden = functional.relu(block.expand(block.delayed(x)))  # type: ignore[operator]
-            x = block.added(x) + block.project(self.drop(hidden, part))  # type: ignore[operator]
+            hidden = functional.relu(block.expand(block.delayed(x)))
+            x = block.added(x) + block.project(self.drop(hidden, part))
         return self.output(functional.relu(x))

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
+from asrdistill.models.dnn import Dnn
 from asrdistill.models.network import Network, pad
 from asrdistill.models.slim import Widths
 from asrdistill.progress import Meter
@@ -58,7 +59,9 @@ def train(
     total = pool.updates(options.epochs)
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
-    network = distributed.parallel(Widths(model, options.widths) if options.widths else model)
+    network = distributed.parallel(
+        Widths(model, options.widths) if isinstance(model, Dnn) and options.widths else model
+    )
     name = folder.name.removesuffix(".partial").lstrip(".")
     with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
         meter.skip(state.epoch * pool.frames)
