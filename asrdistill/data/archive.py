@@ -231,8 +231,11 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     write_json(Path(out) / "meta.json", {**first.meta, "hash": content})
 
 
-def alias(source: Path, out: Path, of: Mapping[str, str]) -> None:
-    """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance."""
+def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = ()) -> None:
+    """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance.
+
+    `own` are closed shards of `out` itself that stand in the index too.
+    """
     archive = FrameArchive(source)
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
         raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}")
@@ -241,8 +244,10 @@ def alias(source: Path, out: Path, of: Mapping[str, str]) -> None:
     for name, utterance in of.items():
         shard, begin, rows = archive._index[utterance]
         lines.append((name, os.path.normpath(f"{base}/{shard}"), begin, rows))
+    lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
     _write_index(Path(out), lines)
-    write_json(Path(out) / "meta.json", {**archive.meta, "hash": hash_of([sorted(of.items()), archive.hash])})
+    content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
+    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content})
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:

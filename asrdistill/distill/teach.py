@@ -17,7 +17,7 @@ from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, log_priors
-from asrdistill.models.dnn import Dnn
+from asrdistill.models.build import build_network
 from asrdistill.models.folder import AcousticModel, load_model, save_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.training import distributed
@@ -50,8 +50,8 @@ def train_model(
         raise UserError("utterances without an alignment can be learnt from only by soft targets; give --soft-targets")
     if options.early_stopping and not held_out:
         raise UserError("the epoch to stop at is chosen on data that is not trained on; give --held-out")
-    if special and (options.omit or options.unlabelled):
-        raise UserError("a specialist learns from the aligned frames of all phones; leave out --omit and --unlabelled")
+    if special and (options.omit or options.unlabelled or options.chunk > 1):
+        raise UserError("a specialist draws single aligned frames of all phones; leave out omit, unlabelled and chunk")
     inputs, labels, senones = open_aligned(features, alignment)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
@@ -68,7 +68,9 @@ def train_model(
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model = Dnn(options, inputs[labels.utterances[0]].shape[1], specialty.outputs if specialty else senones.count)
+    model = build_network(
+        options, inputs[labels.utterances[0]].shape[1], specialty.outputs if specialty else senones.count
+    )
     if generalist:
         model.load_state_dict(specialty.weights(generalist) if specialty else generalist.module.state_dict())
     else:
@@ -81,7 +83,7 @@ def train_model(
     if specialty:
         pool: FramePool = HalfPool(*settings, labels=labels, own=specialty.is_own)
     else:
-        pool = FramePool(*settings, keep=_all_but(options.omit, labels, senones))
+        pool = FramePool(*settings, options.chunk, keep=_all_but(options.omit, labels, senones))
     if options.omit:
         log.info("the frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
@@ -178,7 +180,12 @@ def check_options(options: TrainOptions) -> None:
         raise UserError(f"the largest norm of a unit's weights must not be negative, but it is {options.max_norm:g}")
     if not 0 <= options.dropout < 1:
         raise UserError(f"dropout must be at least 0 and below 1, not {options.dropout:g}")
-    for name in ("epochs", "batch", "pool_frames", "threads", "layers", "width"):
+    if bad := [share for share in options.widths if not 0 < share <= 1]:
+        raise UserError(f"widths are shares of the whole, above 0 and up to 1, not {bad[0]:g}")
+    for name in ("time_masks", "time_mask", "frequency_masks", "frequency_mask"):
+        if getattr(options, name) < 0:
+            raise UserError(f"{name} must not be negative, but it is {getattr(options, name)}")
+    for name in ("epochs", "batch", "chunk", "pool_frames", "threads", "layers", "width"):
         if getattr(options, name) < 1:
             raise UserError(f"{name} must be at least 1, not {getattr(options, name)}")
 

@@ -7,6 +7,7 @@ from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
+from asrdistill.models.options import DnnOptions
 
 FORMS = {
     "safetensors": "float32 weights (`model.safetensors`), run by torch",
@@ -46,8 +47,8 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
     facts = {
         "form": FORMS[exported["form"]],
-        "network": f"{network['layers']} hidden layers of {network['width']} ReLUs over {network['left']} frames "
-        f"before the one it classifies and {network['right']} after it",
+        "network": f"{_layers(network)} over {network['left']} frames before the one it classifies and "
+        f"{network['right']} after it",
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
@@ -68,6 +69,13 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
         "those of the pronouncing dictionary and of the language model's texts the other files.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _layers(network: dict[str, Any]) -> str:
+    if network.get("architecture") == "tdnn":
+        blocks = ", ".join(map(str, network.get("dilations", DnnOptions().dilations)))
+        return f"a time-delay network of {network['width']} channels with dilations {blocks}"
+    return f"{network['layers']} hidden layers of {network['width']} ReLUs"
 
 
 def _table(facts: dict[str, str]) -> str:

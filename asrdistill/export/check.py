@@ -18,8 +18,8 @@ from asrdistill.export.forms import open_form
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import options_of
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import load_model
+from asrdistill.models.network import Network
 from asrdistill.scoring.alignment import count_errors
 
 # How far an export may be from the original before it is called broken. Float forms only sum in another order. int8
@@ -83,7 +83,7 @@ def _check_inputs(model: Path, data: DataDirectory, alignment: Path | None) -> N
         raise UserError(f"{alignment} is an alignment over other senones than those of {model}")
 
 
-def _synthetic(module: Dnn) -> np.ndarray:
+def _synthetic(module: Network) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=(SYNTHETIC, len(module.mean)))
     return (module.mean.numpy() + module.std.numpy() * noise).astype(np.float32)
 

@@ -32,7 +32,12 @@ _GRADIENT = "<UpdatePeriod> 4 <NumSamplesHistory> 2000 <Alpha> 4 "
 
 
 def write_kaldi(model: AcousticModel, prior_floor: float, folder: Path) -> None:
-    """Write the files into an existing folder; priors below `prior_floor` count as it, as they do in our decoder."""
+    """Write the files into an existing folder; priors below `prior_floor` count as it, as they do in our decoder.
+
+    Raises UserError for an architecture that the text form is not written for.
+    """
+    if not isinstance(model.module, Dnn):
+        raise UserError("Kaldi's text form is for the dnn architecture; export this network to onnx or torchscript")
     senones = model.senones
     numbers = {phone: number for number, phone in enumerate(senones.phones, 1)}  # 0 is <eps>
     with open(folder / "final.mdl", "w", encoding="utf-8") as file:

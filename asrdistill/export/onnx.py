@@ -17,16 +17,20 @@ c = sqrt(largest activation / largest weight) (Xiao et al. 2023, SmoothQuant, at
 student that halves the error of the log posteriors.
 """
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from asrdistill import __version__
 from asrdistill.errors import UserError
-from asrdistill.models.dnn import Dnn, pad
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.network import Network, pad, windows
+from asrdistill.models.tdnn import Block, Tdnn
 
 OPSET, IR = 17, 8  # of ONNX 1.12 (2022): what older runtimes read as well
 WEIGHT_MAX = 64
@@ -35,46 +39,79 @@ RARE = 0.01  # a unit's largest activation counts as at least this share of its 
 Layer = tuple[np.ndarray, np.ndarray]  # weight (in, out), bias (out,)
 
 
-def write_onnx(module: Dnn, path: Path) -> None:
+def write_onnx(module: Network, path: Path) -> None:
     """Write the network in float32; raises UserError where the package onnx is not installed."""
     graph = _Graph(module)
-    x = graph.windows(graph.normalised())
-    *hidden, last = _layers(module)
-    for weight, bias in hidden:
-        x = graph.add("Relu", graph.add("Gemm", x, graph.constant(weight), graph.constant(bias)))
-    graph.write(graph.add("Gemm", x, *map(graph.constant, last)), path)
+    graph.write(_tdnn(module, graph) if isinstance(module, Tdnn) else _dnn(module, graph), path)  # type: ignore[arg-type]
 
 
-def write_int8(module: Dnn, frames: Iterable[np.ndarray], path: Path) -> None:
+def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F).
 
     Raises UserError where the package onnx is not installed.
     """
     graph = _Graph(module)
+    logits = _tdnn_int8 if isinstance(module, Tdnn) else _dnn_int8
+    graph.write(logits(module, graph, frames), path)  # type: ignore[arg-type, operator]
+
+
+def _dnn(module: Dnn, graph: "_Graph") -> str:
+    x = graph.windows(graph.normalised(), module.window)
+    *hidden, last = _layers(module)
+    for layer in hidden:
+        x = graph.add("Relu", graph.gemm(x, layer))
+    return graph.gemm(x, last)
+
+
+def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
     input_peak, peaks = _peaks(module, frames)
     layers, tops = _smoothed(_layers(module), peaks)
-    step = input_peak / 127
-    x, point = graph.add("QuantizeLinear", graph.normalised(), *graph.scale(step, 128)), 128
-    x = graph.windows(x)
-    for number, (weight, bias) in enumerate(layers):
-        steps = np.abs(weight).max(0) / WEIGHT_MAX
-        steps = np.maximum(steps, np.abs(bias) / (step * 2**30)).clip(np.float32(1e-30)).astype(np.float32)
-        whole = np.round(weight / steps).astype(np.int8)
-        y = graph.add(
-            "Gemm",
-            graph.add("DequantizeLinear", x, *graph.scale(step, point)),
-            graph.dequantised(whole, steps),
-            graph.dequantised(np.round(bias / (step * steps)).astype(np.int32), np.float32(step) * steps),
-        )
+    step, point = input_peak / 127, 128
+    x = graph.windows(graph.quantised(graph.normalised(), step, point), module.window)
+    for number, layer in enumerate(layers):
+        y = graph.small_gemm(x, step, point, layer)
         if number < len(tops):
             step, point = tops[number] / 255, 0
-            x = graph.add("QuantizeLinear", graph.add("Relu", y), *graph.scale(step, point))
-    graph.write(y, path)
+            x = graph.quantised(graph.add("Relu", y), step, point)
+    return y
+
+
+def _tdnn(module: Tdnn, graph: "_Graph") -> str:
+    x = graph.add("Relu", graph.gemm(graph.windows(graph.normalised(), module.span), _layer(module.first)))
+    for block in module.blocks:
+        hidden = graph.add(
+            "Relu", graph.gemm(graph.delayed(x, block, block.delay.detach().numpy()), _layer(block.expand))
+        )
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))
+    return graph.gemm(graph.add("Relu", x), _layer(module.output))
+
+
+def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
+    """The products are of small integers; what runs along the sums, and the delays' few weights, stay float32."""
+    input_peak, peaks = _tdnn_peaks(module, frames)
+    step = input_peak / 127
+    x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span)
+    x = graph.add("Relu", graph.small_gemm(x, step, 128, _layer(module.first)))
+    for block, (delayed, hidden) in zip(module.blocks, zip(peaks[::2], peaks[1::2], strict=False), strict=False):
+        expand, project = _layer(block.expand), _layer(block.project)
+        c, expand, top = _evened(delayed, expand)
+        step = top / 127
+        y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c), step, 128)
+        c, project, top = _evened(hidden, project)
+        y = graph.small_gemm(y, step, 128, (expand[0] / c, expand[1] / c))
+        y = graph.small_gemm(graph.quantised(graph.add("Relu", y), top / 255, 0), top / 255, 0, project)
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach), y)
+    c, output, top = _evened(peaks[-1], _layer(module.output))
+    x = graph.add("Mul", graph.add("Relu", x), graph.constant(1 / c))
+    return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
+
+
+def _layer(linear: nn.Linear) -> Layer:
+    return linear.weight.detach().numpy().T.copy(), linear.bias.detach().numpy().copy()
 
 
 def _layers(module: Dnn) -> list[Layer]:
-    linear = [*module.hidden, module.output]
-    return [(layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()) for layer in linear]  # type: ignore[union-attr, operator]
+    return [_layer(linear) for linear in [*module.hidden, module.output]]  # type: ignore[arg-type]
 
 
 @torch.inference_mode()
@@ -85,32 +122,60 @@ def _peaks(module: Dnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.nd
     for features in frames:
         x = (torch.from_numpy(pad(features, module.context)) - module.mean) / module.std
         largest = max(largest, float(x.abs().max()))
-        x = x.unfold(0, module.window, 1).transpose(1, 2).flatten(1)
+        x = windows(x[None], module.window)[0]
         for peak, layer in zip(peaks, module.hidden, strict=True):
             x = torch.relu(layer(x))
             torch.maximum(peak, x.amax(0), out=peak)
+    return _some(largest), [peak.numpy() for peak in peaks]
+
+
+@torch.inference_mode()
+def _tdnn_peaks(module: Tdnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    """The largest magnitude of a normalised feature, and those of each number that goes into a product: of each block
+    the delayed channels and the hidden units, at last the channels that the output sees."""
+    largest, peaks = 0.0, [torch.zeros(1)] * (2 * len(module.blocks) + 1)
+    for features in frames:
+        x = module.normalised(torch.from_numpy(pad(features, module.context))[None])
+        largest = max(largest, float(x.abs().max()))
+        x = torch.relu(module.first(windows(x, module.span)))
+        seen = []
+        for block in module.blocks:
+            seen.append(block.delayed(x))
+            seen.append(torch.relu(block.expand(seen[-1])))
+            x = block.added(x) + block.project(seen[-1])
+        seen.append(torch.relu(x))
+        peaks = [torch.maximum(peak, y.abs().amax((0, 1))) for peak, y in zip(peaks, seen, strict=True)]
+    return _some(largest), [peak.numpy() for peak in peaks]
+
+
+def _some(largest: float) -> float:
     if not largest:
         raise UserError("there are no frames that could say how large the activations get; give --check audio")
-    return largest, [peak.numpy() for peak in peaks]
+    return largest
+
+
+def _evened(peak: np.ndarray, layer: Layer) -> tuple[np.ndarray, Layer, float]:
+    """What to divide a layer's inputs by so that their sizes are evened out, the layer for those, and their largest."""
+    peak, reach = np.maximum(peak, max(RARE * peak.max(), 1e-6)), np.abs(layer[0]).max(1)
+    c = np.sqrt(peak / np.maximum(reach, max(RARE * reach.max(), 1e-6))).astype(np.float32)
+    return c, (layer[0] * c[:, None], layer[1]), float((peak / c).max())
 
 
 def _smoothed(layers: list[Layer], peaks: list[np.ndarray]) -> tuple[list[Layer], list[float]]:
     """The same network with its units' sizes evened out, and each hidden layer's largest activation then."""
     tops = []
     for number, peak in enumerate(peaks):
-        peak = np.maximum(peak, max(RARE * peak.max(), 1e-6))
-        reach = np.abs(layers[number + 1][0]).max(1)
-        c = np.sqrt(peak / np.maximum(reach, max(RARE * reach.max(), 1e-6))).astype(np.float32)
-        (weight, bias), (after, after_bias) = layers[number : number + 2]
-        layers[number : number + 2] = [(weight / c, bias / c), (after * c[:, None], after_bias)]
-        tops.append(float((peak / c).max()))
+        c, after, top = _evened(peak, layers[number + 1])
+        weight, bias = layers[number]
+        layers[number : number + 2] = [(weight / c, bias / c), after]
+        tops.append(top)
     return layers, tops
 
 
 class _Graph:
     """An ONNX graph that grows: constants and operators get names by their number."""
 
-    def __init__(self, module: Dnn):
+    def __init__(self, module: Network):
         try:
             import onnx
         except ImportError:
@@ -137,19 +202,52 @@ class _Graph:
         zeros = np.zeros(steps.shape, whole.dtype)
         return self.add("DequantizeLinear", *map(self.constant, (whole, steps, zeros)), axis=whole.ndim - 1)
 
+    def gemm(self, x: str, layer: Layer) -> str:
+        return self.add("Gemm", x, *map(self.constant, layer))
+
+    def quantised(self, x: str, step: float, point: int) -> str:
+        return self.add("QuantizeLinear", x, *self.scale(step, point))
+
+    def small_gemm(self, x: str, step: float, point: int, layer: Layer) -> str:
+        """The product of bytes x, which stand for step · (x - point), and the layer in 8-bit integers."""
+        weight, bias = layer
+        steps = np.abs(weight).max(0) / WEIGHT_MAX
+        steps = np.maximum(steps, np.abs(bias) / (step * 2**30)).clip(np.float32(1e-30)).astype(np.float32)
+        return self.add(
+            "Gemm",
+            self.add("DequantizeLinear", x, *self.scale(step, point)),
+            self.dequantised(np.round(weight / steps).astype(np.int8), steps),
+            self.dequantised(np.round(bias / (step * steps)).astype(np.int32), np.float32(step) * steps),
+        )
+
     def normalised(self) -> str:
         mean, std = self.constant(self.module.mean.numpy()), self.constant(self.module.std.numpy())
         return self.add("Div", self.add("Sub", "features", mean), std)
 
-    def windows(self, frames: str) -> str:
-        """(left + T + right, F) -> (T, window · F)"""
-        window, one = self.module.window, self.constant(np.int64(1))
+    def windows(self, frames: str, window: int) -> str:
+        """(T + window - 1, F) -> (T, window · F)"""
+        one = self.constant(np.int64(1))
         length = self.add("Squeeze", self.add("Shape", frames, start=0, end=1))
         count = self.add("Sub", length, self.constant(np.int64(window - 1)))
         first = self.add("Unsqueeze", self.add("Range", self.constant(np.int64(0)), count, one), self.constant([1]))
         index = self.add("Add", first, self.constant(np.arange(window)[None]))
         shape = self.constant([-1, window * len(self.module.mean)])
         return self.add("Reshape", self.add("Gather", frames, index), shape)
+
+    def cut(self, x: str, first: int, reach: int) -> str:
+        """(T + reach, C) -> (T, C), the frames from `first` on."""
+        if not reach:
+            return x
+        end = first - reach or np.iinfo(np.int64).max
+        return self.add("Slice", x, *(self.constant(np.array([n], np.int64)) for n in (first, end, 0)))
+
+    def delayed(self, x: str, block: Block, weights: np.ndarray) -> str:
+        """The weighted sum of frames that a block looks at; weights (taps, C)"""
+        parts = [
+            self.add("Mul", self.cut(x, k * block.dilation, block.reach), self.constant(tap.astype(np.float32)))
+            for k, tap in enumerate(weights)
+        ]
+        return functools.reduce(lambda a, b: self.add("Add", a, b), parts)
 
     def write(self, logits: str, path: Path) -> None:
         helper, floats = self.onnx.helper, self.onnx.TensorProto.FLOAT

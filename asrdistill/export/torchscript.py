@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrdistill.models.dnn import Dnn, pad
+from asrdistill.models.network import Network, pad
 
 
 class _LogPosteriors(torch.nn.Module):
-    def __init__(self, module: Dnn):
+    def __init__(self, module: Network):
         super().__init__()
         self.module = module
 
@@ -23,7 +23,7 @@ class _LogPosteriors(torch.nn.Module):
         return self.module(features).log_softmax(-1)
 
 
-def write_torchscript(module: Dnn, path: Path) -> None:
+def write_torchscript(module: Network, path: Path) -> None:
     example = torch.zeros(1, module.window + 1, len(module.mean))
     with warnings.catch_warnings():  # TorchScript is deprecated; who asks for it knows
         warnings.simplefilter("ignore", FutureWarning)

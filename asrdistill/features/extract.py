@@ -10,7 +10,8 @@ from asrdistill import parallel
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.features.copies import copy_name, warped
+from asrdistill.features.copies import ORIGINALS, Copies, Copy, warped
+from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
@@ -23,21 +24,21 @@ def make_fbank(
     options: FbankOptions,
     jobs: int,
     pipes: bool = False,
-    warps: Sequence[float] = (1.0,),
+    copies: Copies = ORIGINALS,
 ) -> None:
     """Write the log-mel filterbank of every utterance into the existing folder `out`, an archive of kind "features".
 
-    With several `warps` each utterance stands there once for each, its frequency axis stretched by
-    that factor as another speaker's vocal tract would; see :mod:`asrdistill.features.copies`.
+    Each utterance stands there once for each of the `copies`; see :mod:`asrdistill.features.copies`.
     Raises UserError that names the utterance for audio that cannot be read or is too short for one
-    frame, and for a data directory without utterances.
+    frame, for a data directory without utterances, and for copies that cannot be made.
     """
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")
-    variants = [(warp, warped(options, warp)) for warp in warps]
+    variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
     groups = parallel.split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     tasks = [(number, Path(out), group, variants, pipes) for number, group in enumerate(groups)]
-    shards = parallel.run(_write_shard, tasks, jobs, "features", weight=lambda task: len(task[2]))
+    setup = (copies, data.utterances)
+    shards = parallel.run(_write_shard, tasks, jobs, "features", "utterances", _setup, setup, lambda task: len(task[2]))
     finish(
         out,
         "features",
@@ -45,7 +46,7 @@ def make_fbank(
         list(shards),
         frame_shift=options.frame_shift / 1000,
         features=options.describe(),
-        warps=list(warps),
+        **copies.describe(),
     )
 
 
@@ -53,24 +54,35 @@ def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {"frames": ("float32", (options.bins,))}
 
 
-def _write_shard(task: tuple[int, Path, list[Utterance], list[tuple[float, FbankOptions]], bool]) -> dict[str, Any]:
+_noise: Noise | None = None  # of one process: what noisy copies take theirs from
+
+
+def _setup(copies: Copies, utterances: Sequence[Utterance]) -> None:
+    global _noise
+    _noise = copies.source(utterances)
+
+
+def _write_shard(task: tuple[int, Path, list[Utterance], list[tuple[Copy, FbankOptions]], bool]) -> dict[str, Any]:
     from asrdistill.features.fbank import fbank  # loads torch, which only the workers need
 
     number, out, utterances, variants, pipes = task
     options = variants[0][1]
     writer = ShardWriter(out, number, _parts(options))
-    for ids, samples in _batches(utterances, options, pipes):
-        for warp, variant in variants:
-            for id, features in zip(ids, fbank(samples, variant), strict=True):
-                writer.write(copy_name(id, warp), frames=features)
+    for heard, samples in _batches(utterances, options, pipes):
+        for copy, variant in variants:
+            changed = [copy.samples(u, s, options.rate, _noise) for u, s in zip(heard, samples, strict=True)]
+            for utterance, features in zip(heard, fbank(changed, variant), strict=True):
+                if not len(features):
+                    raise UserError(f"utterance {utterance.id} is too short for one frame at speed {copy.value:g}")
+                writer.write(copy.name(utterance.id), frames=features)
     return writer.close()
 
 
 def _batches(
     utterances: Iterable[Utterance], options: FbankOptions, pipes: bool
-) -> Iterator[tuple[list[str], list[np.ndarray]]]:
-    """Ids and samples of as many utterances as together reach _BATCH_SECONDS."""
-    ids: list[str] = []
+) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
+    """As many utterances as together reach _BATCH_SECONDS, with their samples."""
+    heard: list[Utterance] = []
     batch: list[np.ndarray] = []
     for utterance in utterances:
         samples = utterance.samples(options.rate, pipes)
@@ -79,10 +91,10 @@ def _batches(
                 f"utterance {utterance.id}: {len(samples)} samples at {options.rate} Hz are too few for one frame "
                 f"of {options.frame_length:g} ms; remove it from the data directory"
             )
-        ids.append(utterance.id)
+        heard.append(utterance)
         batch.append(samples)
         if sum(map(len, batch)) >= _BATCH_SECONDS * options.rate:
-            yield ids, batch
-            ids, batch = [], []
-    if ids:
-        yield ids, batch
+            yield heard, batch
+            heard, batch = [], []
+    if heard:
+        yield heard, batch

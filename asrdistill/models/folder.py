@@ -11,7 +11,6 @@ meta.json also has `export`: the format's version and the SHA-256 of its weight 
 Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place of model.safetensors.
 """
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,8 @@ from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.dnn import Dnn, pad
+from asrdistill.models.build import build_network, described
+from asrdistill.models.network import Network, pad
 from asrdistill.models.onnx import OnnxModel
 from asrdistill.models.options import DnnOptions
 from asrdistill.models.specialists import Specialists
@@ -38,7 +38,7 @@ FORMAT = 1  # of what asrdistill export writes: a later one may mean something e
 class AcousticModel:
     """A trained network with its senones and priors, ready to classify whole utterances."""
 
-    def __init__(self, module: Dnn, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
+    def __init__(self, module: Network, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
         self.module, self.senones, self.priors, self.meta = module.eval(), senones, priors, meta
 
     @property
@@ -95,20 +95,20 @@ def combine(logits: Tensor, how: str) -> Tensor:
 
 
 def save_model(
-    folder: Path, module: Dnn, options: DnnOptions, senones: Senones, log_priors: np.ndarray, **meta: Any
+    folder: Path, module: Network, options: DnnOptions, senones: Senones, log_priors: np.ndarray, **meta: Any
 ) -> None:
     """Write a model folder; `meta` holds at least the `features` settings."""
     tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
     tensors["log_priors"] = torch.from_numpy(log_priors)
     save_file(tensors, Path(folder) / "model.safetensors")
     senones.write(folder)
-    described = {
+    facts = {
         "kind": "dnn",
-        "options": {field.name: getattr(options, field.name) for field in dataclasses.fields(DnnOptions)},
+        "options": described(options),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "senones": senones.hash,
     }
-    write_json(Path(folder) / "meta.json", {**described, **meta})
+    write_json(Path(folder) / "meta.json", {**facts, **meta})
 
 
 def replace_priors(folder: Path, log_priors: np.ndarray, out: Path) -> None:
@@ -204,7 +204,7 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     log_priors = tensors.pop("log_priors").numpy()
     options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
     outputs = len(meta["specialist"]["own"]) + 1 if meta["kind"] == "specialist" else senones.count
-    module = Dnn(options, len(tensors["mean"]), outputs)
+    module = build_network(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

@@ -13,7 +13,7 @@ import torch
 from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.dnn import pad
+from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 
 

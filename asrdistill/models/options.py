@@ -1,17 +1,31 @@
 """Options of the networks, apart from them so that reading them loads no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asrdistill.config import option
+
+ARCHITECTURES = ("dnn", "tdnn")
 
 
 @dataclass(frozen=True)
 class DnnOptions:
-    layers: int = option(4, "hidden layers")
+    """What rebuilds a network; see :mod:`asrdistill.models.dnn` and :mod:`asrdistill.models.tdnn`."""
+
+    architecture: str = option("dnn", "the paper's DNN, or a small time-delay network", ARCHITECTURES, later=True)
+    layers: int = option(4, "hidden layers (dnn)")
     width: int = option(512, "units in a hidden layer")
     left: int = option(20, "frames of context before the classified frame")
     right: int = option(5, "frames of context after it")
     dropout: float = option(0.0, "share of hidden units that are dropped in training")
+    dilations: list[int] = field(
+        default_factory=lambda: [1, 2, 3, 4],
+        metadata={"help": "a block for each, which looks at every so manieth frame (tdnn)", "later": True},
+    )
+    taps: int = option(3, "frames that a block looks at (tdnn)", later=True)
+    widths: list[float] = field(
+        default_factory=list,
+        metadata={"help": "shares of the width that are trained as networks of their own as well (dnn)", "later": True},
+    )
 
 
 COMBINATIONS = ("arithmetic", "geometric")  # how an ensemble averages its members' distributions

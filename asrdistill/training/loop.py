@@ -24,9 +24,11 @@ from torch.nn import functional
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import pad
+from asrdistill.models.network import Network, pad
+from asrdistill.models.slim import Widths
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
+from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
 from asrdistill.training.targets import Targets
@@ -38,7 +40,7 @@ BEST = "best.safetensors"  # weights of the best epoch so far, where training is
 
 
 def train(
-    model: Dnn,
+    model: Network,
     pool: FramePool,
     options: TrainOptions,
     dtype: torch.dtype,
@@ -58,16 +60,22 @@ def train(
     total = pool.updates(options.epochs)
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
-    network = distributed.parallel(model)
+    network = distributed.parallel(
+        Widths(model, options.widths) if isinstance(model, Dnn) and options.widths else model
+    )
     name = folder.name.removesuffix(".partial").lstrip(".")
     with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
         meter.skip(state.epoch * pool.frames)
         for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
             rate = _learning_rate(options, state.updates, total)
-            state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.size)
+            batch = batch._replace(windows=masked(batch.windows, model.mean, (batch.first, batch.size), options))
+            state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.frames or batch.size)
             if options.max_norm:
                 constrain(model, options.max_norm)
-            meter.advance(batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data")
+            meter.advance(
+                batch.frames or batch.size,
+                f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data",
+            )
             if batch.ends_pool:
                 state.finish_pool()
             if batch.ends_epoch:
@@ -107,9 +115,8 @@ def _update(
     for group in optimiser.param_groups:
         group["lr"] = rate
     with torch.autocast(batch.windows.device.type, dtype, enabled=dtype != torch.float32):
-        logits = network(batch.windows, (batch.first, batch.size))[:, 0].float()
-    count = len(logits)
-    loss = targets.loss(logits, batch.rows) * (count / batch.size) if count else logits.sum()  # no frames: 0
+        logits = network(batch.windows, (batch.first, batch.size)).float()
+    loss = _loss(logits, targets, batch)
     optimiser.zero_grad(set_to_none=True)
     (loss * distributed.size()).backward()  # the gradient is the mean over the processes, the loss their sum
     optimiser.step()
@@ -127,6 +134,15 @@ def constrain(model: nn.Module, limit: float) -> None:
             layer.weight.renorm_(2, 0, limit)
 
 
+def _loss(logits: Tensor, targets: Targets, batch: Batch) -> Tensor:
+    """What logits (b, L, S) add to the batch's mean loss; of logits at W widths (W, b, L, S), the mean over them."""
+    if logits.dim() == 4:
+        return torch.stack([_loss(each, targets, batch) for each in logits]).mean()
+    logits = logits[:, 0] if batch.inside is None else logits[batch.inside]
+    count = len(logits)
+    return targets.loss(logits, batch.rows) * (count / (batch.frames or batch.size)) if count else logits.sum()
+
+
 def _learning_rate(options: TrainOptions, update: int, total: int) -> float:
     """Linear rise over the warm-up, then linear fall to zero."""
     warm = max(1, round(options.warmup * total))
@@ -140,7 +156,7 @@ class HeldOut:
         self.features, self.alignment, self.utterances = features, alignment, list(utterances)
 
     @torch.no_grad()
-    def measure(self, model: Dnn, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
+    def measure(self, model: Network, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
         model.eval()
         frames, right, nats = 0, 0, 0.0
         for name in self.utterances[distributed.share(len(self.utterances))]:
@@ -159,7 +175,7 @@ class HeldOut:
 class _State:
     """Where training stands: everything that a checkpoint holds."""
 
-    def __init__(self, model: Dnn, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
+    def __init__(self, model: Network, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
         self.model, self.optimiser, self.device, self.path = model, optimiser, device, path
         self.epoch = self.pool = self.updates = self.frames = 0
         self.loss_sum = 0.0  # of the epoch up to its last finished pool

@@ -15,6 +15,7 @@ LOSSES = ("soft", "logits", "hard")
 class TrainOptions(DnnOptions):
     epochs: int = option(8, "passes over the training frames")
     batch: int = option(512, "frames in a batch")
+    chunk: int = option(1, "neighbouring frames that come into a batch together", later=True)
     learning_rate: float = option(1e-3, "peak learning rate of AdamW")
     warmup: float = option(0.05, "share of the updates in which the learning rate rises to its peak")
     weight_decay: float = option(0.01, "AdamW's decoupled weight decay")
@@ -35,6 +36,10 @@ class TrainOptions(DnnOptions):
         default_factory=list,
         metadata={"help": "phones whose frames are left out: a student that never meets them", "later": True},
     )
+    time_masks: int = option(0, "masks over frames of each window that the network sees", later=True)
+    time_mask: int = option(8, "frames that such a mask covers at most", later=True)
+    frequency_masks: int = option(0, "masks over features of each window", later=True)
+    frequency_mask: int = option(8, "features that such a mask covers at most", later=True)
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)

@@ -6,7 +6,9 @@ smaller than the pool is simply shuffled. A pool goes to the device whole, where
 its frames are cut out when a batch is made: there is no 26-fold copy of the features. While one
 pool is learnt from, a thread reads the next.
 
-A specialist's pool (:class:`HalfPool`) is read alike, but only some of its frames are drawn.
+What is drawn are chunks of L neighbouring frames with their context; L = 1 is the paper's frame-randomised training.
+Networks that look at a frame once for many of their outputs want longer ones. A specialist's pool (:class:`HalfPool`)
+is read alike, but only some of its frames are drawn.
 """
 
 import math
@@ -30,22 +32,25 @@ BLOCK_FRAMES = 2048  # about 20 s: long enough to read quickly, short enough to 
 
 
 class Batch(NamedTuple):
-    """This process's b frames of a batch of B: frames first, …, first + b - 1 of it."""
+    """This process's b chunks of a batch of B: chunks first, …, first + b - 1 of it. A chunk is L frames, or fewer."""
 
-    windows: Tensor  # (b, left + 1 + right, F)
-    rows: list[Tensor]  # what the targets hold of them, (b, …) each
+    windows: Tensor  # (b, left + L + right, F)
+    rows: list[Tensor]  # what the targets hold of their n frames, (n, …) each
     first: int
     size: int  # B
     ends_pool: bool
     ends_epoch: bool
+    inside: Tensor | None = None  # (b, L) which of the frames lie within the utterance; None: all, as L is 1
+    frames: int = 0  # of the whole batch; 0: B
 
 
 class FramePool:
     """Windows and targets of training frames, pool by pool.
 
     `features` (T, F) archive; every utterance of `utterances` must be in it and in the targets.
-    `batch` is the number of frames of an update, however many processes share them. `keep` says which of some
-    utterances' frames (T,) are learnt from; the others are seen as context alone.
+    `batch` is the number of frames of an update, however many processes share them; they come as chunks of `chunk`
+    neighbours, of which an utterance's last may be shorter. A batch has as many chunks as would be whole. `keep` says
+    which of some utterances' frames (T,) are learnt from, in chunks of 1; the others are seen as context alone.
     """
 
     def __init__(
@@ -57,19 +62,22 @@ class FramePool:
         pool_frames: int,
         batch: int,
         seed: int,
+        chunk: int = 1,
         keep: Callable[[Sequence[str]], np.ndarray] | None = None,
     ):
         self.features, self.targets, self.context = features, targets, context
-        self.batch, self.seed, self.keep = batch, seed, keep
+        self.batch, self.seed, self.chunk, self.keep = batch, seed, chunk, keep
         self.blocks = _blocks(features, utterances)
         if keep:
+            if chunk > 1:
+                raise UserError(f"frames are left out one by one, but the chunks have {chunk} of them; set chunk to 1")
             counted = [(names, int(keep(names).sum())) for names, _ in self.blocks]
             self.blocks = [(names, frames) for names, frames in counted if frames]
             if not self.blocks:
                 raise UserError(f"no frame of {features.folder} is left to learn from; leave fewer out")
         self.pool_frames = min(pool_frames, sum(frames for _, frames in self.blocks))
         self.draws = [self._drawn(*block) for block in self.blocks]
-        self.frames = sum(self.draws)  # that an epoch learns from
+        self.frames = self._learnt()
 
     def plan(self, epoch: int) -> list[list[int]]:
         """The blocks of each pool of this epoch."""
@@ -90,19 +98,25 @@ class FramePool:
 
     def updates(self, epochs: int) -> int:
         """Number of batches in so many epochs."""
-        frames = (sum(self.draws[b] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
-        return sum(map(self._batches, frames))
+        chunks = (sum(self.draws[b] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
+        return sum(map(self._batches, chunks))
 
-    def _batches(self, frames: int) -> int:
-        return math.ceil(frames / self.batch)
+    def _batches(self, chunks: int) -> int:
+        return math.ceil(chunks / max(1, self.batch // self.chunk))
+
+    def _learnt(self) -> int:
+        """How many frames an epoch learns from."""
+        return sum(frames for _, frames in self.blocks)
 
     def _drawn(self, names: Sequence[str], frames: int) -> int:
-        """How many frames of a block an epoch learns from."""
-        return frames
+        """How many chunks of a block an epoch learns from; `frames` of it are kept."""
+        if self.chunk == 1:
+            return frames
+        return sum(-(-self.features.rows(name) // self.chunk) for name in names)
 
     def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
-        """The frames of a pool in the order in which they are learnt from."""
-        return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else frames)
+        """The first frames of a pool's chunks in the order in which they are learnt from."""
+        return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else self._chunks(names))
 
     def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
         """Batches on the device: of this epoch from pool `first` on, and of the following until there were `epochs`."""
@@ -121,6 +135,12 @@ class FramePool:
                 rows = [send(row, device) for row in self.targets.gather(names)]
                 yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
 
+    def _chunks(self, names: Sequence[str]) -> np.ndarray:
+        """The first frame of each chunk."""
+        lengths = [self.features.rows(name) for name in names]
+        begins = np.cumsum([0, *lengths])
+        return np.concatenate([np.arange(0, n, self.chunk) + b for b, n in zip(begins, lengths, strict=False)])
+
     def _bounds(self, names: Sequence[str]) -> np.ndarray:
         """(frames, 2) where the utterance of each frame begins and ends: its first and its last frame."""
         lengths = np.array([self.features.rows(name) for name in names])
@@ -130,16 +150,26 @@ class FramePool:
     def _cut(self, pool: "Pool") -> Iterator[Batch]:
         """The pool's batches: windows that reach over an utterance's edge repeat the frame there."""
         left, right = self.context
-        offsets = torch.arange(-left, right + 1, device=pool.order.device)
+        offsets = torch.arange(-left, right + self.chunk, device=pool.order.device)
         batches = pool.order.tensor_split(self._batches(len(pool.order)))
         for number, batch in enumerate(batches, 1):
             share = distributed.share(len(batch))
             chosen = batch[share]
             bounds = pool.bounds[chosen]
             window = (chosen[:, None] + offsets).clamp(bounds[:, :1], bounds[:, 1:])
-            rows = [row[chosen] for row in pool.rows]
             last = number == len(batches)
-            yield Batch(pool.frames[window], rows, share.start, len(batch), last, last and pool.ends_epoch)
+            place = (share.start, len(batch), last, last and pool.ends_epoch)
+            if self.chunk == 1:
+                yield Batch(pool.frames[window], [row[chosen] for row in pool.rows], *place)
+                continue
+            frames, inside = self._within(pool, batch)
+            rows = [row[frames[share][inside[share]]] for row in pool.rows]
+            yield Batch(pool.frames[window], rows, *place, inside[share], int(inside.sum()))
+
+    def _within(self, pool: "Pool", chunks: Tensor) -> tuple[Tensor, Tensor]:
+        """The frames of chunks (B, L), and which of them lie within the chunk's utterance."""
+        frames = chunks[:, None] + torch.arange(self.chunk, device=chunks.device)
+        return frames, frames <= pool.bounds[chunks, 1:]
 
 
 class HalfPool(FramePool):
@@ -154,6 +184,9 @@ class HalfPool(FramePool):
         super().__init__(*args)
         if not self.frames:
             raise UserError(f"no frame of {labels.folder} has one of the specialist's {own.sum()} senones")
+
+    def _learnt(self) -> int:
+        return sum(self.draws)
 
     def _drawn(self, names: Sequence[str], frames: int) -> int:
         return 2 * int(self.own[self.labels.read(names)].sum())
@@ -171,7 +204,7 @@ class Pool(NamedTuple):
 
     frames: Tensor  # (n, F) features, in the order of the disk
     bounds: Tensor  # (n, 2) first and last frame of the utterance of each
-    order: Tensor  # the frames as they come into batches
+    order: Tensor  # the first frame of each chunk as they come into batches
     rows: list[Tensor]  # their targets, (n, …) each
     ends_epoch: bool
 

@@ -1,7 +1,9 @@
 """Give the perturbed copies in a feature archive the alignment of their originals.
 
+Copies at another speed have other frames; each gets the senone of the original's frame that is nearest in time.
+
 Example:
-  asrdistill features data/train fbank/train_copies --warps 1 0.92 1.05
+  asrdistill features data/train fbank/train_copies --warps 1 0.92 1.05 --speeds 0.9 1.1
   asrdistill copies exp/ali/train fbank/train_copies exp/ali/train_copies
 """
 

@@ -1,0 +1,59 @@
+"""Noise for copies of utterances: cut from recordings of it, or a babble of other utterances."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from asrdistill.data.directory import Utterance
+from asrdistill.errors import UserError
+
+BABBLE = 5  # utterances that make a babble
+_TRIES = 20  # of pieces of a recording, until one is not silent
+
+
+class Noise:
+    """Noise for each utterance that depends on the utterance's id and the seed alone.
+
+    Of recordings of noise a piece of one is taken; without them (`babble`) other utterances, of other speakers where
+    there are any, speak at once. What is shorter than the utterance is repeated.
+    """
+
+    def __init__(self, sources: Sequence[Utterance], babble: bool, seed: int, pipes: bool):
+        self.sources, self.babble, self.seed, self.pipes = sources, babble, seed, pipes
+
+    def random(self, utterance: str) -> np.random.Generator:
+        digest = hashlib.sha256(f"{self.seed} {utterance}".encode()).digest()
+        return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+    def add(self, utterance: Utterance, samples: np.ndarray, rate: int, snr: tuple[float, float]) -> np.ndarray:
+        """Samples (N,) with noise at an SNR (dB, of the mean powers) that is drawn evenly from the range."""
+        rng = self.random(utterance.id)
+        decibels = rng.uniform(*snr)
+        return mixed(samples, self._cut(utterance, len(samples), rate, rng), decibels)
+
+    def _cut(self, utterance: Utterance, length: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+        if not self.babble:
+            return self._piece(self.sources, length, rate, rng)
+        others = [u for u in self.sources if u.speaker != utterance.speaker]
+        others = others or [u for u in self.sources if u.id != utterance.id]
+        if not others:
+            raise UserError(f"there is nothing but {utterance.id} to make a babble of; give recordings with --noise")
+        voices = [self._piece(others, length, rate, rng) for _ in range(BABBLE)]
+        return np.stack([voice / np.sqrt(np.mean(voice**2)) for voice in voices]).sum(axis=0)
+
+    def _piece(self, sources: Sequence[Utterance], length: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+        """A piece (length,) of one of the recordings, from a place in it; not silent."""
+        for _ in range(_TRIES):
+            source = sources[int(rng.integers(len(sources)))]
+            samples = source.samples(rate, self.pipes)
+            piece = np.resize(np.roll(samples, -rng.integers(len(samples))), length)
+            if np.any(piece):
+                return piece
+        raise UserError(f"the noise in {source.audio} and in others like it is silence; give recordings of noise")
+
+
+def mixed(samples: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarray:
+    """Speech and noise (N,) each, the noise's mean power `decibels` below the speech's."""
+    power = np.mean(np.square(samples, dtype=np.float64)) / np.mean(np.square(noise, dtype=np.float64))
+    return (samples + np.sqrt(power / 10 ** (decibels / 10)) * noise).astype(np.float32)

@@ -1,0 +1,48 @@
+# Small students for real machines: each size with a teacher and without, equal updates. Sourced by run.sh.
+sizes=(tiny small medium large huge causal_small causal_large) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
+if $quick; then sizes=(tiny small) student_seeds=(0) shares=(); fi
+students_at=$exp/paper/students
+
+# Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
+train_student() {
+  local soft=()
+  if [[ $2 == soft ]]; then soft=(--soft-targets "$exp/targets"); fi
+  asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$4" --config "$here/paper/students/$1.yaml" \
+    --seed "$3" "${soft[@]}" --held-out "$data/fbank/dev" "$ali/dev"
+}
+
+# Frames of all sets and words, by scales that were chosen on dev for the first seed: measure_student MODEL
+measure_student() {
+  local name=$1 first=${1%.*}.0 set
+  asrdistill tune "$students_at/$first" "$data/fbank/dev" "$spoken" "$lm" "$data/corpus/dev" "$students_at/tune/$first" \
+    --config "$conf/tune.yaml" --jobs "$jobs"
+  for set in dev test test_unseen; do
+    asrdistill evaluate "$students_at/$name" "$data/fbank/$set" "$ali/$set" "$students_at/frames/$name/$set" --jobs "$jobs"
+    asrdistill decode "$students_at/$name" "$data/fbank/$set" "$spoken" "$lm" "$students_at/decode/$name/$set" \
+      --tuned "$students_at/tune/$first" --config "$conf/decode.yaml" --graph "$students_at/graph" --jobs "$jobs"
+  done
+}
+
+for size in "${sizes[@]}"; do
+  for kind in soft hard; do
+    for number in "${student_seeds[@]}"; do
+      train_student "$size" "$kind" "$number" "$students_at/$size.$kind.$number"
+      measure_student "$size.$kind.$number"
+    done
+  done
+  asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
+    --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --jobs "$jobs"
+done
+
+# One network that is several: each of its widths counts as a size.
+for share in "${shares[@]}"; do
+  for kind in soft hard; do
+    for number in "${student_seeds[@]}"; do
+      train_student slimmable "$kind" "$number" "$students_at/slimmable/$kind.$number"
+      asrdistill slim "$students_at/slimmable/$kind.$number" "$share" "$students_at/slim_$share.$kind.$number"
+      measure_student "slim_$share.$kind.$number"
+    done
+  done
+done
+
+asrdistill pareto "$students_at" "$data/corpus" "$students_at/report" --sets test test_unseen

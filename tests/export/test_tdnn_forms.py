@@ -1,0 +1,91 @@
+"""The exported forms of a time-delay network against the network itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.errors import UserError
+from asrdistill.export.forms import open_form, write_form
+from asrdistill.files import read_json, sha256, write_json
+from asrdistill.hmm.senones import Senones
+from asrdistill.models.build import build_network
+from asrdistill.models.folder import load_model, pad, save_model
+from asrdistill.models.options import DnnOptions
+
+PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
+
+
+@pytest.fixture(params=[(15, 3), (18, 0)])
+def folder(request, tmp_path):
+    torch.manual_seed(0)
+    left, right = request.param
+    options = DnnOptions(architecture="tdnn", width=32, left=left, right=right, dilations=[1, 2, 3])
+    senones = Senones(["SIL", "A"], PHONES, np.full(8, -0.5))
+    module = build_network(options, 6, 8)
+    with torch.no_grad():
+        module.mean.copy_(torch.randn(6) * 5)
+        module.std.copy_(torch.rand(6) + 0.5)
+        for block in module.blocks:
+            torch.nn.init.normal_(block.project.weight, std=0.1)
+            block.delay[:, ::7] *= 30  # a few channels are far larger than the rest
+            block.expand.weight[:, ::7] /= 30
+        torch.nn.init.normal_(module.output.weight, std=0.03)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    save_model(folder, module, options, senones, np.full(8, -2, np.float32), features={"type": "fbank"})
+    return folder
+
+
+def frames(count: int, seed: int = 1) -> np.ndarray:
+    return (4 * np.random.default_rng(seed).normal(size=(count, 6))).astype(np.float32)
+
+
+def exported(form, folder, out, calibration=()):
+    out.mkdir()
+    names = write_form(form, folder, load_model(folder), calibration, out)
+    kind = "onnx" if "model.onnx" in names else "dnn"
+    export = {"format": 1, "sha256": {name: sha256(out / name) for name in names}}
+    write_json(out / "meta.json", {**read_json(folder / "meta.json"), "kind": kind, "export": export})
+    (out / "senones.json").write_bytes((folder / "senones.json").read_bytes())
+    return open_form(form, out)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript"])
+def test_float_forms_give_the_original_scores(form, folder, tmp_path):
+    original, other = load_model(folder), exported(form, folder, tmp_path / "out")
+    for count in (1, 2, 77):
+        np.testing.assert_allclose(
+            other.log_posteriors(frames(count)), original.log_posteriors(frames(count)), atol=2e-4
+        )
+
+
+def test_int8_rounds_and_no_more(folder, tmp_path, monkeypatch):
+    calibration, features = [frames(500), frames(500, 2)], frames(400, 3)
+    wanted = load_model(folder).log_posteriors(features)
+
+    def error(found: np.ndarray) -> float:
+        return float(np.sqrt(np.square(found - wanted)[wanted > -7].mean()))
+
+    found = exported("int8", folder, tmp_path / "out", calibration).log_posteriors(features)
+    assert 0 < error(found) < 0.12
+    assert (found.argmax(1) == wanted.argmax(1)).mean() > 0.95
+    np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
+    plain = lambda peak, layer: (np.ones_like(peak), layer, float(peak.max()))  # noqa: E731
+    monkeypatch.setattr("asrdistill.export.onnx._evened", plain)
+    rough = exported("int8", folder, tmp_path / "rough", calibration).log_posteriors(features)
+    assert error(rough) > 1.5 * error(found)
+
+
+def test_int8_sees_nothing_but_a_frame_and_its_context(folder, tmp_path):
+    other = exported("int8", folder, tmp_path / "out", [frames(500)])
+    features = frames(60, 4)
+    features[40:] *= 5
+    whole, padded = other.log_posteriors(features), pad(features, other.context)
+    for begin in range(0, 60, 16):
+        piece = other.log_posteriors(padded[begin : begin + 16 + 18], padded=True)
+        np.testing.assert_allclose(piece, whole[begin : begin + 16], atol=1e-4)
+
+
+def test_kaldis_text_is_refused(folder, tmp_path):
+    with pytest.raises(UserError, match="Kaldi's text form is for the dnn architecture"):
+        exported("kaldi", folder, tmp_path / "out")
