@@ -168,19 +168,15 @@ def copy_alignment(alignment: Path, features: Path, out: Path) -> None:
     sped = {name: speed for name in names if (speed := speed_of(name)) != 1}
     own = []
     if sped:
-        options, parts = options_of(copies.meta["features"]), {"frames": _row(aligned)}
-        writer = ShardWriter(out, 0, parts)
+        options, parts = options_of(copies.meta["features"]), aligned.meta["parts"]
+        writer = ShardWriter(out, 0, {part: (row["dtype"], tuple(row["shape"])) for part, row in parts.items()})
         for name, speed in sped.items():
-            senones = aligned[names[name]]
-            writer.write(name, frames=senones[nearest(copies.rows(name), len(senones), speed, options)])
+            utterance = names[name]
+            there = nearest(copies.rows(name), aligned.rows(utterance), speed, options)
+            writer.write(name, **{part: aligned.part(utterance, part)[there] for part in parts})
         own = [writer.close()]
     alias(alignment, out, {name: utterance for name, utterance in names.items() if name not in sped}, own)
     Senones.read(alignment).write(out)
-
-
-def _row(archive: FrameArchive) -> tuple[str, tuple[int, ...]]:
-    part = archive.meta["parts"]["frames"]
-    return part["dtype"], tuple(part["shape"])
 
 
 def nearest(count: int, there: int, speed: float, options: FbankOptions) -> np.ndarray:

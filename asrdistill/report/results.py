@@ -83,6 +83,7 @@ def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
     markers = read_markers([folders.data, folders.exp])
     results = {
         "corpus": plan.corpus,
+        **({"note": plan.note} if plan.note else {}),
         "variant": variant,
         "sets": _describe_sets(texts, lexicon, list(known.values())),
         "systems": {

@@ -1,6 +1,7 @@
 """Triphones, LDA and MLLT, and speaker adaptation on speech whose states depend on their neighbours."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -211,3 +212,31 @@ def test_what_does_not_fit_is_one_sentence(ladder, tmp_path, capsys, arguments, 
     assert cli.main([name, *folders, *extra, "--jobs", "1"]) == 2
     assert message in capsys.readouterr().err
     assert PARTS.keys() == {"frames", "phones"}
+
+
+def test_a_phone_that_the_trees_lack(ladder, lang, tmp_path, capsys):
+    wider = replace(
+        lang,
+        phones=[*lang.phones, "Z"],
+        words=[*lang.words, "zzz"],
+        pronunciations={**lang.pronunciations, "zzz": [(1.0, ("Z",))]},
+    )
+    (tmp_path / "lang").mkdir()
+    wider.write(tmp_path / "lang")
+    corpus = (str(ladder / "data"), str(tmp_path / "lang"))
+    align = ["align", str(ladder / "sat"), str(ladder / "fmllr"), *corpus, str(tmp_path / "ali")]
+    for jobs in ("1", "2"):
+        assert cli.main([*align, "--jobs", jobs]) == 2
+        assert "lacks phones of the lexicon: Z" in capsys.readouterr().err.splitlines()[-1]
+    train = ["train-tri", str(ladder / "cepstra"), str(ladder / "ali_tri"), *corpus, str(tmp_path / "tri")]
+    assert cli.main(train) == 2
+    assert f"{ladder / 'ali_tri'} is of other phones than the lexicon's" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lang"]
+
+
+def test_more_leaves_than_the_frames_feed(ladder, tmp_path, caplog):
+    inputs = [ladder / "cepstra", ladder / "ali_tri", ladder / "data", ladder / "lang", tmp_path / "tri"]
+    verb("train-tri", *inputs, "--leaves", 5000, "--gaussians", 5000, "--iterations", 2)
+    reached = Senones.read(tmp_path / "tri").count
+    assert f"the frames feed {reached} senones of the 5000 that were asked for" in caplog.text
+    assert reached < 5000
