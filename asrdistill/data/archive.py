@@ -114,8 +114,17 @@ class FrameArchive:
         return self.meta["kind"]
 
     @property
+    def parts(self) -> Parts:
+        return {name: (part["dtype"], tuple(part["shape"])) for name, part in self.meta["parts"].items()}
+
+    @property
     def hash(self) -> str:
         return self.meta["hash"]
+
+    @property
+    def frames_of(self) -> str:
+        """Hash of the features whose frames these rows stand for: for filterbanks their own."""
+        return self.meta.get("feature_hash", self.hash)
 
     @property
     def utterances(self) -> list[str]:
@@ -227,14 +236,17 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     if missing:
         raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
     _write_index(Path(out), [lines[utterance] for utterance in wanted])
-    content = hash_of([sorted(wanted), [archive.hash for archive in archives]])
-    write_json(Path(out) / "meta.json", {**first.meta, "hash": content})
+    made_of = {"hash": [archive.hash for archive in archives]}
+    if "feature_hash" in first.meta:  # the same choice of the features has this hash
+        made_of["feature_hash"] = [archive.frames_of for archive in archives]
+    contents = {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
+    write_json(Path(out) / "meta.json", {**first.meta, **contents})
 
 
-def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = ()) -> None:
+def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = (), **meta: Any) -> None:
     """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance.
 
-    `own` are closed shards of `out` itself that stand in the index too.
+    `own` are closed shards of `out` itself that stand in the index too; `meta` is what meta.json says otherwise.
     """
     archive = FrameArchive(source)
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
@@ -247,7 +259,7 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
     _write_index(Path(out), lines)
     content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
-    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content})
+    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content, **meta})
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:
