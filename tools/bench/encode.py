@@ -1,8 +1,8 @@
 """What an encoder's frames cost: speed on one core, disk, private memory, and what 1,000 hours would take.
 
 Runs `asrdistill encode` with one process on some utterances of DATA, and on a data directory that names each of these
-TIMES times. Speed is that of the further audio of the second run, in seconds of processor time, so that neither starting
-nor other jobs on the machine count. Flat memory means a ratio of about 1. The last line is JSON.
+TIMES times. Speed is that of the further audio of the second run, in processor time, so that neither starting nor
+other jobs on the machine count. Flat memory means a ratio of about 1. The last line is JSON.
 
 Example:
   python tools/bench/encode.py whisper:tiny.en data/fbank/dev data/corpus/dev --utterances 60
