@@ -154,12 +154,8 @@ students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
 
 recognise() {  # recognise MODEL: all sets but train
-  local name set
-  name=$(basename "$1")
-  for set in dev test test_unseen; do
-    asrdistill decode "$1" "$(features_of "$1")/$set" "$spoken" "$lm" "$exp/decode/$name/$set" \
-      --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
-  done
+  asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets dev test test_unseen \
+    --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 
 if stage 9; then

@@ -125,7 +125,7 @@ def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out:
     from asrdistill.hmm.senones import Senones
     from asrdistill.lang.lexicon import Lang
 
-    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
     start = time.process_time()
     graph = hclg.compile_graph(Lang.read(lang), Senones.read(scores), decoder)
     graph.write(str(out))
@@ -137,7 +137,7 @@ def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Ca
     """The decoder's search of some width."""
     from asrdistill.decode.corpus import load, warm_up
 
-    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
     warm_up(decoder)
 
     def of_width(width: float) -> Search:
