@@ -106,6 +106,7 @@ _decoder: Decoder
 def _set_up(model: Path, decoder: Decoder) -> None:
     global _scorer, _decoder
     _scorer, _decoder = load_scorer(model, decoder.options.prior_floor), decoder
+    _archive.cache_clear()  # one that this process read earlier may have been made again since
     warm_up(decoder)
 
 
@@ -164,6 +165,7 @@ def _parts(senones: int) -> dict:
 def _set_up_scorer(model: Path, floor: float) -> None:
     global _scorer
     _scorer = load_scorer(model, floor)
+    _archive.cache_clear()
 
 
 def _write_shard(work: tuple[int, list[str], Path, Path, int]) -> dict:
