@@ -158,7 +158,7 @@ recognise() {  # recognise MODEL: all sets but train
     --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 
-if stage 9; then
+recognise_all() {
   decode=(--config "$conf/decode.yaml" --jobs "$jobs")
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
     asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" \
@@ -173,7 +173,8 @@ if stage 9; then
     asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/heard/$set" "$data/corpus/$set" "$data/fmllr/$set" --jobs "$jobs"
   done
   recognise "$exp/sat"
-fi
+}
+if stage 9; then together recognise_all; fi
 
 if stage 10; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
