@@ -13,14 +13,13 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.acoustic import Scorer, describe, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_files import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
-from asrdistill.hmm.senones import Senones
 
 log = logging.getLogger("asrdistill")
 
@@ -142,35 +141,3 @@ def _decode(work: tuple[Path, str, Path | None]) -> Result:
         path, shift = lattice_path(lattices, utterance), _archive(features).meta["frame_shift"]
         write_slf(path, utterance, lattice, shift, options.lm_weight, options.insertion_penalty)
     return result._replace(hypothesis=replace(result.hypothesis, lattice=None))
-
-
-SHARDS = 16  # of a log-likelihood archive; a fixed number, so that its bytes do not depend on the jobs
-
-
-def write_loglikes(model: Path, archive: FrameArchive, floor: float, out: Path, jobs: int) -> None:
-    """Write the model's scaled log-likelihoods of all utterances into the existing folder `out`."""
-    senones = Senones.read(model)
-    blocks = list(enumerate(parallel.split(archive.utterances, SHARDS)))
-    work = [(number, utterances, archive.folder, out, senones.count) for number, utterances in blocks]
-    shards = parallel.run(_write_shard, work, jobs, "score", "blocks", _set_up_scorer, (model, floor))
-    made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"]}
-    finish(out, "loglikes", _parts(senones.count), shards, **made_by)
-    senones.write(out)
-
-
-def _parts(senones: int) -> dict:
-    return {"frames": ("float32", (senones,))}
-
-
-def _set_up_scorer(model: Path, floor: float) -> None:
-    global _scorer
-    _scorer = load_scorer(model, floor)
-    _archive.cache_clear()
-
-
-def _write_shard(work: tuple[int, list[str], Path, Path, int]) -> dict:
-    number, utterances, features, out, senones = work
-    writer, archive = ShardWriter(out, number, _parts(senones)), _archive(features)
-    for utterance in utterances:
-        writer.write(utterance, frames=_scorer.loglikes(archive[utterance]))
-    return writer.close()

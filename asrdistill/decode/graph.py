@@ -114,8 +114,10 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
 def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
     """The folder that keeps the search graph, or where none is named one beside `out` for as long as it is needed."""
     passing = out.with_name(f".{out.name}.graph")
-    yield kept or passing
-    shutil.rmtree(passing, ignore_errors=True)
+    try:
+        yield kept or passing
+    finally:
+        shutil.rmtree(passing, ignore_errors=True)
 
 
 def keep_grammar(folder: Path, lm: Path) -> None:

@@ -124,7 +124,7 @@ def test_several_sets_are_decoded_in_one_call(world, tmp_path, capsys):
     sets, out = tmp_path / "sets", tmp_path / "out"
     given = sets / "a", sets, world.lang, world.lm, out, "--lm-weight", "2", "--jobs", "2"
     assert ran("decode", *given, "--sets", "a", "c") == 2
-    assert "c does not exist" in capsys.readouterr().err
+    assert "c is not a frame archive" in capsys.readouterr().err
     assert ran("decode", *given, "--sets", "a", "b") == 0
     heard = [(out / name / "hyp.txt").read_text() for name in ("a", "b")]
     assert "".join(heard) == "".join(f"{utterance} {text}\n" for utterance, text in TEXTS.items())

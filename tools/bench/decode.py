@@ -28,7 +28,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.config import add_options, resolve
-from asrdistill.data.archive import FrameArchive, subset
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.scoring.wer import read_transcripts, score
 from asrdistill.stage import peak_mb
@@ -107,14 +107,19 @@ def write_scores(
     model: Path, features: Path, utterances: int, options: DecodeOptions, tuned: Path, out: Path
 ) -> DecodeOptions:
     """Write the model's log-likelihoods of the first utterances; returns the options with the tuned scales."""
-    from asrdistill.decode import corpus, tuning
+    from asrdistill.decode.acoustic import load_scorer
+    from asrdistill.decode.tuning import tuned as with_scales
 
-    first = out.with_name("features")
-    first.mkdir()
-    subset(features, first, FrameArchive(features).utterances[:utterances])
+    scorer, archive = load_scorer(model, options.prior_floor), FrameArchive(features)
     out.mkdir()
-    corpus.write_loglikes(model, FrameArchive(first), options.prior_floor, out, jobs=1)
-    return tuning.tuned(options, tuned)
+    parts = {"frames": ("float32", (scorer.senones.count,))}
+    writer = ShardWriter(out, 0, parts)
+    for utterance in archive.utterances[:utterances]:
+        writer.write(utterance, frames=scorer.loglikes(archive[utterance]))
+    made_by = {"senones": scorer.senones.hash, "frame_shift": archive.meta["frame_shift"]}
+    finish(out, "loglikes", parts, [writer.close()], **made_by)
+    scorer.senones.write(out)
+    return with_scales(options, tuned)
 
 
 def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> tuple[float, int]:
