@@ -112,12 +112,13 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
 
 @contextmanager
 def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
-    """The folder that keeps the search graph, or where none is named one beside `out` for as long as it is needed."""
+    """The folder that keeps the search graph, or where none is named one beside `out` until the work is done.
+
+    After an error it stays for the next attempt: processes that have only just started may still read it.
+    """
     passing = out.with_name(f".{out.name}.graph")
-    try:
-        yield kept or passing
-    finally:
-        shutil.rmtree(passing, ignore_errors=True)
+    yield kept or passing
+    shutil.rmtree(passing, ignore_errors=True)
 
 
 def keep_grammar(folder: Path, lm: Path) -> None:
