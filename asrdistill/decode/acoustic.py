@@ -113,7 +113,7 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
 
 def open_frames(folder: Path, scorer: Scorer | Described, model: Path) -> FrameArchive:
     """The archive of frames for the model to score; raises UserError for those of another kind, and without frames."""
-    if scorer.meta["kind"] == "loglikes":
+    if scorer.meta.get("kind") == "loglikes":
         archive = FrameArchive(folder, "loglikes")
         if archive.meta["senones"] != scorer.senones.hash:
             raise UserError(f"{folder} and {model} are of different senones; give the archive itself as the model")
