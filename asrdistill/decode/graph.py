@@ -15,7 +15,8 @@ The arrays are mapped into memory, and worker processes are told the folder's na
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,17 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
         for warning in graph.warnings:
             log.warning(warning)
     return graph
+
+
+@contextmanager
+def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
+    """The folder that keeps the search graph, or where none is named one beside `out` until the work is done.
+
+    After an error it stays for the next attempt: processes that have only just started may still read it.
+    """
+    passing = out.with_name(f".{out.name}.graph")
+    yield kept or passing
+    shutil.rmtree(passing, ignore_errors=True)
 
 
 def keep_grammar(folder: Path, lm: Path) -> None:

@@ -154,15 +154,11 @@ students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
 
 recognise() {  # recognise MODEL: all sets but train
-  local name set
-  name=$(basename "$1")
-  for set in dev test test_unseen; do
-    asrdistill decode "$1" "$(features_of "$1")/$set" "$spoken" "$lm" "$exp/decode/$name/$set" \
-      --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
-  done
+  asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets dev test test_unseen \
+    --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 
-if stage 9; then
+recognise_all() {
   decode=(--config "$conf/decode.yaml" --jobs "$jobs")
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
     asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" \
@@ -177,7 +173,8 @@ if stage 9; then
     asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/heard/$set" "$data/corpus/$set" "$data/fmllr/$set" --jobs "$jobs"
   done
   recognise "$exp/sat"
-fi
+}
+if stage 9; then together recognise_all; fi
 
 if stage 10; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do

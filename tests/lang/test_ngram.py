@@ -250,6 +250,14 @@ def test_bad_files(tmp_path, old, new, message):
         read_arpa(path)
 
 
+def test_a_back_off_that_is_missing_is_one(tmp_path):
+    """A history without a weight backs off at no cost, as in KenLM and SRILM."""
+    (tmp_path / "lm.arpa").write_text(SMALL.replace("<s>\t-0.3", "<s>"))
+    model = read_arpa(tmp_path / "lm.arpa")
+    assert model.logprob("</s>", [START]) == pytest.approx(-0.3 * math.log(10))
+    assert model.logprob("a", [START]) == pytest.approx(-0.2 * math.log(10))
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_arpa(tmp_path / "nowhere.arpa")
