@@ -168,7 +168,6 @@ def copy_rows(originals: Path, features: Path, out: Path) -> None:
     sped = {name: speed for name in names if (speed := speed_of(name)) != 1}
     own = []
     if sped:
-<<<<<<< HEAD
         options, parts = options_of(copies.meta["features"]), source.parts
         writer = ShardWriter(out, 0, parts)
         for name, speed in sped.items():
@@ -178,17 +177,6 @@ def copy_rows(originals: Path, features: Path, out: Path) -> None:
     fits = {"feature_hash": copies.frames_of} if "feature_hash" in source.meta else {}
     alias(originals, out, {name: utterance for name, utterance in names.items() if name not in sped}, own, **fits)
     copy_beside(source, out)
-=======
-        options, parts = options_of(copies.meta["features"]), aligned.meta["parts"]
-        writer = ShardWriter(out, 0, {part: (row["dtype"], tuple(row["shape"])) for part, row in parts.items()})
-        for name, speed in sped.items():
-            utterance = names[name]
-            there = nearest(copies.rows(name), aligned.rows(utterance), speed, options)
-            writer.write(name, **{part: aligned.part(utterance, part)[there] for part in parts})
-        own = [writer.close()]
-    alias(alignment, out, {name: utterance for name, utterance in names.items() if name not in sped}, own)
-    Senones.read(alignment).write(out)
->>>>>>> decoder
 
 
 def nearest(count: int, there: int, speed: float, options: FbankOptions) -> np.ndarray:

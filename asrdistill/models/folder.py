@@ -80,14 +80,11 @@ class Ensemble:
 
     The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
     logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
-<<<<<<< HEAD
     Where meta.json has `weights`, the means are weighted by them.
-=======
 
     With a GMM of the same senones, that distribution is the prior of Bayes' rule, and the GMM's likelihoods to the
     power of `scale` are the evidence: p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale. Both saw the frame, which is
     why the scale is well below 1; they err in different places, and where data are few that is much.
->>>>>>> decoder
     """
 
     def __init__(
@@ -106,17 +103,13 @@ class Ensemble:
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
-<<<<<<< HEAD
         pairs = zip(self.members, self.columns, strict=True)
         logits = torch.stack([member.logits(features[:, own]) for member, own in pairs])
-        return combine(logits, self.combine, self.weights).numpy()
-=======
-        together = combine(torch.stack([member.logits(features) for member in self.members]), self.combine)
+        together = combine(logits, self.combine, self.weights)
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
             together = (together + self.evidence.scale * loglikes).log_softmax(-1)
         return together.numpy()
->>>>>>> decoder
 
 
 def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
@@ -164,30 +157,20 @@ def add_to_logits(folder: Path, offsets: np.ndarray, out: Path) -> None:
     save_file({**tensors, "output.bias": bias}, Path(out) / "model.safetensors")
 
 
-<<<<<<< HEAD
 def save_ensemble(
     folder: Path,
     members: Sequence[Path],
     how: str,
+    gmm: Path | None = None,
+    scale: float = 0.0,
     features: dict[str, Any] | None = None,
     weights: Sequence[float] | None = None,
 ) -> None:
-    """Write an ensemble folder that names its members by relative path; they must fit together.
+    """Write an ensemble folder that names its members by relative path; they must fit together, and a GMM with them.
 
     `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
     """
     check_members(members, features=features)
-    first = read_json(Path(members[0]) / "meta.json")
-    names = [os.path.relpath(Path(member).resolve(), Path(folder).resolve()) for member in members]
-    parameters = sum(read_json(Path(member) / "meta.json")["parameters"] for member in members)
-    meta = {"kind": "ensemble", "members": names, "combine": how, "parameters": parameters}
-    meta |= {"weights": list(weights)} if weights is not None else {}
-    shared = {"features": features or first["features"], "senones": first["senones"]}
-    write_json(Path(folder) / "meta.json", {**meta, **shared})
-=======
-def save_ensemble(folder: Path, members: Sequence[Path], how: str, gmm: Path | None = None, scale: float = 0.0) -> None:
-    """Write an ensemble folder that names its members by relative path; they must fit together, and a GMM with them."""
-    check_members(members)
     first = read_json(Path(members[0]) / "meta.json")
     models = [*members, gmm] if gmm else members
     names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in models]
@@ -196,8 +179,9 @@ def save_ensemble(folder: Path, members: Sequence[Path], how: str, gmm: Path | N
     if gmm:
         check_gmm(gmm, scale, members[0], first)
         meta |= {"gmm": names[-1], "scale": scale}
-    write_json(Path(folder) / "meta.json", {**meta, "features": first["features"], "senones": first["senones"]})
->>>>>>> decoder
+    meta |= {"weights": list(weights)} if weights is not None else {}
+    shared = {"features": features or first["features"], "senones": first["senones"]}
+    write_json(Path(folder) / "meta.json", {**meta, **shared})
     Senones.read(members[0]).write(folder)
 
 
