@@ -25,7 +25,7 @@ printf '%s\n' "${heads[@]}" | xargs -P "$jobs" -I {} asrdistill train "$heard/mo
 for set in dev test test_unseen; do
   asrdistill join "$data/fbank/$set" "$heard/$set" "$data/both/$set"
 done
-asrdistill ensemble "$own/head.0" "${members[@]}" "$own/company" --weights-on "$data/both/dev" "$ali/dev" --jobs "$jobs"
+asrdistill ensemble "$own/head.0" "${members[@]}" "$own/company.0" --weights-on "$data/both/dev" "$ali/dev" --jobs "$jobs"
 
 asrdistill soft-targets "$own/head.0" "$heard/more" "$own/targets" "${targets[@]}" --jobs "$jobs"
 asrdistill copies "$own/targets" "$data/fbank/more_copies" "$own/targets_more"

@@ -1,27 +1,54 @@
-# Students that the head taught: the paper's network on the train set, which is to be set beside the recipe's teachers,
-# whose updates, copies and form it has; and small time-delay networks on all audio. Sourced by run.sh.
-sizes=(wide large small causal_small) taught_seeds=(0 1 2)
-if $quick || $small; then sizes=(causal_small) taught_seeds=(0); fi
+# Students that the head taught: the paper's network on the train set, to be set beside the recipe's teachers, whose form,
+# copies and updates it has; and small time-delay networks on all audio. Sourced by run.sh.
+taught=(small causal_small) taught_seeds=(0 1 2)
+if $quick || $small; then taught=(causal_small) taught_seeds=(0); fi
 
-# Learn from the head's soft targets: teach NAME SEED SET CONFIG [options]
+# Learn from the head's soft targets: teach NAME SET CONFIG [options], a network for each seed
 teach() {
   local narrow=()
   if $small; then narrow=(--epochs 2 --width 64); fi
-  asrdistill train "$data/fbank/$3_copies" "$ali/train_copies" "$own/$1.$2" --config "$4" "${narrow[@]}" --seed "$2" \
-    --soft-targets "$own/targets_$3" "${@:5}" "${held_out[@]}"
+  printf '%s\n' "${taught_seeds[@]}" | xargs -P "$jobs" -I {} asrdistill train "$data/fbank/$2_copies" "$ali/train_copies" \
+    "$own/$1.{}" --config "$3" --threads 1 "${narrow[@]}" --seed {} --soft-targets "$own/targets_$2" "${@:4}" "${held_out[@]}"
 }
 
-# Frames of all sets and words, by scales that were chosen on dev for the first seed: measure MODEL FEATURES
+teach dnn train "$conf/student.yaml"
+for name in "${taught[@]}"; do teach "$name" more "$here/paper/students/$name.yaml" --unlabelled; done
+
+# Frames of all sets and words, by scales that were chosen on dev for the first seed: measure FEATURES NAME MODELS
 measure() {
-  local name set
-  name=$(basename "$1")
-  asrdistill tune "${1%.*}.0" "$2/dev" "$spoken" "$lm" "$data/corpus/dev" "$own/tune/${name%.*}" --config "$conf/tune.yaml" --jobs "$jobs"
-  for set in dev test test_unseen; do
-    asrdistill evaluate "$1" "$2/$set" "$ali/$set" "$own/frames/$name/$set" --jobs "$jobs"
-    asrdistill decode "$1" "$2/$set" "$spoken" "$lm" "$own/decode/$name/$set" --tuned "$own/tune/${name%.*}" \
-      --config "$conf/decode.yaml" --jobs "$jobs"
+  local name model set
+  asrdistill tune "$3" "$1/dev" "$spoken" "$lm" "$data/corpus/dev" "$own/tune/$2.0" --config "$conf/tune.yaml" --jobs "$jobs"
+  for model in "${@:3}"; do
+    name=$(basename "$model")
+    for set in dev test test_unseen; do
+      asrdistill evaluate "$model" "$1/$set" "$ali/$set" "$own/frames/$name/$set" --jobs "$jobs"
+    done
+    asrdistill decode "$model" "$1" "$spoken" "$lm" "$own/decode/$name" --sets dev test test_unseen \
+      --tuned "$own/tune/$2.0" --config "$conf/decode.yaml" --jobs "$jobs"
   done
 }
 
-for number in "${heads[@]}"; do measure "$own/head.$number" "$heard"; done
-measure "$own/company" "$data/both"
+measure "$heard" head "${heads[@]/#/$own/head.}"
+measure "$data/both" company "$own/company.0"
+for name in dnn "${taught[@]}"; do measure "$data/fbank" "$name" "${taught_seeds[@]/#/$own/$name.}"; done
+for name in "${taught[@]}"; do
+  asrdistill export "$own/$name.0" "$spoken" "$lm" "$own/tune/$name.0" "$own/int8/$name" --to int8 --check "$data/corpus/dev" \
+    --alignment "$ali/dev" --jobs "$jobs"
+done
+
+# The recipe's own teachers stand in the table as they are.
+for folder in "" frames/ decode/; do
+  mkdir -p "$own/$folder"
+  for member in "${members[@]}"; do ln -sfn "$exp/$folder$(basename "$member")" "$own/$folder"; done
+done
+{
+  cat "$here/whisper/systems.yaml"
+  for name in "${taught[@]}"; do printf '  %s: {kind: student, models: ["%s.*"]}\n' "$name" "$name"; done
+} > "$own/systems.yaml"
+asrdistill report "$own" --config "$own/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant whisper
+
+# Whisper's own words, of any vocabulary.
+for set in dev test test_unseen; do
+  asrdistill hear "$data/corpus/$set" "$own/heard/$set" --jobs "$jobs"
+  asrdistill score "$data/corpus/$set/text" "$own/heard/$set/text"
+done
