@@ -14,7 +14,7 @@ there each frame has the senone of the original's frame whose middle is nearest.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,20 @@ def original(name: str) -> str:
     return name[found.end() :] if found else name
 
 
+def voices(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, list[str]]:
+    """speaker -> the utterances that he says, of those that `speakers` has (utterance -> speaker), and of their copies.
+
+    Copies sound as if another had said them: a speaker's copies of one kind and factor are another speaker's, who is
+    called as they are, `warp0.92-SPEAKER`.
+    """
+    found: dict[str, list[str]] = {}
+    for name in utterances:
+        utterance = name if name in speakers else original(name)
+        if utterance in speakers:
+            found.setdefault(name.removesuffix(utterance) + speakers[utterance], []).append(name)
+    return found
+
+
 def speed_of(name: str) -> float:
     found = _PREFIX.match(name)
     return float(found[2]) if found and found[1] == "speed" else 1.0
@@ -154,19 +168,15 @@ def copy_alignment(alignment: Path, features: Path, out: Path) -> None:
     sped = {name: speed for name in names if (speed := speed_of(name)) != 1}
     own = []
     if sped:
-        options, parts = options_of(copies.meta["features"]), {"frames": _row(aligned)}
-        writer = ShardWriter(out, 0, parts)
+        options, parts = options_of(copies.meta["features"]), aligned.meta["parts"]
+        writer = ShardWriter(out, 0, {part: (row["dtype"], tuple(row["shape"])) for part, row in parts.items()})
         for name, speed in sped.items():
-            senones = aligned[names[name]]
-            writer.write(name, frames=senones[nearest(copies.rows(name), len(senones), speed, options)])
+            utterance = names[name]
+            there = nearest(copies.rows(name), aligned.rows(utterance), speed, options)
+            writer.write(name, **{part: aligned.part(utterance, part)[there] for part in parts})
         own = [writer.close()]
     alias(alignment, out, {name: utterance for name, utterance in names.items() if name not in sped}, own)
     Senones.read(alignment).write(out)
-
-
-def _row(archive: FrameArchive) -> tuple[str, tuple[int, ...]]:
-    part = archive.meta["parts"]["frames"]
-    return part["dtype"], tuple(part["shape"])
 
 
 def nearest(count: int, there: int, speed: float, options: FbankOptions) -> np.ndarray:
