@@ -28,10 +28,10 @@ from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.lookahead import Successors, compile_look_ahead, compile_successors
 from asrdistill.decode.search import LookAhead
-from asrdistill.decode.tree import Tree, build_tree
+from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
-from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.lexicon import Lang, leaves_open
 from asrdistill.lang.ngram import read_arpa
 
 log = logging.getLogger("asrdistill")
@@ -85,8 +85,17 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
     pauses = float(np.log(silence)), float(np.log1p(-silence))
     if senones.ctc:
         tree, pauses = with_blanks(tree), (0.0, 0.0)
+    tree = _without_price(tree, lang.words, pauses[1])
     look, successors = compile_look_ahead(tree, grammar), compile_successors(tree, senones.count)
     return Graph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
+
+
+def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
+    """Give pieces that leave their word open the price of no silence back: where they end, none may stand."""
+    held = np.array([leaves_open(word) for word in words])[tree.leaf_word] & (tree.leaf_word != SILENCE)
+    return tree._replace(
+        leaf_logprob=np.where(held, tree.leaf_logprob - no_pause, tree.leaf_logprob).astype(np.float32)
+    )
 
 
 def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:

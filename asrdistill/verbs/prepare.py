@@ -14,6 +14,7 @@ Example:
 import argparse
 import importlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,9 +67,15 @@ def contents_of(folders: list[Path]) -> str:
     """Hash of the names and sizes of all files below the folders: reading a whole corpus would take too long."""
     from asrdistill.files import hash_of
 
-    files = []
-    for folder in folders:
-        found = [os.path.join(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
-        paths = sorted((os.path.relpath(path, folder) for path in found), key=lambda path: path.split(os.sep))
-        files += [(path, os.stat(folder / path).st_size) for path in paths]
-    return hash_of(files)
+    return hash_of([file for folder in folders if folder.is_dir() for file in _files(str(folder), "")])
+
+
+def _files(folder: str, below: str) -> Iterator[tuple[str, int]]:
+    """(path, bytes) of each file below a folder, in the order of the paths' parts; `below` stands before each path."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(entry.path, f"{below}{entry.name}/")
+        else:
+            yield f"{below}{entry.name}", entry.stat().st_size
