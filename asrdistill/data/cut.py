@@ -8,6 +8,7 @@ silence, in which nobody speaks. Music is not told from speech here: who transcr
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator
@@ -270,7 +271,7 @@ def _split(smooth: np.ndarray, begin: int, end: int, longest: int) -> list[Span]
 
 def _widened(spans: list[Span], margin: int, frames: int) -> list[Span]:
     """The spans with margins, which share what is between two of them."""
-    ends = [0, *((a[1] + b[0]) // 2 for a, b in zip(spans, spans[1:], strict=False)), frames]
+    ends = [0, *((a[1] + b[0]) // 2 for a, b in itertools.pairwise(spans)), frames]
     return [
         (max(begin - margin, left), min(end + margin, right))
         for (begin, end), left, right in zip(spans, ends, ends[1:], strict=False)

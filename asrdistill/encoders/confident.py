@@ -37,7 +37,10 @@ def keep_confident(
     reasons = {
         utterance.id: reason
         for utterance in data
-        if (reason := _doubt(utterance, heard[utterance.id], options) or (_apart(utterance, *spoken, options) if spoken else ""))
+        if (
+            reason := _doubt(utterance, heard[utterance.id], options)
+            or (_apart(utterance, *spoken, options) if spoken else "")
+        )
     }
     kept = data.subset(lambda utterance: utterance.id not in reasons)
     counts: dict[str, list[str]] = defaultdict(list)
@@ -51,7 +54,9 @@ def keep_confident(
         )
     for reason, some in sorted(counts.items()):
         log.info("left out: %d utterances %s (%s)", len(some), reason, shorten(some))
-    log.info("%d of %d utterances, %.1f of %.1f minutes are believed", len(kept), len(data), *map(_minutes, (kept, data)))
+    log.info(
+        "%d of %d utterances, %.1f of %.1f minutes are believed", len(kept), len(data), *map(_minutes, (kept, data))
+    )
     kept.write(out)
     write_text(out / "left_out.tsv", "".join(f"{utterance}\t{reason}\n" for utterance, reason in reasons.items()))
 
@@ -88,7 +93,9 @@ def _apart(utterance: Utterance, aligned: Phones, decoded: Phones, options: Conf
 
 
 def _aligned(alignment: Path) -> Phones:
-    return _without_silence({name: [part.label for part in parts] for name, parts in read_ctm(alignment / "phones.ctm")})
+    return _without_silence(
+        {name: [part.label for part in parts] for name, parts in read_ctm(alignment / "phones.ctm")}
+    )
 
 
 def _without_silence(spoken: Phones) -> Phones:

@@ -3,7 +3,7 @@
 Whisper's encoder was trained on windows of 30 s, padded with silence where less is said, and costs the same for a clip
 of 2 s. Given the clip alone, the decoder does not know that nothing follows, and goes on inventing words. Here the
 encoder sees the clip and a second of silence, and the decoder these frames, continued by the encoder's output for the
-same place in a window that is silent throughout, which is computed once. As the positions are encoded absolutely, the two
+same place in a window that is silent throughout, which is computed once. As positions are encoded absolutely, the two
 fit together. The window is as long as the longest clips of the batch need, but at least ``WINDOW``.
 """
 
@@ -69,10 +69,10 @@ def _read(path: Path) -> Iterable[Heard]:
         raise UserError(f"{path} does not exist; make the data directory with asrdistill hear") from None
     for number, line in enumerate(lines[:-1], 1):
         try:
-            utterance, *figures, written = line.split("\t")
+            utterance, logprob, no_speech, compression, written = line.split("\t")
             if utterance != HEADER[0]:
-                yield Heard(utterance, *map(float, figures), written=written)  # type: ignore[misc]
-        except (ValueError, TypeError):
+                yield Heard(utterance, float(logprob), float(no_speech), float(compression), written)
+        except ValueError:
             raise UserError(f"{path}, line {number} is not '{' <tab> '.join(HEADER)}'; hear again") from None
 
 
@@ -81,8 +81,8 @@ def hear(data: DataDirectory, out: Path, options: HearOptions, jobs: int) -> Non
 
     English is normalised, numbers included; of other languages the words are kept as they are, lower-cased, and Whisper
     may write no digits. Utterances are taken in order of their length, in shards; those that a killed run finished are
-    not heard again. Raises UserError for a model that cannot be used or does not know the language, and for an utterance
-    that is longer than Whisper's window.
+    not heard again. Raises UserError for a model that cannot be used or does not know the language, and for an
+    utterance that is longer than Whisper's window.
     """
     folder = model_folder(options.whisper)
     Ear(folder, options)  # whose mistakes are better found before the work begins

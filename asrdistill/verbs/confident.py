@@ -19,7 +19,9 @@ from asrdistill.encoders.hear_options import ConfidentOptions
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("heard", type=Path, help="data directory that asrdistill hear made")
     parser.add_argument("out", type=Path, help="data directory to make")
-    parser.add_argument("--loop", type=Path, nargs=2, metavar=("ALIGNMENT", "HYP"), help="a phone loop's second opinion")
+    parser.add_argument(
+        "--loop", type=Path, nargs=2, metavar=("ALIGNMENT", "HYP"), help="a phone loop's second opinion"
+    )
     add_options(parser, ConfidentOptions)
 
 

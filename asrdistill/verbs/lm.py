@@ -18,11 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="data directory with the text")
     parser.add_argument("lang", type=Path, help="lang folder: the vocabulary")
     parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--text", type=Path, nargs="+", default=[], help="more text, normalised, one sentence a line")
     parser.add_argument("--test", type=Path, nargs="+", default=[], help="data directories to measure perplexity on")
     add_options(parser, LMOptions)
 
 
 def run(args: argparse.Namespace) -> None:
+    from asrdistill.data.ctm import read_lines
     from asrdistill.data.directory import DataDirectory
     from asrdistill.errors import UserError
     from asrdistill.lang.lexicon import Lang
@@ -39,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     if len(tests) < len(args.test):
         raise UserError("two of the --test directories have the same name; a set is named after its directory")
     lang = Lang.read(args.lang)
-    text = texts[0]
+    text = texts[0] + [line.strip() for path in args.text for line in read_lines(path)]
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
@@ -48,5 +50,5 @@ def run(args: argparse.Namespace) -> None:
         lambda folder: make_lm(text, lang.words, options.order, options.prune, tests, folder),
         verb="lm",
         options=options,
-        inputs=[args.data, args.lang, *args.test],
+        inputs=[args.data, args.lang, *args.test, *args.text],
     )
