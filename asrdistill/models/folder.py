@@ -24,6 +24,7 @@ from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
+from asrdistill.features.join import columns, has_columns
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.build import build_network, described
@@ -66,16 +67,19 @@ class AcousticModel:
 
 
 class Ensemble:
-    """Several models over the same features and senones that act as one.
+    """Several models over the same senones that act as one; each sees its own columns of joined features.
 
     The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
     logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
+    Where meta.json has `weights`, the means are weighted by them.
     """
 
     def __init__(self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any]):
         self.members, self.combine, self.meta = list(members), combine, meta
         self.senones = members[0].senones
-        self.priors = np.mean([member.priors for member in members], axis=0)
+        self.weights = meta.get("weights")
+        self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
+        self.columns = [columns(meta["features"], member.meta["features"]) for member in members]
 
     @property
     def parameters(self) -> int:
@@ -83,12 +87,19 @@ class Ensemble:
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
-        return combine(torch.stack([member.logits(features) for member in self.members]), self.combine).numpy()
+        pairs = zip(self.members, self.columns, strict=True)
+        logits = torch.stack([member.logits(features[:, own]) for member, own in pairs])
+        return combine(logits, self.combine, self.weights).numpy()
 
 
-def combine(logits: Tensor, how: str) -> Tensor:
-    """Members' logits (M, …, S) -> log of their combined distribution (…, S)."""
+def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
+    """Members' logits (M, …, S) -> log of their combined distribution (…, S); `weights` (M,) add up to 1."""
     members = logits.log_softmax(-1)
+    if weights is not None:
+        shares = torch.tensor(weights, dtype=members.dtype).view(-1, *[1] * (members.dim() - 1))
+        if how == "arithmetic":
+            return (members + shares.log()).logsumexp(0)
+        return (members * shares).sum(0).log_softmax(-1)
     if how == "arithmetic":
         return members.logsumexp(0) - np.log(len(members))
     return members.mean(0).log_softmax(-1)
@@ -126,14 +137,25 @@ def add_to_logits(folder: Path, offsets: np.ndarray, out: Path) -> None:
     save_file({**tensors, "output.bias": bias}, Path(out) / "model.safetensors")
 
 
-def save_ensemble(folder: Path, members: Sequence[Path], how: str) -> None:
-    """Write an ensemble folder that names its members by relative path; they must fit together."""
-    check_members(members)
+def save_ensemble(
+    folder: Path,
+    members: Sequence[Path],
+    how: str,
+    features: dict[str, Any] | None = None,
+    weights: Sequence[float] | None = None,
+) -> None:
+    """Write an ensemble folder that names its members by relative path; they must fit together.
+
+    `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
+    """
+    check_members(members, features=features)
     first = read_json(Path(members[0]) / "meta.json")
     names = [os.path.relpath(Path(member).resolve(), Path(folder).resolve()) for member in members]
     parameters = sum(read_json(Path(member) / "meta.json")["parameters"] for member in members)
     meta = {"kind": "ensemble", "members": names, "combine": how, "parameters": parameters}
-    write_json(Path(folder) / "meta.json", {**meta, "features": first["features"], "senones": first["senones"]})
+    meta |= {"weights": list(weights)} if weights is not None else {}
+    shared = {"features": features or first["features"], "senones": first["senones"]}
+    write_json(Path(folder) / "meta.json", {**meta, **shared})
     Senones.read(members[0]).write(folder)
 
 
@@ -156,15 +178,26 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
     senones.write(folder)
 
 
-def check_members(members: Sequence[Path], kinds: Sequence[str] = ("dnn",)) -> None:
-    """Raise UserError unless all are trained models of these kinds over the same senones and features."""
+def check_members(
+    members: Sequence[Path], kinds: Sequence[str] = ("dnn",), features: dict[str, Any] | None = None
+) -> None:
+    """Raise UserError unless all are trained models of these kinds over the same senones, and over the same features.
+
+    If `features` are given, each member's must be these, or among those that they join.
+    """
     metas = [_read_meta(Path(member)) for member in members]
     for member, meta in zip(members, metas, strict=True):
         if meta["kind"] not in kinds:
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
-        for key, what in (("senones", "senone inventory"), ("features", "feature settings")):
-            if meta[key] != metas[0][key]:
-                raise UserError(f"{member} and {members[0]} differ in their {what} and cannot form an ensemble")
+        if meta["senones"] != metas[0]["senones"]:
+            raise UserError(f"{member} and {members[0]} differ in their senone inventory and cannot form an ensemble")
+        if features is None and meta["features"] != metas[0]["features"]:
+            raise UserError(
+                f"{member} and {members[0]} differ in their feature settings and cannot form an ensemble, but on "
+                "joined features (asrdistill join) with weights that are chosen there (--weights-on)"
+            )
+        if features is not None and not has_columns(features, meta["features"]):
+            raise UserError(f"{member} was trained on features that are not among those that the weights are chosen on")
 
 
 def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxModel:

@@ -3,7 +3,7 @@ import pytest
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.features.copies import copy_rows, copy_name, original, warped
+from asrdistill.features.copies import copy_name, copy_rows, original, warped
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
 
