@@ -35,14 +35,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all verbs, with the arguments of `verb` alone: theirs may be slow to import."""
+    """The parser of `verb`, or of all verbs without their arguments: every module that is imported takes its time."""
     parser = argparse.ArgumentParser(prog="asrdistill", description="Distil big acoustic models into small ones.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for info in pkgutil.iter_modules(verbs.__path__):
-        module = importlib.import_module(f"asrdistill.verbs.{info.name}")
+    names = [info.name.replace("_", "-") for info in pkgutil.iter_modules(verbs.__path__)]
+    for name in [verb] if verb in names else names:
+        module = importlib.import_module(f"asrdistill.verbs.{name.replace('-', '_')}")
         text = (module.__doc__ or "").strip()
-        name = info.name.replace("_", "-")
         command = commands.add_parser(
             name,
             help=text.split("\n")[0].replace("%", "%%"),

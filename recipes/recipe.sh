@@ -16,6 +16,14 @@ stage() {
   printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
 }
 
+# together FUNCTION: run the asrdistill commands in it in turn, by one process: Python and torch are loaded once for all.
+together() {
+  (
+    asrdistill() { local quote="'\\''"; printf "'%s' " "${@//\'/$quote}"; echo; }
+    "$@"
+  ) | command asrdistill batch - --jobs 1
+}
+
 features_of() {  # the archives that a model takes
   case $(basename "$1") in
     mono | tri | lda_mllt) echo "$data/cepstra" ;;

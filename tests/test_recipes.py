@@ -68,7 +68,9 @@ def dry_run(folder: Path, gpus: int, *arguments: str) -> list[str]:
     shutil.copytree(ROOT / "recipes/librispeech/conf", recipe / "conf")
     shutil.copy(ROOT / "recipes/librispeech/run.sh", recipe)
     shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
-    write_down = f'#!/bin/sh\necho "${{0##*/}} $*" >> {folder}/commands\n'
+    write_down = f"""#!/bin/sh
+if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${{0##*/}} $*"; fi >> {folder}/commands
+"""
     programs = {
         "tools/install.sh": "#!/bin/sh\n",
         ".venv/bin/asrdistill": write_down,

@@ -1,9 +1,11 @@
 """What all networks share: features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from asrdistill.models.options import DnnOptions
 
@@ -30,11 +32,19 @@ class Network(nn.Module):
 
     def drop(self, hidden: Tensor, part: Part) -> Tensor:
         """Dropout; of a part it is what the whole batch would have had, so that it does not depend on the division."""
-        if part is None or part[1] == len(hidden) or not self.training or self.dropout == 0:
-            return functional.dropout(hidden, self.dropout, self.training)
-        first, size = part
-        whole = functional.dropout(hidden.new_ones(size, *hidden.shape[1:]), self.dropout)
-        return hidden * whole[first : first + len(hidden)]
+        if not self.training or self.dropout == 0:
+            return hidden
+        first, size = part or (0, len(hidden))
+        kept = drawn((size, *hidden.shape[1:]), 1 - self.dropout, hidden.device)
+        return hidden * kept[first : first + len(hidden)].to(hidden.dtype).div_(1 - self.dropout)
+
+
+def drawn(shape: Sequence[int], probability: float, device: torch.device) -> Tensor:
+    """Booleans, each true with this probability to 2^-16: 16 random bits decide, a third of the time of a float's."""
+    count = math.prod(shape)
+    bits = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
+    below = min(round(probability * 2**16), 2**16 - 1) - 2**15
+    return (bits.view(torch.int16)[:count] < below).view(shape)
 
 
 def windows(frames: Tensor, size: int) -> Tensor:

@@ -1,8 +1,8 @@
 """Run many short asrdistill commands in a few processes, each of which starts Python once.
 
 COMMANDS has one command a line, without the word asrdistill; - reads them from standard input. They run side by side,
-so none may need what another of them makes. Each does nothing where its output is up to date. The first that fails
-ends the batch.
+so none may need what another of them makes; with --jobs 1 they run in turn, each with as many processes as it asks for.
+Each does nothing where its output is up to date. The first that fails ends the batch.
 
 Example:
   seq 0 9 | sed 's|.*|train data/train ali/train exp/narrow.& --width 30 --seed &|' | asrdistill batch -
@@ -27,7 +27,9 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.commands} does not exist; give a file with a command a line")
     text = sys.stdin.read() if str(args.commands) == "-" else args.commands.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.strip()]
-    for line, status in zip(lines, parallel.run(_run, lines, args.jobs, "batch", "commands"), strict=True):
+    in_turn = args.jobs == 1  # without a progress bar: each command shows its own
+    states = map(_run, lines) if in_turn else parallel.run(_run, lines, args.jobs, "batch", "commands")
+    for line, status in zip(lines, states, strict=True):
         if status:
             raise UserError(f"'{line}' failed (see above); run the same batch again to go on")
 
@@ -38,6 +40,7 @@ def _run(line: str) -> int:
 
     from asrdistill.cli import main
 
+    parallel.single_thread()  # for every command, or what it finds would depend on those before it
     try:
         return main(shlex.split(line))
     except SystemExit as stop:  # of argparse, which has said why

@@ -110,7 +110,7 @@ fi
 
 rung() { echo "$data/rung/$1"; }  # the data directory of so many hours
 train=$(rung "${rungs[-1]}")
-if stage 2; then
+prepare() {
   asrdistill prepare librispeech "$corpus" "$data/corpus" --parts "${parts[@]}" "${sets[@]}" lexicon --jobs "$jobs"
   folders=("${parts[@]/#/$data/corpus/}")
   for i in "${!rungs[@]}"; do
@@ -119,7 +119,8 @@ if stage 2; then
   for model in mono tri lda_mllt; do  # what each is trained on, of the first rung
     asrdistill subset "$(rung "${rungs[0]}")" "$data/subset/$model" --config "$sizes/${model}_set.yaml"
   done
-fi
+}
+if stage 2; then together prepare; fi
 
 data_of() {  # the data directory of a set
   if [[ $1 == train ]]; then echo "$train"; else echo "$data/corpus/$1"; fi
@@ -128,51 +129,55 @@ data_of() {  # the data directory of a set
 # Of the 5 hours of --mini the networks hear stretched copies as well, as if of other speakers.
 heard=$data/fbank/train learnt=$exp/ali/sat/train
 if $mini; then heard+=_copies learnt+=_copies; fi
-if stage 3; then
+extract() {
   for set in train "${sets[@]}"; do
     asrdistill features "$(data_of "$set")" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
     asrdistill cepstra "$data/fbank/$set" "$(data_of "$set")" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
   done
   if $mini; then asrdistill features "$train" "$heard" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"; fi
-fi
+}
+if stage 3; then together extract; fi
 
 # Two lexica: to align with, the words that are said, those that LibriSpeech's lacks pronounced by a G2P model; to
 # decode with, LibriSpeech's 200,000 words and no others, so that nothing is known about the words of the sets.
 lang=$data/lang lm=$data/lm
-if stage 4; then
+describe_language() {
   asrdistill g2p "$data/corpus/lexicon.txt" "$data/g2p"
   texts=("$train" "${sets[@]/#/$data/corpus/}")
   asrdistill lang "${texts[@]}" "$lang" --dictionary "$data/corpus/lexicon.txt" --g2p "$data/g2p"
   asrdistill lang "${lang}_all" --dictionary "$data/corpus/lexicon.txt" --all
   asrdistill import-lm "$corpus/${small[1]}" "$lm" --lower
   asrdistill import-lm "$corpus/${large[1]}" "${lm}_large" --lower
-fi
+}
+if stage 4; then together describe_language; fi
 
 align() { asrdistill align "$@" --jobs "$jobs"; }
 adapt() { asrdistill fmllr "$@" --jobs "$jobs"; }
 cepstra=$data/cepstra/train few=$data/subset/tri more=$data/subset/lda_mllt
 
 # Kaldi's monophones of --mini's speech: WER 48.8 on dev-clean.
-if stage 5; then
+start_flat() {
   asrdistill train-mono "$cepstra" "$data/subset/mono" "$lang" "$exp/mono" --config "$sizes/mono.yaml" --jobs "$jobs"
   align "$exp/mono" "$cepstra" "$few" "$lang" "$exp/ali/mono"
-fi
+}
+if stage 5; then together start_flat; fi
 
 # Kaldi's of --mini's speech on dev-clean: triphones 26.2, LDA and MLLT 23.3, adapted 16.8 (dev-clean-2: 18.1).
-if stage 6; then
+grow_triphones() {
   asrdistill train-tri "$cepstra" "$exp/ali/mono" "$few" "$lang" "$exp/tri" --config "$sizes/tri.yaml" --jobs "$jobs"
   align "$exp/tri" "$cepstra" "$more" "$lang" "$exp/ali/tri"
   asrdistill train-lda "$cepstra" "$exp/ali/tri" "$more" "$lang" "$exp/lda_mllt" --config "$sizes/lda_mllt.yaml" --jobs "$jobs"
   align "$exp/lda_mllt" "$cepstra" "$more" "$lang" "$exp/ali/lda_mllt/subset"
   adapt "$exp/lda_mllt" "$cepstra" "$exp/ali/lda_mllt/subset" "$more" "$data/fmllr/subset"
   asrdistill train-tri "$data/fmllr/subset" "$exp/ali/lda_mllt/subset" "$more" "$lang" "$exp/sat.subset" --config "$sizes/sat.yaml" --jobs "$jobs"
-fi
+}
+if stage 6; then together grow_triphones; fi
 
 # Adapted triphones on ever more hours: those of the rung before say what the speakers' transforms and the alignment
 # are. Kaldi's on test-clean with the 3-gram (and the 4-gram): 100 hours 12.6 (9.1), 460 11.2 (8.1), 960 11.0 (7.8).
 # The last ones align what the networks learn, and what they are measured by: the known words of the other sets.
 counted=${lang}_counts spoken=${lang}_spoken
-if stage 7; then
+train_on_more() {
   before=$exp/sat.subset
   for amount in "${rungs[@]}"; do
     said=$(rung "$amount") sat=$exp/sat.$amount tree=()
@@ -194,7 +199,8 @@ if stage 7; then
     adapt "$exp/sat" "$data/cepstra/$set" "$exp/ali/lda_mllt/$set" "$data/corpus/$set" "$data/fmllr_known/$set"
     align "$exp/sat" "$data/fmllr_known/$set" "$data/corpus/$set" "$counted" "$exp/ali/sat/$set"
   done
-fi
+}
+if stage 7; then together train_on_more; fi
 
 # Kaldi's p-norm networks (on adapted features) on test-clean with the 3-gram (and the 4-gram): 100 hours 9.7 (6.6), 460
 # 8.7 (5.8), 960 8.0 (5.5). Its TDNN-LSTM of --mini's speech: 16.0 on dev-clean-2, frame accuracy 72 % over 2041 states.
@@ -206,10 +212,11 @@ fi
 
 members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
-if stage 9; then
+soften() {
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
   asrdistill soft-targets "$exp/ensemble" "$heard" "$exp/targets" --config "$sizes/targets.yaml" --jobs "$jobs"
-fi
+}
+if stage 9; then together soften; fi
 
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
@@ -237,7 +244,7 @@ recognise() {  # recognise MODEL SET [options]
     --graph "$(graph_of "$1")" --config "$conf/decode.yaml" --jobs "$jobs" "${@:3}"
 }
 
-if stage 11; then
+decode_all() {
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
     scales "$model"
   done
@@ -251,21 +258,23 @@ if stage 11; then
       recognise "$model" "$set" --lattice-beam 6
     done
   done
-fi
+}
+if stage 11; then together decode_all; fi
 
-if stage 12; then
+rescore_all() {
   for model in "$exp/sat" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in "${sets[@]}"; do
       name=$(basename "$model")/$set
       asrdistill rescore "$exp/decode/$name" "$exp/rescore/$name" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs"
     done
   done
-fi
+}
+if stage 12; then together rescore_all; fi
 
 # Two vocabularies of the words that the train text has and no others, with language models of that text: of whole words
 # alone, and open, with pieces that spell further ones. Scores are said of the errors on words that the text lacks too.
 read=$data/read
-if stage 13; then
+open_vocabulary() {
   dictionary=(--dictionary "$data/corpus/lexicon.txt")
   asrdistill lang "$train" "$read/lang" "${dictionary[@]}" --g2p "$data/g2p"
   asrdistill lang-counts "$read/lang" "$exp/ali/sat/train" "$read/words"
@@ -287,9 +296,10 @@ if stage 13; then
     heard_in() { echo "$exp/$1/$(basename "${students[0]}")/$set/hyp.txt"; }
     asrdistill score "$data/corpus/$set/text" "$(heard_in subwords)" --against "$(heard_in words)" --vocabulary "$read/words/words.txt"
   done
-fi
+}
+if stage 13; then together open_vocabulary; fi
 
-if stage 14; then
+score_all() {
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in "${sets[@]}"; do
       asrdistill evaluate "$model" "$data/fbank/$set" "$exp/ali/sat/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
@@ -297,7 +307,8 @@ if stage 14; then
   done
   printf 'corpus: "%s"\nsets: [%s]\n' "$title" "$(IFS=,; echo "${sets[*]}")" | cat - "$conf/systems.yaml" > "$exp/systems.yaml"
   asrdistill report "$exp" --config "$exp/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
-fi
+}
+if stage 14; then together score_all; fi
 
 if stage 15; then
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
