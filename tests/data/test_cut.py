@@ -18,7 +18,6 @@ RATE = 8000
 
 def voice(seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
     """Something as loud and as uneven as speech: syllables of a quarter of a second on a hum."""
-    rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * rate)) / rate
     swell = 0.05 + np.sin(np.pi * (4 * t % 1)) ** 2
     return 0.2 * swell * np.sin(2 * np.pi * (150 + 40 * np.sin(2 * t)) * t) + quiet(seconds, rate, seed)
