@@ -109,3 +109,27 @@ def test_timit_says_what_it_needs():
     assert (done.returncode, len(stages)) == (0, 11)
     done = subprocess.run([script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "run.sh: give the folder of TIMIT with --timit PATH\n")
+
+
+def test_own_voice_says_what_it_needs(tmp_path):
+    script = ROOT / "recipes/own_voice/run.sh"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([script, *arguments], capture_output=True, text=True)
+
+    stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
+    assert len(stages) == 10
+    for arguments, message in (
+        ([], "run.sh: give the folder of recordings with --audio FOLDER\n"),
+        (["--audio", str(tmp_path), "--text", f"{tmp_path}/a"], f"run.sh: {tmp_path}/a does not exist\n"),
+        (
+            ["--audio", str(tmp_path), "--lexicon", "letters"],
+            "run.sh: --lexicon must be cmudict, graphemes or a file, not 'letters'\n",
+        ),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr) == (2, message)
+    done = run("--audio", str(tmp_path), "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    assert done.returncode == 2
+    assert f"there is no file in {tmp_path}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -35,7 +35,7 @@ SILENCE = 1.0  # seconds after an utterance
 WINDOW = 15.0  # seconds that the decoder looks at
 BATCH = 8  # utterances that are encoded and decoded together
 SHARD = 64  # utterances whose words are written down together
-TOKENS = 224  # most tokens of an utterance
+TOKENS, PACE = 20, 12  # most tokens of an utterance, and for each second of it more: nobody says twice as many
 TABLE = "heard.tsv"
 HEADER = ("utterance", "logprob", "no_speech", "compression", "written")
 NEEDED = ("model.bin", "config.json", "tokenizer.json")
@@ -169,12 +169,13 @@ class Ear:
             samples = utterance.samples(RATE)
             _check_length(utterance, len(samples) / RATE)
             features.append(self._features(np.pad(samples, (0, round(SILENCE * RATE)))))
+        longest = max(found.shape[1] for found in features) / (2 * FRAMES)
         window = self._window([found.shape[1] // 2 for found in features], features)
         results = self.model.generate(
             _storage(window),
             [self.prompt] * len(utterances),
             beam_size=self.beam,
-            max_length=TOKENS,
+            max_length=len(self.prompt) + TOKENS + round(PACE * longest),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=self.suppressed,

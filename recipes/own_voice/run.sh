@@ -74,112 +74,130 @@ if $small; then
   student+=(--epochs 2 --width 128)
 fi
 
-if stage 1; then
+recordings() {
   asrdistill cut "$audio" "$data/pieces" --jobs "$jobs"
   asrdistill hold-out "$data/pieces" "$data/sets" --percent 10
-fi
+}
+if stage 1; then together recordings; fi
 
-if stage 2; then
+transcripts() {
   for set in "${sets[@]}"; do
     asrdistill hear "$data/sets/$set" "$data/heard/$set" --whisper "$whisper" --language "$language" --jobs "$jobs"
     asrdistill confident "$data/heard/$set" "$data/corpus/$set"
   done
-fi
+}
+if stage 2; then together transcripts; fi
 
-if stage 3; then
-  band=(--config "$conf/fbank_$(< "$data/pieces/rate").yaml" --jobs "$jobs")
-  for set in "${sets[@]}"; do  # all pieces of the train recordings: what has no words has soft targets
-    pieces=$data/$([[ $set == train ]] && echo sets || echo corpus)/$set
+features() {
+  local band=(--config "$conf/fbank_$(< "$data/pieces/rate").yaml" --jobs "$jobs") set pieces
+  for set in "${sets[@]}"; do
+    pieces=$data/corpus/$set
+    if [[ $set == train ]]; then pieces=$data/sets/train; fi  # all of it: what nobody is sure of has soft targets too
     asrdistill features "$pieces" "$data/fbank/$set" "${band[@]}"
     asrdistill cepstra "$data/fbank/$set" "$pieces" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
     asrdistill encode "whisper:$whisper" "$data/fbank/$set" "$pieces" "$data/whisper/$set" --jobs "$jobs"
   done
   # The student sees every piece three times, as two other vocal tracts would have said it too.
   asrdistill features "$data/sets/train" "$data/fbank/train_copies" "${band[@]}" --warps 1 0.92 1.05
-fi
+}
+if stage 3; then together features; fi
 
 lang=$data/lang lm=$data/lm
-if stage 4; then
-  more=()
+language() {
+  local more=() pronounced=(--graphemes)
   if [[ ${#texts[@]} -gt 0 ]]; then
     asrdistill words "${texts[@]}" "$data/text" --language "$language"
     more=(--text "$data/text")
   fi
-  pronounced=(--graphemes)
   if [[ $lexicon != graphemes ]]; then
     asrdistill g2p "$lexicon" "$data/g2p"
     pronounced=(--dictionary "$lexicon" --g2p "$data/g2p")
   fi
   asrdistill lang "${sets[@]/#/$data/corpus/}" "$lang" "${pronounced[@]}" "${more[@]}"
   asrdistill lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data/corpus/dev" "$data/corpus/test" "${more[@]}"
-fi
+}
+if stage 4; then together language; fi
 
 # Align a set's words by a model: align MODEL FEATURES TEXT OUT
 align() { asrdistill align "$1" "$2" "$3" "$lang" "$4" --max-left-out 20 --jobs "$jobs"; }
 
-cepstra=$data/cepstra/train believed=$data/corpus/train
-if stage 5; then
+cepstra=$data/cepstra/train believed=$data/corpus/train agreed=$data/agreed
+flat_start() {
   asrdistill train-mono "$cepstra" "$believed" "$lang" "$exp/mono" "${mono[@]}" --jobs "$jobs"
   align "$exp/mono" "$cepstra" "$believed" "$exp/ali/mono"
   asrdistill train-tri "$cepstra" "$exp/ali/mono" "$believed" "$lang" "$exp/tri" "${tri[@]}" --jobs "$jobs"
   align "$exp/tri" "$cepstra" "$believed" "$exp/ali/tri"
-fi
+}
+if stage 5; then together flat_start; fi
 
-agreed=$data/agreed
-if stage 6; then
+agreement() {
   asrdistill phone-loop "$exp/ali/tri" "$data/loop"
   asrdistill decode "$exp/tri" "$cepstra" "$data/loop/lang" "$data/loop/lm" "$exp/loop" --config "$conf/loop.yaml" --jobs "$jobs"
   asrdistill confident "$data/heard/train" "$agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt"
-fi
+}
+if stage 6; then together agreement; fi
 
-if stage 7; then
+senones() {
+  local set
   asrdistill train-lda "$cepstra" "$exp/ali/tri" "$agreed" "$lang" "$exp/lda_mllt" "${lda[@]}" --jobs "$jobs"
   align "$exp/lda_mllt" "$cepstra" "$agreed" "$exp/ali/train"
   for set in dev test; do align "$exp/lda_mllt" "$data/cepstra/$set" "$data/corpus/$set" "$exp/ali/$set"; done
   asrdistill copies "$exp/ali/train" "$data/fbank/train_copies" "$exp/ali/train_copies"
-fi
+}
+if stage 7; then together senones; fi
 
-if stage 8; then
+teaching() {
   asrdistill train "$data/whisper/train" "$exp/ali/train" "$exp/teacher.$seed" "${teacher[@]}" --seed "$seed" \
     --held-out "$data/whisper/dev" "$exp/ali/dev" --threads "$jobs"
   asrdistill soft-targets "$exp/teacher.$seed" "$data/whisper/train" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
   asrdistill copies "$exp/targets" "$data/fbank/train_copies" "$exp/targets_copies"
-fi
+}
+if stage 8; then together teaching; fi
 
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
-if stage 9; then
+learning() {
+  local model
   for model in "${students[@]}"; do
     asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$model" "${student[@]}" --seed "${model##*.}" \
       --soft-targets "$exp/targets_copies" --unlabelled --held-out "$data/fbank/dev" "$exp/ali/dev" --threads "$jobs"
   done
-fi
-
-archive_of() {  # archive_of MODEL: the kind of features that it takes
-  case $(basename "$1") in teacher.*) echo whisper ;; student.*) echo fbank ;; *) echo cepstra ;; esac
 }
+if stage 9; then together learning; fi
 
-if stage 10; then
-  for model in "$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}"; do
-    name=$(basename "$model") features=$data/$(archive_of "$model")
+measured=("$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}")
+decoding() {
+  local model name features set
+  for model in "${measured[@]}"; do
+    name=$(basename "$model")
+    case $name in teacher.*) features=$data/whisper ;; student.*) features=$data/fbank ;; *) features=$data/cepstra ;; esac
     asrdistill tune "$model" "$features/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/$name" --config "$conf/tune.yaml" --jobs "$jobs"
     for set in dev test; do
       asrdistill decode "$model" "$features/$set" "$lang" "$lm" "$exp/decode/$name/$set" --tuned "$exp/tune/$name" \
         --config "$conf/decode.yaml" --jobs "$jobs"
-      [[ $name == lda_mllt ]] || asrdistill evaluate "$model" "$features/$set" "$exp/ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
+      if [[ $name != lda_mllt ]]; then
+        asrdistill evaluate "$model" "$features/$set" "$exp/ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
+      fi
     done
   done
   asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
     --check "$data/corpus/dev" --alignment "$exp/ali/dev" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$language"
-  if [[ -n $ref ]]; then
-    asrdistill words "$ref" "$data/ref.txt" --table --language "$language"
-    printf '\nAgainst %s, the recordings of test that are in it:\n' "$ref"
-    printf 'Whisper: '
-    asrdistill score "$data/ref.txt" "$data/corpus/test/text" --recordings "$data/corpus/test"
-    for model in "$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}"; do
-      printf '%s: ' "$(basename "$model")"
-      asrdistill score "$data/ref.txt" "$exp/decode/$(basename "$model")/test/hyp.txt" --recordings "$data/corpus/test"
-    done
-  fi
+}
+
+# What was really said, where somebody knows: for Whisper too.
+score_truth() {
+  local model
+  asrdistill words "$ref" "$data/ref.txt" --table --language "$language"
+  printf '\nWords of %s, of the recordings in it that were kept back for test:\n' "$ref"
+  for model in Whisper "${measured[@]}"; do
+    local heard=$exp/decode/$(basename "$model")/test/hyp.txt
+    if [[ $model == Whisper ]]; then heard=$data/corpus/test/text; fi
+    printf '%-10s ' "$(basename "$model")"
+    asrdistill score "$data/ref.txt" "$heard" --recordings "$data/corpus/test"
+  done
+}
+if stage 10; then
+  together decoding
+  if [[ -n $ref ]]; then score_truth; fi
 fi
