@@ -2,6 +2,7 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.errors import UserError
+from asrdistill.lang.dictionary import pronounce_words
 from asrdistill.lang.graphemes import spell, spell_words
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.normalise import words_of
@@ -92,3 +93,11 @@ def test_more_text_makes_the_language_model_larger(tmp_path):
         assert main(["lm", str(data), str(tmp_path / "lang"), str(tmp_path / out), "--order", "2", *more]) == 0
     assert "ab ab" not in (tmp_path / "small/lm.arpa").read_text()
     assert "ab ab" in (tmp_path / "large/lm.arpa").read_text()
+
+
+def test_endings_of_english_are_not_put_on_words_of_other_languages():
+    german = {"geht": [("g", "e:", "t")], "um": [("U", "m")]}
+    with pytest.raises(UserError, match=r"lacks 1 word\(s\) \(geht's\)"):
+        pronounce_words(["geht's"], german, None)
+    found, guessed = pronounce_words(["geht's"], german, lambda word: [(1.0, ("g", "e:", "t", "s"))])
+    assert found == guessed == {"geht's": [(1.0, ("g", "e:", "t", "s"))]}
