@@ -25,17 +25,24 @@ SHARD_UTTERANCES = 250  # fixed, so that the archive does not depend on the numb
 
 
 def encode(
-    name: str, features: Path, data: DataDirectory, out: Path, jobs: int, device: str = "cpu", pipes: bool = False
+    encoder: Encoder,
+    name: str,
+    features: Path,
+    data: DataDirectory,
+    out: Path,
+    jobs: int,
+    device: str = "cpu",
+    pipes: bool = False,
 ) -> None:
-    """Write into `out` an archive of kind "features": float16 frames of the encoder `name`, as many as `features` has.
+    """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
 
-    Its `feature_hash` says which features these are. A shard that is whole is not made again after an interruption.
+    `name` and `device` are what it was opened by: each of several processes opens it for itself. The archive's
+    `feature_hash` says which features these are. A shard that is whole is not made again after an interruption.
     Raises UserError for features that are not of this data directory's audio, frame by frame.
     """
     archive = FrameArchive(features, "features")
     options = options_of(archive.meta["features"])
     _check(archive, data)
-    encoder = open_encoder(name, device)
     chunks = [archive.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(archive), SHARD_UTTERANCES)]
     tasks = [(number, chunk) for number, chunk in enumerate(chunks) if not _record(out, number).is_file()]
     if len(tasks) < len(chunks):

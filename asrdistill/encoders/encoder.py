@@ -51,11 +51,11 @@ def open_encoder(name: str, device: str = "cpu") -> Encoder:
     )
 
 
-def checked_layer(layer: int | None, layers: int, model: str) -> int:
+def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
     """The layer that was asked for, the last by default; raises UserError for one that there is not."""
-    if layer is not None and layer > layers:
-        raise UserError(f"{model} has layers 0 to {layers}, but not {layer}")
-    return layers if layer is None else layer
+    if layer is not None and not first <= layer <= last:
+        raise UserError(f"{model} has layers {first} to {last}, but not {layer}")
+    return last if layer is None else layer
 
 
 def windows(count: int) -> list[tuple[int, int, int, int]]:

@@ -41,7 +41,7 @@ class PipelineEncoder:
         if not path.is_file():
             raise UserError(f"the weights of {name} are not on this machine; put torchaudio's file at {path}")
         parameters = bundle._params
-        layer = checked_layer(layer, parameters["encoder_num_layers"], name)
+        layer = checked_layer(layer, 1, parameters["encoder_num_layers"], name)
         try:
             model = bundle.get_model(dl_kwargs={"weights_only": True})
         except (UnpicklingError, RuntimeError, EOFError) as error:
@@ -55,8 +55,10 @@ class PipelineEncoder:
         if len(waveform) < _RECEPTIVE:
             raise UserError(f"{len(waveform)} samples at {self.rate} Hz are too few for a frame of {_RECEPTIVE}")
         parts = []
-        for first, last, begin, end in windows(1 + (len(waveform) - _RECEPTIVE) // _STRIDE):
-            heard = np.asarray(waveform[first * _STRIDE : (last - 1) * _STRIDE + _RECEPTIVE], np.float32)
+        count = 1 + (len(waveform) - _RECEPTIVE) // _STRIDE
+        for first, last, begin, end in windows(count):
+            until = len(waveform) if last == count else (last - 1) * _STRIDE + _RECEPTIVE
+            heard = np.asarray(waveform[first * _STRIDE : until], np.float32)
             layers, _ = self.model.extract_features(
                 torch.from_numpy(heard)[None].to(self.device), num_layers=self.layer
             )

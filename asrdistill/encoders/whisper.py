@@ -16,7 +16,7 @@ def model_folder(name: str) -> Path:
     that is no such model, for a name that is none, and where the model is neither on this machine nor to be reached.
     """
     path = Path(name).expanduser()
-    if path.is_dir() or path.is_absolute():
+    if path.is_dir() or path.is_absolute() or name.startswith("."):
         if not (path / "model.bin").is_file():
             raise UserError(f"{path} is no Whisper model as CTranslate2 writes it: there is no model.bin in it")
         return path

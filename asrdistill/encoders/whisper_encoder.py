@@ -44,7 +44,7 @@ class WhisperEncoder:
         """From a folder with CTranslate2's model.bin; raises UserError for other models and layers that it lacks."""
         path = Path(folder) / "model.bin"
         network = Network(read_variables(path, "WhisperSpec", lambda name: name.startswith("encoder/")), path)
-        layer = checked_layer(layer, len(network.blocks), str(folder))
+        layer = checked_layer(layer, 0, len(network.blocks), str(folder))
         return cls(network, layer, {"type": "whisper", "weights": sha256(path), "layer": layer}, device)
 
     @torch.inference_mode()

@@ -40,9 +40,10 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.training.device import choose_device
 
     data = DataDirectory.read(args.data, pipes=args.pipes)
-    settings = open_encoder(args.encoder).settings
+    device = choose_device(args.device).type
+    encoder = open_encoder(args.encoder, device)
 
     def work(out: Path) -> None:
-        encode(args.encoder, args.features, data, out, args.jobs, choose_device(args.device).type, args.pipes)
+        encode(encoder, args.encoder, args.features, data, out, args.jobs, device, args.pipes)
 
-    stage.make(args.out, work, "encode", settings, [args.features, args.data])
+    stage.make(args.out, work, "encode", encoder.settings, [args.features, args.data])
