@@ -62,11 +62,11 @@ def test_librispeech_lists_its_stages_and_refuses_mistakes():
         assert (done.returncode, done.stderr) == (2, message)
 
 
-def dry_run(folder: Path, gpus: int, *arguments: str) -> list[str]:
-    """The commands of the LibriSpeech recipe, in a project whose programs only write down how they were called."""
-    recipe = folder / "recipes/librispeech"
-    shutil.copytree(ROOT / "recipes/librispeech/conf", recipe / "conf")
-    shutil.copy(ROOT / "recipes/librispeech/run.sh", recipe)
+def dry_run(folder: Path, gpus: int, *arguments: str, name: str = "librispeech") -> list[str]:
+    """The commands of a recipe, in a project whose programs only write down how they were called."""
+    recipe = folder / "recipes" / name
+    shutil.copytree(ROOT / "recipes" / name / "conf", recipe / "conf")
+    shutil.copy(ROOT / "recipes" / name / "run.sh", recipe)
     shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
     write_down = f"""#!/bin/sh
 if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${{0##*/}} $*"; fi >> {folder}/commands
@@ -77,10 +77,10 @@ if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${
         ".venv/bin/torchrun": write_down,
         ".venv/bin/nvidia-smi": "#!/bin/sh\n" + "echo GPU\n" * gpus,
     }
-    for name, text in programs.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+    for program, text in programs.items():
+        (folder / program).parent.mkdir(parents=True, exist_ok=True)
+        (folder / program).write_text(text)
+        (folder / program).chmod(0o755)
     subprocess.run([recipe / "run.sh", "--jobs", "2", *arguments], check=True, capture_output=True)
     return (folder / "commands").read_text().splitlines()
 
@@ -133,3 +133,23 @@ def test_own_voice_says_what_it_needs(tmp_path):
     assert done.returncode == 2
     assert f"there is no file in {tmp_path}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_own_voice_in_a_language_without_a_dictionary(tmp_path):
+    (tmp_path / "more.txt").write_text("et cetera")
+    pieces = tmp_path / "data/pieces"
+    pieces.mkdir(parents=True)
+    (pieces / "rate").write_text("16000\n")
+    options = ("--audio", "voices", "--language", "fr", "--whisper", "base", "--text", str(tmp_path / "more.txt"))
+    folders = ("--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    commands = dry_run(tmp_path, 0, *options, *folders, name="own_voice")
+    verbs = [command.split()[1] for command in commands]
+    assert verbs.count("hear") == verbs.count("confident") - 1 == 3  # what is heard is asked of a phone loop once more
+    assert all("--whisper base --language fr" in command for command in commands if " hear " in command)
+    assert "g2p" not in verbs
+    (lang,) = [command for command in commands if " lang " in command]
+    assert lang.endswith(f"--graphemes --text {tmp_path}/data/text")
+    (student,) = [command for command in commands if "student.yaml" in command]
+    assert "--unlabelled" in student
+    assert verbs[-2:] == ["export", "report"]
+    assert sum("conf/fbank_16000.yaml" in command for command in commands) == 4
