@@ -178,6 +178,21 @@ def write_genders(sources: Sequence[Path], data: DataDirectory, folder: Path) ->
         write_table(folder / "spk2gender", ((speaker, genders[speaker]) for speaker in data.speakers))
 
 
+def read_speakers(folder: Path) -> dict[str, str]:
+    """utterance -> speaker, in order: all that is read of a data directory whose audio and words nobody asks for.
+
+    Raises UserError where its tables are missing, unsorted or disagree.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"data directory {folder} does not exist")
+    segments, said_by = folder / "segments", folder / "utt2spk"
+    utterances = _read_table(segments if segments.exists() else folder / "wav.scp")
+    if not said_by.exists():
+        return {utterance: utterance for utterance in utterances}
+    return _read_table(said_by, utterances)
+
+
 def read_table(path: Path) -> dict[str, str]:
     """A Kaldi table: first column -> rest of the line; sorted, unique, or a UserError."""
     return _read_table(Path(path))

@@ -160,7 +160,7 @@ def make_store(
         combined_at=1.0,
         kept=keep,
         kept_mass=[float(share) for share in mass],
-        teachers=[str(name) for name in meta.get("members", [model])],
+        teachers=[str(name) for name in (*meta.get("members", [model]), *([meta["gmm"]] if "gmm" in meta else []))],
         combine=meta.get("combine", "single"),
         senones=meta["senones"],
         feature_hash=features.frames_of,

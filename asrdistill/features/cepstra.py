@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.config import option
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.data.directory import DataDirectory
 from asrdistill.errors import UserError, shorten
+from asrdistill.features.copies import original, voices
 from asrdistill.features.statistics import moments
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
@@ -45,16 +45,17 @@ def _transform(bins: int, coefficients: int, lifter: float) -> np.ndarray:
     return (dct * weight).astype(np.float32)
 
 
-def make_cepstra(fbank: Path, data: DataDirectory, out: Path, options: CepstraOptions, jobs: int) -> None:
+def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: CepstraOptions, jobs: int) -> None:
     """Write the cepstra of the archive `fbank` into the existing folder `out`, an archive of the same utterances.
 
-    Speakers are those of `data`. Raises UserError unless both name the same utterances and the
-    filterbank has at least as many bins as coefficients are wanted.
+    `speakers` says who says which utterance; copies in the archive are other speakers' (:func:`copies.voices`). Raises
+    UserError unless both name the same utterances and the filterbank has at least as many bins as coefficients are
+    wanted.
     """
-    archive = check(fbank, data, options)
+    archive = check(fbank, speakers, options)
     tasks = [
         (number, Path(fbank), Path(out), options, groups)
-        for number, groups in enumerate(_shards(_groups(data, options.normalise)))
+        for number, groups in enumerate(_shards(_groups(archive, speakers, options.normalise)))
     ]
     shards = list(
         parallel.run(
@@ -75,7 +76,7 @@ def make_cepstra(fbank: Path, data: DataDirectory, out: Path, options: CepstraOp
     )
 
 
-def check(fbank: Path, data: DataDirectory, options: CepstraOptions) -> FrameArchive:
+def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> FrameArchive:
     """The archive `fbank`, if cepstra can be made of it; otherwise a UserError."""
     archive = FrameArchive(fbank, kind="features")
     made_of = archive.meta["features"]
@@ -86,8 +87,8 @@ def check(fbank: Path, data: DataDirectory, options: CepstraOptions) -> FrameArc
             f"{options.coefficients} coefficients cannot be made from the {made_of['bins']} bins of {fbank}"
         )
     for missing, where in (
-        ([u.id for u in data if u.id not in archive], fbank),
-        ([u for u in archive if u not in data], "the data directory"),
+        ([u for u in speakers if u not in archive], fbank),
+        ([u for u in archive if u not in speakers and original(u) not in speakers], "the data directory"),
     ):
         if missing:
             raise UserError(f"{where} lacks {len(missing)} utterances: {shorten(missing)}; make its features again")
@@ -103,9 +104,9 @@ def _parts(options: CepstraOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {"frames": ("float32", (options.coefficients,))}
 
 
-def _groups(data: DataDirectory, normalise: str) -> list[list[str]]:
+def _groups(archive: FrameArchive, speakers: Mapping[str, str], normalise: str) -> list[list[str]]:
     """Utterances that share one mean and variance."""
-    return list(data.speakers.values()) if normalise == "speaker" else [[utterance.id] for utterance in data]
+    return list(voices(archive, speakers).values()) if normalise == "speaker" else [[u] for u in archive]
 
 
 def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:

@@ -14,7 +14,7 @@ there each frame has the senone of the original's frame whose middle is nearest.
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,20 @@ def original(name: str) -> str:
     """The utterance that a copy was made of; its own name where it is none."""
     found = _PREFIX.match(name)
     return name[found.end() :] if found else name
+
+
+def voices(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, list[str]]:
+    """speaker -> the utterances that he says, of those that `speakers` has (utterance -> speaker), and of their copies.
+
+    Copies sound as if another had said them: a speaker's copies of one kind and factor are another speaker's, who is
+    called as they are, `warp0.92-SPEAKER`.
+    """
+    found: dict[str, list[str]] = {}
+    for name in utterances:
+        utterance = name if name in speakers else original(name)
+        if utterance in speakers:
+            found.setdefault(name.removesuffix(utterance) + speakers[utterance], []).append(name)
+    return found
 
 
 def speed_of(name: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.data.directory import DataDirectory
 from asrdistill.errors import UserError, shorten
+from asrdistill.features.copies import voices
 from asrdistill.hmm.estimate import precisions, weighted_products
 from asrdistill.hmm.gmm import Gmm, load_gmm
 from asrdistill.hmm.options import FmllrOptions
@@ -31,18 +31,21 @@ def base_features(gmm: Gmm) -> dict[str, Any]:
 
 
 def adapt(
-    model: Path, features: Path, alignment: Path, data: DataDirectory, out: Path, options: FmllrOptions, jobs: int
+    model: Path, features: Path, alignment: Path, who: Mapping[str, str], out: Path, options: FmllrOptions, jobs: int
 ) -> None:
-    """Write the adapted vectors of the utterances of `data` into the existing folder `out`, an archive.
+    """Write the adapted vectors of the utterances of `who` (utterance -> speaker) into the existing folder `out`.
+
+    It becomes an archive, with those of the utterances' copies that `features` has: these are other speakers'
+    (:func:`asrdistill.features.copies.voices`).
 
     A speaker's transform is estimated from those utterances that `alignment` holds. Speakers with fewer
     frames than ``min_frames`` keep their vectors as they are; they are named and counted. `features` may hold
     further utterances. Raises UserError for an utterance that it lacks.
     """
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
-    if lacking := [utterance.id for utterance in data if utterance.id not in archive]:
+    if lacking := [utterance for utterance in who if utterance not in archive]:
         raise UserError(f"{features} lacks {len(lacking)} utterances of the data directory: {shorten(lacking)}")
-    speakers = list(data.speakers.items())
+    speakers = list(voices(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     blocks = [speakers[k : k + SPEAKERS_PER_SHARD] for k in range(0, len(speakers), SPEAKERS_PER_SHARD)]
     tasks = [(number, block, out, shape, options.min_frames) for number, block in enumerate(blocks)]

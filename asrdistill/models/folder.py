@@ -5,16 +5,17 @@ one needs to use the model on audio.
     model.safetensors  weights, global mean and deviation of the features, log priors
     senones.json       the senone inventory
 
-An ensemble is a folder too: it names its members and how they are combined; so does that of a generalist with its
-specialists, a network of kind specialist having its own senones and a dustbin alone. An exported network is one whose
-meta.json also has `export`: the format's version and the SHA-256 of its weight files, which must still be theirs.
-Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place of model.safetensors.
+An ensemble is a folder too: it names its members, how they are combined, and a GMM beside them if there is one; so does
+that of a generalist with its specialists, a network of kind specialist having its own senones and a dustbin alone. An
+exported network is one whose meta.json also has `export`: the format's version and the SHA-256 of its weight files,
+which must still be theirs. Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place
+of model.safetensors.
 """
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.features.join import columns, has_columns
 from asrdistill.files import read_json, sha256, write_json
+from asrdistill.hmm.gmm import Gmm, load_gmm
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.build import build_network, described
 from asrdistill.models.network import Network, pad
@@ -66,16 +68,29 @@ class AcousticModel:
         return self.logits(features, padded).log_softmax(-1).numpy()
 
 
+class Evidence(NamedTuple):
+    """A GMM beside an ensemble's networks, and the power of its likelihoods."""
+
+    gmm: Gmm
+    scale: float
+
+
 class Ensemble:
     """Several models over the same senones that act as one; each sees its own columns of joined features.
 
     The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
     logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
     Where meta.json has `weights`, the means are weighted by them.
+
+    With a GMM of the same senones, that distribution is the prior of Bayes' rule, and the GMM's likelihoods to the
+    power of `scale` are the evidence: p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale. Both saw the frame, which is
+    why the scale is well below 1; they err in different places, and where data are few that is much.
     """
 
-    def __init__(self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any]):
-        self.members, self.combine, self.meta = list(members), combine, meta
+    def __init__(
+        self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any], evidence: Evidence | None = None
+    ):
+        self.members, self.combine, self.meta, self.evidence = list(members), combine, meta, evidence
         self.senones = members[0].senones
         self.weights = meta.get("weights")
         self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
@@ -83,13 +98,18 @@ class Ensemble:
 
     @property
     def parameters(self) -> int:
-        return sum(member.parameters for member in self.members)
+        networks = sum(member.parameters for member in self.members)
+        return networks + (self.evidence.gmm.parameters if self.evidence else 0)
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
         pairs = zip(self.members, self.columns, strict=True)
         logits = torch.stack([member.logits(features[:, own]) for member, own in pairs])
-        return combine(logits, self.combine, self.weights).numpy()
+        together = combine(logits, self.combine, self.weights)
+        if self.evidence:
+            loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
+            together = (together + self.evidence.scale * loglikes).log_softmax(-1)
+        return together.numpy()
 
 
 def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
@@ -141,18 +161,24 @@ def save_ensemble(
     folder: Path,
     members: Sequence[Path],
     how: str,
+    gmm: Path | None = None,
+    scale: float = 0.0,
     features: dict[str, Any] | None = None,
     weights: Sequence[float] | None = None,
 ) -> None:
-    """Write an ensemble folder that names its members by relative path; they must fit together.
+    """Write an ensemble folder that names its members by relative path; they must fit together, and a GMM with them.
 
     `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
     """
     check_members(members, features=features)
     first = read_json(Path(members[0]) / "meta.json")
-    names = [os.path.relpath(Path(member).resolve(), Path(folder).resolve()) for member in members]
-    parameters = sum(read_json(Path(member) / "meta.json")["parameters"] for member in members)
-    meta = {"kind": "ensemble", "members": names, "combine": how, "parameters": parameters}
+    models = [*members, gmm] if gmm else members
+    names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in models]
+    parameters = sum(read_json(Path(model) / "meta.json")["parameters"] for model in models)
+    meta = {"kind": "ensemble", "members": names[: len(members)], "combine": how, "parameters": parameters}
+    if gmm:
+        check_gmm(gmm, scale, members[0], first)
+        meta |= {"gmm": names[-1], "scale": scale}
     meta |= {"weights": list(weights)} if weights is not None else {}
     shared = {"features": features or first["features"], "senones": first["senones"]}
     write_json(Path(folder) / "meta.json", {**meta, **shared})
@@ -200,14 +226,27 @@ def check_members(
             raise UserError(f"{member} was trained on features that are not among those that the weights are chosen on")
 
 
+def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> None:
+    """Raise UserError unless a GMM is of a network's senones and features; `meta` is that of the network."""
+    loaded = load_gmm(gmm)
+    for ours, theirs, what in (
+        (loaded.senones.hash, meta["senones"], "senone inventory"),
+        (loaded.meta["features"], meta["features"], "feature settings"),
+    ):
+        if ours != theirs:
+            raise UserError(f"{gmm} and {network} differ in their {what} and cannot form an ensemble")
+    if not 0 < scale <= 1:
+        raise UserError(f"the scale of a GMM's log-likelihoods is above 0 and at most 1, not {scale:g}")
+
+
 def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxModel:
     """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed."""
     folder = Path(folder)
     meta = _read_meta(folder)
     if meta["kind"] == "ensemble":
-        return Ensemble(
-            [_load_single(folder / name, _read_meta(folder / name)) for name in meta["members"]], meta["combine"], meta
-        )
+        networks = [_load_single(folder / name, _read_meta(folder / name)) for name in meta["members"]]
+        evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
+        return Ensemble(networks, meta["combine"], meta, evidence)
     if meta["kind"] == "dnn":
         return _load_single(folder, meta)
     if meta["kind"] == "specialists":

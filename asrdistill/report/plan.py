@@ -1,6 +1,7 @@
 """Which systems an experiment compares: the recipe's ``systems.yaml``.
 
 corpus: Flight of the Amazon Queen
+note: a sentence on the corpus                # optional, for RESULTS.md
 sets: [dev, test, test_unseen]
 pooled: [dev, test, test_unseen]      # for comparisons and the share of the gain; default: all sets
 systems:
@@ -37,6 +38,7 @@ class System:
 @dataclass(frozen=True)
 class Plan:
     corpus: str = ""
+    note: str = ""
     sets: list[str] = field(default_factory=list)
     pooled: list[str] = field(default_factory=list)
     systems: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def read_plan(path: Path) -> Plan:
         if unknown := [name for name in pair if name not in systems]:
             raise UserError(f"{path} compares the system '{unknown[0]}', which it does not define")
     folding = str(Path(path).parent / plan.map) if plan.map else ""
-    return Plan(plan.corpus, plan.sets, plan.pooled or plan.sets, systems, plan.comparisons, folding)
+    return replace(plan, pooled=plan.pooled or plan.sets, systems=systems, map=folding)
 
 
 def _system(name: str, values: Any, path: Path) -> System:

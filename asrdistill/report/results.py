@@ -83,6 +83,7 @@ def collect(folders: Folders, plan: Plan, variant: str) -> dict[str, Any]:
     markers = read_markers([folders.data, folders.exp])
     results = {
         "corpus": plan.corpus,
+        **({"note": plan.note} if plan.note else {}),
         "variant": variant,
         "sets": _describe_sets(texts, lexicon, list(known.values())),
         "systems": {
@@ -240,9 +241,10 @@ def _describe_system(system: System, models: Sequence[Model], measure: str) -> d
 
 
 def _members(models: Sequence[Model]) -> list[str]:
-    """The folders' names; of an ensemble, its members'."""
+    """The folders' names; of an ensemble, its members', and that of a GMM beside them."""
     if len(models) == 1 and "members" in models[0].meta:
-        return [Path(member).name for member in models[0].meta["members"]]
+        meta = models[0].meta
+        return [Path(member).name for member in (*meta["members"], *([meta["gmm"]] if "gmm" in meta else []))]
     return [model.folder.name for model in models]
 
 

@@ -199,6 +199,7 @@ def markdown(results: Results, picture: str) -> str:
     sections = [
         f"# {results['corpus']} ({results['variant']})",
         "Drawn from results.json by `asrdistill report`.",
+        results.get("note", ""),
         systems_table(results).markdown(),
         "\n".join(f"{line}  " for line in legend(results)).rstrip(),
         f"![Systems against word error rate and frame accuracy]({picture})",

@@ -27,15 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.directory import DataDirectory
+    from asrdistill.data.directory import read_speakers
     from asrdistill.hmm.fmllr import adapt, check
 
     options = resolve(FmllrOptions, args)
     check(args.model, args.features, args.alignment)
-    data = DataDirectory.read(args.data, pipes=True)  # only its speakers are read
+    who = read_speakers(args.data)
     make(
         args.out,
-        lambda folder: adapt(args.model, args.features, args.alignment, data, folder, options, args.jobs),
+        lambda folder: adapt(args.model, args.features, args.alignment, who, folder, options, args.jobs),
         verb="fmllr",
         options=options,
         inputs=[args.model, args.features, args.alignment, args.data],

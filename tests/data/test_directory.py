@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrdistill.data.directory import DataDirectory, Utterance, combine, read_table, write_table
+from asrdistill.data.directory import DataDirectory, Utterance, combine, read_speakers, read_table, write_table
 from asrdistill.errors import UserError
 
 RATE = 8000
@@ -247,6 +247,21 @@ def test_a_segment_needs_an_end(segmented, tmp_path):
     data = combine([DataDirectory.read(segmented), DataDirectory([Utterance("x", str(segmented / "ann-2.wav"), "s")])])
     with pytest.raises(UserError, match="utterance x has no end time"):
         data.write(tmp_path)
+
+
+def test_speakers_alone(folder):
+    data = DataDirectory.read(folder)
+    assert read_speakers(folder) == {u.id: u.speaker for u in data}
+    (folder / "wav.scp").write_text("".join(f"{u.id} gone\n" for u in data))  # nobody asks for the audio
+    assert list(read_speakers(folder)) == [u.id for u in data]
+    lines = (folder / "utt2spk").read_text().splitlines(keepends=True)
+    (folder / "utt2spk").write_text("".join(lines[1:]))
+    with pytest.raises(UserError, match="utt2spk lacks 1 utterances"):
+        read_speakers(folder)
+    (folder / "utt2spk").unlink()
+    assert read_speakers(folder) == {u.id: u.id for u in data}
+    with pytest.raises(UserError, match="does not exist"):
+        read_speakers(folder / "nowhere")
 
 
 def test_tables_alone(tmp_path):

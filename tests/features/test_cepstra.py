@@ -1,5 +1,6 @@
 """Cepstra against Kaldi's MFCC; normalisation against numpy; archives for any number of jobs."""
 
+import shutil
 from pathlib import Path
 
 import kaldi_native_fbank as knf
@@ -8,7 +9,8 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.data.directory import DataDirectory, Utterance, read_speakers
+from asrdistill.errors import UserError
 from asrdistill.features import cepstra as module
 from asrdistill.features.cepstra import CepstraOptions, cepstra, make_cepstra
 from asrdistill.features.fbank import fbank
@@ -45,6 +47,15 @@ class World:
         for utterance in owners:
             (folder / f"{utterance}.wav").write_bytes(b"not read")
         self.data.write(folder)
+        self.write()
+
+    def add(self, frames: dict[str, np.ndarray]) -> None:
+        """More utterances in the archive, not in the data directory."""
+        shutil.rmtree(self.fbank)
+        self.frames |= frames
+        self.write()
+
+    def write(self) -> None:
         self.fbank.mkdir()
         parts = {"frames": ("float32", (40,))}
         writer = ShardWriter(self.fbank, 0, parts)
@@ -55,7 +66,7 @@ class World:
     def make(self, name: str, jobs: int = 1, **options: object) -> FrameArchive:
         out = self.folder / name
         out.mkdir()
-        make_cepstra(self.fbank, self.data, out, CepstraOptions(**options), jobs)
+        make_cepstra(self.fbank, read_speakers(self.folder), out, CepstraOptions(**options), jobs)
         return FrameArchive(out, "features")
 
 
@@ -73,6 +84,21 @@ def test_each_speaker_has_mean_zero_and_variance_one(world: World) -> None:
     raw = np.concatenate([cepstra(world.frames[u], CepstraOptions()) for u in ("a1", "a2", "a3")])
     expected = (raw[: len(archive["a1"])] - raw.mean(axis=0)) / raw.std(axis=0)
     np.testing.assert_allclose(archive["a1"], expected, atol=1e-3)
+
+
+def test_copies_are_another_speakers(world: World) -> None:
+    plain = world.make("plain")
+    copies = {f"speed0.9-{u}": world.frames[u] - 3 for u in ("a1", "a2", "a3")}
+    world.add({**copies, "warp1.1-a1": world.frames["a1"] + 5})
+    archive = world.make("out")
+    for utterance in plain:
+        np.testing.assert_array_equal(archive[utterance], plain[utterance])
+    for utterance in copies:  # a constant in every bin is one in the cepstra, which the mean of these three takes away
+        np.testing.assert_allclose(archive[utterance], plain[utterance.removeprefix("speed0.9-")], atol=1e-3)
+    np.testing.assert_allclose(archive["warp1.1-a1"].mean(axis=0), 0, atol=1e-5)
+    world.add({"warp1.1-d1": world.frames["a1"]})
+    with pytest.raises(UserError, match=r"the data directory lacks 1 utterances: warp1\.1-d1"):
+        world.make("again")
 
 
 def test_or_each_utterance_or_nothing(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from asrdistill.cli import main
-from asrdistill.data.archive import FrameArchive
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
 from asrdistill.features.copies import Copies, Copy, nearest, original, speed_of
@@ -106,6 +106,25 @@ def test_copies_of_an_alignment(data, tmp_path):
     aligned = [str(tmp_path / "out"), str(tmp_path / "features")]
     train = ["train", aligned[1], aligned[0], str(tmp_path / "m"), "--epochs", "1", "--width", "8", "--layers", "1"]
     assert main(train) == 0
+
+
+def test_phones_of_a_copy_go_with_its_senones(data, tmp_path):
+    """As asrdistill align writes alignments: the phone of each frame beside its senone."""
+    features = make(data, tmp_path / "features", Copies(speeds=(0.8,)))
+    (tmp_path / "ali").mkdir()
+    parts = {"frames": ("int32", ()), "phones": ("int16", ())}
+    writer = ShardWriter(tmp_path / "ali", 0, parts)
+    for utterance in data:
+        senones = np.arange(features.rows(utterance.id)) // 3 % 8
+        writer.write(utterance.id, frames=senones, phones=senones // 2)
+    meta = {"senones": SENONES.hash, "frame_shift": 0.01}
+    finish(tmp_path / "ali", "alignment", parts, [writer.close()], **meta)
+    SENONES.write(tmp_path / "ali")
+    assert main(["copies", str(tmp_path / "ali"), str(tmp_path / "features"), str(tmp_path / "out")]) == 0
+    found = FrameArchive(tmp_path / "out", "alignment")
+    assert len(found) == 2 * len(data)
+    for name in found:
+        np.testing.assert_array_equal(found.part(name, "phones"), found[name] // 2)
 
 
 def test_volume_adds_its_logarithm(data, tmp_path):

@@ -1,13 +1,14 @@
 """Triphones, LDA and MLLT, and speaker adaptation on speech whose states depend on their neighbours."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from asrdistill import cli
-from asrdistill.data.archive import FrameArchive
+from asrdistill.data.archive import FrameArchive, alias
 from asrdistill.hmm.align import PARTS
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones, leaves
@@ -143,6 +144,45 @@ def test_a_speaker_of_few_frames_keeps_the_features(ladder, tmp_path, caplog):
     np.testing.assert_allclose(FrameArchive(tmp_path / "fmllr")[utterance], plain, rtol=1e-5, atol=1e-5)
 
 
+def test_copies_are_adapted_as_another_speakers(ladder, tmp_path):
+    """Copies that are louder and elsewhere are adapted to where their originals are: their own transform undoes it."""
+    cepstra, ali, out = (tmp_path / name for name in ("cepstra", "ali", "fmllr"))
+    plain, aligned = FrameArchive(ladder / "cepstra"), FrameArchive(ladder / "ali_lda")
+    own = [u for u in plain if u.startswith("s1")]
+    cepstra.mkdir()
+    write_features(cepstra, {**{u: plain[u] for u in plain}, **{f"speed0.9-{u}": 1.5 * plain[u] + 2 for u in own}})
+    ali.mkdir()
+    alias(ladder / "ali_lda", ali, {**{u: u for u in aligned}, **{f"speed0.9-{u}": u for u in own if u in aligned}})
+    Senones.read(ladder / "ali_lda").write(ali)
+    verb("fmllr", ladder / "lda", cepstra, ali, ladder / "data", out, "--min-frames", 200)
+    adapted, before = FrameArchive(out), FrameArchive(ladder / "fmllr")
+    assert set(adapted) == set(FrameArchive(cepstra))
+    for utterance in before:
+        np.testing.assert_array_equal(adapted[utterance], before[utterance])
+    away = [np.abs(adapted[f"speed0.9-{u}"] - before[u]).mean() for u in own]
+    assert max(away) < 0.2
+
+
+def test_a_speaker_of_three_frames(ladder, tmp_path, caplog):
+    """The others are adapted, he is not; the features that come of it train."""
+    cepstra, data, ali, out = (tmp_path / name for name in ("cepstra", "data", "ali", "fmllr"))
+    plain = FrameArchive(ladder / "cepstra")
+    short = "s9-000"
+    for folder in (cepstra, data):
+        folder.mkdir()
+    write_features(cepstra, {**{u: plain[u] for u in plain}, short: plain["s0-000"][:3]})
+    lines = {name: (ladder / "data" / name).read_text().splitlines() for name in ("wav.scp", "text", "utt2spk")}
+    for name, rest in (("wav.scp", lines["wav.scp"][0].split()[1]), ("text", lines["text"][0].split()[1])):
+        (data / name).write_text("\n".join([*lines[name], f"{short} {rest}"]) + "\n")
+    (data / "utt2spk").write_text("\n".join([*lines["utt2spk"], f"{short} s9"]) + "\n")
+    corpus = (data, ladder / "lang")
+    verb("align", ladder / "lda", cepstra, *corpus, ali, "--max-left-out", 5)
+    verb("fmllr", ladder / "lda", cepstra, ali, data, out, "--min-frames", 200)
+    assert "1 of 5 speakers have fewer than 200 aligned frames and are not adapted: s9" in caplog.text
+    assert FrameArchive(out).rows(short) == 3
+    verb("train-tri", out, ali, *corpus, tmp_path / "sat", "--leaves", 22, "--gaussians", 40, "--iterations", 3)
+
+
 def test_the_utterances_of_a_smaller_data_directory_are_adapted(ladder, tmp_path):
     some, out = tmp_path / "some", tmp_path / "fmllr"
     assert cli.main(["subset", str(ladder / "data"), str(some), "--speakers", "2"]) == 0
@@ -172,3 +212,31 @@ def test_what_does_not_fit_is_one_sentence(ladder, tmp_path, capsys, arguments, 
     assert cli.main([name, *folders, *extra, "--jobs", "1"]) == 2
     assert message in capsys.readouterr().err
     assert PARTS.keys() == {"frames", "phones"}
+
+
+def test_a_phone_that_the_trees_lack(ladder, lang, tmp_path, capsys):
+    wider = replace(
+        lang,
+        phones=[*lang.phones, "Z"],
+        words=[*lang.words, "zzz"],
+        pronunciations={**lang.pronunciations, "zzz": [(1.0, ("Z",))]},
+    )
+    (tmp_path / "lang").mkdir()
+    wider.write(tmp_path / "lang")
+    corpus = (str(ladder / "data"), str(tmp_path / "lang"))
+    align = ["align", str(ladder / "sat"), str(ladder / "fmllr"), *corpus, str(tmp_path / "ali")]
+    for jobs in ("1", "2"):
+        assert cli.main([*align, "--jobs", jobs]) == 2
+        assert "lacks phones of the lexicon: Z" in capsys.readouterr().err.splitlines()[-1]
+    train = ["train-tri", str(ladder / "cepstra"), str(ladder / "ali_tri"), *corpus, str(tmp_path / "tri")]
+    assert cli.main(train) == 2
+    assert f"{ladder / 'ali_tri'} is of other phones than the lexicon's" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lang"]
+
+
+def test_more_leaves_than_the_frames_feed(ladder, tmp_path, caplog):
+    inputs = [ladder / "cepstra", ladder / "ali_tri", ladder / "data", ladder / "lang", tmp_path / "tri"]
+    verb("train-tri", *inputs, "--leaves", 5000, "--gaussians", 5000, "--iterations", 2)
+    reached = Senones.read(tmp_path / "tri").count
+    assert f"the frames feed {reached} senones of the 5000 that were asked for" in caplog.text
+    assert reached < 5000

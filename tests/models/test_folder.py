@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from asrdistill.cli import main
 from asrdistill.errors import UserError
+from asrdistill.hmm.front import Front
+from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import load_model, save_ensemble, save_model
@@ -52,6 +55,50 @@ def test_weights_of_another_size_are_refused(tmp_path):
     (tmp_path / "m/meta.json").write_text(json.dumps(meta))
     with pytest.raises(UserError, match=r"does not fit meta\.json"):
         load_model(tmp_path / "m")
+
+
+def write_gmm(folder, phone="A", settings="fbank"):
+    folder.mkdir()
+    senones = Senones(["SIL", phone], {"SIL": [0, 1, 2, 3, 4], phone: [5, 6, 7]}, np.full(8, np.log(0.5)))
+    means = np.random.default_rng(1).normal(size=(8, 3))
+    mixtures = Mixtures(np.zeros(8), means, np.ones((8, 3)), np.arange(9))
+    Gmm(mixtures, senones, {"features": {"type": settings}}, Front()).write(folder)
+    return means
+
+
+def test_a_gmm_beside_the_networks(tmp_path):
+    for name in "ab":
+        write(tmp_path / name)
+    means = write_gmm(tmp_path / "gmm")
+    for name, arguments in (("plain", ()), ("both", ("--gmm", str(tmp_path / "gmm"), "0.25"))):
+        assert main(["ensemble", str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / name), *arguments]) == 0
+    frames = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    plain, both = load_model(tmp_path / "plain"), load_model(tmp_path / "both")
+    likelihoods = np.exp(-0.5 * ((frames[:, None] - means) ** 2).sum(-1))
+    expected = np.exp(plain.log_posteriors(frames)) * likelihoods**0.25
+    np.testing.assert_allclose(
+        np.exp(both.log_posteriors(frames)), expected / expected.sum(-1, keepdims=True), rtol=1e-3, atol=1e-6
+    )
+    assert both.parameters == plain.parameters + 2 * 8 * 3 + 8
+    assert both.parameters == json.loads((tmp_path / "both/meta.json").read_text())["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("phone", "settings", "scale", "message"),
+    [
+        ("B", "fbank", "0.2", "senone inventory"),
+        ("A", "mfcc", "0.2", "feature settings"),
+        ("A", "fbank", "0", "above 0 and at most 1, not 0"),
+        ("A", "fbank", "some", "is a number, not 'some'"),
+    ],
+)
+def test_a_gmm_must_fit(tmp_path, capsys, phone, settings, scale, message):
+    write(tmp_path / "a")
+    write_gmm(tmp_path / "gmm", phone, settings)
+    command = ["ensemble", str(tmp_path / "a"), str(tmp_path / "out"), "--gmm", str(tmp_path / "gmm"), scale]
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_members_must_fit_together(tmp_path):

@@ -58,6 +58,15 @@ def test_markdown(world: Any) -> None:
     assert "| teacher | 2 min 30 s | 200 |" in text
 
 
+def test_a_note_on_the_corpus_stands_above_the_table(world: Any) -> None:
+    assert report(world) == 0
+    assert "note" not in json.loads((world.exp / "results.json").read_text())
+    world.config.write_text(world.config.read_text().replace("sets:", "note: Half of it is restored.\nsets:", 1))
+    assert report(world) == 0
+    lines = (world.exp / "RESULTS.md").read_text().splitlines()
+    assert lines.index("Half of it is restored.") < lines.index("## Systems")
+
+
 def test_table_is_drawn_from_the_file_alone(world: Any) -> None:
     assert report(world) == 0
     table = systems_table(json.loads((world.exp / "results.json").read_text()))

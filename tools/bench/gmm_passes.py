@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from memory import peak_private_mb, repeat, repeat_alignment  # beside this file
+from memory import peak_private_mb, repeat, repeat_archive  # beside this file
 
-from asrdistill.data.archive import FrameArchive, alias
+from asrdistill.data.archive import FrameArchive
 
 ROUNDS = (2, 7)
 
@@ -33,10 +33,8 @@ def main() -> None:
         for times in (1, args.times):
             folder = Path(scratch) / str(times)
             repeat(args.data / "corpus/train", folder / "data", times)
-            (folder / "cepstra").mkdir()
-            names = {f"{u}-{n}": u for u in FrameArchive(args.data / "cepstra/train") for n in range(times)}
-            alias(args.data / "cepstra/train", folder / "cepstra", names)
-            repeat_alignment(args.exp / "ali/mono/train", folder / "cepstra", folder / "ali")
+            repeat_archive(args.data / "cepstra/train", folder / "data", folder / "cepstra")
+            repeat_archive(args.exp / "ali/mono/train", folder / "data", folder / "ali")
             figures[f"private_mb_{times}x"] = round(peak_private_mb(training(args.data, folder, 1, ROUNDS[0])))
             print(f"corpus listed {times} x: {figures[f'private_mb_{times}x']} MB private", flush=True)
         folder = Path(scratch) / "1"

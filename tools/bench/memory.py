@@ -40,7 +40,6 @@ def main() -> None:
             repeat(corpus, data, times)
             repeat_archive(args.data / "cepstra/train", data, cepstra)
             repeat_archive(args.exp / "ali/sat/train", data, alignment)
-            Senones.read(args.exp / "ali/sat/train").write(alignment)
             net = ["--width", 64, "--layers", 2, "--epochs", 1]
             commands = {
                 "features": ["features", data, features, "--config", config],
@@ -78,9 +77,11 @@ def repeat(data: Path, out: Path, times: int) -> None:
 
 
 def repeat_archive(source: Path, data: Path, out: Path) -> None:
-    """The archive with the names of the repeated data directory."""
+    """The archive with the names of the repeated data directory; an alignment with its senones."""
     out.mkdir()
     alias(source, out, {utterance.id: utterance.id.rsplit("-", 1)[0] for utterance in DataDirectory.read(data)})
+    if (source / "senones.json").is_file():
+        Senones.read(source).write(out)
 
 
 def peak_private_mb(command: list[str]) -> float:
