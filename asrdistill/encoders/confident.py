@@ -1,4 +1,8 @@
-"""Which transcripts of a machine can be believed: by its own score, and by a model that heard nothing of words."""
+"""Which transcripts of a machine can be believed: by its own score, and by a model that knows nothing of words.
+
+Of 126 clips of amazon_queen that Whisper tiny.en was sure of, by what triphones that they trained decoded as phones:
+those of the five fifths with ever more disagreement had 5.6, 8.8, 11.6, 12.2 and 27.8 % of their words wrong.
+"""
 
 from __future__ import annotations
 

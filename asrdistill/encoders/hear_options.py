@@ -23,4 +23,4 @@ class ConfidentOptions:
     no_speech: float = option(0.6, "highest probability that nobody speaks")
     compression: float = option(2.4, "highest ratio of the text's size to its compressed size: repeated words")
     pace: float = option(25.0, "most letters a second: words that were never said")
-    disagreement: float = option(70.0, "highest percentage of phones on which transcript and phone loop disagree")
+    disagreement: float = option(60.0, "highest percentage of phones on which transcript and phone loop disagree")
