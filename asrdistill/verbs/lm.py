@@ -22,12 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="data directory with the text")
     parser.add_argument("lang", type=Path, help="lang folder: the vocabulary")
     parser.add_argument("out", type=Path, help="folder to make")
+    parser.add_argument("--text", type=Path, nargs="+", default=[], help="more text, normalised, one sentence a line")
     parser.add_argument("--test", type=Path, nargs="+", default=[], help="data directories to measure perplexity on")
     parser.add_argument("--dictionary", type=dictionary_path, help=f"words to spell in pieces: {DICTIONARY}")
     add_options(parser, LMOptions)
 
 
 def run(args: argparse.Namespace) -> None:
+    from asrdistill.data.ctm import read_lines
     from asrdistill.data.directory import DataDirectory
     from asrdistill.errors import UserError
     from asrdistill.lang.dictionary import read_dictionary
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dictionary and not lang.pieces:
         raise UserError(f"{args.lang} has no pieces to spell a dictionary in; make it with asrdistill subwords")
     spellings = spell_words(read_dictionary(args.dictionary), lang) if args.dictionary else []
-    text = texts[0]
+    text = texts[0] + [line.strip() for path in args.text for line in read_lines(path)]
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
@@ -57,5 +59,5 @@ def run(args: argparse.Namespace) -> None:
         lambda folder: make_lm(text, lang.words, options.order, options.prune, tests, folder, spellings),
         verb="lm",
         options=options,
-        inputs=[args.data, args.lang, *args.test, *([args.dictionary] if args.dictionary else [])],
+        inputs=[args.data, args.lang, *args.test, *args.text, *([args.dictionary] if args.dictionary else [])],
     )

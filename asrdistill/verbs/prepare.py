@@ -1,8 +1,9 @@
 """Make Kaldi-style data directories of a corpus, one for each of its sets.
 
-SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
-of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in. The part
-lexicon of librispeech makes OUT/lexicon.txt. For mnist and digits it is a folder with the four IDX files, which make
+SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for steel_sky the folder with sky.dnr and
+sky.dsk (which make OUT/unlabelled, without text), for timit the folder of LDC93S1 or a part of it, for librispeech the
+folder LibriSpeech, or the one that it stands in. The part lexicon of librispeech makes OUT/lexicon.txt. The parts of
+asterisk are languages: OUT/LANGUAGE/SET. For mnist and digits it is a folder with the four IDX files, which make
 features and alignments of images: OUT/features/SET, OUT/ali/SET.
 
 Example:
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for the data directories")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     parser.add_argument(
-        "--parts", nargs="+", metavar="PART", help="parts of librispeech (default: all speech that is there)"
+        "--parts",
+        nargs="+",
+        metavar="PART",
+        help="parts of librispeech or asterisk (default: all speech that is there)",
     )
     add_options(parser, PrepareOptions)
 
