@@ -30,6 +30,7 @@ log = logging.getLogger("asrdistill")
 FACTOR, STEP = 1.18, 0.5  # between neighbours in the grid: of the weight, of penalty / weight
 WEIGHTS, PENALTIES = range(-4, 5), range(-2, 3)  # the grid, in these steps from the scales of the search
 LATTICE_BEAM = 6.0  # where the options have none
+MOST = 1.5  # of |penalty / weight|: what lies beyond is a small set's luck, or a model's that knows nothing
 SEARCHES = 6  # at most
 NEAR = 1.15  # error rates up to this many times the lowest say where the surface's bottom is
 
@@ -93,10 +94,12 @@ def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[S
 def _grid(scales: Scales) -> Iterator[Scales]:
     """The scales around some, they themselves first: of equally good ones the first is taken."""
     weight, penalty = scales
+    ratios = [penalty / weight + STEP * more for more in sorted(PENALTIES, key=abs)]
     for up in sorted(WEIGHTS, key=abs):
-        for more in sorted(PENALTIES, key=abs):
-            there = weight * FACTOR**up
-            yield round(there, 3), round(there * (penalty / weight + STEP * more), 3)
+        there = weight * FACTOR**up
+        for ratio in ratios:
+            if ratio == ratios[0] or abs(ratio) <= MOST:
+                yield round(there, 3), round(there * ratio, 3)
 
 
 def _steps(scales: Scales, others: Scales) -> tuple[float, float]:

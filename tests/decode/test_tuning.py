@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asrdistill.decode.tuning import Point, Scales, _bottom, _grid, _settled
+from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled
 
 
 @pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -1.2), (15.5, 1.0), (60.0, 0.0)])
@@ -34,6 +34,14 @@ def test_a_plateau_ends_the_search_at_once():
     scales, _ = _settled((10.0, 0.0), search)
     assert len(searched) <= 2
     assert scales[0] < 20
+
+
+def test_penalties_stay_in_proportion_where_errors_fall_without_end():
+    def search(scales: Scales) -> list[Point]:
+        return [Point(w, penalty, 90 - penalty / w) for w, penalty in _grid(scales)]
+
+    (weight, penalty), _ = _settled((10.0, 0.0), search)
+    assert 0 < penalty / weight <= MOST + 0.01
 
 
 def test_noise_moves_the_bottom_less_than_the_luckiest_point():
