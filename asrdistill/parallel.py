@@ -89,8 +89,10 @@ def workers(
     pool = ProcessPoolExecutor(jobs, context, _initialise, (setup, setup_args))
     try:
         yield pool
-    finally:
+    except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()  # one that has only just started still reads what the caller may remove next
 
 
 def split(items: S, parts: int) -> list[S]:

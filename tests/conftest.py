@@ -1,10 +1,12 @@
 """Small worlds that several tests share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.hmm.senones import Senones
 
@@ -50,6 +52,25 @@ def write_archive(folder: Path, kind: str, frames: dict[str, np.ndarray], dtype:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Corpus:
     return Corpus(tmp_path / "corpus")
+
+
+ROOT = Path(__file__).resolve().parents[1]
+PROMPTS = ROOT / "recipes/own_voice/data/asterisk"  # ignored by git; stays there for the next time
+
+
+@pytest.fixture(scope="session")
+def prompts(tmp_path_factory) -> Callable[[str], Path]:
+    """prompts(language): a folder with train, dev and test of a telephone exchange's prompts; skips without apt-get."""
+
+    def prepared(language: str) -> Path:
+        out = tmp_path_factory.getbasetemp() / "prompts" / language
+        if not out.exists():
+            if main(["download", "asterisk", str(PROMPTS), "--parts", language]):
+                pytest.skip(f"Asterisk's prompts in {language} cannot be fetched: no apt-get, or no network")
+            assert main(["prepare", "asterisk", str(PROMPTS), str(out), "--parts", language, "--jobs", "1"]) == 0
+        return out / language
+
+    return prepared
 
 
 @pytest.fixture(scope="session")

@@ -62,11 +62,11 @@ def test_librispeech_lists_its_stages_and_refuses_mistakes():
         assert (done.returncode, done.stderr) == (2, message)
 
 
-def dry_run(folder: Path, gpus: int, *arguments: str) -> list[str]:
-    """The commands of the LibriSpeech recipe, in a project whose programs only write down how they were called."""
-    recipe = folder / "recipes/librispeech"
-    shutil.copytree(ROOT / "recipes/librispeech/conf", recipe / "conf")
-    shutil.copy(ROOT / "recipes/librispeech/run.sh", recipe)
+def dry_run(folder: Path, gpus: int, *arguments: str, name: str = "librispeech") -> list[str]:
+    """The commands of a recipe, in a project whose programs only write down how they were called."""
+    recipe = folder / "recipes" / name
+    shutil.copytree(ROOT / "recipes" / name / "conf", recipe / "conf")
+    shutil.copy(ROOT / "recipes" / name / "run.sh", recipe)
     shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
     write_down = f"""#!/bin/sh
 if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${{0##*/}} $*"; fi >> {folder}/commands
@@ -77,10 +77,10 @@ if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${
         ".venv/bin/torchrun": write_down,
         ".venv/bin/nvidia-smi": "#!/bin/sh\n" + "echo GPU\n" * gpus,
     }
-    for name, text in programs.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+    for program, text in programs.items():
+        (folder / program).parent.mkdir(parents=True, exist_ok=True)
+        (folder / program).write_text(text)
+        (folder / program).chmod(0o755)
     subprocess.run([recipe / "run.sh", "--jobs", "2", *arguments], check=True, capture_output=True)
     return (folder / "commands").read_text().splitlines()
 
@@ -109,3 +109,47 @@ def test_timit_says_what_it_needs():
     assert (done.returncode, len(stages)) == (0, 11)
     done = subprocess.run([script], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "run.sh: give the folder of TIMIT with --timit PATH\n")
+
+
+def test_own_voice_says_what_it_needs(tmp_path):
+    script = ROOT / "recipes/own_voice/run.sh"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([script, *arguments], capture_output=True, text=True)
+
+    stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
+    assert len(stages) == 10
+    for arguments, message in (
+        ([], "run.sh: give the folder of recordings with --audio FOLDER\n"),
+        (["--audio", str(tmp_path), "--text", f"{tmp_path}/a"], f"run.sh: {tmp_path}/a does not exist\n"),
+        (
+            ["--audio", str(tmp_path), "--lexicon", "letters"],
+            "run.sh: --lexicon must be cmudict, graphemes or a file, not 'letters'\n",
+        ),
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr) == (2, message)
+    done = run("--audio", str(tmp_path), "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    assert done.returncode == 2
+    assert f"there is no file in {tmp_path}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_own_voice_in_a_language_without_a_dictionary(tmp_path):
+    (tmp_path / "more.txt").write_text("et cetera")
+    pieces = tmp_path / "data/pieces"
+    pieces.mkdir(parents=True)
+    (pieces / "rate").write_text("16000\n")
+    options = ("--audio", "voices", "--language", "fr", "--whisper", "base", "--text", str(tmp_path / "more.txt"))
+    folders = ("--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    commands = dry_run(tmp_path, 0, *options, *folders, name="own_voice")
+    verbs = [command.split()[1] for command in commands]
+    assert verbs.count("hear") == verbs.count("confident") - 1 == 3  # what is heard is asked of a phone loop once more
+    assert all("--whisper base --language fr" in command for command in commands if " hear " in command)
+    assert "g2p" not in verbs
+    (lang,) = [command for command in commands if " lang " in command]
+    assert lang.endswith(f"--graphemes --text {tmp_path}/data/text")
+    (student,) = [command for command in commands if "student.yaml" in command]
+    assert "--unlabelled" in student
+    assert verbs[-2:] == ["export", "report"]
+    assert sum("conf/fbank_16000.yaml" in command for command in commands) == 4

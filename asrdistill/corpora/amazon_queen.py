@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import parallel, stage
+from asrdistill import apt, parallel, stage
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.normalise import normalise
@@ -86,42 +85,14 @@ def download_amazon_queen(out: Path) -> None:
 
 
 def _fetch(out: Path) -> None:
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise UserError(f"{PACKAGE} is fetched with apt-get, which is not here; give your own file with --queen PATH")
-    package = out / "package"
-    package.mkdir(exist_ok=True)
-    if _apt(package, "download", PACKAGE):  # the package lists are old or not there: use our own for once
-        lists = package / "apt"
-        for folder in ("state/lists/partial", "cache/archives/partial"):
-            (lists / folder).mkdir(parents=True, exist_ok=True)
-        own = ("-o", f"Dir::State={lists.resolve()}/state", "-o", f"Dir::Cache={lists.resolve()}/cache")
-        if reason := _apt(package, *own, "update") or _apt(package, *own, "download", PACKAGE):
-            raise UserError(
-                f"{PACKAGE} cannot be fetched with apt-get ({reason}); check the network or give your own file "
-                "with --queen PATH"
-            )
-    content = package / "content"
-    for archive in package.glob("*.deb"):
-        unpacked = subprocess.run(["dpkg-deb", "-x", archive, content], capture_output=True, text=True)
-        if unpacked.returncode:
-            raise UserError(f"{archive.name} cannot be unpacked: {unpacked.stderr.strip()}; is the disk full?")
+    content = apt.unpack([PACKAGE], out / "package", "give your own file with --queen PATH")
     for name, pattern in (("queen.1c", "queen.1c"), ("copyright", f"{PACKAGE}/copyright")):
         found = sorted(content.rglob(pattern))
         if not found:
             raise UserError(f"the package {PACKAGE} has no {name} in it; give your own file with --queen PATH")
         os.replace(found[0], out / name)
-    shutil.rmtree(package)
+    shutil.rmtree(out / "package")
     QueenFile(out / "queen.1c")
-
-
-def _apt(folder: Path, *arguments: str) -> str:
-    """Run apt-get in `folder`; the last line of its errors, empty when it went well."""
-    command = ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    if done.returncode == 0:
-        return ""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-    return errors[-1].removeprefix("E:").strip().rstrip(".") if errors else f"exit status {done.returncode}"
 
 
 def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:

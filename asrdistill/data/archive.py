@@ -8,7 +8,8 @@ A folder with
     meta.json        kind, parts with their types, frame shift, content hash, what made it
 
 One writer owns one shard, so that writers run side by side; :func:`finish` then writes the index.
-A subset is a new index over the same shards: its shard column names them by relative path.
+A subset is a new index over the same shards: its shard column names them by relative path. Joined features are those
+of the archives that meta.json names under `joined`, side by side in each row.
 """
 
 import hashlib
@@ -108,14 +109,26 @@ class FrameArchive:
         for utterance, shard, first, rows in _read_index(self.folder):
             self._index[utterance] = (sys.intern(shard), first, rows)  # a shard's name once, not for each utterance
         self._maps: dict[tuple[str, str], np.memmap] = {}
+        self._joined = [FrameArchive(self.folder / name) for name in self.meta.get("joined", [])]
+        if self._joined and joined_hash(self._joined) != self.hash:
+            raise UserError(f"{self.folder} joins archives of which one was made again since; join them again")
 
     @property
     def kind(self) -> str:
         return self.meta["kind"]
 
     @property
+    def parts(self) -> Parts:
+        return {name: (part["dtype"], tuple(part["shape"])) for name, part in self.meta["parts"].items()}
+
+    @property
     def hash(self) -> str:
         return self.meta["hash"]
+
+    @property
+    def frames_of(self) -> str:
+        """Hash of the features whose frames these rows stand for: for filterbanks their own."""
+        return self.meta.get("feature_hash", self.hash)
 
     @property
     def utterances(self) -> list[str]:
@@ -148,6 +161,8 @@ class FrameArchive:
 
     def part(self, utterance: str, name: str) -> np.ndarray:
         """Rows of one utterance, a view into the memory-mapped shard."""
+        if self._joined:
+            return np.concatenate([archive.part(utterance, name) for archive in self._joined], axis=1)
         shard, first, rows = self._place(utterance)
         frames = self._map(shard, name)[first : first + rows]
         if len(frames) != rows:
@@ -160,6 +175,8 @@ class FrameArchive:
         What is seen through the map counts as memory of this process until the system wants it back;
         what is read does not, and comes from a disk in fewer and larger pieces.
         """
+        if self._joined:
+            return np.concatenate([archive.read(utterances, name) for archive in self._joined], axis=1)
         runs = _runs([self._place(utterance) for utterance in utterances])
         whole = self._map(runs[0][0], name)
         out = np.empty((sum(rows for *_, rows in runs), *whole.shape[1:]), whole.dtype)
@@ -210,6 +227,8 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     the archives hold different things or an utterance stands in two of them.
     """
     archives = [FrameArchive(source) for source in sources]
+    for archive in archives:
+        _refuse_joined(archive)
     first = archives[0]
     lines: dict[str, tuple[str, str, int, int]] = {}
     for archive in archives:
@@ -227,16 +246,20 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     if missing:
         raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
     _write_index(Path(out), [lines[utterance] for utterance in wanted])
-    content = hash_of([sorted(wanted), [archive.hash for archive in archives]])
-    write_json(Path(out) / "meta.json", {**first.meta, "hash": content})
+    made_of = {"hash": [archive.hash for archive in archives]}
+    if "feature_hash" in first.meta:  # the same choice of the features has this hash
+        made_of["feature_hash"] = [archive.frames_of for archive in archives]
+    contents = {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
+    write_json(Path(out) / "meta.json", {**first.meta, **contents})
 
 
-def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = ()) -> None:
+def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = (), **meta: Any) -> None:
     """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance.
 
-    `own` are closed shards of `out` itself that stand in the index too.
+    `own` are closed shards of `out` itself that stand in the index too; `meta` is what meta.json says otherwise.
     """
     archive = FrameArchive(source)
+    _refuse_joined(archive)
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
         raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}")
     base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
@@ -247,7 +270,18 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
     _write_index(Path(out), lines)
     content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
-    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content})
+    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content, **meta})
+
+
+def joined_hash(archives: Sequence[FrameArchive]) -> str:
+    """The content hash of archives side by side."""
+    return hash_of([archive.hash for archive in archives])
+
+
+def _refuse_joined(archive: FrameArchive) -> None:
+    """An index over its shards would be one over those of its first archive alone."""
+    if archive.meta.get("joined"):
+        raise UserError(f"{archive.folder} joins other archives; do the same to each of these, and join what comes out")
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:

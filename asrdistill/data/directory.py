@@ -11,6 +11,7 @@
 Sorted by the first column in C locale, as Kaldi's tools want them.
 """
 
+import functools
 import itertools
 import math
 import os
@@ -141,7 +142,9 @@ class DataDirectory:
         for u in self.utterances:
             if recordings.setdefault(u.recording or u.id, u.audio) != u.audio:
                 raise UserError(f"recording {u.recording or u.id} stands for two different files; rename one")
-        _write_table(folder / "wav.scp", ((id, _name_from(folder, audio)) for id, audio in recordings.items()))
+        real = functools.cache(os.path.realpath)  # of the folders that audio stands in, which are few
+        names = ((id, _name_from(real(folder), audio, real)) for id, audio in recordings.items())
+        _write_table(folder / "wav.scp", names)
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
             rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
             _write_table(folder / "segments", rows)
@@ -269,12 +272,16 @@ def _resolve(folder: Path, source: str) -> str:
     return source if source.endswith("|") or Path(source).is_absolute() else str(folder / source)
 
 
-def _name_from(folder: Path, source: str) -> str:
-    """What wav.scp in `folder` calls an audio file or command; the reverse of :func:`_resolve`."""
+def _name_from(folder: str, source: str, real: Callable[[str], str]) -> str:
+    """What wav.scp in `folder` calls an audio file or command; the reverse of :func:`_resolve`.
+
+    ``real(path)`` is a folder without links and relative parts, as `folder` is.
+    """
     if source.endswith("|"):
         return source
-    path, folder = Path(source).resolve(), folder.resolve()
-    return os.path.relpath(path, folder) if path.is_relative_to(folder.parent) else str(path)
+    place, name = os.path.split(source)
+    path, beside = os.path.join(real(place), name), os.path.dirname(folder)
+    return os.path.relpath(path, folder) if path.startswith(os.path.join(beside, "")) else path
 
 
 def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> None:

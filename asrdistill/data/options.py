@@ -1,4 +1,4 @@
-"""What can be chosen in dividing data directories."""
+"""What can be chosen in making and dividing data directories."""
 
 from dataclasses import dataclass
 
@@ -23,3 +23,27 @@ class SubsetOptions:
             raise UserError("give a number above 0 for one of --shortest, --utterances, --speakers and --percent")
         if self.percent > 100:
             raise UserError(f"a share of the utterances is at most 100 percent, not {self.percent:g}")
+
+
+@dataclass(frozen=True)
+class CutOptions:
+    pause: float = option(0.5, "seconds of quiet that end a piece")
+    longest: float = option(20.0, "seconds of the longest piece; a longer one is cut where it is quietest")
+    shortest: float = option(0.2, "seconds of sound that a piece has at least")
+    margin: float = option(0.2, "seconds that are kept before and after what is heard, where there are so many")
+    max_left_out: float = option(5.0, "percent of the audio files that may be left out because they cannot be read")
+
+    def __post_init__(self) -> None:
+        if self.pause <= 0 or self.shortest <= 0 or self.margin < 0:
+            raise UserError("--pause and --shortest must be above 0, --margin not below")
+        if self.longest < 1 + 2 * self.margin:
+            raise UserError(f"--longest must be at least a second and both margins, not {self.longest:g}")
+
+
+@dataclass(frozen=True)
+class HoldOutOptions:
+    percent: float = option(10.0, "share of the recordings that each of dev and test gets")
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percent <= 25:
+            raise UserError(f"--percent must lie between 0 and 25, not {self.percent:g}")

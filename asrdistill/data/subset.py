@@ -50,13 +50,14 @@ def select_rows(archive: FrameArchive, options: SubsetOptions) -> list[str]:
 def write_rows(archive: FrameArchive, out: Path, utterances: Sequence[str]) -> None:
     """Write into `out` an index of these utterances over the archive's shards, with what else stands beside those."""
     subset(archive.folder, out, utterances)
+    copy_beside(archive, out)
+
+
+def copy_beside(archive: FrameArchive, out: Path) -> None:
+    """Copy what stands beside an archive's shards, index and meta.json: senones.json, the tails of soft targets."""
     for path in archive.folder.iterdir():
-        if (
-            path.is_file()
-            and path.suffix != ".npy"
-            and not path.name.startswith(".")
-            and not (out / path.name).exists()
-        ):
+        shard = path.suffix == ".npy"
+        if path.is_file() and not shard and not path.name.startswith(".") and not (out / path.name).exists():
             shutil.copy(path, out)
 
 

@@ -5,7 +5,7 @@ the log-likelihoods themselves.
 """
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -75,12 +75,31 @@ class GivenScores:
         return features if senones is None else features[:, senones]
 
 
-def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
-    """The model in a folder, GMM, DNN, ensemble or log-likelihoods; raises UserError for what is none."""
+class Described(NamedTuple):
+    """What a model says of itself, for those who need not run it."""
+
+    senones: Senones
+    meta: dict[str, Any]
+
+
+def describe(folder: Path) -> Described:
+    """What the model in a folder is, without its weights; raises UserError for a folder without a model."""
+    meta = _meta(folder)
+    if "features" not in meta and meta.get("kind") != "loglikes":
+        raise UserError(f"{folder} is not a model folder (its meta.json names no features); give one that was trained")
+    return Described(Senones.read(folder), meta)
+
+
+def _meta(folder: Path) -> dict[str, Any]:
     path = Path(folder) / "meta.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    kind = read_json(path).get("kind")
+    return read_json(path)
+
+
+def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
+    """The model in a folder, GMM, DNN, ensemble or log-likelihoods; raises UserError for what is none."""
+    kind = _meta(folder).get("kind")
     if kind == "loglikes":
         return GivenScores(folder)
     if kind == "gmm":
@@ -92,9 +111,9 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
     return PosteriorScorer(load_model(folder), prior_floor)
 
 
-def open_frames(folder: Path, scorer: Scorer, model: Path) -> FrameArchive:
+def open_frames(folder: Path, scorer: Scorer | Described, model: Path) -> FrameArchive:
     """The archive of frames for the model to score; raises UserError for those of another kind, and without frames."""
-    if scorer.meta["kind"] == "loglikes":
+    if scorer.meta.get("kind") == "loglikes":
         archive = FrameArchive(folder, "loglikes")
         if archive.meta["senones"] != scorer.senones.hash:
             raise UserError(f"{folder} and {model} are of different senones; give the archive itself as the model")

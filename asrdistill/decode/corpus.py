@@ -1,37 +1,39 @@
-"""Decoding all utterances of a feature archive, in parallel."""
+"""Decoding all utterances of feature archives, in parallel."""
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
+from asrdistill.data.archive import FrameArchive
+from asrdistill.decode.acoustic import Scorer, describe, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_files import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
-from asrdistill.hmm.senones import Senones
 
 log = logging.getLogger("asrdistill")
 
 
 def load(
-    model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, graph: Path
-) -> tuple[FrameArchive, Decoder]:
+    model: Path, features: Sequence[Path], lang: Path, lm: Path, options: DecodeOptions, graph: Path
+) -> tuple[list[FrameArchive], Decoder]:
     """Check that everything fits together and compile the decoder, or take it from the folder `graph`.
 
     `lm` is a folder with ``lm.arpa`` in it or an ARPA file. Raises UserError before any work is done.
     """
-    scorer = load_scorer(model, options.prior_floor)
-    archive = open_frames(features, scorer, model)
-    return archive, Decoder.of(keep_graph(graph, lang, lm, scorer.senones), options)
+    described = describe(model)
+    archives = [open_frames(folder, described, model) for folder in features]
+    return archives, Decoder.of(keep_graph(graph, lang, lm, described.senones), options)
 
 
 class Result(NamedTuple):
@@ -43,10 +45,17 @@ class Result(NamedTuple):
     search_seconds: float
 
 
-def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Path, jobs: int) -> dict:
+@contextmanager
+def recognisers(model: Path, decoder: Decoder, jobs: int) -> Iterator[Executor | None]:
+    """Processes that hold model and decoder, for any number of archives; None for one job: this process."""
+    with parallel.workers(jobs, _set_up, (model, decoder)) as pool:
+        yield pool
+
+
+def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, jobs: int, pool: Executor | None) -> dict:
     """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned.
 
-    With a lattice beam also lattices/UTTERANCE.slf.gz.
+    With a lattice beam also lattices/UTTERANCE.slf.gz. The work is done by the :func:`recognisers` in `pool`.
     """
     shift = archive.meta["frame_shift"]
     seconds, search, both, words, partial = archive.total_rows * shift, 0.0, 0.0, 0, []
@@ -54,7 +63,11 @@ def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Pa
     if lattices:
         lattices.mkdir(exist_ok=True)
     with atomic(out / "hyp.txt") as text, atomic(out / "words.ctm") as ctm:
-        for utterance, hypothesis, model_seconds, search_seconds in _results(model, archive, decoder, lattices, jobs):
+        work = [(archive.folder, utterance, lattices) for utterance in archive]
+        results = parallel.run(
+            _decode, work, jobs, "decode", "frames", weight=lambda item: archive.rows(item[1]), pool=pool
+        )
+        for utterance, hypothesis, model_seconds, search_seconds in results:
             text.write(" ".join([utterance, *hypothesis.words]) + "\n")
             for word in hypothesis.times:
                 ctm.write(word.ctm(utterance, shift) + "\n")
@@ -87,23 +100,12 @@ def decode_archive(model: Path, archive: FrameArchive, decoder: Decoder, out: Pa
 # What a worker process holds; set up once.
 _scorer: Scorer
 _decoder: Decoder
-_archive: FrameArchive
-_lattices: Path | None
 
 
-def _results(
-    model: Path, archive: FrameArchive, decoder: Decoder, lattices: Path | None, jobs: int
-) -> Iterator[Result]:
-    settings = (model, archive.folder, decoder, lattices)
-    yield from parallel.run(
-        _decode, archive.utterances, jobs, "decode", "frames", _set_up, settings, weight=archive.rows
-    )
-
-
-def _set_up(model: Path, features: Path, decoder: Decoder, lattices: Path | None) -> None:
-    global _scorer, _decoder, _archive, _lattices
-    _scorer, _decoder, _archive = load_scorer(model, decoder.options.prior_floor), decoder, FrameArchive(features)
-    _lattices = lattices
+def _set_up(model: Path, decoder: Decoder) -> None:
+    global _scorer, _decoder
+    _scorer, _decoder = load_scorer(model, decoder.options.prior_floor), decoder
+    _archive.cache_clear()  # one that this process read earlier may have been made again since
     warm_up(decoder)
 
 
@@ -112,48 +114,30 @@ def warm_up(decoder: Decoder) -> None:
     decoder.decode(np.zeros((1, decoder.senones), np.float32))
 
 
-def _decode(utterance: str) -> Result:
+@lru_cache(maxsize=1)
+def _archive(folder: Path) -> FrameArchive:
+    return FrameArchive(folder)
+
+
+def recognise(features: Path, utterance: str, lm_weight: float, insertion_penalty: float) -> Result:
+    """Decode an utterance of a feature archive in a process of :func:`recognisers`, under some scales."""
     try:
         start = time.process_time()
-        loglikes = _scorer.loglikes(_archive[utterance])
+        loglikes = _scorer.loglikes(_archive(features)[utterance])
         middle = time.process_time()
-        hypothesis = _decoder.decode(loglikes)
+        hypothesis = _decoder.with_scales(lm_weight, insertion_penalty).decode(loglikes)
         end = time.process_time()
     except UserError as error:
         raise UserError(f"utterance {utterance}: {error}") from None
-    if _lattices and hypothesis.lattice:
-        options, shift = _decoder.options, _archive.meta["frame_shift"]
-        path = lattice_path(_lattices, utterance)
-        write_slf(path, utterance, hypothesis.lattice, shift, options.lm_weight, options.insertion_penalty)
-    return Result(utterance, replace(hypothesis, lattice=None), middle - start, end - middle)
+    return Result(utterance, hypothesis, middle - start, end - middle)
 
 
-SHARDS = 16  # of a log-likelihood archive; a fixed number, so that its bytes do not depend on the jobs
-
-
-def write_loglikes(model: Path, archive: FrameArchive, floor: float, out: Path, jobs: int) -> None:
-    """Write the model's scaled log-likelihoods of all utterances into the existing folder `out`."""
-    senones = Senones.read(model)
-    blocks = list(enumerate(parallel.split(archive.utterances, SHARDS)))
-    work = [(number, utterances, out, senones.count) for number, utterances in blocks]
-    shards = parallel.run(_write_shard, work, jobs, "score", "blocks", _set_up_scorer, (model, archive.folder, floor))
-    made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"]}
-    finish(out, "loglikes", _parts(senones.count), shards, **made_by)
-    senones.write(out)
-
-
-def _parts(senones: int) -> dict:
-    return {"frames": ("float32", (senones,))}
-
-
-def _set_up_scorer(model: Path, features: Path, floor: float) -> None:
-    global _scorer, _archive
-    _scorer, _archive = load_scorer(model, floor), FrameArchive(features)
-
-
-def _write_shard(work: tuple[int, list[str], Path, int]) -> dict:
-    number, utterances, out, senones = work
-    writer = ShardWriter(out, number, _parts(senones))
-    for utterance in utterances:
-        writer.write(utterance, frames=_scorer.loglikes(_archive[utterance]))
-    return writer.close()
+def _decode(work: tuple[Path, str, Path | None]) -> Result:
+    features, utterance, lattices = work
+    options = _decoder.options
+    result = recognise(features, utterance, options.lm_weight, options.insertion_penalty)
+    lattice = result.hypothesis.lattice
+    if lattices and lattice:
+        path, shift = lattice_path(lattices, utterance), _archive(features).meta["frame_shift"]
+        write_slf(path, utterance, lattice, shift, options.lm_weight, options.insertion_penalty)
+    return result._replace(hypothesis=replace(result.hypothesis, lattice=None))

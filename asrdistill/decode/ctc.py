@@ -12,7 +12,7 @@ There are no transition probabilities. The search is the same as for HMM states.
 
 import numpy as np
 
-from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, START, Tree
+from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, NODE, START, Tree, links
 
 
 def with_blanks(tree: Tree) -> Tree:
@@ -20,47 +20,33 @@ def with_blanks(tree: Tree) -> Tree:
 
     The search scores a path by the sum of its frames' scores, its words' and those of the language model.
     """
-    nodes, links = len(tree.senone), len(tree.child)
-    parent = np.repeat(np.arange(nodes), np.diff(tree.child_begin))
-    blank = np.arange(nodes, nodes + links, dtype=np.int32)  # one before each child
-    ways = np.stack([tree.child, blank], axis=1)
-    open_ways = np.stack([tree.senone[tree.child] != tree.senone[parent], np.full(links, True)], axis=1)
-    count = np.bincount(parent, open_ways.sum(1), minlength=nodes)
-    child = np.concatenate([ways[open_ways], tree.child])
-    senone = np.append(tree.senone, np.full(links, tree.senone[0]))
-    look = np.append(tree.look, tree.look[tree.child])  # the words ahead of a blank are those of its child
-    inside = np.zeros(links, np.int32)
-    return _with_exits(
-        tree._replace(
-            senone=senone,
-            self_loop=np.zeros(nodes + links, np.float32),
-            forward=np.zeros(nodes + links, np.float32),
-            child_begin=np.cumsum([0, *count, *np.ones(links)], dtype=np.int32),
-            child=child,
-            child_senone=senone[child],
-            child_look=look[child],
-            look=look,
-            leaf_begin=np.append(tree.leaf_begin, inside),
-            leaf_end=np.append(tree.leaf_end, inside),
-            exit=np.append(tree.exit, inside + INSIDE),
-        )
-    )
+    nodes, count = tree.node[:-1], len(tree.child)
+    parent = np.repeat(np.arange(len(nodes)), np.diff(tree.node["first"]))
+    blank = np.arange(len(nodes), len(nodes) + count)  # one before each child
+    ways = np.stack([tree.child["node"], blank], axis=1)
+    open_ways = np.stack([tree.child["senone"] != nodes["senone"][parent], np.full(count, True)], axis=1)
+    children = np.bincount(parent, open_ways.sum(1), minlength=len(nodes))
+    grown = np.zeros(len(nodes) + count + 1, NODE)
+    grown[: len(nodes)] = nodes
+    grown["self_loop"] = grown["forward"] = 0
+    grown["first"] = np.cumsum([0, *children, *np.ones(count)])
+    blanks = grown[len(nodes) : -1]
+    blanks["senone"], blanks["exit"] = nodes["senone"][0], INSIDE
+    blanks["look"] = tree.child["look"]  # the words ahead of a blank are those of its child
+    child = links(grown, np.concatenate([ways[open_ways], tree.child["node"]]))
+    return _with_exits(tree._replace(node=grown, child=child))
 
 
 def _with_exits(tree: Tree) -> Tree:
     """After a unit every word may come that does not begin with it; at the start and after a blank any."""
-    words = (tree.exit != INSIDE) & (tree.exit != AFTER_SILENCE)
-    last = np.unique(tree.senone[words])
-    exit = tree.exit.copy()
-    exit[words] = AFTER_SILENCE + 1 + np.searchsorted(last, tree.senone[words])
+    node = tree.node[:-1]
+    words = (node["exit"] != INSIDE) & (node["exit"] != AFTER_SILENCE)
+    last = np.unique(node["senone"][words])
+    node["exit"][words] = AFTER_SILENCE + 1 + np.searchsorted(last, node["senone"][words])
     first = tree.entry[tree.entry_begin[START] : tree.entry_begin[START + 1]]
-    entries = [first, first, *(first[tree.senone[first] != unit] for unit in last)]
-    entry = np.concatenate(entries)
+    entries = [first, first, *(first[first["senone"] != unit] for unit in last)]
     return tree._replace(
-        exit=exit,
         entry_begin=np.cumsum([0, *map(len, entries)], dtype=np.int32),
-        entry=entry,
-        entry_senone=tree.senone[entry],
-        entry_look=tree.look[entry],
+        entry=np.concatenate(entries),
         pause=np.arange(len(entries)) != AFTER_SILENCE,
     )

@@ -228,8 +228,8 @@ class Search:
     def partial(self) -> list[Word]:
         """The words after the final ones on the path that is the best now."""
         space, counts = self._space, self._space.counts
-        last = space.back[counts[search.PARITY], counts[search.BEST]] if counts[search.TOKENS] else 0
-        return join(self._open + self._trace(last))
+        best = space.tokens[counts[search.PARITY], counts[search.BEST]]
+        return join(self._open + self._trace(best["back"] if counts[search.TOKENS] else 0))
 
     def finish(self) -> Hypothesis:
         """What was recognised in all frames; raises UserError where there were none. The search is over then."""
@@ -238,29 +238,28 @@ class Search:
         if self.frames == 0:
             raise UserError("there are no frames to decode")
         decoder, space = self.decoder, self._space
-        record, score, whole = search.finish(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
-        times = self._open + self._trace(record)
+        origins, scores, whole = search.endings(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
+        best = int(np.argmax(scores)) if len(scores) else None
+        times = self._open + self._trace(0 if best is None else origins[best])
         decoder._spaces.append(space)
         del self._space
         lattice = None
         if self._scales.lattice_beam >= 0:
-            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, self._outlook[0])
+            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, origins, scores, whole)
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
-        return Hypothesis(self.final + join(times), float(score), not whole, lattice)
+        return Hypothesis(self.final + join(times), float(scores[best]), not whole, lattice)
 
     def _trace(self, record: int) -> list[Word]:
         """Words and pieces of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
-        space, words = self._space, []
-        record = search.better(space, record)
+        records, words, leaf_word = self._space.records, [], self.decoder.tree.leaf_word
+        record = search.better(self._space, record)
         while record > 0:
-            back = search.better(space, space.record_back[record])
-            index = self.decoder.tree.leaf_word[space.record_leaf[record]]
-            if index != SILENCE:
-                score = float(space.record_score[record] - space.record_score[back])
-                words.append(
-                    Word(self.decoder.words[index], int(space.record_end[back]), int(space.record_end[record]), score)
-                )
-            record = back
+            _, leaf, end, back, _ = records[record]
+            before = search.better(self._space, back)
+            if (index := leaf_word[leaf]) != SILENCE:
+                score = float(records["score"][record] - records["score"][before])
+                words.append(Word(self.decoder.words[index], int(records["end"][before]), int(end), score))
+            record = before
         return words[::-1]

@@ -15,7 +15,8 @@ The arrays are mapped into memory, and worker processes are told the folder's na
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,10 @@ from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.lookahead import Successors, compile_look_ahead, compile_successors
 from asrdistill.decode.search import LookAhead
-from asrdistill.decode.tree import Tree, build_tree
+from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
-from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.lexicon import Lang, leaves_open
 from asrdistill.lang.ngram import read_arpa
 
 log = logging.getLogger("asrdistill")
@@ -84,8 +85,17 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
     pauses = float(np.log(silence)), float(np.log1p(-silence))
     if senones.ctc:
         tree, pauses = with_blanks(tree), (0.0, 0.0)
+    tree = _without_price(tree, lang.words, pauses[1])
     look, successors = compile_look_ahead(tree, grammar), compile_successors(tree, senones.count)
     return Graph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
+
+
+def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
+    """Give pieces that leave their word open the price of no silence back: where they end, none may stand."""
+    held = np.array([leaves_open(word) for word in words])[tree.leaf_word] & (tree.leaf_word != SILENCE)
+    return tree._replace(
+        leaf_logprob=np.where(held, tree.leaf_logprob - no_pause, tree.leaf_logprob).astype(np.float32)
+    )
 
 
 def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
@@ -107,6 +117,17 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
         for warning in graph.warnings:
             log.warning(warning)
     return graph
+
+
+@contextmanager
+def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
+    """The folder that keeps the search graph, or where none is named one beside `out` until the work is done.
+
+    After an error it stays for the next attempt: processes that have only just started may still read it.
+    """
+    passing = out.with_name(f".{out.name}.graph")
+    yield kept or passing
+    shutil.rmtree(passing, ignore_errors=True)
 
 
 def keep_grammar(folder: Path, lm: Path) -> None:

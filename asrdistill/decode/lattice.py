@@ -15,14 +15,14 @@ no new search. Arcs stand in the order of their sources, and nodes so that arcs 
 
 import heapq
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import ARRIVALS, BEST, ENDS, MERGES, PARITY, RECORDS, Scales, Space, next_word
-from asrdistill.decode.tree import AFTER_SILENCE, SILENCE, Tree
+from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, Space, logprobs, next_word
+from asrdistill.decode.tree import SILENCE, Tree
 
 NOTHING = -1  # the word of an arc that has none: silence, or the way out
 WHOLE, CUT = -2, -3  # the leaf of an arc into the last node: after the end of a word, or inside of one
@@ -154,99 +154,80 @@ class Lattice(NamedTuple):
         return int(_fewest_errors(self.source, self.target, self.word, said, len(self.time)))
 
 
-def build(tree: Tree, grammar: Grammar, space: Space, scales: Scales, words: Sequence[str], last_ahead: Any) -> Lattice:
+def build(
+    tree: Tree,
+    grammar: Grammar,
+    space: Space,
+    scales: Scales,
+    words: Sequence[str],
+    origins: np.ndarray,
+    scores: np.ndarray,
+    whole: bool,
+) -> Lattice:
     """The lattice of the utterance that was just searched with a lattice beam.
 
-    `last_ahead` (S,) is the look-ahead in sound of the last frame.
+    `origins`, `scores` and `whole` are what :func:`asrdistill.decode.search.endings` says of it.
     """
-    records, merges, arrivals = (int(space.counts[kind]) for kind in (RECORDS, MERGES, ARRIVALS))
-    back, score, leaf = _final_arrivals(tree, grammar, space, scales, last_ahead)
-    into = np.append(space.arrival_record[:arrivals], np.full(len(back), records, np.int32))
-    leaf = np.append(space.arrival_leaf[:arrivals], leaf)
-    back = np.append(space.arrival_back[:arrivals], back)
-    score = np.append(space.arrival_score[:arrivals], score)
-    best = score[arrivals:].max(initial=-np.inf)
-    source, target, leaf, score = _collect(
-        into,
-        leaf,
-        back,
-        score,
-        space.merge_first[:merges],
-        space.merge_other[:merges],
-        space.merge_gap[:merges],
-        space.record_score[:records],
-        best - scales.lattice_beam,
+    records, merges, arrivals = (
+        taken[: space.counts[kind]]
+        for taken, kind in ((space.records, RECORDS), (space.merges, MERGES), (space.arrivals, ARRIVALS))
     )
+    out = np.zeros(len(origins), arrivals.dtype)  # the arrivals at the end
+    out["record"], out["leaf"], out["back"], out["score"] = len(records), WHOLE if whole else CUT, origins, scores
+    lowest = scores.max(initial=-np.inf) - scales.lattice_beam
+    source, target, leaf, score = _collect(np.concatenate([arrivals, out]), merges, records, lowest)
     order = np.lexsort((target, source))
     source, target, leaf, score = source[order], target[order], leaf[order], score[order]
     # nodes: the records, and the last node
-    state = np.append(space.record_state[:records], np.int32(0))
-    time = np.append(space.record_end[:records], space.record_end[:records].max())
-    quiet = np.append(tree.leaf_word[space.record_leaf[:records]] == SILENCE, False)
+    state = np.append(records["state"], np.int32(0))
+    time = np.append(records["end"], records["end"].max())
+    quiet = np.append(tree.leaf_word[records["leaf"]] == SILENCE, False)
     quiet[0] = False
     word = np.where(leaf >= 0, tree.leaf_word[leaf], NOTHING).astype(np.int32)
     token = np.where(word >= 0, tree.leaf_token[leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
-    lm = _logprobs(grammar, state[source], token)
+    lm = logprobs(grammar, state[source], token)
     pronunciation = np.where(word >= 0, tree.leaf_logprob[leaf], 0.0)
     silence = (leaf >= 0) & (word < 0)
     pronunciation += np.where(silence, scales.silence / scales.lm_weight, 0.0)
     pronunciation += np.where((token >= 0) & ~quiet[source], scales.no_silence / scales.lm_weight, 0.0)
     acoustic = score - scales.lm_weight * (lm + pronunciation) - scales.insertion_penalty * (word >= 0)
-    whole = Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation)
-    return whole.trimmed(np.ones(len(source), bool))
-
-
-def _final_arrivals(tree: Tree, grammar: Grammar, space: Space, scales: Scales, last_ahead: Any) -> Any:
-    """(record or merge, score, WHOLE or CUT) of the paths at the last frame; see search.finish."""
-    now, ends = space.counts[PARITY], slice(space.counts[ENDS])
-    exits, record = space.end_exit[now, ends], space.end_record[now, ends]
-    state = space.state[now, space.end_group[now, ends]]
-    score = space.end_score[now, ends] + scales.lm_weight * _logprobs(
-        grammar, state, np.full(len(state), grammar.end, np.int32)
-    )
-    score = score + np.where(exits == AFTER_SILENCE, 0.0, np.where(tree.pause[exits], scales.no_silence, -np.inf))
-    if np.isfinite(score).any():
-        whole = np.isfinite(score)
-        return record[whole], score[whole], np.full(whole.sum(), WHOLE, np.int32)
-    token = space.counts[BEST]
-    value = space.score[now, token] - last_ahead[tree.senone[space.node[now, token]]]
-    value -= scales.lm_weight * space.ahead[now, token]
-    return space.back[now, [token]], np.array([value]), np.array([CUT], np.int32)
+    found = Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation)
+    return found.trimmed(np.ones(len(source), bool))
 
 
 @numba.njit(cache=True)
-def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, record_score, lowest):
+def _collect(arrivals, merges, records, lowest):
     """Arcs (source node, target node, leaf, score) on paths of at least `lowest`.
 
-    Arrivals (into record, leaf, back, score) stand in the order of time; the last ones lead to the
-    record after all others, the end. From the end backwards, what lies beyond a record is known
-    when the paths into it are opened: its merges, newest first, are taken apart while they are
-    good enough. record_score (R,) of the records but the end.
+    Arrivals stand in the order of time; the last ones lead to the record after all others, the end. From the end
+    backwards, what lies beyond a record is known when the paths into it are opened: its merges, newest first, are
+    taken apart while they are good enough.
     """
-    nodes = len(record_score) + 1
+    nodes = len(records) + 1
     beyond = np.full(nodes, -np.inf)
     beyond[nodes - 1] = 0.0
-    gap_of = np.full(len(merge_gap), np.inf)
+    gap_of = np.full(len(merges), np.inf)
     source, target, leaves, scores = [np.int32(0)], [np.int32(0)], [np.int32(0)], [0.0]
-    for arrival in range(len(into) - 1, -1, -1):
-        there = into[arrival]
-        slack = score[arrival] + beyond[there] - lowest
+    for place in range(len(arrivals) - 1, -1, -1):
+        arrival = arrivals[place]
+        there, back = arrival.record, arrival.back
+        slack = arrival.score + beyond[there] - lowest
         if not slack >= 0:
             continue
         origins = {np.int32(0): 0.0}
         origins.clear()
         waiting = [np.int64(0)]
         waiting.clear()
-        if back[arrival] >= 0:
-            origins[back[arrival]] = 0.0
+        if back >= 0:
+            origins[back] = 0.0
         else:
-            gap_of[-1 - back[arrival]] = 0.0
-            heapq.heappush(waiting, np.int64(back[arrival]))  # the newest merge is the lowest number
+            gap_of[-1 - back] = 0.0
+            heapq.heappush(waiting, np.int64(back))  # the newest merge is the lowest number
         while len(waiting) > 0:
-            merge = -1 - heapq.heappop(waiting)
-            gap = gap_of[merge]
-            gap_of[merge] = np.inf
-            for origin, more in ((merge_first[merge], gap), (merge_other[merge], gap + merge_gap[merge])):
+            number = -1 - heapq.heappop(waiting)
+            merge, gap = merges[number], gap_of[number]
+            gap_of[number] = np.inf
+            for origin, more in ((merge.first, gap), (merge.other, gap + merge.gap)):
                 if more > slack:
                     continue
                 if origin >= 0:
@@ -257,11 +238,11 @@ def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, recor
                         heapq.heappush(waiting, np.int64(origin))
                     gap_of[-1 - origin] = min(gap_of[-1 - origin], more)
         for here, gap in origins.items():
-            value = score[arrival] - gap - record_score[here]
+            value = arrival.score - gap - records[here].score
             beyond[here] = max(beyond[here], value + beyond[there])
             source.append(np.int32(here))
             target.append(np.int32(there))
-            leaves.append(leaf[arrival])
+            leaves.append(arrival.leaf)
             scores.append(value)
     return (
         np.array(source, np.int32)[1:],
@@ -269,16 +250,6 @@ def _collect(into, leaf, back, score, merge_first, merge_other, merge_gap, recor
         np.array(leaves, np.int32)[1:],
         np.array(scores)[1:],
     )
-
-
-@numba.njit(cache=True)
-def _logprobs(grammar, states, tokens):
-    """ln P(token | state) for each pair; 0 where there is no token (-1)."""
-    out = np.zeros(len(states))
-    for k in range(len(states)):
-        if tokens[k] >= 0:
-            out[k] = next_word(grammar, states[k], tokens[k])[0]
-    return out
 
 
 @numba.njit(cache=True)

@@ -30,10 +30,10 @@ def compile_look_ahead(tree: Tree, grammar: Grammar) -> LookAhead:
 
 
 class Successors(NamedTuple):
-    """Which senones may follow which, from the tree: P pairs, and those that begin and end words."""
+    """Which senones may follow which, from the tree, and those that begin and end words."""
 
-    source: np.ndarray  # (P,) int32
-    target: np.ndarray  # (P,) int32
+    begin: np.ndarray  # (S + 1,) int32: after senone s may come target[begin[s]] … target[begin[s + 1] - 1]
+    target: np.ndarray  # int32: senones, self loops left out
     start: np.ndarray  # int32: senones that a word (or silence) begins with
     end: np.ndarray  # int32: senones that it ends with
     final: np.ndarray  # int32: senones that the utterance may end with
@@ -42,14 +42,20 @@ class Successors(NamedTuple):
 
 
 def compile_successors(tree: Tree, senones: int) -> Successors:
-    """The pairs of neighbouring senones in the tree, self loops left out."""
-    source = np.repeat(tree.senone, np.diff(tree.child_begin)).astype(np.int64)
-    pairs = np.unique(source * senones + tree.child_senone)
-    before, after = (part.astype(np.int32) for part in np.divmod(pairs, senones))
+    """The pairs of neighbouring senones in the tree."""
+    node = tree.node[:-1]
+    source = np.repeat(node["senone"], np.diff(tree.node["first"])).astype(np.int64)
+    before, after = np.divmod(np.unique(source * senones + tree.child["senone"]), senones)
     self_loop, forward = np.full(senones, -np.inf, np.float32), np.full(senones, -np.inf, np.float32)
-    self_loop[tree.senone], forward[tree.senone] = tree.self_loop, tree.forward
-    start = np.append(tree.initial, tree.senone[0])
-    ends = tree.exit != INSIDE
-    final = ends & (tree.pause[tree.exit] | (tree.exit == AFTER_SILENCE))  # beyond the end stands silence
-    end, final = np.unique(tree.senone[ends]), np.unique(tree.senone[final])
-    return Successors(before, after, start, end, final, self_loop, forward)
+    self_loop[node["senone"]], forward[node["senone"]] = node["self_loop"], node["forward"]
+    ends = node["exit"] != INSIDE
+    final = ends & (tree.pause[node["exit"]] | (node["exit"] == AFTER_SILENCE))  # beyond the end stands silence
+    return Successors(
+        begin=np.searchsorted(before, np.arange(senones + 1)).astype(np.int32),
+        target=after.astype(np.int32),
+        start=np.append(tree.initial, node["senone"][0]),
+        end=np.unique(node["senone"][ends]),
+        final=np.unique(node["senone"][final]),
+        self_loop=self_loop,
+        forward=forward,
+    )

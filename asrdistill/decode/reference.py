@@ -65,7 +65,8 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
             for entry, (word, _, phones) in enumerate(entries):
                 if phones[0] != promised or not (last or word) or leaves_open(last) != goes_on(word):
                     continue
-                cost = options.insertion_penalty + (not_taken if last else 0.0) if word else taken
+                free = not last or goes_on(word)  # where no silence may stand, it costs nothing to take none
+                cost = options.insertion_penalty + (0.0 if free else not_taken) if word else taken
                 for after in following:
                     _keep(moved, (history, (before, entry, after), 0), score + cost, words)
         inside = {

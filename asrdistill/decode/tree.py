@@ -33,32 +33,44 @@ INSIDE = -1  # stands in `exit` where no word ends
 GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: it begins within a word; a piece ends with it, but no word
 
 
+# What the search asks about a node, or about a way to one, stands side by side in memory.
+NODE = np.dtype(
+    [
+        ("senone", np.int32),
+        ("look", np.int32),  # look-ahead class
+        ("first", np.int32),  # its children are child[first : first of the next node], in the order of their classes
+        ("exit", np.int32),  # exit of the words that end here, or INSIDE
+        ("leaf_begin", np.int32),  # these words are the leaves leaf_begin … leaf_end - 1
+        ("leaf_end", np.int32),
+        ("self_loop", np.float32),  # log P(stay in the node)
+        ("forward", np.float32),  # log P(leave it)
+    ]
+)
+LINK = np.dtype([("node", np.int32), ("senone", np.int32), ("look", np.int32)])  # the node's senone and class with it
+
+
 class Tree(NamedTuple):
     """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes. Log-probabilities are natural."""
 
     roots: int  # classes 1 … roots are those of the phones that words begin with; node 0 begins silence
-    senone: np.ndarray  # (N,) int32
-    self_loop: np.ndarray  # (N,) float32: log P(stay in the node)
-    forward: np.ndarray  # (N,) float32: log P(leave it)
-    child_begin: np.ndarray  # (N + 1,) int32: node n's children: child[child_begin[n] : child_begin[n + 1]]
-    child: np.ndarray  # int32: nodes, those of one parent in the order of their classes
-    child_senone: np.ndarray  # int32: their senones, side by side for speed
-    child_look: np.ndarray  # int32: their look-ahead classes
-    look: np.ndarray  # (N,) int32: look-ahead class
+    node: np.ndarray  # (N + 1,) NODE; of the last only `first` counts
+    child: np.ndarray  # LINK
     look_parent: np.ndarray  # (A,) int32: the class above; the root's is -1
-    leaf_begin: np.ndarray  # (N,) int32: leaves at node n are leaf_begin[n] … leaf_end[n] - 1
-    leaf_end: np.ndarray  # (N,) int32
     leaf_word: np.ndarray  # (L,) int32: index into the words, or SILENCE
     leaf_token: np.ndarray  # (L,) int32: the word's token in the language model, or SILENCE
     leaf_logprob: np.ndarray  # (L,) float32: log-probability of the pronunciation
     leaf_look: np.ndarray  # (L,) int32: look-ahead class
-    exit: np.ndarray  # (N,) int32: exit of the words that end at node n, or INSIDE
     entry_begin: np.ndarray  # (E + 1,) int32: a word may begin with entry[entry_begin[e]] … after exit e
-    entry: np.ndarray  # int32: nodes
-    entry_senone: np.ndarray  # int32: their senones
-    entry_look: np.ndarray  # int32: their look-ahead classes
+    entry: np.ndarray  # LINK
     initial: np.ndarray  # int32: the different senones that words begin with
     pause: np.ndarray  # (E,) bool: whether silence may follow
+
+
+def links(node: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """LINKs to the targets, numbers of nodes (N + 1,) NODE."""
+    made = np.empty(len(targets), LINK)
+    made["node"], made["senone"], made["look"] = targets, node["senone"][targets], node["look"][targets]
+    return made
 
 
 class _Phones(NamedTuple):
@@ -283,37 +295,33 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     begin = _starts(size[form])[:-1].astype(np.int64)  # first node of each phone
     phone = np.repeat(np.arange(len(form)), size[form])  # of each node
     state = np.arange(len(phone)) - begin[phone] + _starts(size)[form][phone]
-    senone = np.array(forms.senone, np.int32)[state]
-    exit = np.array(forms.exit, np.int32)[state]
-
     source, child = _pairs(phones, forms, begin)
     different, number = _entries(phones, forms, begin)
-    entry = np.array([node for nodes, _ in different for node in nodes], np.int32)
-    exit, look = np.append(number, INSIDE)[exit].astype(np.int32), phones.look[phone]
-    ends = exit != INSIDE
+
+    nodes = np.zeros(len(phone) + 1, NODE)
+    nodes["first"] = _starts(np.bincount(source, minlength=len(phone)))
+    node = nodes[:-1]
+    node["senone"] = np.array(forms.senone, np.int32)[state]
+    node["look"] = phones.look[phone]
+    node["exit"] = np.append(number, INSIDE)[np.array(forms.exit, np.int32)[state]]
+    ends = node["exit"] != INSIDE
+    node["leaf_begin"] = np.where(ends, phones.leaf_begin[phone], 0)
+    node["leaf_end"] = np.where(ends, phones.leaf_begin[phone + 1], 0)
+    node["self_loop"] = senones.self_loop[node["senone"]]
+    node["forward"] = senones.forward[node["senone"]]
+    entry = links(nodes, np.array([first for firsts, _ in different for first in firsts], np.int32))
     return Tree(
         roots=phones.roots,
-        senone=senone,
-        self_loop=senones.self_loop[senone].astype(np.float32),
-        forward=senones.forward[senone].astype(np.float32),
-        child_begin=_starts(np.bincount(source, minlength=len(senone))),
-        child=child,
-        child_senone=senone[child],
-        child_look=look[child],
-        look=look,
+        node=nodes,
+        child=links(nodes, child),
         look_parent=phones.look_parent,
-        leaf_begin=np.where(ends, phones.leaf_begin[phone], 0),
-        leaf_end=np.where(ends, phones.leaf_begin[phone + 1], 0),
         leaf_word=phones.leaf_word,
         leaf_token=phones.leaf_token,
         leaf_logprob=phones.leaf_logprob,
         leaf_look=phones.look[np.repeat(np.arange(len(form)), np.diff(phones.leaf_begin))],
-        exit=exit,
-        entry_begin=_starts([len(nodes) for nodes, _ in different]),
+        entry_begin=_starts([len(firsts) for firsts, _ in different]),
         entry=entry,
-        entry_senone=senone[entry],
-        entry_look=look[entry],
-        initial=np.unique(senone[entry]),
+        initial=np.unique(entry["senone"]),
         pause=np.array([pause for _, pause in different]),
     )
 

@@ -1,15 +1,14 @@
 """The two scales of a decoder, chosen on a development set.
 
-A climb by coordinates: the weight of the language model goes up or down as long as errors fall,
-then the penalty for a word, which is tried in multiples of the weight, because what a word costs
-in the language model grows with it; then both again in smaller steps. A few words more or less
-decide between neighbours on a small set, so what is chosen is the bottom of a smooth surface through
-all that was tried, not the luckiest point.
+A lattice holds what an utterance may have been under any scales near those of its search, so one search of the set
+shows the errors of a whole grid of scales around its own: weights of the language model, and penalties for a word as
+multiples of the weight, because what a word costs in the language model grows with it. A few words more or less
+decide between neighbours on a small set, so what is chosen is the bottom of a smooth surface through the grid, not its
+luckiest point. The next search is made there, until the bottom hardly moves.
 """
 
 import logging
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,8 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.decode.corpus import warm_up, write_loglikes
-from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.corpus import recognise, recognisers
+from asrdistill.decode.decoder import Decoder, Word, join
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
@@ -28,9 +27,14 @@ from asrdistill.scoring.alignment import count_errors
 
 log = logging.getLogger("asrdistill")
 
-START = 6.0  # the weight that is tried first, without a penalty
-STEPS = ((1.4, 1.0), (1.18, 0.5))  # factor of the weight, step of penalty / weight: first coarse, then fine
+FACTOR, STEP = 1.18, 0.5  # between neighbours in the grid: of the weight, of penalty / weight
+WEIGHTS, PENALTIES = range(-4, 5), range(-2, 3)  # the grid, in these steps from the scales of the search
+LATTICE_BEAM = 6.0  # where the options have none
+MOST = 1.5  # of |penalty / weight|: what lies beyond is a small set's luck, or a model's that knows nothing
+SEARCHES = 6  # at most
 NEAR = 1.15  # error rates up to this many times the lowest say where the surface's bottom is
+
+Scales = tuple[float, float]  # weight, penalty
 
 
 class Point(NamedTuple):
@@ -49,29 +53,24 @@ def tune(
     out: Path,
     jobs: int,
 ) -> Point:
-    """Choose scales on an archive with transcripts; writes ``tuned.json`` into the folder `out`.
+    """Choose scales on an archive with transcripts, from the decoder's own; writes ``tuned.json`` into `out`.
 
-    The model runs once; its log-likelihoods stand in an archive while the grid is decoded. Raises
-    UserError when an utterance has no transcript.
+    Its error rate is that of the last grid's point next to the scales. Raises UserError when an utterance has no
+    transcript.
     """
     if missing := [utterance for utterance in archive if utterance not in texts]:
         raise UserError(f"{len(missing)} utterances of {archive.folder} have no transcript: {shorten(missing)}")
-    scores = out / "loglikes"
-    shutil.rmtree(scores, ignore_errors=True)
-    scores.mkdir()
-    write_loglikes(model, archive, decoder.options.prior_floor, scores, jobs)
     references = {utterance: texts[utterance].split() for utterance in archive}
-    tried: dict[tuple[float, float], Point] = {}
-    with parallel.workers(jobs, _set_up, (scores, decoder, references)) as pool:
-        for weight, penalty in _scales(tried):
-            if (weight, penalty) not in tried:
-                wer = _error_rate(weight, penalty, archive, references, jobs, pool)
-                tried[weight, penalty] = Point(weight, penalty, wer)
-                log.info("lm_weight %g, insertion_penalty %g: WER %.2f %%", weight, penalty, wer)
-    shutil.rmtree(scores)
-    chosen = tried[weight, penalty]
-    grid = [point._asdict() for point in sorted(tried.values())]
-    write_json(out / "tuned.json", {**chosen._asdict(), "grid": grid})
+    options = replace(decoder.options, lattice_beam=decoder.options.lattice_beam or LATTICE_BEAM)
+    with recognisers(model, decoder.with_options(options), jobs) as pool:
+        scales, points = _settled(
+            (options.lm_weight, options.insertion_penalty),
+            lambda scales: _search(scales, archive, references, jobs, pool),
+        )
+    chosen = min(points, key=lambda point: max(_steps(scales, point[:2])))._replace(
+        lm_weight=scales[0], insertion_penalty=scales[1]
+    )
+    write_json(out / "tuned.json", {**chosen._asdict(), "grid": [point._asdict() for point in points]})
     return chosen
 
 
@@ -81,13 +80,32 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     return replace(options, lm_weight=record["lm_weight"], insertion_penalty=record["insertion_penalty"])
 
 
-def _scales(tried: dict[tuple[float, float], Point]) -> Iterator[tuple[float, float]]:
-    """Scales to try next, given what the ones before gave; the last are those to choose."""
-    yield START, 0.0
-    for factor, step in STEPS:
-        yield from _climb(tried, factor, 0.0)
-        yield from _climb(tried, 1.0, step)
-    yield _bottom(list(tried.values()))
+def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:
+    """Search from some scales on until the bottom is hardly a step away; returns it with the last search's points."""
+    for _ in range(SEARCHES):
+        searched, points = scales, search(scales)
+        scales = _bottom(points)
+        log.info("searched with lm_weight %g, insertion_penalty %g: best near %g, %g", *searched, *scales)
+        if max(_steps(scales, searched)) <= 1:
+            break
+    return scales, points
+
+
+def _grid(scales: Scales) -> Iterator[Scales]:
+    """The scales around some, they themselves first: of equally good ones the first is taken."""
+    weight, penalty = scales
+    ratios = [penalty / weight + STEP * more for more in sorted(PENALTIES, key=abs)]
+    for up in sorted(WEIGHTS, key=abs):
+        there = weight * FACTOR**up
+        for ratio in ratios:
+            if ratio == ratios[0] or abs(ratio) <= MOST:
+                yield round(there, 3), round(there * ratio, 3)
+
+
+def _steps(scales: Scales, others: Scales) -> tuple[float, float]:
+    """How many steps of the grid lie between them, of weight and of penalty."""
+    (weight, penalty), (other, others_penalty) = scales, others
+    return abs(np.log(weight / other)) / np.log(FACTOR), abs(penalty / weight - others_penalty / other) / STEP
 
 
 def _bottom(points: list[Point]) -> tuple[float, float]:
@@ -101,7 +119,7 @@ def _bottom(points: list[Point]) -> tuple[float, float]:
     axes = np.log(weight), penalty / weight
     terms = np.stack([np.ones_like(wer), *axes, *(axis**2 for axis in axes)], axis=1)
     (_, *slopes), _, rank, _ = np.linalg.lstsq(terms, wer, rcond=None)
-    if rank < terms.shape[1] or min(slopes[2:]) <= 0:
+    if rank < terms.shape[1] or min(slopes[2:]) <= 1e-6:
         return best.lm_weight, best.insertion_penalty
     x, ratio = (
         np.clip(-slope / (2 * bend), axis.min(), axis.max())
@@ -110,55 +128,27 @@ def _bottom(points: list[Point]) -> tuple[float, float]:
     return round(float(np.exp(x)), 3), round(float(np.exp(x) * ratio), 3)
 
 
-def _climb(tried: dict[tuple[float, float], Point], factor: float, step: float) -> Iterator[tuple[float, float]]:
-    """Steps from the best scales in one direction while they get better, or else in the other."""
-    start = _best(tried)
-    for sign in (-1, 1):
-        before = None
-        while before != _best(tried):
-            before = _best(tried)
-            weight = before.lm_weight * factor**sign
-            ratio = before.insertion_penalty / before.lm_weight + step * sign
-            yield round(weight, 3), round(weight * ratio, 3)
-        if before != start:
-            return
+def _search(
+    scales: Scales, archive: FrameArchive, references: dict[str, list[str]], jobs: int, pool: Executor | None
+) -> list[Point]:
+    """Search the whole set under some scales: the grid around them with its error rates."""
+    work = [(archive.folder, utterance, references[utterance], scales) for utterance in archive]
+    errors = np.sum(list(parallel.run(_errors, work, jobs, "tune", "utterances", pool=pool)), axis=0)
+    words = max(1, sum(map(len, references.values())))
+    return [Point(*there, 100 * int(count) / words) for there, count in zip(_grid(scales), errors, strict=True)]
 
 
-def _best(tried: dict[tuple[float, float], Point]) -> Point:
-    """The lowest error rate; of equal ones the first that was tried."""
-    return min(tried.values(), key=lambda point: point.wer)
-
-
-def _error_rate(
-    weight: float,
-    penalty: float,
-    archive: FrameArchive,
-    references: dict[str, list[str]],
-    jobs: int,
-    pool: Executor | None,
-) -> float:
-    work = [(utterance, weight, penalty) for utterance in archive]
-    frames = parallel.run(_errors, work, jobs, "tune", "utterances", pool=pool)
-    return 100 * sum(frames) / max(1, sum(map(len, references.values())))
-
-
-# What a worker process holds; set up once.
-_scores: FrameArchive
-_decoder: Decoder
-_references: dict[str, list[str]]
-
-
-def _set_up(scores: Path, decoder: Decoder, references: dict[str, list[str]]) -> None:
-    global _scores, _decoder, _references
-    _scores, _decoder, _references = FrameArchive(scores, "loglikes"), decoder, references
-    warm_up(decoder)
-
-
-def _errors(work: tuple[str, float, float]) -> int:
-    """Word errors of one utterance under the given scales."""
-    utterance, weight, penalty = work
-    try:
-        heard = _decoder.with_scales(weight, penalty).decode(_scores[utterance])
-    except UserError as error:
-        raise UserError(f"utterance {utterance}: {error}") from None
-    return sum(count_errors(_references[utterance], heard.words))
+def _errors(work: tuple[Path, str, list[str], Scales]) -> np.ndarray:
+    """Word errors (G,) of one utterance at each point of the grid around the scales of its search."""
+    features, utterance, reference, scales = work
+    lattice = recognise(features, utterance, *scales).hypothesis.lattice
+    assert lattice is not None  # there is a lattice beam
+    found: dict[tuple[str, ...], int] = {}
+    errors = []
+    for there in _grid(scales):
+        units = (Word(arc.word, arc.start, arc.end, arc.score) for arc in lattice.best(*there)[1] if arc.word)
+        heard = tuple(word.word for word in join(units))
+        if heard not in found:
+            found[heard] = sum(count_errors(reference, heard))
+        errors.append(found[heard])
+    return np.array(errors)

@@ -116,7 +116,7 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
         raise UserError(
             f"{store.folder} is over another senone inventory than the alignment; make it with its teachers"
         )
-    if store.meta["feature_hash"] != features.hash:
+    if store.frames_of != features.frames_of:
         raise UserError(f"{store.folder} was made from other features than {features.folder}; make it again from these")
     check_match(store, features, utterances)
 
@@ -163,7 +163,7 @@ def make_store(
         teachers=[str(name) for name in (*meta.get("members", [model]), *([meta["gmm"]] if "gmm" in meta else []))],
         combine=meta.get("combine", "single"),
         senones=meta["senones"],
-        feature_hash=features.hash,
+        feature_hash=features.frames_of,
         features=features.meta["features"],
         frame_shift=features.meta["frame_shift"],
     )

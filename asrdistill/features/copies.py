@@ -23,10 +23,10 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, alias
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.data.subset import copy_beside
 from asrdistill.errors import UserError
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, options_of
-from asrdistill.hmm.senones import Senones
 
 _NUMBER = r"[0-9.]+(?:e[+-][0-9]+)?"
 _PREFIX = re.compile(rf"(?:(warp|speed|volume)({_NUMBER})|snr-?{_NUMBER}to-?{_NUMBER}|shift[+-][0-9]+[+-][0-9]+)-(?=.)")
@@ -158,25 +158,25 @@ def warped(options: FbankOptions, warp: float) -> FbankOptions:
     return dataclasses.replace(options, low=options.low * warp, high=options.top * warp)
 
 
-def copy_alignment(alignment: Path, features: Path, out: Path) -> None:
-    """Write into `out` the alignment of all copies in `features` whose originals are aligned.
+def copy_rows(originals: Path, features: Path, out: Path) -> None:
+    """Write into `out` the rows of all copies in `features` whose originals have some: an alignment, soft targets, …
 
-    It is an index, but for copies at another speed, whose senones are written anew.
+    It is an index, but for copies at another speed, whose rows are written anew.
     """
-    aligned, copies = FrameArchive(alignment, "alignment"), FrameArchive(features, "features")
-    names = {name: original(name) for name in copies if original(name) in aligned}
+    source, copies = FrameArchive(originals), FrameArchive(features, "features")
+    names = {name: original(name) for name in copies if original(name) in source}
     sped = {name: speed for name in names if (speed := speed_of(name)) != 1}
     own = []
     if sped:
-        options, parts = options_of(copies.meta["features"]), aligned.meta["parts"]
-        writer = ShardWriter(out, 0, {part: (row["dtype"], tuple(row["shape"])) for part, row in parts.items()})
+        options, parts = options_of(copies.meta["features"]), source.parts
+        writer = ShardWriter(out, 0, parts)
         for name, speed in sped.items():
-            utterance = names[name]
-            there = nearest(copies.rows(name), aligned.rows(utterance), speed, options)
-            writer.write(name, **{part: aligned.part(utterance, part)[there] for part in parts})
+            rows = nearest(copies.rows(name), source.rows(names[name]), speed, options)
+            writer.write(name, **{part: source.part(names[name], part)[rows] for part in parts})
         own = [writer.close()]
-    alias(alignment, out, {name: utterance for name, utterance in names.items() if name not in sped}, own)
-    Senones.read(alignment).write(out)
+    fits = {"feature_hash": copies.frames_of} if "feature_hash" in source.meta else {}
+    alias(originals, out, {name: utterance for name, utterance in names.items() if name not in sped}, own, **fits)
+    copy_beside(source, out)
 
 
 def nearest(count: int, there: int, speed: float, options: FbankOptions) -> np.ndarray:

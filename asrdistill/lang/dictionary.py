@@ -20,6 +20,31 @@ Guess = Callable[[str], list[Pronunciation]]
 DICTIONARY = "lines of 'word <tab> phones', gzipped or not; cmudict is the one that comes with asrdistill"
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
+ENGLISH = {  # the phones of CMUdict
+    *(
+        "AA",
+        "AE",
+        "AH",
+        "AO",
+        "AW",
+        "AY",
+        "B",
+        "CH",
+        "D",
+        "DH",
+        "EH",
+        "ER",
+        "EY",
+        "F",
+        "G",
+        "HH",
+        "IH",
+        "IY",
+        "JH",
+        "K",
+    ),
+    *("L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH"),
+}
 
 
 def dictionary_path(name: str) -> Path:
@@ -80,15 +105,17 @@ def pronounce_words(
     """(pronunciations of all words, those of them that were guessed).
 
     Variants of the dictionary are equally probable. `guess` pronounces what the dictionary lacks
-    (``G2P.pronounce``); without it such words raise a UserError.
+    (``G2P.pronounce``); without it such words raise a UserError. Endings in 's are taken off and put on again where
+    the dictionary is of English, as the names of its phones show.
     """
+    split = _split if {phone.rstrip("012") for phone in phones_of(dictionary)} <= ENGLISH else _whole
     found: dict[str, list[Pronunciation]] = {}
     sources: dict[str, list[str]] = {"the dictionary": [], "their base word": [], "G2P": []}
     for word in sorted(set(words)):
-        base, ending = _split(word)
+        base, ending = split(word)
         if word in dictionary:
             source, variants = "the dictionary", dictionary[word]
-        elif base in dictionary:
+        elif ending and base in dictionary:
             source, variants = "their base word", [_join(phones, ending) for phones in dictionary[base]]
         else:
             source, variants = "G2P", []
@@ -99,13 +126,12 @@ def pronounce_words(
         raise UserError(
             f"the dictionary lacks {len(missing)} word(s) ({shorten(missing)}); add them, or give --g2p a model"
         )
-    guessed = {word: _guess(word, guess) for word in missing} if guess else {}
+    guessed = {word: _guess(*split(word), guess) for word in missing} if guess else {}
     log.info("%d words: %s", len(found), "; ".join(f"{len(w)} by {s} ({shorten(w)})" for s, w in sources.items() if w))
     return found | guessed, guessed
 
 
-def _guess(word: str, guess: Guess) -> list[Pronunciation]:
-    base, ending = _split(word)
+def _guess(base: str, ending: str, guess: Guess) -> list[Pronunciation]:
     return [(probability, _join(phones, ending)) for probability, phones in guess(base)]
 
 
@@ -115,6 +141,10 @@ def _split(word: str) -> tuple[str, str]:
         return word[:-2], "'s"
     if word.endswith("s'") and len(word) > 2:
         return word[:-1], "'"
+    return word, ""
+
+
+def _whole(word: str) -> tuple[str, str]:
     return word, ""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_json
+from asrdistill.lang.lexicon import goes_on, leaves_open
 
 log = logging.getLogger("asrdistill")
 
@@ -181,9 +182,10 @@ def make_lm(
     prune: Sequence[int],
     tests: Mapping[str, Iterable[str]],
     folder: Path,
+    spellings: Iterable[str] = (),
 ) -> None:
     """Train a model; write lm.arpa and perplexity.json: {set: {perplexity, words, oov}} of the test sets."""
-    model = train(sentences, vocabulary, order, prune)
+    model = train(sentences, vocabulary, order, prune, spellings)
     write_arpa(model, folder / "lm.arpa")
     log.info("n-grams: %s", ", ".join(f"{len(level)} of length {n}" for n, level in enumerate(model.levels, 1)))
     found = {name: perplexity(model, text) for name, text in tests.items()}
@@ -192,56 +194,85 @@ def make_lm(
     write_json(folder / "perplexity.json", {name: measured._asdict() for name, measured in found.items()})
 
 
-def train(sentences: Iterable[str], vocabulary: Iterable[str], order: int, prune: Sequence[int] = ()) -> NGram:
+def train(
+    sentences: Iterable[str],
+    vocabulary: Iterable[str],
+    order: int,
+    prune: Sequence[int] = (),
+    spellings: Iterable[str] = (),
+) -> NGram:
     """Interpolated modified Kneser-Ney over a vocabulary; words outside of it become ``<unk>``.
 
     ``<unk>`` is in the model only where the sentences have such words. N-grams of length n that were seen
     at most ``prune[n - 1]`` times are left out (for lengths beyond those given, the last value holds); their
     probability goes to the back-off. Raises UserError without text.
+
+    In a vocabulary with pieces of words a history says whether a word is open: what may follow an open one has all
+    probability after it (n-grams of the rest are never asked for), and what may follow others likewise. `spellings`
+    are further words in pieces; they teach how words go on, but not where they stand.
     """
     if order < 1:
         raise UserError(f"the order of an n-gram model must be at least 1, not {order}")
     symbols = [START, END, *sorted(set(vocabulary) - {START, END, UNKNOWN})]
     number = {symbol: i for i, symbol in enumerate(symbols)}
     unknown = len(symbols)
-    tokens = array("i")
+    tokens, starts = array("i"), array("q")
     for sentence in sentences:
+        starts.append(len(tokens))
         tokens.append(0)
         tokens.extend(number.get(word, unknown) for word in sentence.split())
         tokens.append(1)
     if not tokens:
         raise UserError("there is no text to train the language model on")
+    for spelling in spellings if order > 1 else ():
+        starts.append(len(tokens))
+        tokens.extend(number[piece] for piece in spelling.split())
     stream = np.frombuffer(tokens, np.int32).astype(np.int64)
     if stream.max() == unknown:
         symbols.append(UNKNOWN)
-    counts = count_ngrams(stream, len(symbols), order)
+    seams = Seams(np.array([goes_on(symbol) for symbol in symbols]), np.array([leaves_open(s) for s in symbols]))
+    counts = count_ngrams(stream, len(symbols), order, np.frombuffer(starts, np.int64), seams)
     least = [*prune, *[prune[-1]] * order][:order] if prune else [0] * order
     kept = [grams.times > most for grams, most in zip(counts, least, strict=True)]
     kept[0][:] = True
     return NGram(_levels(counts, *estimate(counts, kept), kept, symbols))
 
 
+class Seams(NamedTuple):
+    """What each symbol says of the words around it, (symbols,) bool: all False where there are no pieces of words."""
+
+    goes_on: np.ndarray  # whether it is a piece that goes on the word before
+    leaves_open: np.ndarray  # whether a piece must follow that goes on its word
+
+
 class Counts(NamedTuple):
     """The G distinct n-grams of one order, as arrays (G,)."""
 
     last: np.ndarray  # last word
-    prefix: np.ndarray  # n-gram of the next lower order without the last word
+    prefix: np.ndarray  # n-gram of the next lower order without the last word; of unigrams whether they go on a word
     suffix: np.ndarray  # the same without the first word
     times: np.ndarray  # how often it was seen
-    initial: np.ndarray  # whether it begins with <s>, and so has no continuation count
+    initial: np.ndarray  # whether it begins with <s>, or a word, and so has no continuation count
 
 
-def count_ngrams(tokens: np.ndarray, symbols: int, order: int) -> list[Counts]:
+def count_ngrams(
+    tokens: np.ndarray, symbols: int, order: int, starts: np.ndarray | None = None, seams: Seams | None = None
+) -> list[Counts]:
     """Distinct n-grams of each order in a stream of sentences, each from <s> (0) to </s> (1).
 
     `symbols` is the number of different tokens. The n-grams of an order are sorted by prefix, then
-    by last word; unigrams have all symbols, in the order of their numbers.
+    by last word; unigrams have all symbols, in the order of their numbers. `starts` say where sentences begin, if
+    some of them do so without <s>. An n-gram that begins with the first piece of a word counts as often as it was seen,
+    as one that begins with <s> does: how a word goes on has little to do with what stands before it.
     """
-    starts = np.flatnonzero(tokens == 0)
+    starts = np.flatnonzero(tokens == 0) if starts is None else starts
     place = np.arange(len(tokens)) - np.repeat(starts, np.diff([*starts, len(tokens)]))  # in its sentence
-    none = np.zeros(symbols, dtype=np.int64)
+    within = seams.goes_on.astype(np.int64) if seams else np.zeros(symbols, np.int64)
     unigrams = np.bincount(tokens, minlength=symbols)
-    levels = [Counts(np.arange(symbols), none, none, unigrams, np.arange(symbols) == 0)]
+    heads = np.arange(symbols) == 0
+    if seams:
+        heads |= seams.leaves_open & ~seams.goes_on
+    levels = [Counts(np.arange(symbols), within, within, unigrams, heads)]
     gram = tokens  # at each position the n-gram that ends there
     for n in range(2, order + 1):
         ends = np.flatnonzero(place >= n - 1)
@@ -258,21 +289,23 @@ def estimate(counts: list[Counts], kept: list[np.ndarray] | None = None) -> tupl
     """(probabilities, back-off weights) of the n-grams of each order; the highest has weights of 1.
 
     An n-gram that is not in ``kept[n - 1]`` (G,) gives away all that it was seen, so that backing off gives its
-    probability.
+    probability. There are two empty histories, one within words: the unigrams of each sum to one.
     """
-    lower = np.full(1, 1 / (len(counts[0].last) - 1))  # uniform over all but <s>
+    within = counts[0].prefix
+    lower = 1 / np.maximum(np.bincount(within, minlength=2) - [1, 0], 1)  # uniform over all but <s>
     probabilities, weights = [], []
     for n, grams in enumerate(counts, 1):
         adjusted = grams.times.copy()
         if n < len(counts):  # how many different words precede it
             continuations = np.bincount(counts[n].suffix, minlength=len(adjusted))
-            adjusted = np.where(grams.initial, adjusted, continuations)
+            adjusted = np.where(grams.initial & (n > 1), adjusted, continuations)
         if n == 1:
             adjusted[0] = 0  # <s> is never predicted
-        discount = _discounts(adjusted)[np.minimum(adjusted, 3)]
+        inside = within[grams.last] > 0
+        discount = np.where(inside, _discounts(adjusted, inside), _discounts(adjusted, ~inside))
         if kept:
             discount = np.where(kept[n - 1], discount, adjusted)
-        contexts = len(counts[n - 2].last) if n > 1 else 1
+        contexts = len(counts[n - 2].last) if n > 1 else 2
         total = np.bincount(grams.prefix, adjusted, contexts)
         left = np.bincount(grams.prefix, discount, contexts) / np.maximum(total, 1)
         own = (adjusted - discount) / np.maximum(total, 1)[grams.prefix]
@@ -291,7 +324,7 @@ def _levels(
 ) -> list[Level]:
     """The n-grams that are kept, numbered among themselves."""
     levels: list[Level] = []
-    place = np.zeros(1, np.int64)
+    place = np.zeros(2, np.int64)  # of the empty histories
     for grams, probability, weight, keep in zip(counts, probabilities, weights, kept, strict=True):
         key = place[grams.prefix[keep]] * len(symbols) + grams.last[keep]
         with np.errstate(divide="ignore"):
@@ -303,15 +336,16 @@ def _levels(
     return levels
 
 
-def _discounts(adjusted: np.ndarray) -> np.ndarray:
-    """D for counts 0, 1, 2 and 3 or more; fixed ones where the text is too small to tell."""
-    n1, n2, n3, n4 = (int(np.sum(adjusted == k)) for k in (1, 2, 3, 4))
+def _discounts(adjusted: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """D of each count (G,), by the counts of the `chosen` n-grams; fixed where there are too few of them to tell."""
+    n1, n2, n3, n4 = (int(np.sum(adjusted[chosen] == k)) for k in (1, 2, 3, 4))
+    found = np.array([0, 0.5, 1.0, 1.5])
     if min(n1, n2, n3, n4) > 0:
         y = n1 / (n1 + 2 * n2)
-        found = np.array([0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
-        if np.all(found[1:] > 0) and np.all(found <= np.arange(4)):
-            return found
-    return np.array([0, 0.5, 1.0, 1.5])
+        told = np.array([0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3])
+        if np.all(told[1:] > 0) and np.all(told <= np.arange(4)):
+            found = told
+    return found[np.minimum(adjusted, 3)]
 
 
 def write_arpa(model: NGram, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From a written sentence to the words that are said: the one text normalisation of all corpora."""
+"""From a written sentence to the words that are said: the one text normalisation of all corpora and languages."""
 
 import re
 import unicodedata
@@ -26,6 +26,19 @@ def normalise(sentence: str) -> str:
     text = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
     words = NOT_SPOKEN.sub(" ", NUMBER.sub(_spell, text)).split()
     return " ".join(word for word in words if word.strip("'"))
+
+
+def words_of(sentence: str, language: str = "en") -> str:
+    """The words that are said, with one blank between them: English by :func:`normalise`, other languages as written.
+
+    Of these, stage directions go; letters are lower case and composed (NFC); everything but letters, their marks and
+    apostrophes inside of words becomes a blank, digits included, for how they are said is not known here.
+    """
+    if language == "en":
+        return normalise(sentence)
+    text = unicodedata.normalize("NFC", STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES).lower())
+    words = "".join(c if c == "'" or unicodedata.category(c)[0] in "LM" else " " for c in text).split()
+    return " ".join(word for word in (word.strip("'") for word in words) if word)
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -200,3 +200,10 @@ def spell_text(sentences: Iterable[str], lang: Lang, rare: bool = False) -> list
     if rare:
         log.info("%d of %d different words are spelled in pieces", len(spelled), len(times))
     return [" ".join(pieces.get(word, word) or UNKNOWN for word in sentence.split()) for sentence in sentences]
+
+
+def spell_words(words: Iterable[str], lang: Lang) -> list[str]:
+    """Words in pieces, each once; those without a spelling, or that the lexicon has whole, are left out."""
+    speller, vocabulary = Speller(lang.pieces), set(lang.words)
+    spelled = (" ".join(speller.spell(word)) for word in sorted(set(words) - vocabulary))
+    return [spelling for spelling in spelled if spelling]

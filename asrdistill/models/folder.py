@@ -25,6 +25,7 @@ from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
+from asrdistill.features.join import columns, has_columns
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.gmm import Gmm, load_gmm
 from asrdistill.hmm.senones import Senones
@@ -75,10 +76,11 @@ class Evidence(NamedTuple):
 
 
 class Ensemble:
-    """Several models over the same features and senones that act as one.
+    """Several models over the same senones that act as one; each sees its own columns of joined features.
 
     The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
     logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
+    Where meta.json has `weights`, the means are weighted by them.
 
     With a GMM of the same senones, that distribution is the prior of Bayes' rule, and the GMM's likelihoods to the
     power of `scale` are the evidence: p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale. Both saw the frame, which is
@@ -90,7 +92,9 @@ class Ensemble:
     ):
         self.members, self.combine, self.meta, self.evidence = list(members), combine, meta, evidence
         self.senones = members[0].senones
-        self.priors = np.mean([member.priors for member in members], axis=0)
+        self.weights = meta.get("weights")
+        self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
+        self.columns = [columns(meta["features"], member.meta["features"]) for member in members]
 
     @property
     def parameters(self) -> int:
@@ -99,16 +103,23 @@ class Ensemble:
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
-        together = combine(torch.stack([member.logits(features) for member in self.members]), self.combine)
+        pairs = zip(self.members, self.columns, strict=True)
+        logits = torch.stack([member.logits(features[:, own]) for member, own in pairs])
+        together = combine(logits, self.combine, self.weights)
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
             together = (together + self.evidence.scale * loglikes).log_softmax(-1)
         return together.numpy()
 
 
-def combine(logits: Tensor, how: str) -> Tensor:
-    """Members' logits (M, …, S) -> log of their combined distribution (…, S)."""
+def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
+    """Members' logits (M, …, S) -> log of their combined distribution (…, S); `weights` (M,) add up to 1."""
     members = logits.log_softmax(-1)
+    if weights is not None:
+        shares = torch.tensor(weights, dtype=members.dtype).view(-1, *[1] * (members.dim() - 1))
+        if how == "arithmetic":
+            return (members + shares.log()).logsumexp(0)
+        return (members * shares).sum(0).log_softmax(-1)
     if how == "arithmetic":
         return members.logsumexp(0) - np.log(len(members))
     return members.mean(0).log_softmax(-1)
@@ -146,9 +157,20 @@ def add_to_logits(folder: Path, offsets: np.ndarray, out: Path) -> None:
     save_file({**tensors, "output.bias": bias}, Path(out) / "model.safetensors")
 
 
-def save_ensemble(folder: Path, members: Sequence[Path], how: str, gmm: Path | None = None, scale: float = 0.0) -> None:
-    """Write an ensemble folder that names its members by relative path; they must fit together, and a GMM with them."""
-    check_members(members)
+def save_ensemble(
+    folder: Path,
+    members: Sequence[Path],
+    how: str,
+    gmm: Path | None = None,
+    scale: float = 0.0,
+    features: dict[str, Any] | None = None,
+    weights: Sequence[float] | None = None,
+) -> None:
+    """Write an ensemble folder that names its members by relative path; they must fit together, and a GMM with them.
+
+    `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
+    """
+    check_members(members, features=features)
     first = read_json(Path(members[0]) / "meta.json")
     models = [*members, gmm] if gmm else members
     names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in models]
@@ -157,7 +179,9 @@ def save_ensemble(folder: Path, members: Sequence[Path], how: str, gmm: Path | N
     if gmm:
         check_gmm(gmm, scale, members[0], first)
         meta |= {"gmm": names[-1], "scale": scale}
-    write_json(Path(folder) / "meta.json", {**meta, "features": first["features"], "senones": first["senones"]})
+    meta |= {"weights": list(weights)} if weights is not None else {}
+    shared = {"features": features or first["features"], "senones": first["senones"]}
+    write_json(Path(folder) / "meta.json", {**meta, **shared})
     Senones.read(members[0]).write(folder)
 
 
@@ -180,15 +204,26 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
     senones.write(folder)
 
 
-def check_members(members: Sequence[Path], kinds: Sequence[str] = ("dnn",)) -> None:
-    """Raise UserError unless all are trained models of these kinds over the same senones and features."""
+def check_members(
+    members: Sequence[Path], kinds: Sequence[str] = ("dnn",), features: dict[str, Any] | None = None
+) -> None:
+    """Raise UserError unless all are trained models of these kinds over the same senones, and over the same features.
+
+    If `features` are given, each member's must be these, or among those that they join.
+    """
     metas = [_read_meta(Path(member)) for member in members]
     for member, meta in zip(members, metas, strict=True):
         if meta["kind"] not in kinds:
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
-        for key, what in (("senones", "senone inventory"), ("features", "feature settings")):
-            if meta[key] != metas[0][key]:
-                raise UserError(f"{member} and {members[0]} differ in their {what} and cannot form an ensemble")
+        if meta["senones"] != metas[0]["senones"]:
+            raise UserError(f"{member} and {members[0]} differ in their senone inventory and cannot form an ensemble")
+        if features is None and meta["features"] != metas[0]["features"]:
+            raise UserError(
+                f"{member} and {members[0]} differ in their feature settings and cannot form an ensemble, but on "
+                "joined features (asrdistill join) with weights that are chosen there (--weights-on)"
+            )
+        if features is not None and not has_columns(features, meta["features"]):
+            raise UserError(f"{member} was trained on features that are not among those that the weights are chosen on")
 
 
 def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> None:

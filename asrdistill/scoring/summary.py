@@ -5,11 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asrdistill.data.directory import read_table
+from asrdistill.data.directory import DataDirectory, read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.scoring.alignment import Pair, align
 from asrdistill.scoring.mapping import fold, read_map
 from asrdistill.scoring.oov import oov_errors, read_vocabulary
+from asrdistill.scoring.recordings import known_recordings, of_recordings
 from asrdistill.scoring.sclite import write_sclite
 from asrdistill.scoring.significance import compare, interval
 from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
@@ -25,26 +26,32 @@ def summarise(
     lengths: bool = False,
     vocabulary: Path | None = None,
     sclite: Path | None = None,
+    recordings: Path | None = None,
 ) -> dict[str, Any]:
     """Everything that is asked for as plain values, ready for JSON; with a `map` all tokens are folded first.
 
-    What is scored is also written into the folder `sclite`, where one is named.
+    What is scored is also written into the folder `sclite`, where one is named. With a data directory `recordings` the
+    hypotheses are of its segments and the reference of (some of) its recordings.
     """
     if worst < 0:
         raise UserError(f"--worst must not be negative, but it is {worst}")
     folding = read_map(map) if map else None
     known = read_vocabulary(vocabulary) if vocabulary else None
+    cut = DataDirectory.read(recordings, pipes=True) if recordings else None
 
     def read(path: Path) -> Transcripts:
         return fold(read_transcripts(path), folding, str(path)) if folding else read_transcripts(path)
 
     def measure(path: Path) -> tuple[Transcripts, Scores, dict[str, Any]]:
         hypotheses = read(path)
+        if cut:
+            joined = of_recordings(hypotheses, cut, str(path))
+            hypotheses = {name: joined[name] for name in references}
         scores = score(references, hypotheses, str(path))
         oov = {} if known is None else {"oov": oov_errors(references, hypotheses, known)}
         return hypotheses, scores, {"hypothesis": str(path), **_system(scores), **oov}
 
-    references = read(reference)
+    references = known_recordings(read(reference), cut, reference) if cut else read(reference)
     hypotheses, scores, summary = measure(hypothesis)
     if against:
         _, other, entry = measure(against)

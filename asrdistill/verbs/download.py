@@ -9,6 +9,9 @@ lexicon and the language models (lm-3-small, lm-3-medium, lm-3-large, lm-4, lm-v
 files in OUT. data/librispeech.tsv lists them all with their sizes. A download that broke goes on where it
 was when the same command is run again; parts that are there are left alone.
 
+steel_sky (66 MB) comes the same way as amazon_queen: voices whose words nobody wrote down. asterisk is the telephone
+prompts of Debian's packages in one language or several, --parts fr it ru es en.
+
 mnist comes as its four files (11 MB), from a mirror that answers. digits are scikit-learn's small ones, written in the
 same form without any network.
 
@@ -31,7 +34,7 @@ CHOICES = ("parts", "mirror", "table", "jobs")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", choices=corpora.names())
     parser.add_argument("out", type=Path, help="folder for what is fetched")
-    group = parser.add_argument_group("a corpus in parts (librispeech), or on several servers (mnist)")
+    group = parser.add_argument_group("a corpus in parts (librispeech, asterisk), or on several servers (mnist)")
     group.add_argument("--parts", nargs="+", metavar="PART", help="what to fetch")
     group.add_argument("--mirror", metavar="URL", help="server to fetch from (default: the owner's)")
     group.add_argument("--table", type=Path, metavar="TSV", help="other sizes and checksums, of a copy made anew")

@@ -1,8 +1,9 @@
 """Make Kaldi-style data directories of a corpus, one for each of its sets.
 
-SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for timit the folder
-of LDC93S1 or a part of it, for librispeech the folder LibriSpeech, or the one that it stands in. The part
-lexicon of librispeech makes OUT/lexicon.txt. For mnist and digits it is a folder with the four IDX files, which make
+SOURCE is what the corpus comes as: for amazon_queen the game's file queen.1c, for steel_sky the folder with sky.dnr and
+sky.dsk (which make OUT/unlabelled, without text), for timit the folder of LDC93S1 or a part of it, for librispeech the
+folder LibriSpeech, or the one that it stands in. The part lexicon of librispeech makes OUT/lexicon.txt. The parts of
+asterisk are languages: OUT/LANGUAGE/SET. For mnist and digits it is a folder with the four IDX files, which make
 features and alignments of images: OUT/features/SET, OUT/ali/SET.
 
 Example:
@@ -14,6 +15,7 @@ Example:
 import argparse
 import importlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder for the data directories")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
     parser.add_argument(
-        "--parts", nargs="+", metavar="PART", help="parts of librispeech (default: all speech that is there)"
+        "--parts",
+        nargs="+",
+        metavar="PART",
+        help="parts of librispeech or asterisk (default: all speech that is there)",
     )
     add_options(parser, PrepareOptions)
 
@@ -66,9 +71,15 @@ def contents_of(folders: list[Path]) -> str:
     """Hash of the names and sizes of all files below the folders: reading a whole corpus would take too long."""
     from asrdistill.files import hash_of
 
-    files = []
-    for folder in folders:
-        found = [os.path.join(place, name) for place, _, names in os.walk(folder, followlinks=True) for name in names]
-        paths = sorted((os.path.relpath(path, folder) for path in found), key=lambda path: path.split(os.sep))
-        files += [(path, os.stat(folder / path).st_size) for path in paths]
-    return hash_of(files)
+    return hash_of([file for folder in folders if folder.is_dir() for file in _files(str(folder), "")])
+
+
+def _files(folder: str, below: str) -> Iterator[tuple[str, int]]:
+    """(path, bytes) of each file below a folder, in the order of the paths' parts; `below` stands before each path."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(entry.path, f"{below}{entry.name}/")
+        else:
+            yield f"{below}{entry.name}", entry.stat().st_size

@@ -5,7 +5,8 @@ hypothesis counts as deleted words. --against says whether HYP is better than an
 hypotheses of the same utterances (paired bootstrap). --map folds tokens before they are scored, as
 phones are: a line has a token's names in ever smaller sets, the last of which counts; alone, the
 token is deleted. --vocabulary counts the errors on the words alone that it lacks (the first word of
-each line: a lang folder's words.txt, a lexicon, a list).
+each line: a lang folder's words.txt, a lexicon, a list). With --recordings, HYP is of the segments of a data directory
+and REF of (some of) its recordings, whose segments' words are joined.
 
 Example:
   asrdistill score data/test/text exp/decode/student.0/test/hyp.txt --worst 5 \\
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vocabulary", type=Path, metavar="FILE", help="show the errors on words that FILE lacks")
     parser.add_argument("--sclite", type=Path, metavar="OUT", help="write ref.trn, ref.stm, hyp.trn for NIST's sclite")
     parser.add_argument("--map", type=Path, metavar="FILE", help="fold the tokens of all files by this map first")
+    parser.add_argument("--recordings", type=Path, metavar="DATA", help="REF has the words of whole recordings of DATA")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -44,5 +46,6 @@ def run(args: argparse.Namespace) -> None:
         lengths=args.per_length,
         vocabulary=args.vocabulary,
         sclite=args.sclite,
+        recordings=args.recordings,
     )
     print(json.dumps(summary, indent=1, ensure_ascii=False) if args.json else describe(summary))

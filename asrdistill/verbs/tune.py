@@ -1,12 +1,14 @@
 """Choose the decoder's language model weight and insertion penalty on a development set.
 
+A search with lattices (--lattice-beam, 6 where none is given) tells how other scales near its own would do, and is
+repeated under the best of these until they stay. It begins with --lm-weight and --insertion-penalty.
+
 Example:
   asrdistill tune exp/student.0 data/fbank/dev data/lang data/lm data/corpus/dev exp/tune/student.0
 """
 
 import argparse
 import dataclasses
-import shutil
 from pathlib import Path
 
 from asrdistill import parallel, stage
@@ -31,15 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.directory import read_table
     from asrdistill.decode.corpus import load
+    from asrdistill.decode.graph import graph_folder
     from asrdistill.decode.tuning import tune
 
     options = resolve(DecodeOptions, args)
     texts = read_table(args.data / "text")
 
     def work(out: Path) -> None:
-        archive, decoder = load(args.model, args.features, args.lang, args.lm, options, args.graph or out / "graph")
-        tune(args.model, archive, decoder, texts, out, args.jobs)
-        shutil.rmtree(out / "graph", ignore_errors=True)
+        with graph_folder(args.graph, args.out) as graph:
+            (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, options, graph)
+            tune(args.model, archive, decoder, texts, out, args.jobs)
 
     inputs = [args.model, args.features, args.lang, args.lm, args.data]
     stage.make(args.out, work, "tune", dataclasses.asdict(options), inputs)

@@ -11,7 +11,8 @@ usage: recipes/amazon_queen/run.sh [options]
   --small          a subset that ends in about five minutes, to see that everything works
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --paper          afterwards the paper's other experiments, one part of recipes/amazon_queen/paper after the other
-  --quick          with --paper: one seed, fewer values; at most 90 minutes more on two cores
+  --whisper        afterwards students that a head on Whisper's encoder taught, in recipes/amazon_queen/whisper
+  --quick          with --paper or --whisper: one seed, fewer values; --paper takes at most 90 minutes more on two cores
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
@@ -44,10 +45,10 @@ stages=(
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
-flags="small open paper quick" values="queen"
+flags="small open paper whisper quick" values="queen"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
-if $quick && ! $paper; then echo "run.sh: --quick is a form of --paper; give both" >&2; exit 2; fi
+if $quick && ! $paper && ! $whisper; then echo "run.sh: --quick is a form of --paper and --whisper; give it beside one" >&2; exit 2; fi
 variant=$($small && echo small || echo default)
 data=${data:-$here/data/$variant}
 exp=${exp:-$here/exp/$variant}
@@ -154,15 +155,11 @@ students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
 
 recognise() {  # recognise MODEL: all sets but train
-  local name set
-  name=$(basename "$1")
-  for set in dev test test_unseen; do
-    asrdistill decode "$1" "$(features_of "$1")/$set" "$spoken" "$lm" "$exp/decode/$name/$set" \
-      --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
-  done
+  asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets dev test test_unseen \
+    --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 
-if stage 9; then
+recognise_all() {
   decode=(--config "$conf/decode.yaml" --jobs "$jobs")
   for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
     asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" \
@@ -177,7 +174,8 @@ if stage 9; then
     asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/heard/$set" "$data/corpus/$set" "$data/fmllr/$set" --jobs "$jobs"
   done
   recognise "$exp/sat"
-fi
+}
+if stage 9; then together recognise_all; fi
 
 if stage 10; then
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
@@ -190,16 +188,23 @@ if stage 10; then
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 fi
 
+# What comes after the recipe's own stages: the parts in a folder beside it, one after the other.
+parts() {
+  local file title begin
+  for file in "$here/$1"/[0-9]*.sh; do
+    title=$(basename "$file" .sh) begin=$SECONDS
+    export ASRDISTILL_STAGE="$1 $title"
+    printf '\n== %s, %s\n' "$1" "$title"
+    # shellcheck source=/dev/null
+    source "$file"
+    printf '== %s: %s min\n' "$title" "$(((SECONDS - begin + 30) / 60))"
+  done
+}
+
 if $paper; then
   quickly=()
   if $quick; then quickly=(--quick); fi
-  for part in "$here"/paper/[0-9]*.sh; do
-    name=$(basename "$part" .sh) begin=$SECONDS
-    export ASRDISTILL_STAGE="paper $name"
-    printf '\n== the paper, %s\n' "$name"
-    # shellcheck source=/dev/null
-    source "$part"
-    printf '== %s: %s min\n' "$name" "$(((SECONDS - begin + 30) / 60))"
-  done
+  parts paper
   asrdistill reproduction "$here/paper/paper.yaml" "$exp/paper/reproduction.md" --exp "$exp"
 fi
+if $whisper; then parts whisper; fi

@@ -280,7 +280,7 @@ open_vocabulary() {
   asrdistill lang-counts "$read/lang" "$exp/ali/sat/train" "$read/words"
   asrdistill subwords "$train" "$read/words" "$read/subwords" "${dictionary[@]}" --config "$sizes/subwords.yaml"
   asrdistill lm "$train" "$read/words" "$read/lm_words" --order 3
-  asrdistill lm "$train" "$read/subwords" "$read/lm_subwords" --order 4
+  asrdistill lm "$train" "$read/subwords" "$read/lm_subwords" --order 4 "${dictionary[@]}"
   for units in words subwords; do
     models=("$read/$units" "$read/lm_$units") graph=(--graph "$exp/graph/$units" --jobs "$jobs")
     asrdistill tune "${students[0]}" "$data/fbank/$first_set" "${models[@]}" "$data/corpus/$first_set" "$exp/tune/$units" \

@@ -115,14 +115,13 @@ if stage 5; then each triphones; fi
 # Decode the sets by a model: recognise MODEL FEATURES SCALES; scales are chosen on dev where it was not trained on
 decode=(--config "$conf/decode.yaml" --jobs "$jobs")
 recognise() {
-  local name set
+  local name
   name=$(basename "$1")
   if [[ $3 == "$name" && $out == "${outs[0]}" ]]; then
     asrdistill tune "$1" "$2/dev" "$lang" "$data/lm/$train" "$data/corpus/dev" "$out/tune/$name" "${decode[@]}"
   fi
-  for set in "${recognised[@]}"; do
-    asrdistill decode "$1" "$2/$set" "$lang" "$data/lm/$train" "$out/decode/$name/$set" --tuned "${outs[0]}/tune/$3" "${decode[@]}"
-  done
+  asrdistill decode "$1" "$2" "$lang" "$data/lm/$train" "$out/decode/$name" --sets "${recognised[@]}" \
+    --tuned "${outs[0]}/tune/$3" "${decode[@]}"
 }
 
 gmm_decoding() {

@@ -44,14 +44,14 @@ def live_paths(going) -> list[list[tuple[int, int]]]:
     """(leaf, frame) of all records of all live paths, slowly."""
     space, paths = going._space, []
     now = space.counts[search.PARITY]
-    tokens = range(space.counts[search.TOKENS])
-    last = [space.back[now, token] for token in tokens if space.score[now, token] >= space.cutoff[0]]
-    last += list(space.end_record[now, : space.counts[search.ENDS]])
+    tokens = space.tokens[now, : space.counts[search.TOKENS]]
+    last = [token["back"] for token in tokens if token["score"] >= space.cutoff[0]]
+    last += list(space.ends["record"][now, : space.counts[search.ENDS]])
     for record in last:
         path = []
         while record > 0:
-            path.append((int(space.record_leaf[record]), int(space.record_end[record])))
-            record = space.record_back[record]
+            path.append((int(space.records["leaf"][record]), int(space.records["end"][record])))
+            record = space.records["back"][record]
         paths.append(path[::-1])
     return paths
 
@@ -112,7 +112,7 @@ def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch):
             early = sizes(forgetful._space)
             assert len(forgetful._scores) < decoding.BLOCK + decoding.BEYOND
     assert sizes(forgetful._space) == early
-    assert len(going._space.record_leaf) > 10 * len(forgetful._space.record_leaf)
+    assert len(going._space.records) > 10 * len(forgetful._space.records)
     assert forgetful.finish() == going.finish()
 
 

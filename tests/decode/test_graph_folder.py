@@ -77,11 +77,11 @@ def test_a_kept_graph_is_the_one_that_was_compiled(world, compiled):
 
 def test_arrays_are_mapped_and_never_pickled(world):
     graph = world.keep()
-    assert isinstance(graph.tree.senone.base, np.memmap)
+    assert isinstance(graph.tree.node.base, np.memmap)
     sent = pickle.dumps(Decoder.of(graph, OPTIONS))
     assert len(sent) < 1000
     decoder = pickle.loads(sent)
-    assert isinstance(decoder.tree.senone.base, np.memmap)
+    assert isinstance(decoder.tree.node.base, np.memmap)
     assert decoder.options == OPTIONS
     assert decoder.decode(world.scores) == Decoder.of(graph, OPTIONS).decode(world.scores)
 

@@ -1,29 +1,47 @@
-"""The climb to the best scales, on error rates with a known minimum."""
+"""The way to the best scales, on error rates with a known minimum."""
 
 import numpy as np
 import pytest
 
-from asrdistill.decode.tuning import Point, _best, _bottom, _scales
+from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled
 
 
-@pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -1.2), (15.5, 1.0)])
-def test_the_climb_ends_near_the_minimum_after_few_steps(weight, ratio):
-    tried: dict[tuple[float, float], Point] = {}
-    for w, penalty in _scales(tried):
-        wer = 40 + 30 * abs(w / weight - 1) + abs(penalty / w - ratio)
-        tried.setdefault((w, penalty), Point(w, penalty, wer))
-    best = _best(tried)
-    assert best.lm_weight == pytest.approx(weight, rel=0.1)
-    assert best.insertion_penalty / best.lm_weight == pytest.approx(ratio, abs=0.3)
-    assert len(tried) <= 15
+@pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -1.2), (15.5, 1.0), (60.0, 0.0)])
+def test_the_search_ends_near_the_minimum_after_few_steps(weight, ratio):
+    """Though a lattice knows less of other scales the further they are from its search's."""
+    searched: list[Scales] = []
+
+    def search(scales: Scales) -> list[Point]:
+        searched.append(scales)
+        return [
+            Point(w, penalty, 40 + 30 * abs(w / weight - 1) + abs(penalty / w - ratio) + abs(np.log(w / scales[0])))
+            for w, penalty in _grid(scales)
+        ]
+
+    (found, penalty), _ = _settled((10.0, 0.0), search)
+    assert found == pytest.approx(weight, rel=0.1)
+    assert penalty / found == pytest.approx(ratio, abs=0.3)
+    assert len(searched) <= 5
 
 
-def test_a_plateau_ends_the_climb():
-    tried: dict[tuple[float, float], Point] = {}
-    for w, penalty in _scales(tried):
-        tried.setdefault((w, penalty), Point(w, penalty, 100.0))
-    assert _best(tried) == Point(6.0, 0.0, 100.0)
-    assert len(tried) <= 9
+def test_a_plateau_ends_the_search_at_once():
+    searched: list[Scales] = []
+
+    def search(scales: Scales) -> list[Point]:
+        searched.append(scales)
+        return [Point(*there, 100.0) for there in _grid(scales)]
+
+    scales, _ = _settled((10.0, 0.0), search)
+    assert len(searched) <= 2
+    assert scales[0] < 20
+
+
+def test_penalties_stay_in_proportion_where_errors_fall_without_end():
+    def search(scales: Scales) -> list[Point]:
+        return [Point(w, penalty, 90 - penalty / w) for w, penalty in _grid(scales)]
+
+    (weight, penalty), _ = _settled((10.0, 0.0), search)
+    assert 0 < penalty / weight <= MOST + 0.01
 
 
 def test_noise_moves_the_bottom_less_than_the_luckiest_point():

@@ -3,7 +3,7 @@ import pytest
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.features.copies import copy_alignment, copy_name, original, warped
+from asrdistill.features.copies import copy_name, copy_rows, original, warped
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
 
@@ -42,7 +42,7 @@ def test_copies_share_the_alignment_of_their_original(corpus, tmp_path):
     frames = {copy_name(u, w): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)}
     corpus.write_features(tmp_path / "features", frames)
     (tmp_path / "copies").mkdir()
-    copy_alignment(corpus.alignment, tmp_path / "features", tmp_path / "copies")
+    copy_rows(corpus.alignment, tmp_path / "features", tmp_path / "copies")
     copies = FrameArchive(tmp_path / "copies", "alignment")
     assert set(copies) == set(frames)
     np.testing.assert_array_equal(copies["warp0.9-utt003"], corpus.labels["utt003"])

@@ -8,6 +8,7 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive
+from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
@@ -57,7 +58,8 @@ def ran(*args: object) -> int:
 def decoded(world: World, scores: Path, out: Path) -> dict[str, str]:
     scales = ["--lm-weight", "2", "--jobs", "1"]
     assert ran("decode", scores, scores, world.lang, world.lm, out, *scales) == 0
-    return dict(line.rstrip("\n").split(" ", 1) for line in (out / "hyp.txt").read_text().splitlines())
+    lines = (line.partition(" ") for line in (out / "hyp.txt").read_text().splitlines())
+    return {utterance: text for utterance, _, text in lines}
 
 
 @pytest.mark.parametrize("form", ["posteriors", "log-posteriors", "loglikes"])
@@ -112,6 +114,33 @@ def test_scores_align_and_tune(world, tmp_path):
     for utterance, path in world.path.items():
         np.testing.assert_array_equal(FrameArchive(tmp_path / "ali")[utterance], path)
     assert ran("tune", scores, scores, world.lang, world.lm, world.data, tmp_path / "tune", "--jobs", "1") == 0
+
+
+def test_several_sets_are_decoded_in_one_call(world, tmp_path, capsys):
+    for name, utterances in (("a", ["utt0"]), ("b", ["utt1", "utt2"])):
+        np.savez(tmp_path / f"{name}.npz", **{u: np.log(world.posteriors[u]) for u in utterances})
+        scores = tmp_path / f"{name}.npz", world.senones, tmp_path / "sets" / name, "--form", "loglikes"
+        assert ran("import-posteriors", *scores) == 0
+    sets, out = tmp_path / "sets", tmp_path / "out"
+    given = sets / "a", sets, world.lang, world.lm, out, "--lm-weight", "2", "--jobs", "2"
+    assert ran("decode", *given, "--sets", "a", "c") == 2
+    assert "c is not a frame archive" in capsys.readouterr().err
+    assert ran("decode", *given, "--sets", "a", "b") == 0
+    heard = [(out / name / "hyp.txt").read_text() for name in ("a", "b")]
+    assert "".join(heard) == "".join(f"{utterance} {text}\n" for utterance, text in TEXTS.items())
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
+    assert not list(tmp_path.glob(".out*"))  # nor the search graph
+
+
+def test_what_ends_inside_a_word_is_marked(world, tmp_path, caplog):
+    """No beam is wide enough for a word in two frames, so the best of what there is stands."""
+    given = {"utt0": world.posteriors["utt0"][10:12], "utt1": world.posteriors["utt1"]}
+    np.savez(tmp_path / "given.npz", **{utterance: np.log(p) for utterance, p in given.items()})
+    source = tmp_path / "given.npz", world.senones, tmp_path / "scores", "--form", "loglikes"
+    assert ran("import-posteriors", *source) == 0
+    assert decoded(world, tmp_path / "scores", tmp_path / "out")["utt1"] == TEXTS["utt1"]
+    assert read_json(tmp_path / "out/decode.json")["partial"] == ["utt0"]
+    assert "1 utterances were cut off inside a word: utt0" in caplog.text
 
 
 def test_a_ctc_model_is_decoded(world, tmp_path):

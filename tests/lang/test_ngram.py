@@ -9,6 +9,7 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.errors import UserError
+from asrdistill.lang.lexicon import LINK
 from asrdistill.lang.ngram import END, START, UNKNOWN, NGram, perplexity, read_arpa, train, write_arpa
 
 WORDS = ["a", "b", "c", "d", "e"]
@@ -97,6 +98,37 @@ def test_sums_to_one_after_any_history(order, sentences, prune):
     for history in [*histories(3), ("never", "a"), ("a", "never"), ("b", "unheard")]:
         total = sum(math.exp(model.logprob(word, history)) for word in model.vocabulary)
         assert total == pytest.approx(1, abs=1e-9), history
+
+
+def may_follow(history, words):
+    """The words that go on an open word, or those that begin one."""
+    opened = bool(history) and history[-1].endswith(LINK)
+    return [word for word in words if word.startswith(LINK) == opened]
+
+
+PIECES = [f"un{LINK}", f"re{LINK}", f"{LINK}do{LINK}", f"{LINK}it", f"{LINK}ed"]
+SPELLED = [f"a un{LINK} {LINK}do{LINK} {LINK}ed b", f"re{LINK} {LINK}ed a b", f"b a un{LINK} {LINK}it", "a b"] * 3
+
+
+@pytest.mark.parametrize("spellings", [[], [f"re{LINK} {LINK}do{LINK} {LINK}it", f"un{LINK} {LINK}do{LINK} {LINK}it"]])
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_what_may_follow_in_a_word_or_after_it_sums_to_one(order, spellings):
+    words = ["a", "b", *PIECES]
+    model = train(SPELLED, words, order, spellings=spellings)
+    for length in range(1, 4):
+        for history in itertools.product([START, *words], repeat=length):
+            following = may_follow(history, model.vocabulary)
+            assert sum(math.exp(model.logprob(word, history)) for word in following) == pytest.approx(1, abs=1e-9)
+
+
+def test_spellings_teach_how_words_go_on_and_not_where_they_stand():
+    spellings = [f"re{LINK} {LINK}do{LINK} {LINK}it"] * 5
+    model, taught = (train(SPELLED, ["a", "b", *PIECES], 3, spellings=more) for more in ([], spellings))
+    for history in ((START,), ("a",), ("b", "a"), (f"{LINK}ed",)):
+        for word in may_follow(history, model.vocabulary):
+            assert taught.logprob(word, history) == pytest.approx(model.logprob(word, history)), (history, word)
+    go_on = f"{LINK}do{LINK}", ("a", f"re{LINK}")
+    assert taught.logprob(*go_on) > model.logprob(*go_on) + 1
 
 
 def test_pruning_leaves_out_what_was_seen_seldom():
@@ -248,6 +280,14 @@ def test_bad_files(tmp_path, old, new, message):
     path.write_text(SMALL.replace(old, new), errors="surrogateescape")
     with pytest.raises(UserError, match=message):
         read_arpa(path)
+
+
+def test_a_back_off_that_is_missing_is_one(tmp_path):
+    """A history without a weight backs off at no cost, as in KenLM and SRILM."""
+    (tmp_path / "lm.arpa").write_text(SMALL.replace("<s>\t-0.3", "<s>"))
+    model = read_arpa(tmp_path / "lm.arpa")
+    assert model.logprob("</s>", [START]) == pytest.approx(-0.3 * math.log(10))
+    assert model.logprob("a", [START]) == pytest.approx(-0.2 * math.log(10))
 
 
 def test_files_that_are_none(tmp_path):

@@ -191,6 +191,14 @@ def test_verbs(tmp_path, closed, capsys):
     assert main(["lm", str(data), str(out), str(lm), "--order", "2"]) == 0
     symbols = set(read_arpa(lm / "lm.arpa").symbols)
     assert {"kata", *Lang.read(out).pieces} <= symbols
+    dictionary, taught = tmp_path / "dictionary", tmp_path / "taught"
+    dictionary.write_text("kititi\tK IY T IY T IY\nkata\tK AA T AA\nkx\tK\n")
+    assert main(["lm", str(data), str(out), str(taught), "--order", "3", "--dictionary", str(dictionary)]) == 0
+    pieces = Speller(Lang.read(out).pieces).spell("kititi")
+    model = read_arpa(taught / "lm.arpa")
+    assert tuple(pieces[:3]) in model.levels[2]
+    assert main(["lm", str(data), str(lang), str(tmp_path / "no"), "--dictionary", str(dictionary)]) == 2
+    assert "has no pieces to spell a dictionary in" in capsys.readouterr().err
     assert main(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "400"]) == 2
     assert "cannot be cut into 400 pieces" in capsys.readouterr().err
     assert main(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "0"]) == 2

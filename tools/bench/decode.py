@@ -28,7 +28,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.config import add_options, resolve
-from asrdistill.data.archive import FrameArchive, subset
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.scoring.wer import read_transcripts, score
 from asrdistill.stage import peak_mb
@@ -107,14 +107,19 @@ def write_scores(
     model: Path, features: Path, utterances: int, options: DecodeOptions, tuned: Path, out: Path
 ) -> DecodeOptions:
     """Write the model's log-likelihoods of the first utterances; returns the options with the tuned scales."""
-    from asrdistill.decode import corpus, tuning
+    from asrdistill.decode.acoustic import load_scorer
+    from asrdistill.decode.tuning import tuned as with_scales
 
-    first = out.with_name("features")
-    first.mkdir()
-    subset(features, first, FrameArchive(features).utterances[:utterances])
+    scorer, archive = load_scorer(model, options.prior_floor), FrameArchive(features)
     out.mkdir()
-    corpus.write_loglikes(model, FrameArchive(first), options.prior_floor, out, jobs=1)
-    return tuning.tuned(options, tuned)
+    parts = {"frames": ("float32", (scorer.senones.count,))}
+    writer = ShardWriter(out, 0, parts)
+    for utterance in archive.utterances[:utterances]:
+        writer.write(utterance, frames=scorer.loglikes(archive[utterance]))
+    made_by = {"senones": scorer.senones.hash, "frame_shift": archive.meta["frame_shift"]}
+    finish(out, "loglikes", parts, [writer.close()], **made_by)
+    scorer.senones.write(out)
+    return with_scales(options, tuned)
 
 
 def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> tuple[float, int]:
@@ -125,7 +130,7 @@ def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out:
     from asrdistill.hmm.senones import Senones
     from asrdistill.lang.lexicon import Lang
 
-    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
     start = time.process_time()
     graph = hclg.compile_graph(Lang.read(lang), Senones.read(scores), decoder)
     graph.write(str(out))
@@ -137,7 +142,7 @@ def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Ca
     """The decoder's search of some width."""
     from asrdistill.decode.corpus import load, warm_up
 
-    _, decoder = load(scores, scores, lang, lm, options, scores.with_name("graph"))
+    _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
     warm_up(decoder)
 
     def of_width(width: float) -> Search:

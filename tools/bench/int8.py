@@ -21,7 +21,7 @@ import torch
 
 from asrdistill import parallel, stage
 from asrdistill.data.archive import FrameArchive
-from asrdistill.decode.corpus import decode_archive, load
+from asrdistill.decode.corpus import decode_archive, load, recognisers
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.export.forms import open_form, write_form
@@ -138,11 +138,12 @@ def word_errors(args: argparse.Namespace, folder: Path) -> dict:
         texts = read_transcripts(data / f"corpus/{name}/text")
         for form, model in (("float32", args.student), ("int8", int8)):
             options = tuned(DecodeOptions(), args.tuned)
-            inputs = (data / f"fbank/{name}", data / "lang_counts", data / "lm")
-            archive, decoder = load(model, *inputs, options, folder / "graph")
+            inputs = (data / "lang_counts", data / "lm")
+            (archive,), decoder = load(model, [data / f"fbank/{name}"], *inputs, options, folder / "graph")
             out = folder / f"{form}.{number}"
             out.mkdir()
-            record = decode_archive(model, archive, decoder, out, args.jobs)
+            with recognisers(model, decoder, args.jobs) as pool:
+                record = decode_archive(archive, decoder, out, args.jobs, pool)
             total = score(texts, read_transcripts(out / "hyp.txt")).total
             sums[form] += (total.errors, total.words)
             figures[f"wer_{name}_{form}"] = round(total.percent, 2)

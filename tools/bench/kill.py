@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kill recipes/librispeech at random moments, go on each time, and compare the end with that of a run left in peace.
 
-    .venv/bin/python tools/bench/kill.py FOLDER [--kills 20] [--seed 0] [--queen]
+    .venv/bin/python tools/bench/kill.py FOLDER [--kills 20] [--seed 0] [--queen | --utterances 80]
 
 The recipe runs in its smallest form (tests/recipes/librispeech_site.py), --mini: in FOLDER/peace, in FOLDER/killed.0
 with a SIGKILL to the whole process group at a moment drawn anew for each run, until it gets to its end; from an empty
@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
     parser.add_argument("--queen", action="store_true", help="amazon_queen's speech in the place of tones")
+    parser.add_argument("--utterances", type=int, default=80, help="of the tones (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True)
-    said = (queen_speech(args.folder) if args.queen else None) or spoken_phones()
+    said = (queen_speech(args.folder) if args.queen else None) or spoken_phones(args.utterances)
     site, conf = args.folder / "site", small_conf(args.folder / "conf", "mini")
     make_site(site, said)
     luck = random.Random(args.seed)

@@ -116,7 +116,7 @@ def _scores(args: argparse.Namespace, name: str, options: DecodeOptions, count: 
 
 def _decoder(args: argparse.Namespace, name: str, lm: Path, options: DecodeOptions, graph: Path) -> Decoder:
     features = args.data / "fbank" / name
-    return load(args.exp / args.model, features, args.data / "lang_counts", lm, options, graph)[1]
+    return load(args.exp / args.model, [features], args.data / "lang_counts", lm, options, graph)[1]
 
 
 def _timed(decoder: Decoder, scores: dict[str, np.ndarray]) -> tuple[dict[str, Hypothesis], float]:

@@ -92,7 +92,7 @@ def _open(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple
     text = train
     if not args.in_text:
         text = {u: [rng.choice(spelled) if word in gone else word for word in words] for u, words in train.items()}
-    _run("lm", _data(args, "text_open", text), lang, lm, "--order", args.order)
+    _run("lm", _data(args, "text_open", text), lang, lm, "--order", args.order, "--dictionary", dictionary)
     return lang, lm
 
 

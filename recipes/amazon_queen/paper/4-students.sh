@@ -18,9 +18,9 @@ measure_student() {
     --config "$conf/tune.yaml" --jobs "$jobs"
   for set in dev test test_unseen; do
     asrdistill evaluate "$students_at/$name" "$data/fbank/$set" "$ali/$set" "$students_at/frames/$name/$set" --jobs "$jobs"
-    asrdistill decode "$students_at/$name" "$data/fbank/$set" "$spoken" "$lm" "$students_at/decode/$name/$set" \
-      --tuned "$students_at/tune/$first" --config "$conf/decode.yaml" --graph "$students_at/graph" --jobs "$jobs"
   done
+  asrdistill decode "$students_at/$name" "$data/fbank" "$spoken" "$lm" "$students_at/decode/$name" --sets dev test test_unseen \
+    --tuned "$students_at/tune/$first" --config "$conf/decode.yaml" --graph "$students_at/graph" --jobs "$jobs"
 }
 
 for size in "${sizes[@]}"; do

@@ -1,0 +1,116 @@
+"""The voices of "Beneath a Steel Sky", a free talkie adventure game, as speech without transcripts.
+
+Two files hold the game: `sky.dnr` lists the numbers, places and sizes of the entries of `sky.dsk`. Entries from 50,000
+on are spoken sentences: 11,025 Hz, mono, 8 bits unsigned, packed (:mod:`asrdistill.corpora.rnc`). All integers are
+little-endian. There are no subtitles beside them: this is what a teacher listens to, so that a student hears more
+voices than those of its own corpus. Licence: the game may be passed on as it is but not sold, so that we fetch it and
+ship none of it.
+"""
+
+import logging
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asrdistill import apt, parallel, stage
+from asrdistill.corpora import rnc
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.errors import UserError, shorten
+
+log = logging.getLogger("asrdistill")
+
+PACKAGE = "beneath-a-steel-sky"
+FILES = ("sky.dnr", "sky.dsk")
+RATE = 11025  # Hz
+SPOKEN = range(50_000, 56_000)  # numbers of the entries that are speech
+HEADER = 22  # bytes before an entry's packed content
+SHORTEST = 0.5  # seconds
+SILENCE = 2.0  # of 128: an entry that moves less than this is silent
+
+
+def download_steel_sky(out: Path) -> None:
+    """Make the folder `out` with sky.dnr, sky.dsk and their copyright file, from the Debian or Ubuntu archive.
+
+    Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
+    """
+    stage.make(out, _fetch, verb="download", options={"corpus": "steel_sky"}, inputs=[])
+
+
+def _fetch(out: Path) -> None:
+    advice = "give the folder of a copy that you have to 'asrdistill prepare steel_sky'"
+    content = apt.unpack([PACKAGE], out / "package", advice)
+    for name, pattern in (*((name, name) for name in FILES), ("copyright", f"{PACKAGE}/copyright")):
+        found = sorted(content.rglob(pattern))
+        if not found:
+            raise UserError(f"the package {PACKAGE} has no {name} in it; {advice}")
+        os.replace(found[0], out / name)
+    shutil.rmtree(out / "package")
+
+
+def prepare_steel_sky(source: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
+    """Make the data directory `unlabelled`, and clips/ with its audio as FLAC, in the existing folder `out`.
+
+    `source` is the folder with sky.dnr and sky.dsk. With `minutes` about so many are kept: the clips with the smallest
+    checksums of their names. Who speaks is not said: each clip is its own speaker. Raises UserError for other files.
+    """
+    entries = sorted(read_index(source))
+    (out / "clips").mkdir(exist_ok=True)
+    blocks = parallel.split([(source / FILES[1], out / "clips", *entry) for entry in entries], 32)
+    clips = [clip for block in parallel.run(_unpack, blocks, jobs, "unpack", "clips", weight=len) for clip in block]
+    heard = [(name, seconds) for name, seconds, loudness in clips if seconds >= SHORTEST and loudness >= SILENCE]
+    if left := sorted({name for name, *_ in clips} - {name for name, _ in heard}):
+        log.info("left out: %d clips shorter than %g s or silent: %s", len(left), SHORTEST, shorten(left))
+    share = 1.0 if minutes is None else minutes * 60 / sum(seconds for _, seconds in heard)
+    kept = [(name, seconds) for name, seconds in heard if zlib.crc32(name.encode()) < share * 2**32]
+    for name in {name for name, *_ in clips} - {name for name, _ in kept}:
+        (out / "clips" / f"{name}.flac").unlink()
+    (out / "unlabelled").mkdir(exist_ok=True)
+    DataDirectory(
+        Utterance(name, str(out / "clips" / f"{name}.flac"), name, duration=seconds) for name, seconds in kept
+    ).write(out / "unlabelled")
+    log.info("unlabelled: %d utterances, %.1f minutes", len(kept), sum(seconds for _, seconds in kept) / 60)
+
+
+def read_index(source: Path) -> Iterator[tuple[int, int, int]]:
+    """Number, place in sky.dsk and bytes of each spoken entry; raises UserError for files that are not the game's."""
+    index, disk = (source / name for name in FILES)
+    for path in (index, disk):
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; give the folder with the game's files {FILES[0]} and {FILES[1]}")
+    content, size = index.read_bytes(), disk.stat().st_size
+    count = struct.unpack_from("<I", content)[0] if len(content) >= 4 else 0
+    if not count or len(content) != 4 + 8 * count:
+        raise UserError(f"{index} is not the game's index, or was cut short; fetch it again")
+    for at in range(4, len(content), 8):
+        number, place, flags = (int.from_bytes(content[at + a : at + b], "little") for a, b in ((0, 2), (2, 5), (5, 8)))
+        place = (place & 0x7FFFFF) << 4 if place >> 23 else place  # large places count in units of 16 bytes
+        length = flags & 0x3FFFFF
+        if number in SPOKEN:
+            if place + length > size:
+                raise UserError(
+                    f"{disk} is cut short: entry {number} should end at byte {place + length}; fetch it again"
+                )
+            yield number, place, length
+
+
+def _unpack(entries: list[tuple[Path, Path, int, int, int]]) -> list[tuple[str, float, float]]:
+    """Write clips as FLAC; the name, seconds and loudness (standard deviation of 8-bit samples) of each."""
+    clips = []
+    for disk, folder, number, place, length in entries:
+        with open(disk, "rb") as handle:
+            handle.seek(place)
+            content = handle.read(length)[HEADER:]
+        try:
+            samples = np.frombuffer(rnc.unpack(content), np.uint8).astype(np.int16) - 128
+        except UserError as error:
+            raise UserError(f"{disk}: entry {number}: {error}; fetch the game again") from None
+        name = f"sky-{number}"
+        soundfile.write(folder / f"{name}.flac", samples * 256, RATE)
+        clips.append((name, len(samples) / RATE, float(samples.std()) if len(samples) else 0.0))
+    return clips

@@ -1,0 +1,278 @@
+"""Any folder of recordings as a data directory: cut at their pauses, whatever their format, length and number.
+
+What is sound and what is quiet is a matter of level alone. In each stretch of half a minute the quiet is the level that
+5 % of the frames stay below, the loud the one that 2 % exceed; a frame is sound when it lies less than 70 % of the way
+down from the loud, or of 50 dB where they are further apart. A stretch whose level hardly changes is a hum, noise or
+silence, in which nobody speaks. Music is not told from speech here: who transcribes hears that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asrdistill import parallel
+from asrdistill.data.audio import UNKNOWN
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.data.options import CutOptions
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import write_json, write_text
+
+log = logging.getLogger("asrdistill")
+
+AUDIO = "audio"  # folder for what is written again
+PLAIN = {"WAV", "WAVEX", "AIFF", "FLAC"}  # formats whose middle is reached without decoding all that stands before
+SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
+    *(".aac", ".aif", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".webm", ".wma"),
+}
+
+FRAME = 0.01  # seconds
+BLOCK = 60.0  # seconds of audio that are in memory
+STRETCH = 3000  # frames whose levels are compared
+SMOOTH = 5  # frames that a level is the mean of
+FLOOR = -100.0  # dB of full scale: what digital silence counts as
+SILENT = -60.0  # dB: a stretch that is never louder has no sound
+FLAT = 8.0  # dB between quiet and loud: a stretch with less has no sound either
+REACH = 50.0  # dB below the loud within which the quiet counts
+DOWN = 0.7  # of the way from the loud to the quiet that is still sound
+
+WIDE, NARROW = 16_000, 8_000  # Hz: the rates of features that are offered
+
+Span = tuple[int, int]  # first frame, and the one after the last
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An audio file, or why it is left out; `pieces` of it are begin and end in seconds."""
+
+    id: str
+    path: Path
+    speaker: str
+    audio: str = ""
+    rate: int = 0
+    seconds: float = 0.0
+    pieces: tuple[tuple[float, float], ...] = ()
+    fault: str = ""
+
+    def utterances(self) -> Iterator[Utterance]:
+        for begin, end in self.pieces:
+            name = f"{self.id}-{round(100 * begin):07d}-{round(100 * end):07d}"
+            yield Utterance(
+                name, self.audio, self.speaker, recording=self.id, start=begin, end=end, duration=end - begin
+            )
+
+
+def cut(folder: Path, out: Path, options: CutOptions, jobs: int) -> None:
+    """Make the existing folder `out` a data directory of the pieces of all recordings below `folder`.
+
+    A recording is named after its file, its speaker is the folder that it stands in, or else the recording itself.
+    Recordings of several channels (which are mixed), and those of formats whose middle is slow to reach, are written
+    again as FLAC into ``out/audio``. ``out/rate`` is the sample rate that suits most of the audio, 16000 or 8000;
+    ``out/cut.json`` says what was left out, and why. Raises UserError where there are no recordings, where more of
+    them cannot be read than the options allow, and where there is no sound in any.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
+    if not files:
+        raise UserError(f"there is no file in {folder}; give a folder with recordings")
+    (out / AUDIO).mkdir(exist_ok=True)
+    tasks = [(name, folder, path, out / AUDIO, options) for name, path in _names(folder, files).items()]
+    found = list(parallel.run(_cut_file, tasks, jobs, "cut", "files"))
+    if not any((out / AUDIO).iterdir()):
+        (out / AUDIO).rmdir()
+    heard = _check(folder, found, options)
+    DataDirectory(utterance for recording in heard for utterance in recording.utterances()).write(out)
+    write_text(out / "rate", f"{_rate(heard)}\n")
+    write_json(out / "cut.json", _describe(found))
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
+    """A name for each file: its path without the suffix, which only files that differ in nothing else keep."""
+    stems = [path.relative_to(folder).with_suffix("") for path in files]
+    names: dict[str, Path] = {}
+    for stem, path in zip(stems, files, strict=True):
+        whole = path.relative_to(folder) if stems.count(stem) > 1 else stem
+        name = re.sub(r"[^\w.+-]+", "_", str(whole))
+        if name in names:
+            raise UserError(f"{names[name]} and {path} would have the same name, {name}; rename one of them")
+        names[name] = path
+    return names
+
+
+def _check(folder: Path, found: list[Recording], options: CutOptions) -> list[Recording]:
+    """The recordings that have pieces; says which files have none, and refuses too many that cannot be read."""
+    faulty = [recording for recording in found if recording.fault]
+    for recording in faulty:
+        log.warning("left out: %s (%s)", recording.path, recording.fault)
+    readable = [recording for recording in found if not recording.fault]
+    if not readable:
+        raise UserError(f"none of the {len(found)} files in {folder} is audio that can be read; give a folder of audio")
+    broken = [recording for recording in faulty if recording.path.suffix.lower() in SUFFIXES]
+    percent = 100 * len(broken) / (len(broken) + len(readable))
+    if percent > options.max_left_out:
+        raise UserError(
+            f"{len(broken)} of {len(broken) + len(readable)} audio files in {folder} cannot be read ({percent:.1f} %): "
+            f"{shorten(recording.path.name for recording in broken)}; convert them, or raise --max-left-out"
+        )
+    heard = [recording for recording in readable if recording.pieces]
+    silent = [recording for recording in readable if not recording.pieces]
+    if not heard:
+        raise UserError(
+            f"there is no speech in any of the {len(readable)} recordings in {folder}: they are silent, of one level "
+            f"throughout, or shorter than {options.shortest:g} s"
+        )
+    if silent:
+        log.warning(
+            "left out: %d recordings in which nothing is heard (%s)", len(silent), shorten(r.path.name for r in silent)
+        )
+    pieces = [end - begin for recording in heard for begin, end in recording.pieces]
+    log.info(
+        "%d files: %d recordings of %.1f minutes, cut into %d pieces of %.1f minutes; %d files left out",
+        len(found),
+        len(heard),
+        sum(recording.seconds for recording in heard) / 60,
+        len(pieces),
+        sum(pieces) / 60,
+        len(found) - len(heard),
+    )
+    return heard
+
+
+def _rate(recordings: list[Recording]) -> int:
+    """16000 where nearly all audio has that rate or a higher one."""
+    wide = sum(recording.seconds for recording in recordings if recording.rate >= WIDE)
+    return WIDE if wide >= 0.9 * sum(recording.seconds for recording in recordings) else NARROW
+
+
+def _describe(found: list[Recording]) -> dict[str, object]:
+    return {
+        "files": len(found),
+        "recordings": sum(bool(recording.pieces) for recording in found),
+        "seconds": round(sum(recording.seconds for recording in found), 2),
+        "pieces": sum(len(recording.pieces) for recording in found),
+        "left_out": {str(r.path): r.fault or "nothing is heard" for r in found if not r.pieces},
+    }
+
+
+def _cut_file(task: tuple[str, Path, Path, Path, CutOptions]) -> Recording:
+    name, folder, path, audio, options = task
+    parent = path.relative_to(folder).parent
+    speaker = name if parent == Path(".") else re.sub(r"[^\w.+-]+", "_", str(parent))
+    copy = audio / f"{name}.flac"
+    try:
+        if path.stat().st_size == 0:
+            raise UserError("it is empty")
+        with soundfile.SoundFile(path) as sound:
+            rate = sound.samplerate
+            plain = sound.channels == 1 and sound.format in PLAIN and sound.frames != UNKNOWN
+            measured, seconds = levels(sound, None if plain else copy)
+    except soundfile.LibsndfileError as error:
+        fault = f"cannot be read as audio: {error.error_string.rstrip('.')}"
+    except (UserError, OSError, TypeError) as error:  # a TypeError: headerless audio, of which nothing is known
+        fault = "headerless audio, of which nothing is known" if isinstance(error, TypeError) else str(error)
+    else:
+        spans = pieces(measured, options)
+        if not spans and not plain:
+            copy.unlink()
+        cuts = tuple((begin * FRAME, min(end * FRAME, seconds)) for begin, end in spans)
+        return Recording(name, path, speaker, str(path if plain else copy), rate, seconds, cuts)
+    copy.unlink(missing_ok=True)
+    return Recording(name, path, speaker, fault=fault)
+
+
+def levels(sound: soundfile.SoundFile, copy: Path | None) -> tuple[np.ndarray, float]:
+    """(level of each frame of 10 ms in dB of full scale, float32 (T,); length in seconds); reads a minute at a time.
+
+    With `copy` the audio, its channels mixed, is written there too, as FLAC of 16 bits.
+    """
+    step = round(FRAME * sound.samplerate)
+    measured, count = [np.empty(0, np.float32)], 0
+    writer = soundfile.SoundFile(copy, "w", sound.samplerate, 1, "PCM_16", format="FLAC") if copy else None
+    try:
+        while len(block := sound.read(round(BLOCK / FRAME) * step, dtype="float32", always_2d=True)):
+            mono = block.mean(1)
+            if not np.isfinite(mono).all():
+                raise UserError("it holds samples that are not finite numbers")
+            if writer:
+                writer.write(mono)
+            count += len(mono)
+            whole = mono[: len(mono) // step * step].reshape(-1, step)
+            power = np.maximum(whole.var(1), 10 ** (FLOOR / 10))  # the variance: a constant offset is no sound
+            measured.append((10 * np.log10(power)).astype(np.float32))
+    finally:
+        if writer:
+            writer.close()
+    return np.concatenate(measured), count / sound.samplerate
+
+
+def pieces(measured: np.ndarray, options: CutOptions) -> list[Span]:
+    """The stretches of sound between pauses, as frames; levels (T,) in dB."""
+    if not len(measured):
+        return []
+    smooth = np.convolve(np.pad(measured, SMOOTH // 2, mode="edge"), np.full(SMOOTH, 1 / SMOOTH), "valid")
+    margin, longest = round(options.margin / FRAME), round(options.longest / FRAME)
+    spans: list[Span] = []
+    for begin, end in _joined(_runs(sounds(smooth)), round(options.pause / FRAME)):
+        if end - begin >= round(options.shortest / FRAME):
+            spans += _split(smooth, begin, end, longest - 2 * margin)
+    return _widened(spans, margin, len(measured))
+
+
+def sounds(smooth: np.ndarray) -> np.ndarray:
+    """Which frames are sound: levels (T,) in dB -> bool (T,)."""
+    found = []
+    for stretch in np.array_split(smooth, -(-len(smooth) // STRETCH)):
+        quiet, loud = np.percentile(stretch, (5, 98))
+        reach = min(loud - quiet, REACH)
+        heard = loud > SILENT and reach >= FLAT
+        found.append(stretch > loud - DOWN * reach if heard else np.zeros(len(stretch), bool))
+    return np.concatenate(found)
+
+
+def _runs(mask: np.ndarray) -> list[Span]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _joined(runs: list[Span], pause: int) -> list[Span]:
+    """The runs, those one that are less than a pause apart."""
+    joined: list[Span] = []
+    for begin, end in runs:
+        if joined and begin - joined[-1][1] < pause:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def _split(smooth: np.ndarray, begin: int, end: int, longest: int) -> list[Span]:
+    """The span in parts that are short enough: cut where its middle half is quietest, again and again."""
+    spans, waiting = [], [(begin, end)]
+    while waiting:
+        begin, end = waiting.pop()
+        if end - begin <= longest:
+            spans.append((begin, end))
+            continue
+        quarter = (end - begin) // 4
+        middle = begin + quarter + int(smooth[begin + quarter : end - quarter].argmin())
+        waiting += [(middle, end), (begin, middle)]
+    return spans
+
+
+def _widened(spans: list[Span], margin: int, frames: int) -> list[Span]:
+    """The spans with margins, which share what is between two of them."""
+    ends = [0, *((a[1] + b[0]) // 2 for a, b in itertools.pairwise(spans)), frames]
+    return [
+        (max(begin - margin, left), min(end + margin, right))
+        for (begin, end), left, right in zip(spans, ends, ends[1:], strict=False)
+    ]

@@ -1,0 +1,65 @@
+"""What is kept back of recordings that nobody divided: whole recordings, or the ends of them where there are few."""
+
+import logging
+import zlib
+from pathlib import Path
+
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.errors import UserError
+
+log = logging.getLogger("asrdistill")
+
+SETS = ("train", "dev", "test")
+FEW = 10  # recordings: fewer are divided inside
+
+
+def hold_out(data: DataDirectory, percent: float) -> dict[str, DataDirectory]:
+    """The sets train, dev and test, of which each of the last two has about `percent` of the audio.
+
+    Recordings are whole in one set, those with the smallest checksums of their names in test. With fewer than FEW
+    recordings the last pieces of each go to test and those before them to dev. Raises UserError where a set would
+    be empty.
+    """
+    recordings: dict[str, list[Utterance]] = {}
+    for utterance in data:
+        recordings.setdefault(utterance.recording or utterance.id, []).append(utterance)
+    ordered = sorted(recordings, key=lambda name: (zlib.crc32(name.encode()), name))
+    runs = [[u for name in ordered for u in recordings[name]]]
+    if len(recordings) < FEW:
+        runs = [sorted(recordings[name], key=lambda u: -u.start) for name in ordered]
+    sets: dict[str, list[Utterance]] = {name: [] for name in SETS}
+    for run in runs:
+        _deal(run, percent, sets)
+    if empty := [name for name in SETS if not sets[name]]:
+        raise UserError(
+            f"{len(data)} utterances of {len(recordings)} recordings are too few to keep some back: nothing is left "
+            f"for {empty[0]}; give more audio"
+        )
+    for name in SETS:
+        log.info("%s: %d utterances, %.1f minutes", name, len(sets[name]), sum(map(_seconds, sets[name])) / 60)
+    return {name: DataDirectory(utterances) for name, utterances in sets.items()}
+
+
+def _deal(run: list[Utterance], percent: float, sets: dict[str, list[Utterance]]) -> None:
+    """The first of the utterances to test, the next to dev, the others to train; a recording stays in one set."""
+    share = (1 - 1e-6) * percent / 100 * sum(map(_seconds, run))  # for sums of as much may differ in their last bits
+    inside = len({utterance.recording for utterance in run}) == 1
+    begun, taken, previous, where = 0.0, 0.0, "", "test"
+    for utterance in run:
+        recording = "" if inside else utterance.recording or utterance.id
+        if inside or recording != previous:
+            begun, previous = taken, recording
+            where = "test" if begun < share else "dev" if begun < 2 * share else "train"
+        sets[where].append(utterance)
+        taken += _seconds(utterance)
+
+
+def _seconds(utterance: Utterance) -> float:
+    return utterance.duration if utterance.duration is not None else (utterance.end or 1.0) - utterance.start
+
+
+def write_sets(data: DataDirectory, percent: float, out: Path) -> None:
+    """Write the sets as data directories into the existing folder `out`."""
+    for name, part in hold_out(data, percent).items():
+        (out / name).mkdir(exist_ok=True)
+        part.write(out / name)

@@ -1,0 +1,82 @@
+"""How much each member of an ensemble is worth: weights of their mixture, chosen on data that none was trained on."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive
+from asrdistill.distill.teach import open_aligned
+from asrdistill.errors import UserError
+from asrdistill.features.join import columns
+from asrdistill.models.folder import check_members, load_model
+
+log = logging.getLogger("asrdistill")
+
+UPDATES, TOLERANCE = 10_000, 1e-7  # at most so many; nats a frame that another would gain
+
+
+def choose_weights(members: Sequence[Path], features: Path, alignment: Path, jobs: int) -> list[float]:
+    """The weights (M,) of the members' arithmetic mean with the least cross-entropy on an alignment; they add up to 1.
+
+    `features` hold, or join, what each member was trained on. Raises UserError where they do not fit.
+    """
+    inputs, labels, senones = open_aligned(features, alignment)
+    check_members(members, features=inputs.meta["features"])
+    if load_model(members[0]).senones.hash != senones.hash:
+        raise UserError(f"{members[0]} predicts other senones than {alignment} is over")
+    chunks = [labels.utterances[i : i + 50] for i in range(0, len(labels), 50)]
+    measured = parallel.run(
+        _measure, chunks, jobs, "weights", "utterances", _setup, (members, features, alignment), len
+    )
+    right = np.concatenate(list(measured))
+    weights = mixture_weights(right)
+    for member, weight, logp in zip(members, weights, right.T, strict=True):
+        log.info("%s: weight %.3f, cross-entropy %.4f", member, weight, -logp.mean(dtype=np.float64))
+    log.info("together: cross-entropy %.4f", -_mixture(right, weights).mean())
+    return weights.tolist()
+
+
+def mixture_weights(log_p: np.ndarray) -> np.ndarray:
+    """Weights (M,) ≥ 0 with sum 1 of the largest mean log Σ_m w_m p_m, for log p (frames, M) of what is right.
+
+    By expectation maximisation (Dempster, Laird, Rubin 1977); the objective is concave, so that there is one largest.
+    """
+    weights = np.full(log_p.shape[1], 1 / log_p.shape[1])
+    before = -np.inf
+    for _ in range(UPDATES):
+        mixed = _mixture(log_p, weights)
+        if (reached := mixed.mean()) - before < TOLERANCE:
+            break
+        before = reached
+        weights = weights * np.exp(log_p - mixed[:, None]).mean(axis=0)
+    return weights / weights.sum()
+
+
+def _mixture(log_p: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(frames,) log Σ_m w_m p_m"""
+    with np.errstate(divide="ignore"):
+        return np.logaddexp.reduce(log_p.astype(np.float64) + np.log(weights), axis=1)
+
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def _setup(members: Sequence[Path], features: Path, alignment: Path) -> None:
+    inputs = FrameArchive(features)
+    models = [load_model(member) for member in members]
+    own = [columns(inputs.meta["features"], model.meta["features"]) for model in models]
+    _worker.update(models=list(zip(models, own, strict=True)), features=inputs, labels=FrameArchive(alignment))
+
+
+def _measure(utterances: list[str]) -> np.ndarray:
+    """(frames, M) each member's log posterior of the right senone."""
+    parts = []
+    for utterance in utterances:
+        frames, labels = _worker["features"][utterance], np.asarray(_worker["labels"][utterance])
+        said = [model.log_posteriors(frames[:, own]) for model, own in _worker["models"]]
+        parts.append(np.stack([logp[np.arange(len(labels)), labels] for logp in said], axis=1))
+    return np.concatenate(parts)

@@ -1,0 +1,146 @@
+"""From a data directory to an archive of an encoder's frames, one for each frame of our own features.
+
+Encoders have a frame every 20 ms, alignments one every 10 ms. Each of our frames gets what the encoder says at its
+middle, between two of the encoder's frames by linear interpolation, so that whatever takes features takes these.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.directory import DataDirectory
+from asrdistill.encoders.encoder import Encoder, open_encoder
+from asrdistill.errors import UserError, shorten
+from asrdistill.features.copies import original
+from asrdistill.features.options import FbankOptions, frames, options_of
+from asrdistill.files import read_json, write_json
+
+log = logging.getLogger("asrdistill")
+
+SHARD_UTTERANCES = 250  # fixed, so that the archive does not depend on the number of jobs
+
+
+def encode(
+    encoder: Encoder,
+    name: str,
+    features: Path,
+    data: DataDirectory,
+    out: Path,
+    jobs: int,
+    device: str = "cpu",
+    pipes: bool = False,
+) -> None:
+    """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
+
+    `name` and `device` are what it was opened by: each of several processes opens it for itself. The archive's
+    `feature_hash` says which features these are. A shard that is whole is not made again after an interruption.
+    Raises UserError for features that are not of this data directory's audio, frame by frame.
+    """
+    archive = FrameArchive(features, "features")
+    options = options_of(archive.meta["features"])
+    _check(archive, data)
+    chunks = [archive.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(archive), SHARD_UTTERANCES)]
+    tasks = [(number, chunk) for number, chunk in enumerate(chunks) if not _record(out, number).is_file()]
+    if len(tasks) < len(chunks):
+        log.info("%d of %d shards are there from an earlier run", len(chunks) - len(tasks), len(chunks))
+    setup = (encoder if jobs == 1 else None, name, device, archive.folder, data, out, pipes)
+    for number, shard in parallel.run(
+        _write_shard, tasks, jobs, name, "utterances", _setup, setup, lambda t: len(t[1])
+    ):
+        write_json(_record(out, number), shard)
+    records = [_record(out, number) for number in range(len(chunks))]
+    finish(
+        out,
+        "features",
+        _parts(encoder.dimension),
+        [read_json(record) for record in records],
+        frame_shift=archive.meta["frame_shift"],
+        features={**encoder.settings, "rate": encoder.rate, "shift": options.frame_shift, "first": _middle(options)},
+        feature_hash=archive.hash,
+        encoder=name,
+    )
+    for record in records:
+        record.unlink()
+
+
+def _check(archive: FrameArchive, data: DataDirectory) -> None:
+    if not len(archive):
+        raise UserError(f"{archive.folder} holds no utterance; there is nothing to encode")
+    if missing := [name for name in archive if name not in data]:
+        hint = ""
+        if original(missing[0]) in data:
+            hint = "; encode the features of the originals, and give the copies theirs with asrdistill copies"
+        raise UserError(
+            f"the data directory lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}"
+        )
+    if len(archive) < len(data):
+        log.info("%d utterances have no features in %s and are left out", len(data) - len(archive), archive.folder)
+
+
+def _record(out: Path, number: int) -> Path:
+    """Where a whole shard's record stands until all are."""
+    return Path(out) / f"shard.{number}.json"
+
+
+def _parts(dimension: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {"frames": ("<f2", (dimension,))}
+
+
+def _middle(options: FbankOptions) -> float:
+    """Seconds from the audio's beginning to the middle of our frame 0."""
+    return (options.window if options.snip_edges else options.shift) / 2 / options.rate
+
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def _setup(
+    encoder: Encoder | None, name: str, device: str, features: Path, data: DataDirectory, out: Path, pipes: bool
+) -> None:
+    archive = FrameArchive(features, "features")
+    encoder = encoder or open_encoder(name, device)
+    _worker.update(encoder=encoder, archive=archive, data=data, out=out, pipes=pipes)
+
+
+def _write_shard(task: tuple[int, list[str]]) -> tuple[int, dict[str, Any]]:
+    number, utterances = task
+    encoder, archive = _worker["encoder"], _worker["archive"]
+    options = options_of(archive.meta["features"])
+    writer = ShardWriter(_worker["out"], number, _parts(encoder.dimension))
+    for name in utterances:
+        waveform = _worker["data"][name].samples(encoder.rate, _worker["pipes"])
+        rows, heard = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
+        if abs(rows - heard) > 1:  # one more or less is what rounding between the rates makes
+            raise UserError(
+                f"utterance {name} has {rows} frames in {archive.folder}, but its audio has {heard}; "
+                "make the features again from this audio"
+            )
+        writer.write(name, frames=at_our_frames(_frames(encoder, name, waveform), encoder, rows, options))
+    return number, writer.close()
+
+
+def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarray:
+    try:
+        found = encoder.frames(waveform)
+    except UserError as error:
+        raise UserError(f"utterance {utterance}: {error}; remove it from the data directory") from None
+    if not np.isfinite(found.astype(np.float16)).all():
+        raise UserError(f"utterance {utterance}: the encoder's frames are not finite numbers in half precision")
+    return found
+
+
+def at_our_frames(encoded: np.ndarray, encoder: Encoder, rows: int, options: FbankOptions) -> np.ndarray:
+    """An encoder's frames (T', D) -> (rows, D): what it says at the middle of each of our frames.
+
+    Before its first and after its last frame it says what it says there.
+    """
+    seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
+    place = ((seconds - encoder.centre) / encoder.shift).clip(0, len(encoded) - 1)
+    before = place.astype(np.int64)
+    after = np.minimum(before + 1, len(encoded) - 1)
+    share = (place - before).astype(np.float32)[:, None]
+    return (1 - share) * encoded[before] + share * encoded[after]

@@ -1,0 +1,94 @@
+"""Reading the weights out of a model.bin, the file in which CTranslate2 keeps a model.
+
+Little-endian: the format's version, the name and revision of the model's kind, then the variables, each with its name,
+shape, type, number of bytes and values; at the end names that stand for other variables. CTranslate2's
+model_spec.py writes it. Weights in int8 or int16 have a scale beside them, by which they were multiplied.
+"""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from asrdistill.errors import UserError
+
+_VERSION = 6  # of the format; the fields below are those of 4 to 6
+_TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
+
+
+def read_variables(path: Path, kind: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """The variables whose names are `wanted`, as float32 (integers without a scale as they are).
+
+    Raises UserError for a file that is of another kind than `kind` (WhisperSpec), or damaged.
+    """
+    size = Path(path).stat().st_size
+    try:
+        with open(path, "rb") as file:
+            stored = _read(file, kind, wanted, size)
+    except (struct.error, UnicodeDecodeError, _DamagedError):
+        raise UserError(f"{path} is damaged, or not a model of CTranslate2; fetch or convert the model again") from None
+    except _OtherKindError as error:
+        raise UserError(f"{path} is no {kind.removesuffix('Spec')} model of CTranslate2 ({error})") from None
+    return {name: _scaled(name, value, stored) for name, value in stored.items() if not name.endswith("_scale")}
+
+
+class _DamagedError(Exception):
+    pass
+
+
+class _OtherKindError(Exception):
+    pass
+
+
+def _read(file: BinaryIO, kind: str, wanted: Callable[[str], bool], size: int) -> dict[str, np.ndarray]:
+    (version,) = _unpack(file, "I")
+    if not 4 <= version <= _VERSION:
+        raise _OtherKindError(f"its first number is {version}, not a format version from 4 to {_VERSION}")
+    if (found := _string(file)) != kind:
+        raise _OtherKindError(f"it is a {found}")
+    _, count = _unpack(file, "II")
+    stored = {}
+    for _ in range(count):
+        name = _string(file)
+        (rank,) = _unpack(file, "B")
+        *shape, code, length = _unpack(file, f"{rank}IBI")
+        if code >= len(_TYPES) or file.tell() + length > size:
+            raise _DamagedError
+        if wanted(name):
+            stored[name] = _array(file.read(length), _TYPES[code], shape)
+        else:
+            file.seek(length, 1)
+    (aliases,) = _unpack(file, "I")
+    for _ in range(aliases):
+        name, target = _string(file), _string(file)
+        if wanted(name) and target in stored:
+            stored[name] = stored[target]
+    return stored
+
+
+def _unpack(file: BinaryIO, form: str) -> tuple[int, ...]:
+    return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
+
+
+def _string(file: BinaryIO) -> str:
+    (length,) = _unpack(file, "H")
+    return file.read(length)[:-1].decode()  # it ends with a zero byte
+
+
+def _array(data: bytes, dtype: str, shape: list[int]) -> np.ndarray:
+    flat = np.frombuffer(data, "<u2" if dtype == "bfloat16" else dtype)
+    if flat.size != np.prod(shape, dtype=np.int64):
+        raise _DamagedError
+    if dtype == "bfloat16":  # the upper half of a float32
+        flat = (flat.astype(np.uint32) << 16).view(np.float32)
+    return flat.reshape(shape)
+
+
+def _scaled(name: str, value: np.ndarray, stored: dict[str, np.ndarray]) -> np.ndarray:
+    scale = stored.get(f"{name}_scale")
+    if scale is None:
+        return value if value.dtype.kind == "i" else value.astype(np.float32)
+    rows = scale.reshape(-1, *[1] * (value.ndim - 1)) if scale.ndim else scale
+    return value.astype(np.float32) / rows.astype(np.float32)

@@ -1,0 +1,72 @@
+"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021) by torchaudio's pipelines, where their weights are.
+
+torch's hub keeps downloaded weights in its folder of checkpoints; a file that is put there by hand is as good. It is
+read as weights alone, so that nothing in it can run.
+"""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+import torchaudio
+
+from asrdistill.encoders.encoder import checked_layer, windows
+from asrdistill.errors import UserError, shorten
+from asrdistill.files import sha256
+
+_RECEPTIVE, _STRIDE = 400, 320  # samples that the convolutions see for a frame, and from one frame to the next
+
+
+class PipelineEncoder:
+    """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
+
+    Layer n is what leaves Transformer block n, from 1 on.
+    """
+
+    rate, shift, centre = 16000, _STRIDE / 16000, _RECEPTIVE / 2 / 16000
+
+    def __init__(self, model: Any, layer: int, dimension: int, settings: dict[str, Any], device: str = "cpu"):
+        self.model, self.layer, self.dimension, self.settings = model.eval().to(device), layer, dimension, settings
+        self.device = device
+
+    @classmethod
+    def load(cls, name: str, layer: int | None = None, device: str = "cpu") -> "PipelineEncoder":
+        """By the name of a pipeline; raises UserError for one that is none, or has no weights on disk."""
+        bundle = bundles().get(name)
+        if bundle is None:
+            raise UserError(f"torchaudio has no encoder {name}; it has {', '.join(bundles())}")
+        path = Path(torch.hub.get_dir(), "checkpoints", Path(bundle._path).name)
+        if not path.is_file():
+            raise UserError(f"the weights of {name} are not on this machine; put torchaudio's file at {path}")
+        parameters = bundle._params
+        layer = checked_layer(layer, 1, parameters["encoder_num_layers"], name)
+        try:
+            model = bundle.get_model(dl_kwargs={"weights_only": True})
+        except (UnpicklingError, RuntimeError, EOFError) as error:
+            raise UserError(f"{path} holds no weights of {name} ({shorten(str(error).splitlines(), 1)})") from None
+        settings = {"type": "torchaudio", "pipeline": name, "weights": sha256(path), "layer": layer}
+        return cls(model, layer, parameters["encoder_embed_dim"], settings, device)
+
+    @torch.inference_mode()
+    def frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Samples (N,) float32 at 16 kHz -> (1 + (N - 400) // 320, D) float32."""
+        if len(waveform) < _RECEPTIVE:
+            raise UserError(f"{len(waveform)} samples at {self.rate} Hz are too few for a frame of {_RECEPTIVE}")
+        parts = []
+        count = 1 + (len(waveform) - _RECEPTIVE) // _STRIDE
+        for first, last, begin, end in windows(count):
+            until = len(waveform) if last == count else (last - 1) * _STRIDE + _RECEPTIVE
+            heard = np.asarray(waveform[first * _STRIDE : until], np.float32)
+            layers, _ = self.model.extract_features(
+                torch.from_numpy(heard)[None].to(self.device), num_layers=self.layer
+            )
+            parts.append(layers[-1][0, begin - first : end - first].cpu().numpy())
+        return np.concatenate(parts)
+
+
+def bundles() -> dict[str, Any]:
+    """torchaudio's self-supervised encoders and those made of them, by name."""
+    found = {name: getattr(torchaudio.pipelines, name) for name in dir(torchaudio.pipelines)}
+    return {name: value for name, value in found.items() if isinstance(value, torchaudio.pipelines.Wav2Vec2Bundle)}

