@@ -32,6 +32,7 @@ WEIGHTS, PENALTIES = range(-4, 5), range(-2, 3)  # the grid, in these steps from
 LATTICE_BEAM = 6.0  # where the options have none
 MOST = 1.5  # of |penalty / weight|: what lies beyond is a small set's luck, or a model's that knows nothing
 SEARCHES = 6  # at most
+WORTH = 0.98  # a further search must bring the errors down to this share of those before, or it was luck
 NEAR = 1.15  # error rates up to this many times the lowest say where the surface's bottom is
 
 Scales = tuple[float, float]  # weight, penalty
@@ -81,14 +82,21 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
 
 
 def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:
-    """Search from some scales on until the bottom is hardly a step away; returns it with the last search's points."""
+    """Search from some scales on until the bottom is hardly a step away, or a search gains nothing.
+
+    Returns the bottom with the points of the search that showed it.
+    """
+    found: list[Point] = []
+    lowest = np.inf
     for _ in range(SEARCHES):
-        searched, points = scales, search(scales)
-        scales = _bottom(points)
+        points = search(scales)
+        if (least := min(point.wer for point in points)) > WORTH * lowest:
+            break
+        searched, scales, found, lowest = scales, _bottom(points), points, least
         log.info("searched with lm_weight %g, insertion_penalty %g: best near %g, %g", *searched, *scales)
         if max(_steps(scales, searched)) <= 1:
             break
-    return scales, points
+    return scales, found
 
 
 def _grid(scales: Scales) -> Iterator[Scales]:

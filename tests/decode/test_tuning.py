@@ -36,6 +36,19 @@ def test_a_plateau_ends_the_search_at_once():
     assert scales[0] < 20
 
 
+def test_a_search_that_gains_next_to_nothing_is_the_last():
+    """However far away its grid has its lowest point."""
+    searched: list[Scales] = []
+
+    def search(scales: Scales) -> list[Point]:
+        searched.append(scales)
+        return [Point(w, penalty, 60 - 0.1 * np.log(w)) for w, penalty in _grid(scales)]
+
+    (weight, _), _ = _settled((10.0, 0.0), search)
+    assert len(searched) == 2
+    assert weight < 20
+
+
 def test_penalties_stay_in_proportion_where_errors_fall_without_end():
     def search(scales: Scales) -> list[Point]:
         return [Point(w, penalty, 90 - penalty / w) for w, penalty in _grid(scales)]
