@@ -34,6 +34,17 @@ def unpack(packages: Sequence[str], folder: Path, advice: str) -> Path:
     return content
 
 
+def fetch(package: str, names: Sequence[str], out: Path, advice: str) -> None:
+    """Put these files of a package, and its copyright file, into the folder `out`; raises UserError as above."""
+    content = unpack([package], out / "package", advice)
+    for name, pattern in (*((name, name) for name in names), ("copyright", f"{package}/copyright")):
+        found = sorted(content.rglob(pattern))
+        if not found:
+            raise UserError(f"the package {package} has no {name} in it; {advice}")
+        os.replace(found[0], out / name)
+    shutil.rmtree(out / "package")
+
+
 def _apt(folder: Path, *arguments: str) -> str:
     """Run apt-get in `folder`; the last line of its errors, empty when it went well."""
     command = ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", *arguments]

@@ -12,9 +12,7 @@ number of the piece as one hexadecimal digit.
 
 import io
 import logging
-import os
 import re
-import shutil
 import struct
 import zlib
 from collections import Counter
@@ -85,13 +83,7 @@ def download_amazon_queen(out: Path) -> None:
 
 
 def _fetch(out: Path) -> None:
-    content = apt.unpack([PACKAGE], out / "package", "give your own file with --queen PATH")
-    for name, pattern in (("queen.1c", "queen.1c"), ("copyright", f"{PACKAGE}/copyright")):
-        found = sorted(content.rglob(pattern))
-        if not found:
-            raise UserError(f"the package {PACKAGE} has no {name} in it; give your own file with --queen PATH")
-        os.replace(found[0], out / name)
-    shutil.rmtree(out / "package")
+    apt.fetch(PACKAGE, ["queen.1c"], out, "give your own file with --queen PATH")
     QueenFile(out / "queen.1c")
 
 

@@ -8,8 +8,6 @@ ship none of it.
 """
 
 import logging
-import os
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -43,14 +41,7 @@ def download_steel_sky(out: Path) -> None:
 
 
 def _fetch(out: Path) -> None:
-    advice = "give the folder of a copy that you have to 'asrdistill prepare steel_sky'"
-    content = apt.unpack([PACKAGE], out / "package", advice)
-    for name, pattern in (*((name, name) for name in FILES), ("copyright", f"{PACKAGE}/copyright")):
-        found = sorted(content.rglob(pattern))
-        if not found:
-            raise UserError(f"the package {PACKAGE} has no {name} in it; {advice}")
-        os.replace(found[0], out / name)
-    shutil.rmtree(out / "package")
+    apt.fetch(PACKAGE, FILES, out, "give the folder of a copy that you have to 'asrdistill prepare steel_sky'")
 
 
 def prepare_steel_sky(source: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
