@@ -1,5 +1,7 @@
 """What a frame knows of its neighbours: deltas and splicing. Beyond the ends the edge frames repeat."""
 
+import functools
+
 import numpy as np
 
 _SLOPE = np.arange(-2, 3) / 10  # regression over two frames to each side: j / sum of j²
@@ -12,21 +14,22 @@ def add_deltas(features: np.ndarray, order: int = 2) -> np.ndarray:
     with itself, so edge frames repeat in the features and not in the lower deltas.
     """
     features = np.asarray(features, np.float32)
-    frames, size = features.shape
-    out = np.empty((frames, (order + 1) * size), np.float32)
-    taps = np.ones(1)
-    for n in range(order + 1):
-        reach = len(taps) // 2
-        padded = np.pad(features, ((reach, reach), (0, 0)), mode="edge")
-        out[:, n * size : (n + 1) * size] = sum(
-            np.float32(tap) * padded[k : k + frames] for k, tap in enumerate(taps) if tap
-        )
+    windows = splice(features, 2 * order, 2 * order).reshape(len(features), 4 * order + 1, features.shape[1])
+    return np.matmul(_filters(order), windows).reshape(len(features), (order + 1) * features.shape[1])
+
+
+@functools.cache
+def _filters(order: int) -> np.ndarray:
+    """(order + 1, 4 order + 1) float32: what each order weighs the frames around it with."""
+    taps, filters = np.ones(1), []
+    for _ in range(order + 1):
+        filters.append(np.pad(taps, 2 * order - len(taps) // 2))
         taps = np.convolve(taps, _SLOPE)
-    return out
+    return np.array(filters, np.float32)
 
 
 def splice(features: np.ndarray, left: int, right: int) -> np.ndarray:
     """Each frame with its `left` and `right` neighbours: (T, F) -> (T, (left + 1 + right) F), oldest first."""
-    padded = np.pad(features, ((left, right), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, left + 1 + right, axis=0)  # (T, F, window)
-    return windows.transpose(0, 2, 1).reshape(len(features), -1)
+    places = np.arange(len(features))[:, None] + np.arange(-left, right + 1)
+    windows = features.take(places, axis=0, mode="clip")  # beyond the ends the edge frames
+    return windows.reshape(len(features), (left + 1 + right) * features.shape[1])

@@ -59,8 +59,9 @@ class Mixtures:
         linear, constant, first = *self.linear, self.first
         if senones is not None:
             sizes = np.diff(first)[senones]
-            rows = np.concatenate([np.arange(first[s], first[s + 1]) for s in senones])
-            linear, constant, first = linear[rows], constant[rows], np.concatenate([[0], np.cumsum(sizes)])
+            bounds = np.concatenate([[0], np.cumsum(sizes)])
+            rows = np.repeat(first[senones] - bounds[:-1], sizes) + np.arange(bounds[-1])
+            linear, constant, first = linear[rows], constant[rows], bounds
         out = np.empty((len(x), len(first) - 1), dtype=np.float32)
         for begin in range(0, len(x), BLOCK):
             scores = linear @ expand(x[begin : begin + BLOCK]).T + constant
