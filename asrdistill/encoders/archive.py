@@ -5,6 +5,7 @@ middle, between two of the encoder's frames by linear interpolation, so that wha
 """
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
-from asrdistill.encoders.encoder import Encoder, open_encoder
+from asrdistill.encoders.encoder import Encoder, FrameStream, Windowed, open_encoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.copies import original
 from asrdistill.features.options import FbankOptions, frames, options_of
@@ -119,7 +120,8 @@ def _write_shard(task: tuple[int, list[str]]) -> tuple[int, dict[str, Any]]:
                 f"utterance {name} has {rows} frames in {archive.folder}, but its audio has {heard}; "
                 "make the features again from this audio"
             )
-        writer.write(name, frames=at_our_frames(_frames(encoder, name, waveform), encoder, rows, options))
+        seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
+        writer.write(name, frames=at_our_frames(_frames(encoder, name, waveform), encoder, seconds))
     return number, writer.close()
 
 
@@ -133,14 +135,55 @@ def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarra
     return found
 
 
-def at_our_frames(encoded: np.ndarray, encoder: Encoder, rows: int, options: FbankOptions) -> np.ndarray:
-    """An encoder's frames (T', D) -> (rows, D): what it says at the middle of each of our frames.
+def at_our_frames(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) -> np.ndarray:
+    """An encoder's frames (T', D) -> (T, D): what it says at the middle of each of our frames.
 
-    Before its first and after its last frame it says what it says there.
+    `seconds` (T,) are from the beginning of what it heard. Before its first and after its last frame it says what it
+    says there.
     """
-    seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
     place = ((seconds - encoder.centre) / encoder.shift).clip(0, len(encoded) - 1)
     before = place.astype(np.int64)
     after = np.minimum(before + 1, len(encoded) - 1)
     share = (place - before).astype(np.float32)[:, None]
     return (1 - share) * encoded[before] + share * encoded[after]
+
+
+class OurFrames:
+    """:func:`at_our_frames` of one recording whose samples come piece by piece.
+
+    `first` is the middle of our frame 0 and `shift` the time from one to the next, in seconds. As many frames come out
+    as lie wholly within the recording.
+    """
+
+    def __init__(self, encoder: Windowed, first: float, shift: float):
+        self._encoder, self._first, self._shift = encoder, first, shift
+        self._stream, self._samples, self._given = FrameStream(encoder), 0, 0
+        self._encoded = np.empty((0, encoder.dimension), np.float32)
+        self._offset = 0  # which of the encoder's frames is the first of these
+
+    def accept(self, samples: np.ndarray) -> np.ndarray:
+        """Our frames (T, D) float32 that more samples (N,) complete; T may be 0."""
+        self._samples += len(samples)
+        self._encoded = np.concatenate([self._encoded, self._stream.accept(samples)])
+        last = self._offset + len(self._encoded) - 1  # of the encoder's frames: ours lie before it
+        return self._give(math.ceil((last * self._encoder.shift + self._encoder.centre - self._first) / self._shift))
+
+    def finish(self) -> np.ndarray:
+        """Our frames (T, D) float32 that are left when there are no more samples."""
+        rows = 1 + math.floor((self._samples / self._encoder.rate - 2 * self._first) / self._shift + 1e-6)
+        if rows <= self._given:
+            return np.empty((0, self._encoder.dimension), np.float32)
+        self._encoded = np.concatenate([self._encoded, self._stream.finish()])
+        return self._give(rows)
+
+    def _give(self, rows: int) -> np.ndarray:
+        """Those up to our frame `rows`."""
+        seconds = self._first + self._shift * np.arange(self._given, max(rows, self._given))
+        if not len(seconds):
+            return np.empty((0, self._encoder.dimension), np.float32)
+        frames = at_our_frames(self._encoded, self._encoder, seconds - self._offset * self._encoder.shift)
+        self._given = rows
+        following = (self._first + rows * self._shift - self._encoder.centre) / self._encoder.shift
+        gone = max(0, min(int(following), self._offset + len(self._encoded) - 1) - self._offset)
+        self._encoded, self._offset = self._encoded[gone:], self._offset + gone
+        return frames

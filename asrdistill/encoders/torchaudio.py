@@ -12,20 +12,21 @@ import numpy as np
 import torch
 import torchaudio
 
-from asrdistill.encoders.encoder import checked_layer, windows
+from asrdistill.encoders.encoder import Windowed, checked_layer
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import sha256
 
 _RECEPTIVE, _STRIDE = 400, 320  # samples that the convolutions see for a frame, and from one frame to the next
 
 
-class PipelineEncoder:
+class PipelineEncoder(Windowed):
     """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
 
     Layer n is what leaves Transformer block n, from 1 on.
     """
 
     rate, shift, centre = 16000, _STRIDE / 16000, _RECEPTIVE / 2 / 16000
+    stride, beyond = _STRIDE, _RECEPTIVE - _STRIDE
 
     def __init__(self, model: Any, layer: int, dimension: int, settings: dict[str, Any], device: str = "cpu"):
         self.model, self.layer, self.dimension, self.settings = model.eval().to(device), layer, dimension, settings
@@ -49,21 +50,15 @@ class PipelineEncoder:
         settings = {"type": "torchaudio", "pipeline": name, "weights": sha256(path), "layer": layer}
         return cls(model, layer, parameters["encoder_embed_dim"], settings, device)
 
+    def count(self, samples: int) -> int:
+        return max(0, 1 + (samples - _RECEPTIVE) // _STRIDE)
+
     @torch.inference_mode()
-    def frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Samples (N,) float32 at 16 kHz -> (1 + (N - 400) // 320, D) float32."""
-        if len(waveform) < _RECEPTIVE:
-            raise UserError(f"{len(waveform)} samples at {self.rate} Hz are too few for a frame of {_RECEPTIVE}")
-        parts = []
-        count = 1 + (len(waveform) - _RECEPTIVE) // _STRIDE
-        for first, last, begin, end in windows(count):
-            until = len(waveform) if last == count else (last - 1) * _STRIDE + _RECEPTIVE
-            heard = np.asarray(waveform[first * _STRIDE : until], np.float32)
-            layers, _ = self.model.extract_features(
-                torch.from_numpy(heard)[None].to(self.device), num_layers=self.layer
-            )
-            parts.append(layers[-1][0, begin - first : end - first].cpu().numpy())
-        return np.concatenate(parts)
+    def hear(self, samples: np.ndarray) -> np.ndarray:
+        if len(samples) < _RECEPTIVE:
+            raise UserError(f"{len(samples)} samples at {self.rate} Hz are too few for a frame of {_RECEPTIVE}")
+        layers, _ = self.model.extract_features(torch.from_numpy(samples)[None].to(self.device), num_layers=self.layer)
+        return layers[-1][0].cpu().numpy()
 
 
 def bundles() -> dict[str, Any]:

@@ -3,6 +3,8 @@
 The weights are those of a model folder of CTranslate2, whose own encoder gives its last layer alone; this one is
 in torch and gives any. It hears what is there: recordings are not padded to 30 seconds, and the positions end with
 them. Longer recordings than it has positions for are heard in windows.
+
+What leads to a layer can be kept in a file of its own, which a recogniser takes along.
 """
 
 from pathlib import Path
@@ -10,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from asrdistill.encoders.encoder import checked_layer, windows
+from asrdistill.encoders.encoder import Windowed, checked_layer
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.errors import UserError
 from asrdistill.files import sha256
@@ -24,7 +28,10 @@ _FFT, _HOP = 400, 160  # samples: 25 ms, 10 ms
 _STRIDE = 2 * _HOP  # samples from one frame of the encoder to the next
 
 
-class WhisperEncoder:
+Variables = dict[str, np.ndarray]  # by CTranslate2's names
+
+
+class WhisperEncoder(Windowed):
     """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k has its middle at 20 k ms.
 
     Layer 0 is what enters the first block, layer n < N what leaves block n; layer N, the last, is what the decoder
@@ -32,9 +39,10 @@ class WhisperEncoder:
     """
 
     rate, shift, centre = RATE, _STRIDE / RATE, 0.0
+    stride, beyond = _STRIDE, 0
 
-    def __init__(self, network: "Network", layer: int, settings: dict[str, Any], device: str = "cpu"):
-        self.network, self.layer, self.settings = network.eval().to(device), layer, settings
+    def __init__(self, network: "Network", settings: dict[str, Any], device: str = "cpu"):
+        self.network, self.settings = network.eval().to(device), settings
         self.device = torch.device(device)
         self.dimension = network.positions.shape[1]
         self.filters = mel_filters(network.conv1.in_channels).to(device)
@@ -43,22 +51,58 @@ class WhisperEncoder:
     def load(cls, folder: Path, layer: int | None = None, device: str = "cpu") -> "WhisperEncoder":
         """From a folder with CTranslate2's model.bin; raises UserError for other models and layers that it lacks."""
         path = Path(folder) / "model.bin"
-        network = Network(read_variables(path, "WhisperSpec", lambda name: name.startswith("encoder/")), path)
-        layer = checked_layer(layer, 0, len(network.blocks), str(folder))
-        return cls(network, layer, {"type": "whisper", "weights": sha256(path), "layer": layer}, device)
+        variables, layer = read_encoder(path, layer)
+        network = Network(variables, path)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        settings = {"type": "whisper", "weights": sha256(path), "layer": layer, "parameters": parameters}
+        return cls(network, settings, device)
+
+    @classmethod
+    def open(cls, path: Path, settings: dict[str, Any]) -> "WhisperEncoder":
+        """From a file that :func:`write_encoder` wrote; raises UserError for one that is damaged."""
+        try:
+            return cls(Network(load_file(path), path), settings)
+        except (SafetensorError, FileNotFoundError) as error:
+            raise UserError(f"{path} is missing or damaged ({error}); export again") from None
+
+    def count(self, samples: int) -> int:
+        return 1 + samples // _STRIDE
 
     @torch.inference_mode()
-    def frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Samples (N,) float32 at 16 kHz -> (1 + N // 320, D) float32."""
-        if len(waveform) <= _FFT // 2:
-            raise UserError(f"{len(waveform)} samples at {RATE} Hz are too few for a frame of Whisper's")
-        count = 1 + len(waveform) // _STRIDE
-        parts = []
-        for first, last, begin, end in windows(count):
-            heard = np.asarray(waveform[first * _STRIDE : last * _STRIDE], np.float32)
-            mel = log_mel(torch.from_numpy(heard).to(self.device), self.filters)[: 2 * (last - first)]
-            parts.append(self.network(mel, self.layer)[begin - first : end - first].cpu().numpy())
-        return np.concatenate(parts)
+    def hear(self, samples: np.ndarray) -> np.ndarray:
+        if len(samples) <= _FFT // 2:
+            raise UserError(f"{len(samples)} samples at {RATE} Hz are too few for a frame of Whisper's")
+        count = min(self.count(len(samples)), len(self.network.positions))
+        mel = log_mel(torch.from_numpy(samples).to(self.device), self.filters)
+        return self.network(mel[: 2 * count])[:count].cpu().numpy()
+
+
+def read_encoder(path: Path, layer: int | None) -> tuple[Variables, int]:
+    """What leads to a layer of the encoder in CTranslate2's model.bin, and which layer that is: the last by default."""
+    stored = read_variables(path, "WhisperSpec", lambda name: name.startswith("encoder/"))
+    variables = {name.removeprefix("encoder/"): value for name, value in stored.items()}
+    blocks = _blocks(variables)
+    layer = checked_layer(layer, 0, blocks, str(path.parent))
+    beyond = [f"layer_{number}/" for number in range(layer, blocks)]
+    if layer < blocks:
+        beyond.append("layer_norm/")
+    return {name: value for name, value in variables.items() if not name.startswith(tuple(beyond))}, layer
+
+
+def write_encoder(variables: Variables, path: Path) -> None:
+    """Write what :func:`read_encoder` read, in half precision where that is all there is to it."""
+    save_file({name: _halved(np.array(value, order="C")) for name, value in variables.items()}, path)
+
+
+def _halved(value: np.ndarray) -> np.ndarray:
+    if value.dtype != np.float32:
+        return value
+    half = value.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), value) else value
+
+
+def _blocks(variables: Variables) -> int:
+    return sum(name.endswith("self_attention/linear_0/weight") for name in variables)
 
 
 def mel_filters(bins: int) -> Tensor:
@@ -79,36 +123,36 @@ def log_mel(waveform: Tensor, filters: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """Log-mel frames (2 T, bins) -> a layer's frames (T, D), from variables as CTranslate2 names them."""
+    """Log-mel frames (2 T, bins) -> a layer's frames (T, D), from the variables that lead to it."""
 
     positions: Tensor
 
-    def __init__(self, variables: dict[str, np.ndarray], source: Path):
+    def __init__(self, weights: Variables, source: Path):
         super().__init__()
-        weights = {name.removeprefix("encoder/"): value for name, value in variables.items()}
         try:
             self.conv1, self.conv2 = _convolution(weights, "conv1", 1), _convolution(weights, "conv2", 2)
-            self.register_buffer("positions", torch.from_numpy(weights["position_encodings/encodings"].copy()))
+            self.register_buffer(
+                "positions", torch.from_numpy(weights["position_encodings/encodings"].astype(np.float32))
+            )
             heads = int(weights["num_heads"])
-            layers = sum(name.endswith("self_attention/linear_0/weight") for name in weights)
-            self.blocks = nn.ModuleList(_Block(weights, f"layer_{n}/", heads) for n in range(layers))
-            self.norm = _norm(weights, "layer_norm")
+            self.blocks = nn.ModuleList(_Block(weights, f"layer_{n}/", heads) for n in range(_blocks(weights)))
+            self.norm = _norm(weights, "layer_norm") if "layer_norm/gamma" in weights else nn.Identity()
         except KeyError as error:
             raise UserError(f"{source} lacks {error} of a Whisper encoder; fetch or convert the model again") from None
 
-    def forward(self, mel: Tensor, layer: int) -> Tensor:
+    def forward(self, mel: Tensor) -> Tensor:
         hidden = functional.gelu(self.conv1(mel.T[None]))
         hidden = functional.gelu(self.conv2(hidden))[0].T
         hidden = hidden + self.positions[: len(hidden)]
-        for block in self.blocks[:layer]:
+        for block in self.blocks:
             hidden = block(hidden)
-        return self.norm(hidden) if layer == len(self.blocks) else hidden
+        return self.norm(hidden)
 
 
 class _Block(nn.Module):
     """Self-attention and two linear layers, each on normalised inputs and added to them: (T, D) -> (T, D)."""
 
-    def __init__(self, weights: dict[str, np.ndarray], prefix: str, heads: int):
+    def __init__(self, weights: Variables, prefix: str, heads: int):
         super().__init__()
         self.heads = heads
         self.attention_norm = _norm(weights, f"{prefix}self_attention/layer_norm")
@@ -128,24 +172,24 @@ class _Block(nn.Module):
         return hidden + self.narrow(functional.gelu(self.wide(self.norm(hidden))))
 
 
-def _parameter(weights: dict[str, np.ndarray], name: str) -> nn.Parameter:
+def _parameter(weights: Variables, name: str) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.array(weights[name], np.float32)), requires_grad=False)
 
 
-def _linear(weights: dict[str, np.ndarray], name: str) -> nn.Linear:
+def _linear(weights: Variables, name: str) -> nn.Linear:
     outputs, inputs = weights[f"{name}/weight"].shape
     layer = nn.Linear(inputs, outputs, device="meta")
     layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")
     return layer
 
 
-def _norm(weights: dict[str, np.ndarray], name: str) -> nn.LayerNorm:
+def _norm(weights: Variables, name: str) -> nn.LayerNorm:
     layer = nn.LayerNorm(len(weights[f"{name}/gamma"]), device="meta")
     layer.weight, layer.bias = _parameter(weights, f"{name}/gamma"), _parameter(weights, f"{name}/beta")
     return layer
 
 
-def _convolution(weights: dict[str, np.ndarray], name: str, stride: int) -> nn.Conv1d:
+def _convolution(weights: Variables, name: str, stride: int) -> nn.Conv1d:
     outputs, inputs, width = weights[f"{name}/weight"].shape
     layer = nn.Conv1d(inputs, outputs, width, stride, padding=1, device="meta")
     layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")

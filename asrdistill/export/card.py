@@ -5,6 +5,7 @@ from typing import Any
 
 from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.export.front import ENCODER
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import DnnOptions
@@ -52,8 +53,7 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
-        "features": f"{features['bins']} log-mel filterbank coefficients at {features['rate']} Hz, a frame each "
-        f"{1000 * meta['frame_shift']:g} ms; the network itself normalises them",
+        "features": _features(features, meta["frame_shift"]),
         "vocabulary": f"{len(lexicon.words):,} words",
         "decoding": f"language model weight {options.lm_weight:g}, insertion penalty {options.insertion_penalty:g}",
     }
@@ -69,6 +69,18 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
         "those of the pronouncing dictionary and of the language model's texts the other files.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _features(features: dict[str, Any], shift: float) -> str:
+    if features["type"] == "whisper":
+        return (
+            f"the frames of Whisper's encoder after layer {features['layer']} ({features['parameters']:,} of the "
+            f"parameters, `{ENCODER}`) at {features['rate']} Hz, one each {1000 * shift:g} ms"
+        )
+    return (
+        f"{features['bins']} log-mel filterbank coefficients at {features['rate']} Hz, a frame each "
+        f"{1000 * shift:g} ms; the network itself normalises them"
+    )
 
 
 def _layers(network: dict[str, Any]) -> str:
@@ -129,6 +141,8 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         f"```sh\npip install 'asrdistill{extra}'\nasrdistill transcribe {name} speech.wav\n```",
         f'```python\nimport asrdistill\n\nwords = asrdistill.load("{name}").transcribe("speech.wav").words\n```',
     ]
+    if meta["features"]["type"] == "whisper":
+        return "\n\n".join(lines)
     left, right, bins = meta["options"]["left"], meta["options"]["right"], meta["features"]["bins"]
     window = (
         "features as `asrdistill features` or Kaldi's compute-fbank-feats make them, the first frame "

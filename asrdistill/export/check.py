@@ -15,8 +15,8 @@ from asrdistill.decode.corpus import warm_up
 from asrdistill.decode.decoder import Decoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.export.forms import open_form
-from asrdistill.features.fbank import fbank
-from asrdistill.features.options import options_of
+from asrdistill.export.front import Front, front_of
+from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import load_model
 from asrdistill.models.network import Network
@@ -63,11 +63,10 @@ def check(
     return _figures(largest, counts)
 
 
-def features_of(data: DataDirectory, settings: Figures, frames: int) -> Iterator[np.ndarray]:
+def features_of(data: DataDirectory, front: Front, frames: int) -> Iterator[np.ndarray]:
     """Features (T, F) of utterances from all over a data directory until there are `frames` frames."""
-    options = options_of(settings)
     for number in np.random.default_rng(0).permutation(len(data)):
-        (features,) = fbank([data.utterances[number].samples(options.rate)], options)
+        features = front.frames(data.utterances[number].samples(front.rate))
         if len(features):
             yield features
         if (frames := frames - len(features)) <= 0:
@@ -101,6 +100,7 @@ def _set_up(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path
     _worker.update(
         original=PosteriorScorer(load_model(model), decoder.options.prior_floor),
         exported=open_form(form, out),
+        front=front_of(read_json(out / "meta.json")["features"], out),
         decoder=decoder,
         labels=FrameArchive(alignment, "alignment") if alignment else {},
     )
@@ -109,9 +109,8 @@ def _set_up(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path
 
 def _utterance(utterance: Utterance) -> tuple[float, Counter[str]]:
     """The largest difference in an utterance, and its counts."""
-    scorer, decoder, labels = _worker["original"], _worker["decoder"], _worker["labels"]
-    options = options_of(scorer.meta["features"])
-    (features,) = fbank([utterance.samples(options.rate)], options)
+    scorer, front, decoder, labels = (_worker[key] for key in ("original", "front", "decoder", "labels"))
+    features = front.frames(utterance.samples(front.rate))
     if not len(features):
         raise UserError(f"utterance {utterance.id} is too short for one frame; remove it from the data directory")
     scores = {

@@ -3,6 +3,7 @@
 meta.json                 what the network is; under `export` the form, the format's version, SHA-256s and the check
 README.md                 the model card
 model.* and other files   the network, see asrdistill.export.forms
+encoder.safetensors       the layers of Whisper's encoder whose frames the network takes, if it does
 senones.json              the senones, and how long one stays in them
 lang/, lm.arpa            what may be recognised
 tuned.json                language model weight and insertion penalty
@@ -24,6 +25,7 @@ from asrdistill.errors import UserError
 from asrdistill.export.card import card, origin
 from asrdistill.export.check import check, features_of
 from asrdistill.export.forms import write_form
+from asrdistill.export.front import copy_encoder, front_of
 from asrdistill.export.recogniser import graph_of
 from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
@@ -44,11 +46,13 @@ def export(
     name: str,
     data: Path | None = None,
     alignment: Path | None = None,
+    encoder: str | None = None,
     jobs: int = 1,
 ) -> None:
     """Write a recogniser into the existing folder `out`, which its model card calls `name`.
 
     The network is compared with the original on the audio of the data directory `data`, and on an alignment of it.
+    `encoder` names that whose frames the network takes, where it takes no filterbanks.
     Raises UserError for an ensemble or a GMM, for what does not fit together, where int8 has no audio to take its
     scales from, and where the exported network is not the original.
     """
@@ -58,6 +62,8 @@ def export(
         raise UserError(f"{model} is a model of kind '{kind}'; only a single network can be exported, as trained")
     if missing := set(lexicon.phones) - set(network.senones.phones):
         raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
+    if form not in ("safetensors", "onnx", "int8") and encoder:
+        raise UserError(f"a network on an encoder's frames has no form '{form}'; give safetensors, onnx or int8")
     if form == "int8" and audio is None:
         raise UserError("int8 takes its scales from real frames; give a data directory with --check")
     sources = [model / "senones.json", lm / "lm.arpa", tuned / "tuned.json"]
@@ -68,8 +74,10 @@ def export(
     shutil.rmtree(out / "lang", ignore_errors=True)  # of an interrupted run
     (out / "lang").mkdir()
     lexicon.write(out / "lang")
-    frames = features_of(audio, network.meta["features"], CALIBRATION) if audio else iter(())
-    weights = write_form(form, model, network, frames, out)
+    features = network.meta["features"]
+    encoders = copy_encoder(encoder, features, model, out)
+    frames = features_of(audio, front_of(features, out), CALIBRATION) if audio else iter(())
+    weights = [*write_form(form, model, network, frames, out), *encoders]
     kind = "onnx" if "model.onnx" in weights else "dnn"
     exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}
     exported["senones"] = network.senones.count

@@ -9,8 +9,8 @@ from asrdistill.decode.graph import Graph, keep_graph
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
+from asrdistill.export.front import front_of
 from asrdistill.export.stream import Stream
-from asrdistill.features.options import options_of
 from asrdistill.hmm.senones import Senones
 
 
@@ -28,14 +28,14 @@ class Recogniser:
         if not (folder / "lang").is_dir():
             raise UserError(f"{folder} is not a recogniser folder (no lang in it); make one with asrdistill export")
         self.scorer = load_scorer(folder)
-        self.features = options_of(self.scorer.meta["features"])
+        self.front = front_of(self.scorer.meta["features"], folder)
         self.frame_shift: float = self.scorer.meta["frame_shift"]
         options = tuned(DecodeOptions(), folder)
         self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
 
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads; raises UserError for bad audio."""
-        samples, stream = read_audio(str(path), self.features.rate), self.stream()
+        samples, stream = read_audio(str(path), self.front.rate), self.stream()
         try:
             stream.accept(samples)
             return stream.finish()
@@ -44,7 +44,7 @@ class Recogniser:
 
     def stream(self, rate: int | None = None) -> Stream:
         """Recognise samples at `rate` Hz (None: the rate that the features are made at) as they come."""
-        return Stream(self.features, self.scorer, self.decoder, self.features.rate if rate is None else rate)
+        return Stream(self.front, self.scorer, self.decoder, self.front.rate if rate is None else rate)
 
 
 def graph_of(folder: Path, senones: Senones) -> Graph:

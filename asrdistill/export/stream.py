@@ -7,8 +7,7 @@ import numpy as np
 from asrdistill.decode.acoustic import ScoreStream
 from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis, Word
 from asrdistill.errors import UserError
-from asrdistill.features.fbank import FbankStream
-from asrdistill.features.options import FbankOptions
+from asrdistill.export.front import Front
 
 
 class Stream:
@@ -23,22 +22,22 @@ class Stream:
     a step is what the search needs to go on by BLOCK frames.
     """
 
-    def __init__(self, features: FbankOptions, scorer: Any, decoder: Decoder, rate: int):
+    def __init__(self, front: Front, scorer: Any, decoder: Decoder, rate: int):
         if rate < 1:
             raise UserError(f"a sample rate of {rate} Hz is impossible")
         self.final: list[Word] = []
         self.partial: list[Word] = []
         self._resampler = None
-        if rate != features.rate:
+        if rate != front.rate:
             import soxr
 
-            self._resampler = soxr.ResampleStream(rate, features.rate, 1, dtype="float32", quality="soxr_hq")
-        self._features, self._scores, self._search = FbankStream(features), ScoreStream(scorer), decoder.start()
-        self._options = features
+            self._resampler = soxr.ResampleStream(rate, front.rate, 1, dtype="float32", quality="soxr_hq")
+        self._features, self._scores, self._search = front.stream(), ScoreStream(scorer), decoder.start()
+        self._front = front
         self._waiting = np.empty(0, np.float32)
         frames = BLOCK + BEYOND + scorer.model.context[1]
-        self._wanted = (frames - 1) * features.shift + features.window
-        self._step = BLOCK * features.shift
+        self._wanted = (frames - 1) * front.shift + front.window
+        self._step = BLOCK * front.shift
 
     def accept(self, samples: np.ndarray) -> None:
         """Hear samples (N,) in [-1, 1) that follow those before; raises UserError for what is none."""
@@ -66,7 +65,8 @@ class Stream:
         self._search.accept(self._scores.accept(features))
         self._search.accept(self._scores.finish())
         if self._search.frames == 0:
-            raise UserError(f"the audio is too short: it has less than one frame of {self._options.frame_length:g} ms")
+            frame = 1000 * self._front.window / self._front.rate
+            raise UserError(f"the audio is too short: it has less than one frame of {frame:g} ms")
         heard = self._search.finish()
         self.final, self.partial = heard.times, []
         return heard

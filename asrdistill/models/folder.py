@@ -128,7 +128,11 @@ def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) ->
 def save_model(
     folder: Path, module: Network, options: DnnOptions, senones: Senones, log_priors: np.ndarray, **meta: Any
 ) -> None:
-    """Write a model folder; `meta` holds at least the `features` settings."""
+    """Write a model folder; `meta` holds at least the `features` settings.
+
+    Where the features are a frozen encoder's, its parameters count as the model's.
+    """
+    of_features = meta["features"].get("parameters", 0)
     tensors = {name: value.contiguous() for name, value in module.state_dict().items()}
     tensors["log_priors"] = torch.from_numpy(log_priors)
     save_file(tensors, Path(folder) / "model.safetensors")
@@ -136,7 +140,7 @@ def save_model(
     facts = {
         "kind": "dnn",
         "options": described(options),
-        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        "parameters": sum(parameter.numel() for parameter in module.parameters()) + of_features,
         "senones": senones.hash,
     }
     write_json(Path(folder) / "meta.json", {**facts, **meta})

@@ -8,11 +8,13 @@ torchscript  also TorchScript, for programs with libtorch
 kaldi        also Kaldi's nnet3, transition model and tree, as text
 
 Every form is compared with the original before it is called done; with --check on real frames, in frame
-accuracy (where there is an --alignment) and in word error rate.
+accuracy (where there is an --alignment) and in word error rate. A network on the frames of a Whisper encoder takes
+that encoder, up to its layer, along.
 
 Example:
   asrdistill export exp/student.0 data/lang data/lm exp/tune/student.0 exp/student --check data/dev
   asrdistill export exp/student.0 data/lang data/lm exp/tune/student.0 exp/small --to int8 --check data/dev
+  asrdistill export exp/cut.0 data/lang data/lm exp/tune/cut.0 exp/cut --check data/dev --encoder whisper:tiny.en@2
   asrdistill transcribe exp/student speech.wav
 """
 
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", choices=FORMS, default=FORMS[0], help="form of the network (default: %(default)s)")
     parser.add_argument("--check", type=Path, metavar="DATA", help="data directory with text to compare on")
     parser.add_argument("--alignment", type=Path, help="alignment of its utterances")
+    parser.add_argument("--encoder", help="whose frames the network takes, for example whisper:tiny.en@2")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
 
 
@@ -44,7 +47,18 @@ def run(args: argparse.Namespace) -> None:
     checked_on = (args.check, args.alignment)
 
     def work(out: Path) -> None:
-        export(args.to, args.model, args.lang, args.lm, args.tuned, out, args.out.name, *checked_on, args.jobs)
+        export(
+            args.to,
+            args.model,
+            args.lang,
+            args.lm,
+            args.tuned,
+            out,
+            args.out.name,
+            *checked_on,
+            args.encoder,
+            args.jobs,
+        )
 
     inputs = [args.model, args.lang, args.lm, args.tuned, *(path for path in checked_on if path)]
-    stage.make(args.out, work, "export", {"to": args.to}, inputs)
+    stage.make(args.out, work, "export", {"to": args.to, "encoder": args.encoder}, inputs)

@@ -69,7 +69,7 @@ def _listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
 
     before = signal.signal(signal.SIGINT, end)
     try:
-        rate, pieces = open_pcm(sys.stdin.buffer, rate, recogniser.features.rate)
+        rate, pieces = open_pcm(sys.stdin.buffer, rate, recogniser.front.rate)
         stream, line, written = recogniser.stream(rate), _Line(), 0
         for samples in pieces:
             stream.accept(samples)

@@ -12,7 +12,8 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders import archive as module
-from asrdistill.encoders.archive import at_our_frames
+from asrdistill.encoders.archive import OurFrames, _middle, at_our_frames
+from asrdistill.encoders.whisper_encoder import WhisperEncoder
 from asrdistill.features.options import FbankOptions, frames
 from tests.conftest import Corpus
 
@@ -34,10 +35,25 @@ class Clock:
 @pytest.mark.parametrize("snip_edges", [True, False])
 def test_each_frame_gets_what_is_said_at_its_middle(shift, centre, snip_edges):
     options, encoder = FbankOptions(rate=RATE, snip_edges=snip_edges), Clock(shift, centre)
-    found = at_our_frames(encoder.frames(np.zeros(40)), encoder, 30, options)[:, 0]
-    first = 0.0125 if snip_edges else 0.005  # the middle of 25 ms, or of 10 ms
-    middle = first + 0.01 * np.arange(30)
+    middle = _middle(options) + 0.01 * np.arange(30)
+    assert middle[0] == (0.0125 if snip_edges else 0.005)  # the middle of 25 ms, or of 10 ms
+    found = at_our_frames(encoder.frames(np.zeros(40)), encoder, middle)[:, 0]
     np.testing.assert_allclose(found, middle.clip(centre, centre + 39 * shift), atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.3, 29.99, 30.0, 30.03, 71.2])
+def test_piece_by_piece_is_the_same_as_at_once(whispers, seconds):
+    rng = np.random.default_rng(0)
+    encoder, waveform = WhisperEncoder.load(whispers()), rng.normal(size=round(16_000 * seconds)).astype(np.float32)
+    stream, parts, at = OurFrames(encoder, 0.0125, 0.01), [], 0
+    while at < len(waveform):
+        parts.append(stream.accept(waveform[at : (at := at + int(rng.integers(0, 90_000)))]))
+    found = np.concatenate([*parts, stream.finish()])
+    rows = frames(len(waveform), FbankOptions(rate=16_000, low=20, high=7_600))
+    middle = 0.0125 + 0.01 * np.arange(rows)
+    assert found.shape == (rows, encoder.dimension)
+    if rows:
+        np.testing.assert_allclose(found, at_our_frames(encoder.frames(waveform), encoder, middle), atol=1e-5)
 
 
 @pytest.fixture

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.encoders.encoder import open_encoder, windows
+from asrdistill.encoders.encoder import Windowed, open_encoder
 from asrdistill.encoders.whisper import model_folder
-from asrdistill.encoders.whisper_encoder import RATE, WhisperEncoder, log_mel, mel_filters
+from asrdistill.encoders.whisper_encoder import (
+    RATE,
+    WhisperEncoder,
+    log_mel,
+    mel_filters,
+    read_encoder,
+    write_encoder,
+)
 from asrdistill.errors import UserError
 
 
@@ -53,7 +60,7 @@ def test_every_layer_is_what_the_next_block_makes_the_following_of(whispers):
     waveform = noise(8_000)
     layers = [open_encoder(f"whisper:{whispers()}@{n}") for n in range(4)]
     outputs = [torch.from_numpy(encoder.frames(waveform)) for encoder in layers]
-    network = layers[0].network
+    network = layers[3].network
     with torch.inference_mode():
         for n in (0, 1):
             torch.testing.assert_close(network.blocks[n](outputs[n]), outputs[n + 1])
@@ -77,13 +84,43 @@ def test_half_a_minute_and_more_is_heard_in_windows(whispers):
 
 @pytest.mark.parametrize("count", [1, 499, 1_499, 1_500, 1_501, 2_500, 2_501, 10_007])
 def test_windows_take_every_frame_once_and_none_at_an_inner_edge(count):
-    parts = windows(count)
-    taken = [frame for _, _, begin, end in parts for frame in range(begin, end)]
-    assert taken == list(range(count))
-    for first, last, begin, end in parts:
-        assert last - first <= 1_500
-        assert first == 0 or begin - first >= 250
-        assert last == count or last - end >= 250
+    """An encoder whose frames say in which window they are, where in it, and which frame of the recording they are."""
+
+    class Places(Windowed):
+        dimension, stride, beyond, windows = 3, 4, 2, 0
+
+        def count(self, samples):
+            return max(0, (samples - self.beyond) // self.stride)
+
+        def hear(self, samples):
+            length = self.count(len(samples))
+            self.windows += 1
+            numbers = samples[: length * self.stride : self.stride]
+            return np.stack([np.full(length, self.windows), np.arange(length), numbers], 1).astype(np.float32)
+
+    encoder = Places()
+    recording = np.arange(count * 4 + 2) / np.float32(4)
+    window, place, frame = encoder.frames(recording).T
+    np.testing.assert_array_equal(frame, np.arange(count))
+    assert place.max() < 1_500
+    assert (place[window > 1] >= 250).all()
+    assert (place[window < encoder.windows] < 1_250).all()
+
+
+@pytest.mark.parametrize("layer", [0, 2, 3])
+def test_what_leads_to_a_layer_is_kept_in_a_file(whispers, tmp_path, layer):
+    encoder, waveform = open_encoder(f"whisper:{whispers('float16')}@{layer}"), noise(9_000)
+    path = tmp_path / "encoder.safetensors"
+    variables, found = read_encoder(whispers("float16") / "model.bin", layer)
+    write_encoder(variables, path)
+    again = WhisperEncoder.open(path, encoder.settings)
+    np.testing.assert_array_equal(again.frames(waveform), encoder.frames(waveform))
+    assert found == layer
+    assert len(again.network.blocks) == layer
+    assert encoder.settings["parameters"] == sum(p.numel() for p in again.network.parameters())
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UserError, match=r"encoder\.safetensors is missing or damaged .* export again"):
+        WhisperEncoder.open(path, encoder.settings)
 
 
 def test_a_click_is_at_its_frame():

@@ -19,6 +19,7 @@ import torch
 import asrdistill
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.encoders.encoder import open_encoder
 from asrdistill.errors import UserError
 from asrdistill.export import onnx as export_onnx
 from asrdistill.export.options import FORMS
@@ -147,6 +148,43 @@ def test_mistakes_are_one_sentence(recogniser, world, capsys):
         error = capsys.readouterr().err.strip().splitlines()
         assert message in error[-1]
         assert "Traceback" not in "".join(error)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "int8"])
+def test_a_network_on_an_encoders_frames_takes_the_encoder_along(form, tuned, world, whispers, capsys):
+    aligned(world)
+    name = f"whisper:{whispers()}@1"
+    assert main(["encode", name, *(str(world / a) for a in ("fbank", "data", "heard")), "--jobs", "1"]) == 0
+    assert run(world, "train", "heard", "ali", "head", "--epochs", "30", "--width", "16", "--batch", "64") == 0
+    assert run(world, "decode", "head", "heard", "lang", "lm", "decoded", "--tuned", "tuned", "--jobs", "1") == 0
+    arguments = ["export", *(str(world / a) for a in ("head", "lang", "lm", "tuned", "out")), "--to", form]
+    arguments += ["--check", str(world / "data"), "--jobs", "1"]
+    capsys.readouterr()
+    assert main(arguments) == 2
+    assert "name it, as --encoder whisper:tiny.en@1" in capsys.readouterr().err
+    assert main([*arguments, "--encoder", f"whisper:{whispers()}@2"]) == 2
+    assert "takes the frames of another encoder, its layer 1" in capsys.readouterr().err
+    assert main([*arguments, "--encoder", name]) == 0
+    meta = read_json(world / "out/meta.json")
+    assert "encoder.safetensors" in meta["export"]["sha256"]
+    encoder = open_encoder(name)
+    assert meta["parameters"] == read_json(world / "head/meta.json")["parameters"] > encoder.settings["parameters"]
+    assert "Whisper's encoder after layer 1" in (world / "out/README.md").read_text()
+    for folder in ("head", "heard", "fbank"):
+        shutil.rmtree(world / folder)
+    recogniser, decoded = asrdistill.load(world / "out"), (world / "decoded/hyp.txt").read_text().splitlines()
+    heard = [f"{u} {' '.join(recogniser.transcribe(world / f'{u}.wav').words)}" for u in TEXTS]
+    if form == "safetensors":
+        assert heard == [line.strip() for line in decoded]
+    (world / "out/encoder.safetensors").write_bytes(b"changed")
+    assert main(["transcribe", str(world / "out"), str(world / "u1.wav")]) == 2
+    assert "encoder.safetensors was changed after it was exported" in capsys.readouterr().err
+
+
+def test_an_encoder_is_for_a_network_that_takes_its_frames(tuned, world, capsys):
+    folders = [str(world / name) for name in ("model", "lang", "lm", "tuned", "out")]
+    assert main(["export", *folders, "--encoder", "whisper:tiny.en"]) == 2
+    assert "takes fbank features, not an encoder's frames; leave out --encoder" in capsys.readouterr().err
 
 
 def test_decoding_other_features_is_refused(world, capsys):

@@ -1,0 +1,3 @@
+from tests.encoders.conftest import whispers
+
+__all__ = ["whispers"]
