@@ -20,7 +20,6 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory
 from asrdistill.export.recogniser import Recogniser
-from asrdistill.features.fbank import fbank
 
 PIECE = 0.1  # seconds
 
@@ -34,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     parallel.single_thread()
     recogniser, data = Recogniser(args.recogniser), DataDirectory.read(args.data)
-    rate = recogniser.features.rate
+    rate = recogniser.front.rate
     piece = round(PIECE * rate)
     chosen = [utterance.samples(rate, False) for utterance in data.utterances[: args.utterances]]
     differ = sum(_in_pieces(recogniser, samples, piece) != _whole(recogniser, samples) for samples in chosen)
@@ -47,12 +46,12 @@ def main() -> None:
         start = time.process_time()
         stream.accept(samples)
         seconds.append(time.process_time() - start)
-        shown.look(stream, number * piece // recogniser.features.shift)
+        shown.look(stream, number * piece // recogniser.front.shift)
         if number in (round(60 / PIECE), round(60 * args.minutes / PIECE)):
             figures[f"resident_mb_at_{round(number * PIECE / 60)}_min"] = _resident_mb()
             print(figures, flush=True)
     start = time.process_time()
-    shown.end(stream.finish().times, len(seconds) * piece // recogniser.features.shift)
+    shown.end(stream.finish().times, len(seconds) * piece // recogniser.front.shift)
     figures["words"] = len(shown.partial)
     figures["rtf"] = round((sum(seconds) + time.process_time() - start) / (60 * args.minutes), 4)
     figures["longest_piece_ms"] = round(1000 * max(seconds), 1)
@@ -67,7 +66,7 @@ def _resident_mb() -> int:
 
 
 def _whole(recogniser: Recogniser, samples: np.ndarray) -> list[str]:
-    return recogniser.decoder.decode(recogniser.scorer.loglikes(fbank([samples], recogniser.features)[0])).words
+    return recogniser.decoder.decode(recogniser.scorer.loglikes(recogniser.front.frames(samples))).words
 
 
 def _in_pieces(recogniser: Recogniser, samples: np.ndarray, piece: int) -> list[str]:

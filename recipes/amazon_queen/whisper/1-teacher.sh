@@ -1,6 +1,6 @@
 # A senone head on Whisper's frozen encoder as the teacher, alone and in company. Sourced by run.sh.
-heard=$data/whisper own=$exp/whisper heads=(0 1 2)
-if $quick || $small; then heads=(0); fi
+heard=$data/whisper own=$exp/whisper numbers=(0 1 2)
+if $quick || $small; then numbers=(0); fi
 
 # Beside the train set there is other audio, of which nobody knows the words: the voices of another game.
 more=("$data/corpus/train")
@@ -18,7 +18,7 @@ done
 
 head=(--config "$conf/whisper_head.yaml")
 if $small; then head+=(--epochs 2 --width 128); fi
-printf '%s\n' "${heads[@]}" | xargs -P "$jobs" -I {} asrdistill train "$heard/more" "$ali/train" "$own/head.{}" "${head[@]}" \
+printf '%s\n' "${numbers[@]}" | xargs -P "$jobs" -I {} asrdistill train "$heard/more" "$ali/train" "$own/head.{}" "${head[@]}" \
   --seed {} --held-out "$heard/dev" "$ali/dev"
 
 # How much the head and the ensemble on filterbanks are worth beside each other, dev says.

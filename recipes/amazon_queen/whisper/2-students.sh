@@ -1,18 +1,30 @@
-# Students that the head taught: the paper's network on the train set, to be set beside the recipe's teachers, whose form,
-# copies and updates it has; and small time-delay networks on all audio. Sourced by run.sh.
-taught=(small causal_small) taught_seeds=(0 1 2)
-if $quick || $small; then taught=(causal_small) taught_seeds=(0); fi
+# Students that the head taught. Sourced by run.sh.
+#   dnn           the paper's network on the train set, to be set beside the recipe's teachers: it has their form, copies
+#                 and number of updates
+#   cut           the first two of the encoder's four blocks with a head of its own, on all audio: 4.9 M parameters
+#   small, causal_small    time-delay networks on filterbanks of all audio; the latter looks at nothing to come
+layer=2 tdnns=(small causal_small)
+if $quick || $small; then tdnns=(causal_small); fi
+cut_heard=$data/whisper_$layer
+for set in more dev test test_unseen; do
+  asrdistill encode "whisper:tiny.en@$layer" "$data/fbank/$set" "$data/corpus/$set" "$cut_heard/$set" --jobs "$jobs"
+done
 
-# Learn from the head's soft targets: teach NAME SET CONFIG [options], a network for each seed
+narrow=()
+if $small; then narrow=(--epochs 2 --width 64); fi
+
+# Learn from soft targets, a network for each seed: teach NAME CONFIG TARGETS FEATURES ALIGNMENT DEV [options]
 teach() {
-  local narrow=()
-  if $small; then narrow=(--epochs 2 --width 64); fi
-  printf '%s\n' "${taught_seeds[@]}" | xargs -P "$jobs" -I {} asrdistill train "$data/fbank/$2_copies" "$ali/train_copies" \
-    "$own/$1.{}" --config "$3" --threads 1 "${narrow[@]}" --seed {} --soft-targets "$own/targets_$2" "${@:4}" "${held_out[@]}"
+  printf '%s\n' "${numbers[@]}" | xargs -P "$jobs" -I {} asrdistill train "$4" "$5" "$own/$1.{}" --config "$2" \
+    --threads 1 "${narrow[@]}" --seed {} --soft-targets "$3" --held-out "$6" "$ali/dev" "${@:7}"
 }
 
-teach dnn train "$conf/student.yaml"
-for name in "${taught[@]}"; do teach "$name" more "$here/paper/students/$name.yaml" --unlabelled; done
+teach cut "$here/whisper/cut.yaml" "$own/targets" "$cut_heard/more" "$ali/train" "$cut_heard/dev" --unlabelled
+teach dnn "$conf/student.yaml" "$own/targets_train" "$data/fbank/train_copies" "$ali/train_copies" "$data/fbank/dev"
+for name in "${tdnns[@]}"; do
+  teach "$name" "$here/paper/students/$name.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" \
+    "$data/fbank/dev" --unlabelled
+done
 
 # Frames of all sets and words, by scales that were chosen on dev for the first seed: measure FEATURES NAME MODELS
 measure() {
@@ -28,13 +40,23 @@ measure() {
   done
 }
 
-measure "$heard" head "${heads[@]/#/$own/head.}"
-measure "$data/both" company "$own/company.0"
-for name in dnn "${taught[@]}"; do measure "$data/fbank" "$name" "${taught_seeds[@]/#/$own/$name.}"; done
-for name in "${taught[@]}"; do
-  asrdistill export "$own/$name.0" "$spoken" "$lm" "$own/tune/$name.0" "$own/int8/$name" --to int8 --check "$data/corpus/dev" \
-    --alignment "$ali/dev" --jobs "$jobs"
-done
+# Put the first seed's network into a folder that transcribes: hand NAME [options]
+hand() {
+  asrdistill export "$own/$1.0" "$spoken" "$lm" "$own/tune/$1.0" "$own/hand/$1" --check "$data/corpus/dev" \
+    --alignment "$ali/dev" --jobs "$jobs" "${@:2}"
+}
+
+measure_all() {
+  measure "$heard" head "${numbers[@]/#/$own/head.}"
+  measure "$data/both" company "$own/company.0"
+  measure "$cut_heard" cut "${numbers[@]/#/$own/cut.}"
+  hand cut --encoder "whisper:tiny.en@$layer"
+  for name in dnn "${tdnns[@]}"; do
+    measure "$data/fbank" "$name" "${numbers[@]/#/$own/$name.}"
+    hand "$name" --to int8
+  done
+}
+together measure_all
 
 # The recipe's own teachers stand in the table as they are.
 for folder in "" frames/ decode/; do
@@ -43,7 +65,7 @@ for folder in "" frames/ decode/; do
 done
 {
   cat "$here/whisper/systems.yaml"
-  for name in "${taught[@]}"; do printf '  %s: {kind: student, models: ["%s.*"]}\n' "$name" "$name"; done
+  for name in "${tdnns[@]}"; do printf '  %s: {kind: student, models: ["%s.*"]}\n' "$name" "$name"; done
 } > "$own/systems.yaml"
 asrdistill report "$own" --config "$own/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant whisper
 

@@ -1,0 +1,147 @@
+"""Recognisers side by side as one would have them in the hand, Whisper among them: words, size and speed on one core.
+
+Each recogniser folder (asrdistill export) goes from audio files to words as `asrdistill transcribe` does, one
+utterance after the other, and so does Whisper in 8-bit integers, in batches of 8 as `asrdistill hear` has them. Times
+are processor time with the models loaded; a real-time factor is time by audio. Whisper writes any word, the others
+those of their lexicon. The last line is JSON.
+
+Example:
+  python tools/bench/hand.py recipes/amazon_queen/data/default/corpus --sets dev test test_unseen --every 4 \\
+    --recognisers exp/whisper/hand/* --picture hand.png
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from asrdistill import parallel
+from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.encoders.hear import BATCH, Ear
+from asrdistill.encoders.hear_options import HearOptions
+from asrdistill.encoders.model_bin import read_variables
+from asrdistill.encoders.whisper import model_folder
+from asrdistill.export.recogniser import Recogniser
+from asrdistill.files import read_json
+from asrdistill.lang.normalise import words_of
+from asrdistill.report.figure import COLOURS, FAINT, png
+from asrdistill.report.table import Table
+from asrdistill.scoring.wer import score
+
+Words = dict[str, list[str]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder with the sets' data directories, with text")
+    parser.add_argument("--sets", nargs="+", default=["dev"])
+    parser.add_argument("--every", type=int, default=1, help="take every Nth utterance of a set (default: all)")
+    parser.add_argument("--recognisers", type=Path, nargs="+", required=True)
+    parser.add_argument("--whisper", default="tiny.en", help="a model's name or folder (default: %(default)s)")
+    parser.add_argument("--picture", type=Path, help="PNG file to write")
+    args = parser.parse_args()
+    parallel.single_thread()
+    utterances = [u for name in args.sets for u in DataDirectory.read(args.data / name).utterances[:: args.every]]
+    figures = {f"Whisper {args.whisper}": _whisper(args.whisper, utterances)}
+    print(figures, flush=True)
+    for folder in args.recognisers:
+        figures[folder.name] = _recogniser(folder, utterances)
+        print(folder.name, figures[folder.name], flush=True)
+    Console(width=140, highlight=False).print(_table(figures).rich())
+    if args.picture:
+        args.picture.write_bytes(_draw(figures))
+    print(json.dumps({"utterances": len(utterances), "systems": figures}))
+
+
+def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Any]:
+    folder = model_folder(name)
+    ear = Ear(folder, HearOptions(whisper=name))
+    alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # as hear has it: batches of about one length
+    batches = [alike[begin : begin + BATCH] for begin in range(0, len(alike), BATCH)]
+
+    def heard(batch: list[Utterance]) -> Words:
+        return {found.utterance: words_of(found.written, "en").split() for found in ear.hear(batch)}
+
+    weights = read_variables(folder / "model.bin", "WhisperSpec", lambda name: True)
+    parameters = sum(value.size for value in weights.values())
+    return {
+        "parameters": parameters,
+        "mb": (folder / "model.bin").stat().st_size / 1e6,
+        "look_ahead_ms": None,
+        **_measure(heard, batches),
+    }
+
+
+def _recogniser(folder: Path, utterances: Sequence[Utterance]) -> dict[str, Any]:
+    recogniser, meta = Recogniser(folder), read_json(folder / "meta.json")
+    rate = recogniser.front.rate
+
+    def heard(batch: list[Utterance]) -> Words:
+        found = {}
+        for utterance in batch:
+            stream = recogniser.stream()
+            stream.accept(utterance.samples(rate))
+            found[utterance.id] = stream.finish().words
+        return found
+
+    streams = meta["features"]["type"] == "fbank"
+    return {
+        "parameters": meta["parameters"],
+        "mb": sum((folder / name).stat().st_size for name in meta["export"]["sha256"]) / 1e6,
+        "look_ahead_ms": 1000 * meta["frame_shift"] * meta["options"]["right"] if streams else None,
+        **_measure(heard, [[utterance] for utterance in utterances]),
+    }
+
+
+def _measure(heard: Callable[[list[Utterance]], Words], batches: Sequence[list[Utterance]]) -> dict[str, float]:
+    heard(batches[0])  # compiled and loaded
+    start, words = time.process_time(), {}
+    for batch in batches:
+        words |= heard(batch)
+    seconds = time.process_time() - start
+    truth = {u.id: (u.text or "").split() for batch in batches for u in batch}
+    audio = sum(len(u.samples(16000)) / 16000 for batch in batches for u in batch)
+    total = score(truth, words).total
+    return {"wer": round(100 * total.errors / total.words, 2), "rtf": round(seconds / audio, 5)}
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> Table:
+    rows = []
+    slowest = max(found["rtf"] for found in figures.values())
+    for name, found in figures.items():
+        ahead = "utterance" if found["look_ahead_ms"] is None else f"{found['look_ahead_ms']:.0f}"
+        numbers = [f"{found['parameters']:,}", f"{found['mb']:.2f}", f"{found['wer']:.2f}", f"{found['rtf']:.4f}"]
+        rows.append([name, *numbers, f"{slowest / found['rtf']:.1f}", ahead])
+    return Table(["system", "parameters", "MB", "WER %", "RTF", "times as fast", "look-ahead ms"], rows)
+
+
+def _draw(figures: dict[str, dict[str, Any]]) -> bytes:
+    """Word error rate over size and over speed."""
+    figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, key, label in zip(
+        panels, ("parameters", "rtf"), ("parameters", "real-time factor on one core"), strict=True
+    ):
+        for number, (name, found) in enumerate(figures.items()):
+            colour = COLOURS[1] if number == 0 else COLOURS[0]
+            axes.scatter(found[key], found["wer"], color=colour, s=26)
+            axes.annotate(name, (found[key], found["wer"]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.grid(color=FAINT, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("word error rate, %")
+    panels[0].set_ylim(bottom=0)
+    return png(figure)
+
+
+if __name__ == "__main__":
+    main()
