@@ -14,6 +14,7 @@ usage: recipes/own_voice/run.sh --audio FOLDER [options]
   --lexicon WHAT   cmudict (default for English), graphemes (default for other languages), or a file of
                    'word <tab> phones'; what a dictionary lacks is pronounced by a G2P trained on it
   --whisper MODEL  a folder in CTranslate2's form, or one of faster-whisper's names (default tiny.en)
+  --layers N       how many blocks of Whisper's encoder the student begins with (default 2)
   --small          small models, to see that everything works
   --stage N        begin at stage N (default 1)
   --stop-stage N   end after stage N (default 10)
@@ -37,20 +38,20 @@ HELP
 stages=(
   "recordings: cut at their pauses, some kept back|"
   "transcripts: what Whisper hears, and of that what it is sure of|"
-  "features: filterbanks, cepstra, and the frames of Whisper's encoder|"
+  "features: filterbanks, cepstra, and the frames of Whisper's encoder, whole and cut|"
   "language: lexicon, trigram|"
   "flat start: monophone and triphone GMM|"
   "agreement: transcripts that a phone loop does not hear are left out|"
   "senones: LDA and MLLT|"
   "teacher: a head on Whisper's encoder, its soft targets for all audio|"
-  "student|"
+  "students: the cut encoder with a head of its own, and a network on filterbanks, which streams|"
   "decode and score: what was kept back, table, export|"
 )
 
-flags="small" values="audio text ref language lexicon whisper"
+flags="small" values="audio text ref language lexicon whisper layers"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
-language=${language:-en} whisper=${whisper:-tiny.en}
+language=${language:-en} whisper=${whisper:-tiny.en} cut=whisper:${whisper:-tiny.en}@${layers:-2}
 lexicon=${lexicon:-$([[ $language == en ]] && echo cmudict || echo graphemes)}
 read -ra texts <<< "$text"
 [[ $first -gt 1 || -n $audio ]] || { echo "run.sh: give the folder of recordings with --audio FOLDER" >&2; exit 2; }
@@ -65,13 +66,14 @@ PATH=$root/.venv/bin:$PATH
 
 sets=(train dev test)
 mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml") lda=(--config "$conf/lda_mllt.yaml")
-teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml")
+teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml") streaming=(--config "$conf/streaming.yaml")
 if $small; then
   mono+=(--gaussians 300 --iterations 15)
   tri+=(--leaves 150 --gaussians 600 --iterations 10)
   lda+=(--leaves 150 --gaussians 600 --iterations 10)
   teacher+=(--epochs 2 --width 128)
   student+=(--epochs 2 --width 128)
+  streaming+=(--epochs 2 --width 128)
 fi
 
 recordings() {
@@ -96,8 +98,9 @@ features() {
     asrdistill features "$pieces" "$data/fbank/$set" "${band[@]}"
     asrdistill cepstra "$data/fbank/$set" "$pieces" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
     asrdistill encode "whisper:$whisper" "$data/fbank/$set" "$pieces" "$data/whisper/$set" --jobs "$jobs"
+    asrdistill encode "$cut" "$data/fbank/$set" "$pieces" "$data/cut/$set" --jobs "$jobs"
   done
-  # The student sees every piece three times, as two other vocal tracts would have said it too.
+  # The network that streams sees every piece three times, as two other vocal tracts would have said it too.
   asrdistill features "$data/sets/train" "$data/fbank/train_copies" "${band[@]}" --warps 1 0.92 1.05
 }
 if stage 3; then together features; fi
@@ -154,23 +157,36 @@ teaching() {
 }
 if stage 8; then together teaching; fi
 
-students=()
-for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
+students=() streams=()
+for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i") streams+=("$exp/streaming.$i"); done
+
+# Learn from the teacher's distributions for all audio: learn MODEL FEATURES ALIGNMENT TARGETS DEV [options]
+learn() {
+  asrdistill train "$2" "$3" "$1" --seed "${1##*.}" --soft-targets "$4" --unlabelled --held-out "$5" "$exp/ali/dev" \
+    --threads "$jobs" "${@:6}"
+}
 learning() {
   local model
   for model in "${students[@]}"; do
-    asrdistill train "$data/fbank/train_copies" "$exp/ali/train_copies" "$model" "${student[@]}" --seed "${model##*.}" \
-      --soft-targets "$exp/targets_copies" --unlabelled --held-out "$data/fbank/dev" "$exp/ali/dev" --threads "$jobs"
+    learn "$model" "$data/cut/train" "$exp/ali/train" "$exp/targets" "$data/cut/dev" "${student[@]}"
+  done
+  for model in "${streams[@]}"; do
+    learn "$model" "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/targets_copies" "$data/fbank/dev" "${streaming[@]}"
   done
 }
 if stage 9; then together learning; fi
 
-measured=("$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}")
+measured=("$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}" "${streams[@]}")
+# Put a network into a folder that transcribes: hand MODEL OUT [options]
+hand() {
+  asrdistill export "$1" "$lang" "$lm" "$exp/tune/$(basename "$1")" "$2" --check "$data/corpus/dev" --alignment "$exp/ali/dev" \
+    --jobs "$jobs" "${@:3}"
+}
 decoding() {
   local model name features set
   for model in "${measured[@]}"; do
     name=$(basename "$model")
-    case $name in teacher.*) features=$data/whisper ;; student.*) features=$data/fbank ;; *) features=$data/cepstra ;; esac
+    case $name in teacher.*) features=$data/whisper ;; student.*) features=$data/cut ;; streaming.*) features=$data/fbank ;; *) features=$data/cepstra ;; esac
     asrdistill tune "$model" "$features/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/$name" --config "$conf/tune.yaml" --jobs "$jobs"
     for set in dev test; do
       asrdistill decode "$model" "$features/$set" "$lang" "$lm" "$exp/decode/$name/$set" --tuned "$exp/tune/$name" \
@@ -180,8 +196,8 @@ decoding() {
       fi
     done
   done
-  asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
-    --check "$data/corpus/dev" --alignment "$exp/ali/dev" --jobs "$jobs"
+  hand "${students[0]}" "$exp/student" --encoder "$cut"
+  hand "${streams[0]}" "$exp/streaming"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$language"
 }
 
