@@ -3,8 +3,8 @@
 #                 and number of updates
 #   cut           the first two of the encoder's four blocks with a head of its own, on all audio: 4.9 M parameters
 #   small, causal_small    time-delay networks on filterbanks of all audio; the latter looks at nothing to come
-layer=2 tdnns=(small causal_small)
-if $quick || $small; then tdnns=(causal_small); fi
+layer=2 tdnns=(small causal_small) brief=()
+if $quick || $small; then tdnns=(causal_small) brief=(--epochs 1); fi
 cut_heard=$data/whisper_$layer
 for set in more dev test test_unseen; do
   asrdistill encode "whisper:tiny.en@$layer" "$data/fbank/$set" "$data/corpus/$set" "$cut_heard/$set" --jobs "$jobs"
@@ -23,7 +23,7 @@ teach cut "$here/whisper/cut.yaml" "$own/targets" "$cut_heard/more" "$ali/train"
 teach dnn "$conf/student.yaml" "$own/targets_train" "$data/fbank/train_copies" "$ali/train_copies" "$data/fbank/dev"
 for name in "${tdnns[@]}"; do
   teach "$name" "$here/paper/students/$name.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" \
-    "$data/fbank/dev" --unlabelled
+    "$data/fbank/dev" --unlabelled "${brief[@]}"
 done
 
 # Frames of all sets and words, by scales that were chosen on dev for the first seed: measure FEATURES NAME MODELS
