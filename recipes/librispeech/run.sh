@@ -19,7 +19,8 @@ usage: recipes/librispeech/run.sh [options]
   --corpus DIR     a copy that you have: LibriSpeech in it, the lexicon and the language models beside that
   --mirror URL     fetch from there (default: OpenSLR)
   --table TSV      sizes and checksums of that mirror's files (default: those of OpenSLR's)
-  --conf DIR       sizes of models and sets (default recipes/librispeech/conf/full, or conf/mini with --mini)
+  --conf DIR       sizes of models and sets (default recipes/librispeech/conf/full, or conf/mini with --mini), and
+                   decode.yaml and tune.yaml where the beams are to be others
   --data DIR       where the corpus goes (default recipes/librispeech/data)
   --exp DIR        where models and results go (default recipes/librispeech/exp)
 
@@ -81,6 +82,7 @@ if $paper; then
   variant+=_paper title+=", the paper's networks"
 fi
 sizes=${conf:-$here/conf/$size} conf=$here/conf first_set=${sets[0]}
+beams=$([[ -f $sizes/decode.yaml ]] && echo "$sizes" || echo "$conf")
 fetched=$corpus
 corpus=${corpus:-${data:-$here/data}/download}
 data=${data:-$here/data/$variant}
@@ -236,12 +238,12 @@ graph_of() {  # where the search graph of a model's senones is kept: the network
 
 scales() {  # scales MODEL: chosen on the first set
   asrdistill tune "$1" "$(features_of "$1")/$first_set" "$spoken" "$lm" "$data/corpus/$first_set" "$exp/tune/$(tuned_by "$1")" \
-    --graph "$(graph_of "$1")" --config "$conf/tune.yaml" --jobs "$jobs"
+    --graph "$(graph_of "$1")" --config "$beams/tune.yaml" --jobs "$jobs"
 }
 
 recognise() {  # recognise MODEL SET [options]
   asrdistill decode "$1" "$(features_of "$1")/$2" "$spoken" "$lm" "$exp/decode/$(basename "$1")/$2" --tuned "$exp/tune/$(tuned_by "$1")" \
-    --graph "$(graph_of "$1")" --config "$conf/decode.yaml" --jobs "$jobs" "${@:3}"
+    --graph "$(graph_of "$1")" --config "$beams/decode.yaml" --jobs "$jobs" "${@:3}"
 }
 
 decode_all() {
@@ -284,11 +286,11 @@ open_vocabulary() {
   for units in words subwords; do
     models=("$read/$units" "$read/lm_$units") graph=(--graph "$exp/graph/$units" --jobs "$jobs")
     asrdistill tune "${students[0]}" "$data/fbank/$first_set" "${models[@]}" "$data/corpus/$first_set" "$exp/tune/$units" \
-      --config "$conf/tune.yaml" "${graph[@]}"
+      --config "$beams/tune.yaml" "${graph[@]}"
     for one in "${students[@]}"; do
       for set in "${sets[@]}"; do
         asrdistill decode "$one" "$data/fbank/$set" "${models[@]}" "$exp/$units/$(basename "$one")/$set" --tuned "$exp/tune/$units" \
-          --config "$conf/decode.yaml" "${graph[@]}"
+          --config "$beams/decode.yaml" "${graph[@]}"
       done
     done
   done

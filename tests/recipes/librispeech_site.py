@@ -48,6 +48,10 @@ SMALL = {
     "targets": {"keep": 40},
     "subwords": {"pieces": 100},
 }
+BEAMS = {
+    "decode": {"beam": 13, "word_end_beam": 9, "max_active": 6000},
+    "tune": {"beam": 10, "word_end_beam": 8, "max_active": 2000},
+}
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ def small_conf(folder: Path, size: str) -> Path:
         if "epochs" in own:
             own["epochs"] = EPOCHS[size]
         (folder / path.name).write_text(yaml.safe_dump(own))
+    for name, beams in BEAMS.items():  # small models on a few words: wide beams find the same, later
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(beams))
     return folder
 
 
