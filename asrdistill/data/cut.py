@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,20 +69,21 @@ class Recording:
             )
 
 
-def cut(folder: Path, out: Path, options: CutOptions, jobs: int) -> None:
+def cut(folder: Path, out: Path, options: CutOptions, jobs: int, whole: Collection[str] = ()) -> None:
     """Make the existing folder `out` a data directory of the pieces of all recordings below `folder`.
 
     A recording is named after its file, its speaker is the folder that it stands in, or else the recording itself.
     Recordings of several channels (which are mixed), and those of formats whose middle is slow to reach, are written
     again as FLAC into ``out/audio``. ``out/rate`` is the sample rate that suits most of the audio, 16000 or 8000;
-    ``out/cut.json`` says what was left out, and why. Raises UserError where there are no recordings, where more of
-    them cannot be read than the options allow, and where there is no sound in any.
+    ``out/cut.json`` says what was left out, and why. Recordings named in `whole` are not cut, unless they are longer
+    than a piece may be. Raises UserError where there are no recordings, where more of them cannot be read than the
+    options allow, and where there is no sound in any.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
     if not files:
         raise UserError(f"there is no file in {folder}; give a folder with recordings")
     (out / AUDIO).mkdir(exist_ok=True)
-    tasks = [(name, folder, path, out / AUDIO, options) for name, path in _names(folder, files).items()]
+    tasks = [(name, folder, path, out / AUDIO, options, name in whole) for name, path in _names(folder, files).items()]
     found = list(parallel.run(_cut_file, tasks, jobs, "cut", "files"))
     if not any((out / AUDIO).iterdir()):
         (out / AUDIO).rmdir()
@@ -164,8 +165,8 @@ def _describe(found: list[Recording]) -> dict[str, object]:
     }
 
 
-def _cut_file(task: tuple[str, Path, Path, Path, CutOptions]) -> Recording:
-    name, folder, path, audio, options = task
+def _cut_file(task: tuple[str, Path, Path, Path, CutOptions, bool]) -> Recording:
+    name, folder, path, audio, options, whole = task
     parent = path.relative_to(folder).parent
     speaker = name if parent == Path(".") else re.sub(r"[^\w.+-]+", "_", str(parent))
     copy = audio / f"{name}.flac"
@@ -184,6 +185,8 @@ def _cut_file(task: tuple[str, Path, Path, Path, CutOptions]) -> Recording:
         spans = pieces(measured, options)
         if not spans and not plain:
             copy.unlink()
+        if whole and seconds <= options.longest:
+            spans = [(0, len(measured) + 1)]
         cuts = tuple((begin * FRAME, min(end * FRAME, seconds)) for begin, end in spans)
         return Recording(name, path, speaker, str(path if plain else copy), rate, seconds, cuts)
     copy.unlink(missing_ok=True)

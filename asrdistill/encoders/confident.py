@@ -7,7 +7,8 @@ those of the five fifths with ever more disagreement had 5.6, 8.8, 11.6, 12.2 an
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from asrdistill.data.ctm import read_ctm
@@ -27,21 +28,30 @@ Phones = dict[str, list[str]]
 
 
 def keep_confident(
-    folder: Path, out: Path, options: ConfidentOptions, alignment: Path | None = None, loop: Path | None = None
+    folder: Path,
+    out: Path,
+    options: ConfidentOptions,
+    alignment: Path | None = None,
+    loop: Path | None = None,
+    known: Path | None = None,
 ) -> None:
     """Write into `out` the data directory of those utterances of `folder` whose transcripts are believed.
 
     `folder` is what ``asrdistill hear`` made. With `alignment` and `loop`, the phones of the transcript as they were
-    aligned and those that a phone loop decoded (hyp.txt) are compared as well. ``out/left_out.tsv`` has every other
-    utterance and why. Raises UserError where none is left.
+    aligned and those that a phone loop decoded (hyp.txt) are compared as well. `known` has the words of recordings
+    (recording words …), which are believed without more ado where the recording is one utterance.
+    ``out/left_out.tsv`` has every other utterance and why. Raises UserError where none is left.
     """
     data = DataDirectory.read(folder)
+    words = _known(data, known) if known else {}
+    data = DataDirectory(replace(utterance, text=words.get(utterance.id, utterance.text)) for utterance in data)
     heard = read_heard(folder)
     spoken = (_aligned(alignment), _without_silence(read_transcripts(loop))) if alignment and loop else None
     reasons = {
         utterance.id: reason
         for utterance in data
-        if (
+        if utterance.id not in words
+        and (
             reason := _doubt(utterance, heard[utterance.id], options)
             or (_apart(utterance, *spoken, options) if spoken else "")
         )
@@ -63,6 +73,19 @@ def keep_confident(
     )
     kept.write(out)
     write_text(out / "left_out.tsv", "".join(f"{utterance}\t{reason}\n" for utterance, reason in reasons.items()))
+
+
+def _known(data: DataDirectory, table: Path) -> dict[str, str]:
+    """The words of utterances that are the whole of a recording in the table."""
+    said = read_transcripts(table)
+    pieces = Counter(utterance.recording for utterance in data)
+    found = {
+        utterance.id: " ".join(said[utterance.recording])
+        for utterance in data
+        if pieces[utterance.recording] == 1 and said.get(utterance.recording)
+    }
+    log.info("the words of %d of %d utterances are known", len(found), len(data))
+    return found
 
 
 def _minutes(data: DataDirectory) -> float:

@@ -3,6 +3,7 @@
 HEARD is what asrdistill hear made, whose figures decide. With --loop, a phone recogniser is asked too: ALIGNMENT is of
 the transcripts, HYP what the same model decoded with asrdistill phone-loop's folder, in which no word is known; where
 the two have too few phones in common, somebody said something else. OUT/left_out.tsv has the others, and why.
+--known has the words of some recordings; they take the place of what was heard where a recording is one utterance.
 
 Example:
   asrdistill confident data/heard data/believed
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loop", type=Path, nargs=2, metavar=("ALIGNMENT", "HYP"), help="a phone loop's second opinion"
     )
+    parser.add_argument("--known", type=Path, metavar="FILE", help="what is really said: recording words …")
     add_options(parser, ConfidentOptions)
 
 
@@ -30,11 +32,11 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.stage import make
 
     options = resolve(ConfidentOptions, args)
-    loop = args.loop or []
+    alignment, loop = args.loop or (None, None)
     make(
         args.out,
-        lambda out: keep_confident(args.heard, out, options, *loop),
+        lambda out: keep_confident(args.heard, out, options, alignment, loop, args.known),
         verb="confident",
         options=options,
-        inputs=[args.heard, *loop],
+        inputs=[args.heard, *(args.loop or []), *([args.known] if args.known else [])],
     )

@@ -19,12 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder of recordings")
     parser.add_argument("out", type=Path, help="data directory to make")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes (default: %(default)s)")
+    parser.add_argument("--whole", type=Path, metavar="FILE", help="recordings not to cut: the first word of each line")
     add_options(parser, CutOptions)
 
 
 def run(args: argparse.Namespace) -> None:
     import dataclasses
 
+    from asrdistill.data.ctm import read_lines
     from asrdistill.data.cut import cut
     from asrdistill.errors import UserError
     from asrdistill.stage import make
@@ -34,10 +36,12 @@ def run(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         raise UserError(f"{args.folder} is no folder; give the folder that the recordings stand in")
     given = {"folder": str(args.folder.resolve()), "contents": contents_of([args.folder])}
+    whole = {line.split(maxsplit=1)[0] for line in read_lines(args.whole)} if args.whole else set()
+
     make(
         args.out,
-        lambda out: cut(args.folder.resolve(), out, options, args.jobs),
+        lambda out: cut(args.folder.resolve(), out, options, args.jobs, whole),
         verb="cut",
         options={**dataclasses.asdict(options), **given},
-        inputs=[],
+        inputs=[args.whole] if args.whole else [],
     )

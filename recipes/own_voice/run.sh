@@ -8,6 +8,8 @@ usage: recipes/own_voice/run.sh --audio FOLDER [options]
 
   --audio FOLDER   recordings of any format that soundfile reads, of any length, in any subfolders
   --text FILES     more text of what is spoken about, for the language model: "FILE FILE …", UTF-8
+  --transcripts FILE   what is said in some of the recordings, to learn from: lines of 'recording words'; these are
+                   not cut, and Whisper is not believed about them
   --ref FILE       what is really said, to measure by: lines of 'recording words', recordings named after their files;
                    those that are not among them, or were not kept back, do not count
   --language CODE  what is spoken (default en); others than English need a multilingual --whisper
@@ -48,14 +50,14 @@ stages=(
   "decode and score: what was kept back, table, export|"
 )
 
-flags="small" values="audio text ref language lexicon whisper layers"
+flags="small" values="audio text transcripts ref language lexicon whisper layers"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
 language=${language:-en} whisper=${whisper:-tiny.en} cut=whisper:${whisper:-tiny.en}@${layers:-2}
 lexicon=${lexicon:-$([[ $language == en ]] && echo cmudict || echo graphemes)}
 read -ra texts <<< "$text"
 [[ $first -gt 1 || -n $audio ]] || { echo "run.sh: give the folder of recordings with --audio FOLDER" >&2; exit 2; }
-for file in "${texts[@]}" ${ref:+"$ref"}; do
+for file in "${texts[@]}" ${ref:+"$ref"} ${transcripts:+"$transcripts"}; do
   [[ -f $file ]] || { echo "run.sh: $file does not exist" >&2; exit 2; }
 done
 [[ $lexicon == cmudict || $lexicon == graphemes || -f $lexicon ]] || { echo "run.sh: --lexicon must be cmudict, graphemes or a file, not '$lexicon'" >&2; exit 2; }
@@ -76,8 +78,11 @@ if $small; then
   streaming+=(--epochs 2 --width 128)
 fi
 
+whole=() known=()
+if [[ -n $transcripts ]]; then whole=(--whole "$data/transcripts.txt") known=(--known "$data/transcripts.txt"); fi
 recordings() {
-  asrdistill cut "$audio" "$data/pieces" --jobs "$jobs"
+  if [[ -n $transcripts ]]; then asrdistill words "$transcripts" "$data/transcripts.txt" --table --language "$language"; fi
+  asrdistill cut "$audio" "$data/pieces" "${whole[@]}" --jobs "$jobs"
   asrdistill hold-out "$data/pieces" "$data/sets" --percent 10
 }
 if stage 1; then together recordings; fi
@@ -85,7 +90,7 @@ if stage 1; then together recordings; fi
 transcripts() {
   for set in "${sets[@]}"; do
     asrdistill hear "$data/sets/$set" "$data/heard/$set" --whisper "$whisper" --language "$language" --jobs "$jobs"
-    asrdistill confident "$data/heard/$set" "$data/corpus/$set"
+    asrdistill confident "$data/heard/$set" "$data/corpus/$set" "${known[@]}"
   done
 }
 if stage 2; then together transcripts; fi
@@ -136,7 +141,7 @@ if stage 5; then together flat_start; fi
 agreement() {
   asrdistill phone-loop "$exp/ali/tri" "$data/loop"
   asrdistill decode "$exp/tri" "$cepstra" "$data/loop/lang" "$data/loop/lm" "$exp/loop" --config "$conf/loop.yaml" --jobs "$jobs"
-  asrdistill confident "$data/heard/train" "$agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt"
+  asrdistill confident "$data/heard/train" "$agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt" "${known[@]}"
 }
 if stage 6; then together agreement; fi
 

@@ -60,6 +60,15 @@ def test_the_level_of_the_quiet_does_not_matter(tmp_path, out, noise):
     assert len(cut(tmp_path, out)) == 2
 
 
+def test_recordings_whose_words_are_known_stay_whole(tmp_path, out):
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", spoken(1, 2, 0.8, 3, 1), RATE)
+    (tmp_path / ".known").write_text("b what is said\nc elsewhere\n")
+    data = cut(tmp_path, out, "--whole", str(tmp_path / ".known"))
+    assert [utterance.recording for utterance in data] == ["a", "a", "b"]
+    assert data.utterances[-1].duration == pytest.approx(len(spoken(1, 2, 0.8, 3, 1)) / RATE, abs=0.01)
+
+
 def test_what_is_too_long_is_cut_where_it_is_quietest():
     level = np.full(2500, -20.0, np.float32)
     level[:100], level[-100:] = -70, -70

@@ -112,3 +112,17 @@ def test_a_phone_loop_knows_phones_and_no_words(corpus, tmp_path):
     model = read_arpa(tmp_path / "loop/lm/lm.arpa")
     assert model.order == 2
     assert model.logprob("P2", ["P1"]) > model.logprob("P1", ["P1"])
+
+
+def test_known_words_take_the_place_of_what_was_heard(heard, tmp_path, caplog):
+    """Where a recording is one utterance: pieces of one do not say which of its words are theirs."""
+    lines = (heard / "segments").read_text().splitlines()
+    alone = [line.replace(" x ", " y ") if line.startswith("u1 ") else line for line in lines]
+    (heard / "segments").write_text("\n".join(alone) + "\n")
+    scp = (heard / "wav.scp").read_text()
+    (heard / "wav.scp").write_text(scp + scp.replace("x ", "y ", 1))
+    (tmp_path / "known").write_text("x the words of all pieces\ny what was said\nz of another folder\n")
+    assert main(["confident", str(heard), str(tmp_path / "out"), "--known", str(tmp_path / "known")]) == 0
+    found = {u.id: u.text for u in DataDirectory.read(tmp_path / "out")}
+    assert found == {"u0": "a good one", "u1": "what was said", "u6": "another good one"}
+    assert "the words of 1 of 7 utterances are known" in caplog.text
