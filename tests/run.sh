@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, then style, types and tests. Arguments go to pytest: tests/run.sh -k fbank
+# Installs what is missing, then style, types and tests, these on all cores, a file's in one process.
+# Arguments go to pytest: tests/run.sh -k fbank -n 0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,4 +8,4 @@ tools/install.sh
 for check in "ruff check ." "ruff format --check ." mypy; do
   .venv/bin/python -m $check
 done
-.venv/bin/python -m pytest "$@"
+.venv/bin/python -m pytest -n auto --dist loadfile "$@"
