@@ -1,9 +1,10 @@
 """The door for encoders that others trained, and what comes through it.
 
-An encoder is named FAMILY:MODEL, with @N behind it for the output of its Nth layer instead of the last:
+An encoder is named FAMILY:MODEL, with @N behind it for the output of its Nth layer instead of the last, and +S for
+frames that hear nothing that comes more than a second and S seconds after them, for recognisers that stream:
 
     whisper:tiny.en          whisper:large-v3@20          whisper:/path/to/a/model      see encoders/whisper.py
-    torchaudio:HUBERT_BASE@6                                                            see encoders/torchaudio.py
+    torchaudio:HUBERT_BASE@6              whisper:tiny.en@2+0.5                         see encoders/torchaudio.py
 
 A family more is a class with the attributes of :class:`Encoder`, its name in :func:`parse` and its line in
 :func:`open_encoder`.
@@ -11,13 +12,13 @@ A family more is a class with the attributes of :class:`Encoder`, its name in :f
 
 import re
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from asrdistill.errors import UserError
 
-_WINDOW, _OVERLAP = 1500, 500  # frames
+STEP, WINDOW = 1.0, 4.0  # seconds that are taken from a window where there is a look-ahead, and its length
 
 
 class Encoder(Protocol):
@@ -33,27 +34,42 @@ class Encoder(Protocol):
         """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for hardly any samples."""
 
 
-def parse(name: str) -> tuple[str, str, int | None]:
-    """The family, model and layer that an encoder's name says; raises UserError for a name that is none."""
-    if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?", name)):
+class Name(NamedTuple):
+    """What an encoder's name says."""
+
+    family: str
+    model: str
+    layer: int | None
+    ahead: float | None  # seconds
+
+
+def parse(name: str) -> Name:
+    """Raises UserError for a name that is none."""
+    if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
         raise UserError(
             f"'{name}' is no encoder; give one as whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
-            "with @N behind it for layer N"
+            "with @N behind it for layer N, and +S for a look-ahead of S seconds"
         )
-    return found[1], found[2], int(found[3]) if found[3] else None
+    family, model, layer, ahead = found.groups()
+    return Name(family, model, int(layer) if layer else None, float(ahead) if ahead else None)
 
 
 def open_encoder(name: str, device: str = "cpu") -> Encoder:
     """The encoder of that name; raises UserError for a name that is none, and for a model that is not to be had."""
-    family, model, layer = parse(name)
+    family, model, layer, ahead = parse(name)
+    encoder: Any
     if family == "whisper":
         from asrdistill.encoders.whisper import model_folder
         from asrdistill.encoders.whisper_encoder import WhisperEncoder
 
-        return WhisperEncoder.load(model_folder(model), layer, device)
-    from asrdistill.encoders.torchaudio import PipelineEncoder
+        encoder = WhisperEncoder.load(model_folder(model), layer, device)
+    else:
+        from asrdistill.encoders.torchaudio import PipelineEncoder
 
-    return PipelineEncoder.load(model, layer, device)
+        encoder = PipelineEncoder.load(model, layer, device)
+    if ahead is not None:
+        encoder.look_ahead(ahead)
+    return encoder
 
 
 def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
@@ -64,10 +80,10 @@ def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
 
 
 class Windowed(ABC):
-    """What encoders have in common that hear at most 30 seconds at a time: windows that overlap by ten.
+    """What encoders have in common that hear windows of a recording, at most 30 seconds at a time.
 
-    A frame is taken from the window in which it is farther from an inner edge, so that what an encoder says does not
-    depend on whether a recording comes whole or piece by piece.
+    Of each window a part is taken, of which it also hears what comes before and after. So what an encoder says does
+    not depend on whether a recording comes whole or piece by piece.
     """
 
     rate: int
@@ -77,6 +93,14 @@ class Windowed(ABC):
     settings: dict[str, Any]
     stride: int  # samples from the middle of a frame to that of the next
     beyond: int  # samples after a window's last stride that its last frame sees
+    window, step, ahead = 1500, 1000, 250  # frames of a window, that are taken of it, and after those
+
+    def look_ahead(self, seconds: float) -> None:
+        """Take a second at a time, as soon as so many seconds after it are there; raises UserError for too many."""
+        if seconds > WINDOW - STEP:
+            raise UserError(f"a look-ahead of {seconds:g} s is too long; give at most {WINDOW - STEP:g} s")
+        self.window, self.step, self.ahead = (round(length / self.shift) for length in (WINDOW, STEP, seconds))
+        self.settings = {**self.settings, "ahead": seconds}
 
     @abstractmethod
     def count(self, samples: int) -> int:
@@ -92,23 +116,36 @@ class Windowed(ABC):
 
 
 class FrameStream:
-    """The frames of one recording whose samples come piece by piece, up to 30 seconds late."""
+    """The frames of one recording whose samples come piece by piece."""
 
     def __init__(self, encoder: Windowed):
         self._encoder = encoder
-        self._waiting = np.empty(0, np.float32)  # samples from the next window's first on
-        self._taken = 0  # frames of that window that the one before it gave
+        self._waiting = np.empty(0, np.float32)  # samples
+        self._first = 0  # frame that they begin with
+        self._given = 0  # frames
 
     def accept(self, samples: np.ndarray) -> np.ndarray:
         """The frames (T, D) float32 that more samples (N,) complete; T may be 0."""
         encoder, found = self._encoder, [np.empty((0, self._encoder.dimension), np.float32)]
         self._waiting = np.append(self._waiting, np.asarray(samples, np.float32))
-        while encoder.count(len(self._waiting)) > _WINDOW:
-            heard = encoder.hear(self._waiting[: _WINDOW * encoder.stride + encoder.beyond])
-            found.append(heard[self._taken : _WINDOW - _OVERLAP // 2])
-            self._waiting, self._taken = self._waiting[(_WINDOW - _OVERLAP) * encoder.stride :], _OVERLAP // 2
+        while self._first + encoder.count(len(self._waiting)) > self._end():
+            before, end = self._forget(), self._end() - self._first
+            heard = encoder.hear(self._waiting[: end * encoder.stride + encoder.beyond])
+            found.append(heard[before : before + encoder.step])
+            self._given += encoder.step
         return np.concatenate(found)
 
     def finish(self) -> np.ndarray:
         """The frames (T, D) float32 that are left when there are no more samples."""
-        return self._encoder.hear(self._waiting)[self._taken :]
+        before = self._forget()
+        return self._encoder.hear(self._waiting)[before:]
+
+    def _end(self) -> int:
+        """The frame that the next window ends before, if the recording does not."""
+        return self._given + self._encoder.step + self._encoder.ahead
+
+    def _forget(self) -> int:
+        """Drop the samples before the next window; returns how many of its frames were given already."""
+        first = max(0, self._end() - self._encoder.window)
+        self._waiting, self._first = self._waiting[(first - self._first) * self._encoder.stride :], first
+        return self._given - first

@@ -61,9 +61,12 @@ class WhisperEncoder(Windowed):
     def open(cls, path: Path, settings: dict[str, Any]) -> "WhisperEncoder":
         """From a file that :func:`write_encoder` wrote; raises UserError for one that is damaged."""
         try:
-            return cls(Network(load_file(path), path), settings)
+            encoder = cls(Network(load_file(path), path), settings)
         except (SafetensorError, FileNotFoundError) as error:
             raise UserError(f"{path} is missing or damaged ({error}); export again") from None
+        if "ahead" in settings:
+            encoder.look_ahead(settings["ahead"])
+        return encoder
 
     def count(self, samples: int) -> int:
         return 1 + samples // _STRIDE

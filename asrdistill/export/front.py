@@ -80,20 +80,22 @@ def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: P
         if name:
             raise UserError(f"{model} takes {kind} features, not an encoder's frames; leave out --encoder")
         return []
-    layer = features["layer"]
+    layer, ahead = features["layer"], f"+{features['ahead']:g}" if "ahead" in features else ""
     if not name:
-        raise UserError(f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}")
+        raise UserError(
+            f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}{ahead}"
+        )
     from asrdistill.encoders.encoder import parse
     from asrdistill.encoders.whisper import model_folder
     from asrdistill.encoders.whisper_encoder import read_encoder, write_encoder
     from asrdistill.files import sha256
 
-    family, encoder, found = parse(name)
-    if family != "whisper":
+    named = parse(name)
+    if named.family != "whisper":
         raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")
-    path = model_folder(encoder) / "model.bin"
-    variables, found = read_encoder(path, found)
-    if found != layer or sha256(path) != features["weights"]:
-        raise UserError(f"{model} takes the frames of another encoder, its layer {layer}, than {name}")
+    path = model_folder(named.model) / "model.bin"
+    variables, found = read_encoder(path, named.layer)
+    if (found, named.ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
+        raise UserError(f"{model} takes the frames of another encoder, its layer {layer}{ahead}, than {name}")
     write_encoder(variables, out / ENCODER)
     return [ENCODER]

@@ -2,7 +2,8 @@
 
 ENCODER is whisper:NAME, a name of faster-whisper's (pip install 'asrdistill[whisper]'), or whisper:FOLDER, a model in
 CTranslate2's form; or torchaudio:PIPELINE, for wav2vec 2.0 and HuBERT. With @N behind it, it is layer N, not the
-last. A network that is trained on such an archive is a head on the frozen encoder: a teacher as any other.
+last; with +S, it hears windows of 4 s, of which a second is taken that has S seconds after it, as a recogniser that
+streams will. A network that is trained on such an archive is a head on the frozen encoder: a teacher as any other.
 
 Example:
   asrdistill encode whisper:tiny.en fbank/train data/train whisper/train
@@ -19,7 +20,7 @@ from asrdistill.parallel import default_jobs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("encoder", help="FAMILY:MODEL or FAMILY:MODEL@LAYER, for example whisper:tiny.en")
+    parser.add_argument("encoder", help="FAMILY:MODEL[@LAYER][+SECONDS], for example whisper:tiny.en")
     parser.add_argument("features", type=Path, help="filterbanks of the same audio, whose frames these are to fit")
     parser.add_argument("data", type=Path, help="data directory of the audio")
     parser.add_argument("out", type=Path, help="archive to make")

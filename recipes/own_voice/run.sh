@@ -46,14 +46,14 @@ stages=(
   "agreement: transcripts that a phone loop does not hear are left out|"
   "senones: LDA and MLLT|"
   "teacher: a head on Whisper's encoder, its soft targets for all audio|"
-  "students: the cut encoder with a head of its own, and a network on filterbanks, which streams|"
+  "student: the first blocks of the encoder, which hear half a second ahead, with a head of their own|"
   "decode and score: what was kept back, table, export|"
 )
 
 flags="small" values="audio text transcripts ref language lexicon whisper layers"
 # shellcheck source=recipes/recipe.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../recipe.sh" "$@"
-language=${language:-en} whisper=${whisper:-tiny.en} cut=whisper:${whisper:-tiny.en}@${layers:-2}
+language=${language:-en} whisper=${whisper:-tiny.en} cut=whisper:${whisper:-tiny.en}@${layers:-2}+0.5
 lexicon=${lexicon:-$([[ $language == en ]] && echo cmudict || echo graphemes)}
 read -ra texts <<< "$text"
 [[ $first -gt 1 || -n $audio ]] || { echo "run.sh: give the folder of recordings with --audio FOLDER" >&2; exit 2; }
@@ -68,14 +68,13 @@ PATH=$root/.venv/bin:$PATH
 
 sets=(train dev test)
 mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml") lda=(--config "$conf/lda_mllt.yaml")
-teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml") streaming=(--config "$conf/streaming.yaml")
+teacher=(--config "$conf/teacher.yaml") student=(--config "$conf/student.yaml")
 if $small; then
   mono+=(--gaussians 300 --iterations 15)
   tri+=(--leaves 150 --gaussians 600 --iterations 10)
   lda+=(--leaves 150 --gaussians 600 --iterations 10)
   teacher+=(--epochs 2 --width 128)
   student+=(--epochs 2 --width 128)
-  streaming+=(--epochs 2 --width 128)
 fi
 
 whole=() known=()
@@ -105,8 +104,6 @@ features() {
     asrdistill encode "whisper:$whisper" "$data/fbank/$set" "$pieces" "$data/whisper/$set" --jobs "$jobs"
     asrdistill encode "$cut" "$data/fbank/$set" "$pieces" "$data/cut/$set" --jobs "$jobs"
   done
-  # The network that streams sees every piece three times, as two other vocal tracts would have said it too.
-  asrdistill features "$data/sets/train" "$data/fbank/train_copies" "${band[@]}" --warps 1 0.92 1.05
 }
 if stage 3; then together features; fi
 
@@ -150,7 +147,6 @@ senones() {
   asrdistill train-lda "$cepstra" "$exp/ali/tri" "$agreed" "$lang" "$exp/lda_mllt" "${lda[@]}" --jobs "$jobs"
   align "$exp/lda_mllt" "$cepstra" "$agreed" "$exp/ali/train"
   for set in dev test; do align "$exp/lda_mllt" "$data/cepstra/$set" "$data/corpus/$set" "$exp/ali/$set"; done
-  asrdistill copies "$exp/ali/train" "$data/fbank/train_copies" "$exp/ali/train_copies"
 }
 if stage 7; then together senones; fi
 
@@ -158,40 +154,26 @@ teaching() {
   asrdistill train "$data/whisper/train" "$exp/ali/train" "$exp/teacher.$seed" "${teacher[@]}" --seed "$seed" \
     --held-out "$data/whisper/dev" "$exp/ali/dev" --threads "$jobs"
   asrdistill soft-targets "$exp/teacher.$seed" "$data/whisper/train" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
-  asrdistill copies "$exp/targets" "$data/fbank/train_copies" "$exp/targets_copies"
 }
 if stage 8; then together teaching; fi
 
-students=() streams=()
-for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i") streams+=("$exp/streaming.$i"); done
-
-# Learn from the teacher's distributions for all audio: learn MODEL FEATURES ALIGNMENT TARGETS DEV [options]
-learn() {
-  asrdistill train "$2" "$3" "$1" --seed "${1##*.}" --soft-targets "$4" --unlabelled --held-out "$5" "$exp/ali/dev" \
-    --threads "$jobs" "${@:6}"
-}
+students=()
+for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
 learning() {
   local model
   for model in "${students[@]}"; do
-    learn "$model" "$data/cut/train" "$exp/ali/train" "$exp/targets" "$data/cut/dev" "${student[@]}"
-  done
-  for model in "${streams[@]}"; do
-    learn "$model" "$data/fbank/train_copies" "$exp/ali/train_copies" "$exp/targets_copies" "$data/fbank/dev" "${streaming[@]}"
+    asrdistill train "$data/cut/train" "$exp/ali/train" "$model" "${student[@]}" --seed "${model##*.}" \
+      --soft-targets "$exp/targets" --unlabelled --held-out "$data/cut/dev" "$exp/ali/dev" --threads "$jobs"
   done
 }
 if stage 9; then together learning; fi
 
-measured=("$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}" "${streams[@]}")
-# Put a network into a folder that transcribes: hand MODEL OUT [options]
-hand() {
-  asrdistill export "$1" "$lang" "$lm" "$exp/tune/$(basename "$1")" "$2" --check "$data/corpus/dev" --alignment "$exp/ali/dev" \
-    --jobs "$jobs" "${@:3}"
-}
+measured=("$exp/lda_mllt" "$exp/teacher.$seed" "${students[@]}")
 decoding() {
   local model name features set
   for model in "${measured[@]}"; do
     name=$(basename "$model")
-    case $name in teacher.*) features=$data/whisper ;; student.*) features=$data/cut ;; streaming.*) features=$data/fbank ;; *) features=$data/cepstra ;; esac
+    case $name in teacher.*) features=$data/whisper ;; student.*) features=$data/cut ;; *) features=$data/cepstra ;; esac
     asrdistill tune "$model" "$features/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/$name" --config "$conf/tune.yaml" --jobs "$jobs"
     for set in dev test; do
       asrdistill decode "$model" "$features/$set" "$lang" "$lm" "$exp/decode/$name/$set" --tuned "$exp/tune/$name" \
@@ -201,8 +183,8 @@ decoding() {
       fi
     done
   done
-  hand "${students[0]}" "$exp/student" --encoder "$cut"
-  hand "${streams[0]}" "$exp/streaming"
+  asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" --encoder "$cut" \
+    --check "$data/corpus/dev" --alignment "$exp/ali/dev" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$language"
 }
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.encoders.encoder import Windowed, open_encoder
+from asrdistill.encoders.encoder import Windowed, open_encoder, parse
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.encoders.whisper_encoder import (
     RATE,
@@ -77,9 +77,23 @@ def test_half_a_minute_and_more_is_heard_in_windows(whispers):
     """A window's frames are those of its part of the audio, heard alone."""
     encoder, waveform = WhisperEncoder.load(whispers()), noise(70 * RATE)
     whole = encoder.frames(waveform)
-    second = encoder.frames(waveform[20 * RATE : 50 * RATE - 1])  # 1500 frames from frame 1000 on
-    np.testing.assert_allclose(whole[1300:2200], second[300:1200], atol=1e-3)
-    np.testing.assert_allclose(whole[:1200], encoder.frames(waveform[: 30 * RATE - 1])[:1200], atol=1e-3)
+    second = encoder.hear(waveform[15 * RATE : 45 * RATE])  # 1500 frames from frame 750 on
+    np.testing.assert_allclose(whole[1000:2000], second[250:1250], atol=1e-3)
+    np.testing.assert_allclose(whole[:1000], encoder.hear(waveform[: 25 * RATE])[:1000], atol=1e-3)
+
+
+def test_nothing_is_heard_that_comes_after_the_look_ahead(whispers):
+    """Of the second from 2 s to 3 s, what comes after 3.5 s; where the recording ends, all of it."""
+    encoder, waveform = open_encoder(f"whisper:{whispers()}@2+0.5"), noise(6 * RATE)
+    whole, other = encoder.frames(waveform), waveform.copy()
+    other[round(3.53 * RATE) :] = noise(6 * RATE, 1)[round(3.53 * RATE) :]
+    changed = np.abs(encoder.frames(other) - whole).max(axis=1)
+    assert whole.shape == (301, 16)
+    assert changed[:150].max() == 0
+    assert changed[160:].min() > 0
+    assert encoder.settings["ahead"] == 0.5
+    with pytest.raises(UserError, match=r"look-ahead of 3\.5 s is too long"):
+        open_encoder(f"whisper:{whispers()}+3.5")
 
 
 @pytest.mark.parametrize("count", [1, 499, 1_499, 1_500, 1_501, 2_500, 2_501, 10_007])
@@ -105,6 +119,18 @@ def test_windows_take_every_frame_once_and_none_at_an_inner_edge(count):
     assert place.max() < 1_500
     assert (place[window > 1] >= 250).all()
     assert (place[window < encoder.windows] < 1_250).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("whisper:tiny.en", ("whisper", "tiny.en", None, None)),
+        ("whisper:/a/b+c@2+0.5", ("whisper", "/a/b+c", 2, 0.5)),
+        ("torchaudio:HUBERT_BASE+1", ("torchaudio", "HUBERT_BASE", None, 1.0)),
+    ],
+)
+def test_names(name, parts):
+    assert parse(name) == parts
 
 
 @pytest.mark.parametrize("layer", [0, 2, 3])
