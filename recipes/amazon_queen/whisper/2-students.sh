@@ -1,13 +1,14 @@
 # Students that the head taught. Sourced by run.sh.
 #   dnn           the paper's network on the train set, to be set beside the recipe's teachers: it has their form, copies
 #                 and number of updates
-#   cut           the first two of the encoder's four blocks with a head of its own, on all audio: 4.9 M parameters
+#   cut           the first two of the encoder's four blocks, hearing half a second ahead, with a head of their own, on
+#                 all audio: 4.9 M parameters
 #   small, causal_small    time-delay networks on filterbanks of all audio; the latter looks at nothing to come
-layer=2 tdnns=(small causal_small) brief=()
+cut_encoder=whisper:tiny.en@2+0.5 cut_heard=$data/whisper_cut
+tdnns=(small causal_small) brief=()
 if $quick || $small; then tdnns=(causal_small) brief=(--epochs 1); fi
-cut_heard=$data/whisper_$layer
 for set in more dev test test_unseen; do
-  asrdistill encode "whisper:tiny.en@$layer" "$data/fbank/$set" "$data/corpus/$set" "$cut_heard/$set" --jobs "$jobs"
+  asrdistill encode "$cut_encoder" "$data/fbank/$set" "$data/corpus/$set" "$cut_heard/$set" --jobs "$jobs"
 done
 
 narrow=()
@@ -56,7 +57,7 @@ measure_all() {
   measure "$heard" head "${numbers[@]/#/$own/head.}"
   measure "$data/both" company "$own/company.0"
   measure "$cut_heard" cut "${numbers[@]/#/$own/cut.}"
-  hand cut --encoder "whisper:tiny.en@$layer"
+  hand cut --encoder "$cut_encoder"
   for name in dnn "${tdnns[@]}"; do
     measure "$data/fbank" "$name" "${numbers[@]/#/$own/$name.}"
     hand "$name" --to int8
