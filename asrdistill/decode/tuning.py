@@ -10,7 +10,7 @@ luckiest point. The next search is made there, until the bottom hardly moves.
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,9 +76,9 @@ def tune(
 
 
 def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
-    """The options with the scales that :func:`tune` found."""
+    """The options with the scales that :func:`tune` found; in a recogniser folder with its beams too."""
     record = read_json(Path(folder) / "tuned.json")
-    return replace(options, lm_weight=record["lm_weight"], insertion_penalty=record["insertion_penalty"])
+    return replace(options, **{field.name: record[field.name] for field in fields(options) if field.name in record})
 
 
 def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:

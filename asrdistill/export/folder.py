@@ -6,7 +6,7 @@ model.* and other files   the network, see asrdistill.export.forms
 encoder.safetensors       the layers of Whisper's encoder whose frames the network takes, if it does
 senones.json              the senones, and how long one stays in them
 lang/, lm.arpa            what may be recognised
-tuned.json                language model weight and insertion penalty
+tuned.json                language model weight, insertion penalty and beams
 graph/                    the search graph, compiled of the last four; made again when any of them changes
 
 The hashes say that the network is the one that was checked here, not who made it.
@@ -14,13 +14,13 @@ The hashes say that the network is the one that was checked here, not who made i
 
 import logging
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 from asrdistill import __version__
 from asrdistill.data.directory import DataDirectory
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tuning import tuned as with_tuned
 from asrdistill.errors import UserError
 from asrdistill.export.card import card, origin
 from asrdistill.export.check import check, features_of
@@ -41,7 +41,7 @@ def export(
     model: Path,
     lang: Path,
     lm: Path,
-    tuned: Path,
+    options: DecodeOptions,
     out: Path,
     name: str,
     data: Path | None = None,
@@ -49,7 +49,7 @@ def export(
     encoder: str | None = None,
     jobs: int = 1,
 ) -> None:
-    """Write a recogniser into the existing folder `out`, which its model card calls `name`.
+    """Write a recogniser that searches with these options into the existing folder `out`, which its card calls `name`.
 
     The network is compared with the original on the audio of the data directory `data`, and on an alignment of it.
     `encoder` names that whose frames the network takes, where it takes no filterbanks.
@@ -66,11 +66,11 @@ def export(
         raise UserError(f"a network on an encoder's frames has no form '{form}'; give safetensors, onnx or int8")
     if form == "int8" and audio is None:
         raise UserError("int8 takes its scales from real frames; give a data directory with --check")
-    sources = [model / "senones.json", lm / "lm.arpa", tuned / "tuned.json"]
-    for source in sources:
+    for source in (model / "senones.json", lm / "lm.arpa"):
         if not source.is_file():
             raise UserError(f"{source} does not exist; run the stage that makes it")
         shutil.copyfile(source, out / source.name)
+    write_json(out / "tuned.json", asdict(options))
     shutil.rmtree(out / "lang", ignore_errors=True)  # of an interrupted run
     (out / "lang").mkdir()
     lexicon.write(out / "lang")
@@ -84,7 +84,7 @@ def export(
     exported["sha256"] = {file: sha256(out / file) for file in weights}
     meta = {**network.meta, "kind": kind, "export": exported}
     write_json(out / "meta.json", meta)
-    decoder = Decoder.of(graph_of(out, network.senones), with_tuned(DecodeOptions(), out))
+    decoder = Decoder.of(graph_of(out, network.senones), options)
     named = {"data": data.name} if data else {}
     exported["check"] = named | check(form, model, out, decoder, audio, alignment, jobs)
     log.info("check: %s", exported["check"])

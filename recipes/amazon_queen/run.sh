@@ -184,7 +184,7 @@ if stage 10; then
     done
   done
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
-    --check "$data/corpus/dev" --alignment "$ali/dev" --jobs "$jobs"
+    --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 fi
 

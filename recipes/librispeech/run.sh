@@ -313,7 +313,8 @@ score_all() {
 if stage 14; then together score_all; fi
 
 if stage 15; then
-  asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student"
+  asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
+    --config "$beams/decode.yaml"
   read -r _ speech < "$data/corpus/${sets[-1]}/wav.scp"
   echo "The student hears in $speech:"
   asrdistill transcribe "$exp/student" "$speech"

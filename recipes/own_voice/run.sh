@@ -184,7 +184,7 @@ decoding() {
     done
   done
   asrdistill export "${students[0]}" "$lang" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" --encoder "$cut" \
-    --check "$data/corpus/dev" --alignment "$exp/ali/dev" --jobs "$jobs"
+    --check "$data/corpus/dev" --alignment "$exp/ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$language"
 }
 

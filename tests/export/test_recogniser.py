@@ -19,6 +19,7 @@ import torch
 import asrdistill
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.decode.options import DecodeOptions
 from asrdistill.encoders.encoder import open_encoder
 from asrdistill.errors import UserError
 from asrdistill.export import onnx as export_onnx
@@ -195,6 +196,17 @@ def test_decoding_other_features_is_refused(world, capsys):
     assert run(world, "features", "data", "other", "--bins", "24", "--jobs", "1") == 0
     assert run(world, "decode", "model", "other", "lang", "lm", "out") == 2
     assert "bins 24 instead of 20" in capsys.readouterr().err
+
+
+def test_a_recogniser_searches_with_the_beams_it_was_exported_with(tuned, world, capsys):
+    folders = [str(world / name) for name in ("model", "lang", "lm", "tuned", "narrow")]
+    assert main(["export", *folders, "--beam", "9", "--max-active", "50"]) == 0
+    options = asrdistill.load(world / "narrow").decoder.options
+    assert (options.beam, options.max_active, options.lm_weight) == (9, 50, 6)
+    assert options.word_end_beam == DecodeOptions().word_end_beam
+    (world / "tuned/tuned.json").unlink()
+    assert main(["export", *folders[:-1], str(world / "other")]) == 2
+    assert "tuned.json does not exist; run asrdistill tune" in capsys.readouterr().err
 
 
 def test_an_ensemble_is_not_exported(tuned, world, capsys):

@@ -31,7 +31,7 @@ for size in "${sizes[@]}"; do
     done
   done
   asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
-    --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --jobs "$jobs"
+    --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
 done
 
 # One network that is several: each of its widths counts as a size.

@@ -50,7 +50,7 @@ measure() {
 # Put the first seed's network into a folder that transcribes: hand NAME [options]
 hand() {
   asrdistill export "$own/$1.0" "$spoken" "$lm" "$own/tune/$1.0" "$own/hand/$1" --check "$data/corpus/dev" \
-    --alignment "$ali/dev" --jobs "$jobs" "${@:2}"
+    --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs" "${@:2}"
 }
 
 measure_all() {
