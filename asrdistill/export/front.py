@@ -29,6 +29,7 @@ class Front(NamedTuple):
     rate: int  # Hz
     shift: int  # samples from one frame to the next
     window: int  # samples that a frame is at least made of
+    tolerance: int  # frames more or fewer that the same audio has at another rate, by rounding
     frames: Callable[[np.ndarray], np.ndarray]  # samples (N,) in [-1, 1) -> (T, F) float32
     stream: Callable[[], FrameStream]
 
@@ -45,6 +46,7 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
             options.rate,
             options.shift,
             options.window,
+            0,
             lambda samples: fbank([samples], options)[0],
             lambda: FbankStream(options),
         )
@@ -64,6 +66,7 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
         encoder.rate,
         samples(shift),
         samples(2 * features["first"]),
+        1,
         frames,
         lambda: OurFrames(encoder, features["first"], shift),
     )
