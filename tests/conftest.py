@@ -1,5 +1,6 @@
 """Small worlds that several tests share."""
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,11 @@ def prompts(tmp_path_factory) -> Callable[[str], Path]:
     def prepared(language: str) -> Path:
         out = tmp_path_factory.getbasetemp() / "prompts" / language
         if not out.exists():
-            if main(["download", "asterisk", str(PROMPTS), "--parts", language]):
+            PROMPTS.parent.mkdir(parents=True, exist_ok=True)
+            with open(PROMPTS.with_name(".asterisk.tests"), "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # tests in another process may want them too
+                failed = main(["download", "asterisk", str(PROMPTS), "--parts", language])
+            if failed:
                 pytest.skip(f"Asterisk's prompts in {language} cannot be fetched: no apt-get, or no network")
             assert main(["prepare", "asterisk", str(PROMPTS), str(out), "--parts", language, "--jobs", "1"]) == 0
         return out / language
