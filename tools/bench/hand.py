@@ -24,6 +24,7 @@ from rich.console import Console
 
 from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.encoders.encoder import STEP
 from asrdistill.encoders.hear import BATCH, Ear
 from asrdistill.encoders.hear_options import HearOptions
 from asrdistill.encoders.model_bin import read_variables
@@ -66,7 +67,8 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
 
     folder = model_folder(name)
     model, ear = WhisperModel(str(folder), "cpu", compute_type="int8", cpu_threads=1), Ear(folder, HearOptions(name))
-    weights = read_variables(folder / "model.bin", "WhisperSpec", lambda name: True)
+    # The output's weights are the embeddings' once more.
+    weights = read_variables(folder / "model.bin", "WhisperSpec", lambda name: name != "decoder/projection/weight")
     about = {
         "parameters": sum(value.size for value in weights.values()),
         "mb": (folder / "model.bin").stat().st_size / 1e6,
@@ -101,13 +103,20 @@ def _recogniser(folder: Path, utterances: Sequence[Utterance]) -> Figures:
             found[utterance.id] = stream.finish().words
         return found
 
-    streams = meta["features"]["type"] == "fbank"
     return {
         "parameters": meta["parameters"],
         "mb": sum((folder / name).stat().st_size for name in meta["export"]["sha256"]) / 1e6,
-        "look_ahead_ms": 1000 * meta["frame_shift"] * meta["options"]["right"] if streams else None,
+        "look_ahead_ms": _look_ahead(meta),
         **_measure(heard, [[utterance] for utterance in utterances]),
     }
+
+
+def _look_ahead(meta: Figures) -> float | None:
+    """How long the network waits for what follows a frame, at most; None: for the utterance's end."""
+    features, right = meta["features"], 1000 * meta["frame_shift"] * meta["options"]["right"]
+    if features["type"] == "whisper":
+        return 1000 * (STEP + features["ahead"]) + right if "ahead" in features else None
+    return right
 
 
 def _measure(heard: Callable[[list[Utterance]], Words], batches: Sequence[list[Utterance]]) -> dict[str, float]:
