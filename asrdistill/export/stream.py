@@ -9,6 +9,10 @@ from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis, Word
 from asrdistill.errors import UserError
 from asrdistill.export.front import Front
 
+# Steps of one piece, half a minute, after which words are made final: in a file of a few seconds that took as long as
+# the search.
+SETTLED = 200
+
 
 class Stream:
     """One utterance, however long, that comes in pieces; :meth:`asrdistill.export.recogniser.Recogniser.stream`.
@@ -50,10 +54,14 @@ class Stream:
 
     def _hear(self, samples: np.ndarray) -> None:
         self._waiting = np.append(self._waiting, samples)
+        steps = 0
         while len(self._waiting) >= self._wanted:
             heard, self._waiting = self._waiting[: self._wanted], self._waiting[self._wanted :]
             self._wanted = self._step
             self._search.accept(self._scores.accept(self._features.accept(heard)))
+            if (steps := steps + 1) % SETTLED == 0:
+                self._search.settle()
+        if steps:
             self._search.settle()
             self.final, self.partial = self._search.final, self._search.partial
 
