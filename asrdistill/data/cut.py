@@ -182,11 +182,10 @@ def _cut_file(task: tuple[str, Path, Path, Path, CutOptions, bool]) -> Recording
     except (UserError, OSError, TypeError) as error:  # a TypeError: headerless audio, of which nothing is known
         fault = "headerless audio, of which nothing is known" if isinstance(error, TypeError) else str(error)
     else:
-        spans = pieces(measured, options)
+        uncut = whole and seconds <= options.longest
+        spans = [(0, len(measured) + 1)] if uncut else pieces(measured, options)
         if not spans and not plain:
             copy.unlink()
-        if whole and seconds <= options.longest:
-            spans = [(0, len(measured) + 1)]
         cuts = tuple((begin * FRAME, min(end * FRAME, seconds)) for begin, end in spans)
         return Recording(name, path, speaker, str(path if plain else copy), rate, seconds, cuts)
     copy.unlink(missing_ok=True)

@@ -55,8 +55,11 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
 
     encoder, shift = WhisperEncoder.open(folder / ENCODER, features), features["shift"] / 1000
 
+    def begun() -> OurFrames:
+        return OurFrames(encoder, features["first"], shift)
+
     def frames(samples: np.ndarray) -> np.ndarray:
-        stream = OurFrames(encoder, features["first"], shift)
+        stream = begun()
         return np.concatenate([stream.accept(samples), stream.finish()])
 
     def samples(seconds: float) -> int:
@@ -68,7 +71,7 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
         samples(2 * features["first"]),
         1,
         frames,
-        lambda: OurFrames(encoder, features["first"], shift),
+        begun,
     )
 
 

@@ -36,8 +36,7 @@ def run(args: argparse.Namespace) -> None:
     if not args.folder.is_dir():
         raise UserError(f"{args.folder} is no folder; give the folder that the recordings stand in")
     given = {"folder": str(args.folder.resolve()), "contents": contents_of([args.folder])}
-    whole = {line.split(maxsplit=1)[0] for line in read_lines(args.whole)} if args.whole else set()
-
+    whole = {name for line in read_lines(args.whole) for name in line.split()[:1]} if args.whole else set()
     make(
         args.out,
         lambda out: cut(args.folder.resolve(), out, options, args.jobs, whole),

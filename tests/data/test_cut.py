@@ -69,6 +69,14 @@ def test_recordings_whose_words_are_known_stay_whole(tmp_path, out):
     assert data.utterances[-1].duration == pytest.approx(len(spoken(1, 2, 0.8, 3, 1)) / RATE, abs=0.01)
 
 
+def test_a_known_recording_that_seems_silent_keeps_its_audio(tmp_path, out):
+    soundfile.write(tmp_path / "a.wav", spoken(1, 2, 1), RATE)
+    soundfile.write(tmp_path / "b.ogg", np.zeros(2 * RATE), RATE)
+    (tmp_path / ".known").write_text("\nb hardly audible\n")
+    data = cut(tmp_path, out, "--whole", str(tmp_path / ".known"))
+    assert [len(utterance.samples(RATE)) for utterance in data if utterance.recording == "b"] == [2 * RATE]
+
+
 def test_what_is_too_long_is_cut_where_it_is_quietest():
     level = np.full(2500, -20.0, np.float32)
     level[:100], level[-100:] = -70, -70

@@ -17,7 +17,6 @@ if ! $quick; then
   awk 'FNR == NR { speaker[$1] = $2; next } $1 in speaker { name = $1; $1 = speaker[name] "_" name; print }' \
     "$voice/chosen" "$data/corpus/train/text" > "$voice/all"
   awk 'NR % 4 == 1' "$voice/all" > "$voice/quarter"
-  : > "$voice/none"
   for known in none quarter all; do
     given=(--transcripts "$voice/$known")
     if [[ $known == none ]]; then given=(); fi
