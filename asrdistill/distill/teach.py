@@ -67,6 +67,7 @@ def train_model(
     measured = _held_out(*held_out, specialty) if held_out else None
 
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # a sure network's gradients hold many numbers like 1e-40, each as slow as a hundred
     torch.manual_seed(options.seed)
     model = build_network(
         options, inputs[labels.utterances[0]].shape[1], specialty.outputs if specialty else senones.count
