@@ -205,6 +205,6 @@ if $paper; then
   quickly=()
   if $quick; then quickly=(--quick); fi
   parts paper
-  asrdistill reproduction "$here/paper/paper.yaml" "$exp/paper/reproduction.md" --exp "$exp"
+  asrdistill reproduction "$here/paper/paper.yaml" "$exp/paper/reproduction.md" --exp "$exp" "$root/recipes"
 fi
 if $whisper; then parts whisper; fi
