@@ -16,12 +16,13 @@ stage() {
   printf '\n== stage %s/%s: %s\n' "$1" "${#stages[@]}" "$title"
 }
 
-# together FUNCTION: run the asrdistill commands in it in turn, by one process: Python and torch are loaded once for all.
+# together FUNCTION [N]: run the asrdistill commands in it in turn, by one process: Python and torch are loaded once for
+# all. With N, by so many processes side by side.
 together() {
   (
     asrdistill() { local quote="'\\''"; printf "'%s' " "${@//\'/$quote}"; echo; }
-    "$@"
-  ) | command asrdistill batch - --jobs 1
+    "$1"
+  ) | command asrdistill batch - --jobs "${2:-1}"
 }
 
 features_of() {  # the archives that a model takes

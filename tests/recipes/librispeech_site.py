@@ -50,7 +50,7 @@ SMALL = {
 }
 BEAMS = {
     "decode": {"beam": 13, "word_end_beam": 9, "max_active": 6000},
-    "tune": {"beam": 10, "word_end_beam": 8, "max_active": 2000},
+    "tune": {"beam": 10, "word_end_beam": 8, "max_active": 2000, "lattice_beam": 3},  # to a poor model all is near
 }
 
 

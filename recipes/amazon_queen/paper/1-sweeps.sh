@@ -1,5 +1,6 @@
 # Table 1 and its knobs, Table 5, transfer sets: a picture and a table each. Sourced by run.sh.
-names=(temperature hard_weight combine teachers subsets keep size share transfer)
+names=(temperature hard_weight combine teachers keep size share transfer)
+if ! $quick; then names+=(subsets); fi
 sweeps=("${names[@]/#/$here/paper/}")
 asrdistill sweep "${sweeps[@]/%/.yaml}" --data "$data" --exp "$exp" --lang "$spoken" --lm "$lm" \
   "${quickly[@]}" --jobs "$jobs"

@@ -6,10 +6,13 @@ if $quick; then omitted_seeds=1; fi
 learn=(train "$data/fbank/train_copies" "$ali/train_copies")
 learning=(--config "$conf/student.yaml" --soft-targets "$exp/targets" --hard-weight 0 --epochs 1 --threads 1)
 if $small; then learning+=(--width 128); fi
-for ((i = seed; i < seed + omitted_seeds; i++)); do
-  echo "${learn[@]}" "$omitted/all.$i" "${learning[@]}" --seed "$i"
-  echo "${learn[@]}" "$omitted/without_S.$i" "${learning[@]}" --seed "$i" --omit S
-done | asrdistill batch - --jobs "$jobs"
+learn_with_and_without() {
+  for ((i = seed; i < seed + omitted_seeds; i++)); do
+    asrdistill "${learn[@]}" "$omitted/all.$i" "${learning[@]}" --seed "$i"
+    asrdistill "${learn[@]}" "$omitted/without_S.$i" "${learning[@]}" --seed "$i" --omit S
+  done
+}
+together learn_with_and_without "$jobs"
 for ((i = seed; i < seed + omitted_seeds; i++)); do
   asrdistill bias "$omitted/without_S.$i" "$data/fbank/dev" "$ali/dev" "$omitted/without_S_bias.$i" --phones S --jobs "$jobs"
   for system in all without_S without_S_bias; do

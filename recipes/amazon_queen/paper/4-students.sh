@@ -1,6 +1,7 @@
 # Small students for real machines: each size with a teacher and without, equal updates. Sourced by run.sh.
 sizes=(tiny small medium large huge causal_small causal_large) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
-if $quick; then sizes=(tiny small) student_seeds=(0) shares=(); fi
+length=()
+if $quick; then sizes=(tiny small) student_seeds=(0) shares=() length=(--epochs 1); fi
 students_at=$exp/paper/students
 
 # Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
@@ -8,8 +9,18 @@ train_student() {
   local soft=()
   if [[ $2 == soft ]]; then soft=(--soft-targets "$exp/targets"); fi
   asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$4" --config "$here/paper/students/$1.yaml" \
-    --seed "$3" "${soft[@]}" --held-out "$data/fbank/dev" "$ali/dev"
+    --seed "$3" "${soft[@]}" --held-out "$data/fbank/dev" "$ali/dev" "${length[@]}"
 }
+
+train_students() {
+  for kind in soft hard; do
+    for number in "${student_seeds[@]}"; do
+      for size in "${sizes[@]}"; do train_student "$size" "$kind" "$number" "$students_at/$size.$kind.$number"; done
+      if ! $quick; then train_student slimmable "$kind" "$number" "$students_at/slimmable/$kind.$number"; fi
+    done
+  done
+}
+together train_students "$jobs"
 
 # Frames of all sets and words, by scales that were chosen on dev for the first seed: measure_student MODEL
 measure_student() {
@@ -25,10 +36,7 @@ measure_student() {
 
 for size in "${sizes[@]}"; do
   for kind in soft hard; do
-    for number in "${student_seeds[@]}"; do
-      train_student "$size" "$kind" "$number" "$students_at/$size.$kind.$number"
-      measure_student "$size.$kind.$number"
-    done
+    for number in "${student_seeds[@]}"; do measure_student "$size.$kind.$number"; done
   done
   asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
     --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
@@ -38,7 +46,6 @@ done
 for share in "${shares[@]}"; do
   for kind in soft hard; do
     for number in "${student_seeds[@]}"; do
-      train_student slimmable "$kind" "$number" "$students_at/slimmable/$kind.$number"
       asrdistill slim "$students_at/slimmable/$kind.$number" "$share" "$students_at/slim_$share.$kind.$number"
       measure_student "slim_$share.$kind.$number"
     done

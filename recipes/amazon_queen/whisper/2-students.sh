@@ -14,24 +14,24 @@ done
 narrow=()
 if $small; then narrow=(--epochs 2 --width 64); fi
 
-# The commands that train on soft targets, one for each seed: teach NAME CONFIG TARGETS FEATURES ALIGNMENT DEV [options]
+# Train on soft targets, a network for each seed: teach NAME CONFIG TARGETS FEATURES ALIGNMENT DEV [options]
 teach() {
   local number
   for number in "${numbers[@]}"; do
-    printf '%q ' train "$4" "$5" "$own/$1.$number" --config "$2" --threads 1 "${narrow[@]}" --seed "$number" \
+    asrdistill train "$4" "$5" "$own/$1.$number" --config "$2" --threads 1 "${narrow[@]}" --seed "$number" \
       --soft-targets "$3" --held-out "$6" "$ali/dev" "${@:7}"
-    echo
   done
 }
 
-{
+teach_all() {
   teach cut "$here/whisper/cut.yaml" "$own/targets" "$cut_heard/more" "$ali/train" "$cut_heard/dev" --unlabelled
   teach dnn "$conf/student.yaml" "$own/targets_train" "$data/fbank/train_copies" "$ali/train_copies" "$data/fbank/dev"
   for name in "${tdnns[@]}"; do
     teach "$name" "$here/paper/students/$name.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" \
       "$data/fbank/dev" --unlabelled "${brief[@]}"
   done
-} | asrdistill batch - --jobs "$jobs"
+}
+together teach_all "$jobs"
 
 # Frames of all sets and words, by scales that were chosen on dev for the first seed: measure FEATURES NAME MODELS
 measure() {
