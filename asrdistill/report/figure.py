@@ -3,7 +3,7 @@
 import io
 import statistics
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -53,6 +53,16 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
+def plain_axes(
+    axes: Axes, sides: Literal["both", "x", "y"] = "both", without: tuple[str, ...] = ("top", "right")
+) -> None:
+    """The look that all pictures share: a faint grid behind the points along x, y or both, and no frame."""
+    axes.grid(axis=sides, color=FAINT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[list(without)].set_visible(False)
+    axes.tick_params(labelsize=9, colors=INK)
+
+
 def _panel(
     axes: Axes,
     results: Results,
@@ -87,11 +97,8 @@ def _panel(
         )
     axes.set_ylim(-0.75, len(names) - 0.5)
     axes.margins(x=0.08)
-    axes.grid(axis="x", color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    plain_axes(axes, "x", ("top", "right", "left"))
     axes.tick_params(axis="y", length=0)
-    axes.tick_params(labelsize=9, colors=INK)
 
 
 def _label(results: Results, name: str) -> str:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json, write_text
 from asrdistill.models.folder import load_model
-from asrdistill.report.figure import COLOURS, FAINT, png
+from asrdistill.report.figure import COLOURS, plain_axes, png
 from asrdistill.report.table import NOTHING, Table
 from asrdistill.scoring.wer import read_transcripts, score
 
@@ -155,9 +155,7 @@ def _draw(students: dict[str, dict[str, Any]]) -> bytes:
                 axes.annotate(size, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
         axes.set_xlabel(label)
-        axes.grid(color=FAINT, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain_axes(axes)
     panels[0].set_ylabel(title)
     panels[0].legend(frameon=False, fontsize=9)
     return png(figure)

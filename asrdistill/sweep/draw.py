@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from asrdistill.report.figure import COLOURS, FAINT, INK, png
+from asrdistill.report.figure import COLOURS, INK, plain_axes, png
 from asrdistill.report.table import NAMES, NOTHING, Table
 from asrdistill.sweep.collect import Results
 from asrdistill.sweep.spec import plain
@@ -88,10 +88,7 @@ def _panel(axes: Axes, results: Results, cells: Cells, panel: str) -> None:
         axes.minorticks_off()
     axes.set_xticks(list(places.values()), list(places))
     axes.set_xlabel(x.replace("_", " "), fontsize=9, color=INK)
-    axes.grid(color=FAINT, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9, colors=INK)
+    plain_axes(axes)
 
 
 def _line(cell: dict[str, Any], x: str) -> str:

@@ -32,7 +32,7 @@ from asrdistill.encoders.whisper import model_folder
 from asrdistill.export.recogniser import Recogniser
 from asrdistill.files import read_json
 from asrdistill.lang.normalise import words_of
-from asrdistill.report.figure import COLOURS, FAINT, png
+from asrdistill.report.figure import COLOURS, plain_axes, png
 from asrdistill.report.table import Table
 from asrdistill.scoring.wer import score
 
@@ -156,9 +156,7 @@ def _draw(figures: dict[str, Figures]) -> bytes:
             axes.annotate(name, (found[key], found["wer"]), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.set_xscale("log")
         axes.set_xlabel(label)
-        axes.grid(color=FAINT, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain_axes(axes)
     panels[0].set_ylabel("word error rate, %")
     panels[0].set_ylim(bottom=0)
     return png(figure)
