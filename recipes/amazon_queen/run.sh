@@ -80,37 +80,40 @@ if stage 1; then
   asrdistill prepare amazon_queen "$queen" "$data/corpus" "${subset[@]}" --jobs "$jobs"
 fi
 
-if stage 2; then
+extract() {
   for set in "${sets[@]}"; do
     asrdistill features "$data/corpus/$set" "$data/fbank/$set" --config "$conf/fbank.yaml" --jobs "$jobs"
     asrdistill cepstra "$data/fbank/$set" "$data/corpus/$set" "$data/cepstra/$set" --config "$conf/cepstra.yaml" --jobs "$jobs"
   done
   # The networks see every train utterance three times, as two other vocal tracts would have said it too.
   asrdistill features "$data/corpus/train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
-fi
+}
+if stage 2; then together extract; fi
 
-if stage 3; then
+describe_language() {
   asrdistill g2p "$root/data/cmudict.txt.gz" "$data/g2p"
   texts=("${sets[@]/#/$data/corpus/}")
   dictionary=(--dictionary "$root/data/cmudict.txt.gz" --g2p "$data/g2p")
   asrdistill lang "${texts[@]}" "$data/lang" "${dictionary[@]}"  # aligning takes every word, open vocabulary or not
   if $open; then asrdistill lang "$data/corpus/train" "$lang" "${dictionary[@]}"; fi
   asrdistill lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data/corpus/dev" "$data/corpus/test" "$data/corpus/test_unseen"
-fi
+}
+if stage 3; then together describe_language; fi
 
 # Align a set's text by a model: align MODEL FEATURES SET LANG OUT [options]
 align() {
   asrdistill align "$1" "$2" "$data/corpus/$3" "$4" "$5" "${@:6}" --jobs "$jobs"
 }
 
-if stage 4; then
+start_flat() {
   asrdistill train-mono "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/mono" "${mono[@]}" --jobs "$jobs"
   align "$exp/mono" "$data/cepstra/train" train "$data/lang" "$exp/ali/mono/train"
-fi
+}
+if stage 4; then together start_flat; fi
 
 # From here on words are as probable in their pronunciations, and silence between them, as the triphones heard them.
 counted=$data/lang_counts spoken=${lang}_counts
-if stage 5; then
+grow_triphones() {
   train=("$data/corpus/train" "$data/lang")
   asrdistill train-tri "$data/cepstra/train" "$exp/ali/mono/train" "${train[@]}" "$exp/tri" "${tri[@]}" --jobs "$jobs"
   align "$exp/tri" "$data/cepstra/train" train "$data/lang" "$exp/ali/tri/train"
@@ -128,7 +131,8 @@ if stage 5; then
     asrdistill fmllr "$exp/sat" "$data/cepstra/$set" "$exp/ali/lda_mllt/$set" "$data/corpus/$set" "$data/fmllr_known/$set" --jobs "$jobs"
     align "$exp/sat" "$data/fmllr_known/$set" "$set" "$counted" "$exp/ali/sat/$set"
   done
-fi
+}
+if stage 5; then together grow_triphones; fi
 
 ali=$exp/ali/sat
 held_out=(--held-out "$data/fbank/dev" "$ali/dev")
@@ -139,10 +143,11 @@ fi
 
 members=()
 for ((i = seed; i < seed + teachers; i++)); do members+=("$exp/teacher.$i"); done
-if stage 7; then
+soften() {
   asrdistill ensemble "${members[@]}" "$exp/ensemble"
   asrdistill soft-targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" "${targets[@]}" --jobs "$jobs"
-fi
+}
+if stage 7; then together soften; fi
 
 if stage 8; then
   for ((i = seed; i < seed + seeds; i++)); do
@@ -177,7 +182,7 @@ recognise_all() {
 }
 if stage 9; then together recognise_all; fi
 
-if stage 10; then
+score() {
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in dev test test_unseen; do
       asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
@@ -186,7 +191,8 @@ if stage 10; then
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
     --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
-fi
+}
+if stage 10; then together score; fi
 
 # What comes after the recipe's own stages: the parts in a folder beside it, one after the other.
 parts() {
