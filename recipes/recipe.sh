@@ -25,6 +25,9 @@ together() {
   ) | command asrdistill batch - --jobs "${2:-1}"
 }
 
+# in_turn FUNCTION, in a function that runs together: its commands one after the other, side by side with the rest.
+in_turn() { "$1" | sed ':all; N; $! b all; s/\n/\&\& /g'; }
+
 features_of() {  # the archives that a model takes
   case $(basename "$1") in
     mono | tri | lda_mllt) echo "$data/cepstra" ;;

@@ -41,3 +41,14 @@ def test_nothing_is_done_after_a_command_in_turn_that_failed(data, tmp_path, cap
     assert main(["batch", str(commands), "--jobs", "1"]) == 2
     assert "'train --no-such-option' failed" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_commands_that_are_joined_run_in_turn_until_one_fails(jobs, data, tmp_path, capsys):
+    there, commands = tmp_path / "a && b", tmp_path / "commands"
+    joined = [f"{data} '{there}'", f"'{there}' {tmp_path}/c", f"none {tmp_path}/d", f"{data} {tmp_path}/e"]
+    commands.write_text(f"combine {data} {tmp_path}/x\n" + " && ".join(f"combine {pair}" for pair in joined))
+    assert main(["batch", str(commands), "--jobs", str(jobs)]) == 2
+    assert "failed" in capsys.readouterr().err
+    assert read_table(tmp_path / "c/text") == read_table(tmp_path / "x/text") == {"a-1": "hello"}
+    assert not (tmp_path / "e").exists()

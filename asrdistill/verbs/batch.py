@@ -1,7 +1,8 @@
 """Run many short asrdistill commands in a few processes, each of which starts Python once.
 
 COMMANDS has one command a line, without the word asrdistill; - reads them from standard input. They run side by side,
-so none may need what another of them makes; with --jobs 1 they run in turn, each with as many processes as it asks for.
+so none may need what another of them makes, but for those that && joins in a line: these run in turn. With --jobs 1
+all do, each with as many processes as it asks for.
 Each does nothing where its output is up to date. The first that fails ends the batch.
 
 Example:
@@ -9,6 +10,7 @@ Example:
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -35,13 +37,19 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(line: str) -> int:
-    """Exit status of a command."""
+    """Exit status of the first of a line's commands that fails, or 0."""
     import shlex
 
     from asrdistill.cli import main
 
-    parallel.single_thread()  # for every command, or what it finds would depend on those before it
-    try:
-        return main(shlex.split(line))
-    except SystemExit as stop:  # of argparse, which has said why
-        return int(stop.code or 0)
+    for ends, words in itertools.groupby(shlex.split(line), lambda word: word == "&&"):
+        if ends:
+            continue
+        parallel.single_thread()  # for every command, or what it finds would depend on those before it
+        try:
+            status = main(list(words))
+        except SystemExit as stop:  # of argparse, which has said why
+            status = int(stop.code or 0)
+        if status:
+            return status
+    return 0

@@ -27,7 +27,7 @@ HELP
 
 A stage that is up to date is skipped; a run that was killed goes on where it was. For example
   recipes/amazon_queen/run.sh --seeds 3               three students, mean and deviation in the table
-  recipes/amazon_queen/run.sh --stage 9               only decode and score again
+  recipes/amazon_queen/run.sh --stage 9               only decode the students and score again
   recipes/amazon_queen/run.sh --paper --quick         everything, and an outline of the paper's other experiments
 HELP
 }
@@ -40,8 +40,8 @@ stages=(
   "triphones: decision trees, LDA and MLLT, adaptation to speakers|7 min (0.5 min)"
   "teachers: four networks that differ in their seed|13 min (0.5 min)"
   "soft targets of their ensemble|2 min (0.2 min)"
-  "student|4 min (0.3 min)"
-  "decode: scales tuned on dev, then all sets|12 min (1 min)"
+  "student: beside it, scales tuned on dev and words of all other systems|16 min (1 min)"
+  "decode: the student|2 min (0.3 min)"
   "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
 )
 
@@ -149,30 +149,23 @@ soften() {
 }
 if stage 7; then together soften; fi
 
-if stage 8; then
-  for ((i = seed; i < seed + seeds; i++)); do
-    asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student.$i" "${student[@]}" --seed "$i" \
-      --soft-targets "$exp/targets" "${held_out[@]}"
-  done
-fi
-
 students=()
 for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/student.$i"); done
+decode=(--config "$conf/decode.yaml" --jobs "$jobs")
+
+scales() {  # scales MODEL: chosen on dev
+  asrdistill tune "$1" "$(features_of "$1")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$1")" \
+    --config "$conf/tune.yaml" --jobs "$jobs"
+}
 
 recognise() {  # recognise MODEL: all sets but train
   asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets dev test test_unseen \
     --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 
-recognise_all() {
-  decode=(--config "$conf/decode.yaml" --jobs "$jobs")
-  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble" "${students[0]}"; do
-    asrdistill tune "$model" "$(features_of "$model")/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$(tuned_by "$model")" \
-      --config "$conf/tune.yaml" --jobs "$jobs"
-  done
-  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[@]}" "$exp/ensemble" "${students[@]}"; do
-    recognise "$model"
-  done
+decode_others() {
+  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[0]}" "$exp/ensemble"; do scales "$model"; done
+  for model in "$exp/mono" "$exp/tri" "$exp/lda_mllt" "${members[@]}" "$exp/ensemble"; do recognise "$model"; done
   # Speaker adaptation in two passes: what LDA and MLLT recognised says what the speakers' transforms are.
   for set in dev test test_unseen; do
     align "$exp/lda_mllt" "$data/cepstra/$set" "$set" "$spoken" "$exp/ali/heard/$set" --text "$exp/decode/lda_mllt/$set/hyp.txt"
@@ -180,7 +173,22 @@ recognise_all() {
   done
   recognise "$exp/sat"
 }
-if stage 9; then together recognise_all; fi
+
+# A network trains on one core; what the others recognise fills the rest.
+students_and_others() {
+  for one in "${students[@]}"; do
+    asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$one" "${student[@]}" --seed "${one##*.}" \
+      --soft-targets "$exp/targets" "${held_out[@]}"
+  done
+  in_turn decode_others
+}
+if stage 8; then together students_and_others $((jobs + 1)); fi
+
+decode_students() {
+  scales "${students[0]}"
+  for model in "${students[@]}"; do recognise "$model"; done
+}
+if stage 9; then together decode_students; fi
 
 score() {
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
