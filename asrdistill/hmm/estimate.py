@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
+import numba
 import numpy as np
 
-from asrdistill.hmm.gmm import Mixtures, expand, log_sum_exp
+from asrdistill.hmm.gmm import Mixtures
 
 POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this power
 MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
@@ -50,35 +51,79 @@ class Statistics:
 def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statistics:
     """Statistics of Gaussians for frames x (T, D) that belong to the senones (T,)."""
     stats = Statistics.zeros(mixtures)
-    for frames, rows, posteriors, loglike in responsibilities(mixtures, x, senone):
-        stats.occupancy[rows] = posteriors.sum(1, dtype=np.float64)
-        stats.sums[rows] = posteriors @ expand(x[frames])
-        stats.loglike += loglike
+    posteriors, stats.loglike = responsibilities(mixtures, x, senone)
+    _add_frames(posteriors, mixtures.first, np.asarray(x, np.float32), senone, stats.occupancy, stats.sums)
     return stats
 
 
-def responsibilities(
-    mixtures: Mixtures, x: np.ndarray, senone: np.ndarray
-) -> Iterator[tuple[np.ndarray, slice, np.ndarray, float]]:
-    """For each senone that occurs: its frames (n,), its Gaussians, their posteriors (g, n), the log-likelihood."""
-    order = np.argsort(senone, kind="stable")
-    bounds = np.searchsorted(senone[order], np.arange(len(mixtures.first)))
+def responsibilities(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> tuple[np.ndarray, float]:
+    """Posteriors (T, most Gaussians of a senone) float32 of the Gaussians of each frame's senone, 0 where it has fewer;
+    the sum of the frames' log-likelihoods."""
+    posteriors = np.zeros((len(x), np.diff(mixtures.first).max()), np.float32)
     linear, constant = mixtures.linear
-    for s in np.flatnonzero(np.diff(bounds)):
-        frames, rows = order[bounds[s] : bounds[s + 1]], slice(mixtures.first[s], mixtures.first[s + 1])
-        scores = linear[rows] @ expand(x[frames]).T + constant[rows]
-        loglike = log_sum_exp(scores, np.array([0, len(scores)])).sum(dtype=np.float64)
-        yield frames, rows, scores / scores.sum(0), float(loglike)  # log_sum_exp left exponentials
+    loglike = _fill_posteriors(linear, constant[:, 0], mixtures.first, np.asarray(x, np.float32), senone, posteriors)
+    return posteriors, loglike
 
 
 def precisions(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(T, D) each, float32: sums over the Gaussians of posterior / variance, and of posterior · mean / variance."""
     inverse = (1 / mixtures.variances).astype(np.float32)
     pulled = (mixtures.means / mixtures.variances).astype(np.float32)
-    weight, pull = np.empty_like(x, np.float32), np.empty_like(x, np.float32)
-    for frames, rows, posteriors, _ in responsibilities(mixtures, x, senone):
-        weight[frames], pull[frames] = posteriors.T @ inverse[rows], posteriors.T @ pulled[rows]
+    posteriors, _ = responsibilities(mixtures, x, senone)
+    weight, pull = np.zeros(x.shape, np.float32), np.zeros(x.shape, np.float32)
+    _weigh(posteriors, mixtures.first, senone, inverse, weight)
+    _weigh(posteriors, mixtures.first, senone, pulled, pull)
     return weight, pull
+
+
+# A thousand senones share the frames of a shard: a matrix product for each would be thousands of tiny ones, whose calls
+# take longer than their arithmetic. Sums may be taken in any order, so that the compiler makes vectors of them.
+SUMS: Any = {"cache": True, "fastmath": {"reassoc", "contract"}}
+
+
+@numba.njit(**SUMS)
+def _fill_posteriors(linear, constant, first, x, senone, posteriors):
+    size, loglike = x.shape[1], 0.0
+    for t in range(len(x)):
+        begin, count = first[senone[t]], first[senone[t] + 1] - first[senone[t]]
+        top = np.float32(-np.inf)
+        for k in range(count):
+            score = constant[begin + k]
+            for d in range(size):
+                score += (linear[begin + k, d] + linear[begin + k, size + d] * x[t, d]) * x[t, d]
+            posteriors[t, k] = score
+            top = max(top, score)
+        total = np.float32(0)
+        for k in range(count):
+            posteriors[t, k] = np.exp(posteriors[t, k] - top)
+            total += posteriors[t, k]
+        for k in range(count):
+            posteriors[t, k] /= total
+        loglike += top + np.log(total)
+    return loglike
+
+
+@numba.njit(**SUMS)
+def _add_frames(posteriors, first, x, senone, occupancy, sums):
+    size = x.shape[1]
+    for t in range(len(x)):
+        begin, end = first[senone[t]], first[senone[t] + 1]
+        for g in range(begin, end):
+            p = posteriors[t, g - begin]
+            occupancy[g] += p
+            for d in range(size):
+                sums[g, d] += p * x[t, d]
+                sums[g, size + d] += p * x[t, d] * x[t, d]
+
+
+@numba.njit(**SUMS)
+def _weigh(posteriors, first, senone, of_gaussian, out):
+    """Add to each frame's row of out (T, D) its Gaussians' rows of (G, D), weighed by their posteriors."""
+    for t in range(len(out)):
+        begin, end = first[senone[t]], first[senone[t] + 1]
+        for g in range(begin, end):
+            for d in range(out.shape[1]):
+                out[t, d] += posteriors[t, g - begin] * of_gaussian[g, d]
 
 
 def weighted_products(weight: np.ndarray, x: np.ndarray) -> np.ndarray:

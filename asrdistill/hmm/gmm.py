@@ -71,8 +71,11 @@ class Mixtures:
 
 def expand(x: np.ndarray) -> np.ndarray:
     """(T, D) -> (T, 2D) float32: [x, x²]"""
-    x = np.asarray(x, dtype=np.float32)
-    return np.hstack([x, x * x])
+    size = x.shape[1]
+    both = np.empty((len(x), 2 * size), np.float32)
+    both[:, :size] = x
+    np.square(both[:, :size], out=both[:, size:])
+    return both
 
 
 def log_sum_exp(scores: np.ndarray, first: np.ndarray) -> np.ndarray:

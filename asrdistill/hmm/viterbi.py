@@ -34,32 +34,31 @@ def best_path(loglikes: np.ndarray, graph: Graph, senones: Senones, columns: np.
     stay, leave = senones.self_loop[graph.senone], senones.forward[graph.senone]
     if len(loglikes) == 0:
         return -np.inf, None
-    score, path = _viterbi(
-        loglikes, columns, stay, leave, graph.first, graph.source, graph.weight, graph.entry, graph.exit
-    )
+    come = leave[graph.source] + graph.weight
+    score, path = _viterbi(loglikes, columns, stay, come, graph.first, graph.source, graph.entry, leave + graph.exit)
     return (score, path) if np.isfinite(score) else (-np.inf, None)
 
 
 @numba.njit(cache=True)
-def _viterbi(loglikes, columns, stay, leave, first, source, weight, entry, exit):
+def _viterbi(loglikes, columns, stay, come, first, source, entry, exit):
     frames, states = len(loglikes), len(columns)
-    choice = np.zeros((frames, states), dtype=np.uint16)  # 0: stayed; k: came by the state's arc k - 1
+    choice = np.empty((frames, states), dtype=np.uint16)  # 0: stayed; k: came by the state's arc k - 1
     score = np.empty(states, dtype=np.float64)
     for n in range(states):
-        score[n] = entry[n] + loglikes[0, columns[n]]
+        score[n], choice[0, n] = entry[n] + loglikes[0, columns[n]], 0
     for t in range(1, frames):
         for n in range(states - 1, -1, -1):  # sources are lower, so they still hold frame t - 1
             best, taken = score[n] + stay[n], 0
             for a in range(first[n], first[n + 1]):
-                other = score[source[a]] + leave[source[a]] + weight[a]
+                other = score[source[a]] + come[a]
                 if other > best:
                     best, taken = other, a - first[n] + 1
             score[n] = best + loglikes[t, columns[n]]
             choice[t, n] = taken
     last, total = 0, -np.inf
     for n in range(states):
-        if score[n] + leave[n] + exit[n] > total:
-            last, total = n, score[n] + leave[n] + exit[n]
+        if score[n] + exit[n] > total:
+            last, total = n, score[n] + exit[n]
     path = np.empty(frames, dtype=np.int32)
     n = last
     for t in range(frames - 1, -1, -1):
