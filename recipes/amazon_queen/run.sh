@@ -190,17 +190,23 @@ decode_students() {
 }
 if stage 9; then together decode_students; fi
 
-score() {
+evaluate_all() {  # side by side, each by one process
   for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do
     for set in dev test test_unseen; do
-      asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs "$jobs"
+      asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$(basename "$model")/$set" --jobs 1
     done
   done
+}
+
+sum_up() {
   asrdistill export "${students[0]}" "$spoken" "$lm" "$exp/tune/$(basename "${students[0]}")" "$exp/student" \
     --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$spoken" --lm "$lm" --variant "$variant"
 }
-if stage 10; then together score; fi
+if stage 10; then
+  together evaluate_all "$jobs"
+  together sum_up
+fi
 
 # What comes after the recipe's own stages: the parts in a folder beside it, one after the other.
 parts() {
