@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from asrdistill.hmm.gmm import Mixtures
+from asrdistill.hmm.gmm import Mixtures, expand
 
 POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this power
 MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
@@ -52,7 +52,7 @@ def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statist
     """Statistics of Gaussians for frames x (T, D) that belong to the senones (T,)."""
     stats = Statistics.zeros(mixtures)
     posteriors, stats.loglike = responsibilities(mixtures, x, senone)
-    _add_frames(posteriors, mixtures.first, np.asarray(x, np.float32), senone, stats.occupancy, stats.sums)
+    _add_frames(posteriors, mixtures.first, expand(x), senone, stats.occupancy, stats.sums)
     return stats
 
 
@@ -61,7 +61,7 @@ def responsibilities(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> t
     the sum of the frames' log-likelihoods."""
     posteriors = np.zeros((len(x), np.diff(mixtures.first).max()), np.float32)
     linear, constant = mixtures.linear
-    loglike = _fill_posteriors(linear, constant[:, 0], mixtures.first, np.asarray(x, np.float32), senone, posteriors)
+    loglike = _fill_posteriors(linear, constant[:, 0], mixtures.first, expand(x), senone, posteriors)
     return posteriors, loglike
 
 
@@ -82,15 +82,15 @@ SUMS: Any = {"cache": True, "fastmath": {"reassoc", "contract"}}
 
 
 @numba.njit(**SUMS)
-def _fill_posteriors(linear, constant, first, x, senone, posteriors):
-    size, loglike = x.shape[1], 0.0
-    for t in range(len(x)):
+def _fill_posteriors(linear, constant, first, expanded, senone, posteriors):
+    loglike = 0.0
+    for t in range(len(expanded)):
         begin, count = first[senone[t]], first[senone[t] + 1] - first[senone[t]]
         top = np.float32(-np.inf)
         for k in range(count):
             score = constant[begin + k]
-            for d in range(size):
-                score += (linear[begin + k, d] + linear[begin + k, size + d] * x[t, d]) * x[t, d]
+            for d in range(expanded.shape[1]):
+                score += linear[begin + k, d] * expanded[t, d]
             posteriors[t, k] = score
             top = max(top, score)
         total = np.float32(0)
@@ -104,16 +104,14 @@ def _fill_posteriors(linear, constant, first, x, senone, posteriors):
 
 
 @numba.njit(**SUMS)
-def _add_frames(posteriors, first, x, senone, occupancy, sums):
-    size = x.shape[1]
-    for t in range(len(x)):
+def _add_frames(posteriors, first, expanded, senone, occupancy, sums):
+    for t in range(len(expanded)):
         begin, end = first[senone[t]], first[senone[t] + 1]
         for g in range(begin, end):
             p = posteriors[t, g - begin]
             occupancy[g] += p
-            for d in range(size):
-                sums[g, d] += p * x[t, d]
-                sums[g, size + d] += p * x[t, d] * x[t, d]
+            for d in range(expanded.shape[1]):
+                sums[g, d] += p * expanded[t, d]
 
 
 @numba.njit(**SUMS)
