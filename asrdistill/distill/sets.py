@@ -34,6 +34,8 @@ log = logging.getLogger("asrdistill")
 
 SETS = "sets.json"
 PASSES, STARTS = 20, 10  # over the columns, from as many beginnings: a bad one may leave two groups in one cluster
+NOTHING = 1e-15  # probabilities below count as 0: products of them would be denormal, which takes ten times as long
+JOINED = 16  # utterances in one product
 CHUNK = 500  # utterances whose sums are one; fixed, so that they do not depend on the number of jobs
 
 
@@ -115,8 +117,10 @@ def _sums(utterances: Sequence[str]) -> np.ndarray:
     """(1 + S, S) float64: the sum of predictions p over frames, then that of p pᵀ."""
     count = _worker["model"].senones.count
     sums = np.zeros((1 + count, count))
-    for utterance in utterances:
-        p = np.exp(_worker["model"].log_posteriors(_worker["features"][utterance]))
+    for begin in range(0, len(utterances), JOINED):
+        some = utterances[begin : begin + JOINED]
+        p = np.exp(np.concatenate([_worker["model"].log_posteriors(_worker["features"][name]) for name in some]))
+        p[p < NOTHING] = 0
         sums[0] += p.sum(0, dtype=np.float64)
         sums[1:] += p.T @ p
     return sums
