@@ -15,6 +15,7 @@ POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this p
 MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
 VARIANCE_FLOOR = 0.01  # of the global variance
 CHUNK = 2048  # frames whose products stand in memory at once
+NOTHING = np.float32(1e-10)  # posteriors below count as 0, which saves most of the sums
 PERTURB = 0.01  # standard deviations that the halves of a split Gaussian move apart
 
 
@@ -98,7 +99,8 @@ def _fill_posteriors(linear, constant, first, expanded, senone, posteriors):
             posteriors[t, k] = np.exp(posteriors[t, k] - top)
             total += posteriors[t, k]
         for k in range(count):
-            posteriors[t, k] /= total
+            share = posteriors[t, k] / total
+            posteriors[t, k] = share if share > NOTHING else 0
         loglike += top + np.log(total)
     return loglike
 
@@ -109,6 +111,8 @@ def _add_frames(posteriors, first, expanded, senone, occupancy, sums):
         begin, end = first[senone[t]], first[senone[t] + 1]
         for g in range(begin, end):
             p = posteriors[t, g - begin]
+            if p == 0:
+                continue
             occupancy[g] += p
             for d in range(expanded.shape[1]):
                 sums[g, d] += p * expanded[t, d]
