@@ -76,8 +76,13 @@ def tune(
 
 
 def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
-    """The options with the scales that :func:`tune` found; in a recogniser folder with its beams too."""
-    record = read_json(Path(folder) / "tuned.json")
+    """The options with the scales that :func:`tune` found; in a recogniser folder with its beams too.
+
+    Raises UserError for a file without scales.
+    """
+    record = read_json(path := Path(folder) / "tuned.json")
+    if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
+        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill tune")
     return replace(options, **{field.name: record[field.name] for field in fields(options) if field.name in record})
 
 

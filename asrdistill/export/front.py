@@ -82,6 +82,8 @@ def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: P
     the encoder that these features are of.
     """
     kind = features["type"]
+    if kind == "torchaudio":
+        raise UserError(f"{model} takes the frames of a torchaudio encoder; only Whisper's can be exported")
     if kind != "whisper":
         if name:
             raise UserError(f"{model} takes {kind} features, not an encoder's frames; leave out --encoder")

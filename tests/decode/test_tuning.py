@@ -1,9 +1,13 @@
 """The way to the best scales, on error rates with a known minimum."""
 
+import json
+
 import numpy as np
 import pytest
 
-from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled, tuned
+from asrdistill.errors import UserError
 
 
 @pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -0.9), (15.5, 0.8), (60.0, 0.0)])
@@ -85,3 +89,10 @@ def test_a_surface_that_is_bent_down_leaves_the_best_point():
     points = [Point(w, w * r, 30 - np.log(w / 8) ** 2 - r**2) for w in (6, 8, 10) for r in (-1, 0, 1)]
     best = min(points, key=lambda point: point.wer)
     assert _bottom(points) == (best.lm_weight, best.insertion_penalty)
+
+
+@pytest.mark.parametrize("record", [{"beam": 12.0}, [8.0, 0.5]])
+def test_a_file_without_scales_is_refused(record, tmp_path):
+    (tmp_path / "tuned.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="has no lm_weight and insertion_penalty"):
+        tuned(DecodeOptions(), tmp_path)

@@ -23,6 +23,7 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.encoders.encoder import open_encoder
 from asrdistill.errors import UserError
 from asrdistill.export import onnx as export_onnx
+from asrdistill.export.front import copy_encoder
 from asrdistill.export.options import FORMS
 from asrdistill.export.recogniser import Recogniser
 from asrdistill.features.fbank import fbank
@@ -190,6 +191,8 @@ def test_an_encoder_is_for_a_network_that_takes_its_frames(tuned, world, capsys)
     folders = [str(world / name) for name in ("model", "lang", "lm", "tuned", "out")]
     assert main(["export", *folders, "--encoder", "whisper:tiny.en"]) == 2
     assert "takes fbank features, not an encoder's frames; leave out --encoder" in capsys.readouterr().err
+    with pytest.raises(UserError, match="takes the frames of a torchaudio encoder; only Whisper's can be exported"):
+        copy_encoder(None, {"type": "torchaudio"}, world / "model", world / "out")
 
 
 def test_decoding_other_features_is_refused(world, capsys):
