@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 UPDATES = 200  # at most
-TOLERANCE = 1e-7  # of a probability, between two updates
+TOLERANCE = 1e-7  # of a probability, between two updates; where numbers are as coarse, a few of their steps
 
 
 class Opinion(NamedTuple):
@@ -43,18 +43,19 @@ def combine(log_p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
     if not len(touched):
         return log_p
     place = torch.zeros_like(counts).scatter(0, touched, torch.arange(len(touched)))
-    moved = [Opinion(place[opinion.frames], opinion.own, opinion.p.double()) for opinion in opinions]
-    q = minimise(log_p[touched].double().exp(), moved)
+    moved = [Opinion(place[opinion.frames], opinion.own, opinion.p.to(log_p.dtype)) for opinion in opinions]
+    q = minimise(log_p[touched].exp().clamp_min(torch.finfo(log_p.dtype).tiny), moved)
     return log_p.index_copy(0, touched, q.log().to(log_p.dtype))
 
 
 def minimise(p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
-    """q (T, S) of the least objective by the update, from the generalist's p (T, S) > 0; float64."""
+    """q (T, S) of the least objective by the update, from the generalist's p (T, S) > 0."""
     weight = 1 + _counts(len(p), opinions)[:, None].to(p.dtype)
+    tolerance = max(TOLERANCE, 8 * torch.finfo(p.dtype).eps)
     q = p
     for _ in range(UPDATES):
         before, q = q, evidence(p, q, opinions) / weight
-        if (q - before).abs().max() < TOLERANCE:
+        if (q - before).abs().max() < tolerance:
             break
     return q
 
