@@ -7,9 +7,9 @@ and at multiples of them. Times are processor time of the search alone, memory i
 
 Search errors are the words in which a result differs from the best-scoring path that either decoder found at any
 beam, in percent of the words. The last line is JSON: for equal WER the figures are those of each decoder's narrowest
-beam whose WER is at most 0.1 above what both reach at their widest, `sure_` stands before those of its narrowest beam
-with at most 0.5 % search errors (on few words a WER is equal by luck, too), `configured_` before ours at the configured
-beams.
+beam whose WER is at most 0.1 above what both reach at their widest, which a few words decide. `configured_` stands before
+ours at the configured beams; `kaldi_decoder_rtf_at_configured_errors` is what kaldi-decoder takes for as few search errors,
+between its two beams nearest to them.
 
 Example:
   python tools/bench/decode.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev
@@ -37,8 +37,6 @@ from asrdistill.stage import peak_mb
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
 WIDTHS = (0.5, 0.625, 0.6875, 0.75, 0.8125, 0.875, 1.0, 1.25)  # multiples of the configured beams and token limit
-SURE = 0.5  # percent of the words: as many search errors at most
-
 Scored = tuple[float, list[str]]  # score, words
 Search = Callable[[np.ndarray], Scored]  # of log-likelihoods (T, S)
 
@@ -80,11 +78,19 @@ def main() -> None:
     result = {f"configured_{what}": value for what, value in rows[""][WIDTHS.index(1.0)].items()}
     for name, ((_, _, ready), megabytes) in found.items():
         equal = next(row for row in rows[name] if row["wer"] <= target)
-        sure = next((row for row in rows[name] if row["search_errors_percent"] <= SURE), rows[name][-1])
-        mine = equal | {f"sure_{what}": value for what, value in sure.items()}
-        mine |= {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}
+        mine = equal | {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}
         result |= {f"{name}{what}": value for what, value in mine.items()}
+    result["kaldi_decoder_rtf_at_configured_errors"] = seconds_for(
+        result["configured_search_errors_percent"], rows["kaldi_decoder_"]
+    )
     print(json.dumps(result | {"kaldi_decoder_graph_peak_mb": graph_mb}))
+
+
+def seconds_for(errors: float, rows: list[dict[str, float]]) -> float:
+    """The real-time factor at which a decoder makes so many search errors: its logarithm is linear between beams."""
+    rows = sorted(rows, key=lambda row: row["search_errors_percent"])
+    at = np.interp(errors, [row["search_errors_percent"] for row in rows], [np.log(row["rtf"]) for row in rows])
+    return round(float(np.exp(at)), 5)
 
 
 def figures(
