@@ -7,9 +7,9 @@ and at multiples of them. Times are processor time of the search alone, memory i
 
 Search errors are the words in which a result differs from the best-scoring path that either decoder found at any
 beam, in percent of the words. The last line is JSON: for equal WER the figures are those of each decoder's narrowest
-beam whose WER is at most 0.1 above what both reach at their widest, which a few words decide. `configured_` stands before
-ours at the configured beams; `kaldi_decoder_rtf_at_configured_errors` is what kaldi-decoder takes for as few search errors,
-between its two beams nearest to them.
+beam whose WER is at most 0.1 above what both reach at their widest, which a few words decide. `configured_` stands
+before ours at the configured beams; `kaldi_decoder_rtf_at_configured_errors` is what kaldi-decoder takes for as few
+search errors, between its two beams nearest to them.
 
 Example:
   python tools/bench/decode.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev
