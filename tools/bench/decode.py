@@ -37,6 +37,7 @@ from asrdistill.stage import peak_mb
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
 WIDTHS = (0.5, 0.625, 0.6875, 0.75, 0.8125, 0.875, 1.0, 1.25)  # multiples of the configured beams and token limit
+
 Scored = tuple[float, list[str]]  # score, words
 Search = Callable[[np.ndarray], Scored]  # of log-likelihoods (T, S)
 
@@ -80,13 +81,13 @@ def main() -> None:
         equal = next(row for row in rows[name] if row["wer"] <= target)
         mine = equal | {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}
         result |= {f"{name}{what}": value for what, value in mine.items()}
-    result["kaldi_decoder_rtf_at_configured_errors"] = seconds_for(
+    result["kaldi_decoder_rtf_at_configured_errors"] = rtf_for(
         result["configured_search_errors_percent"], rows["kaldi_decoder_"]
     )
     print(json.dumps(result | {"kaldi_decoder_graph_peak_mb": graph_mb}))
 
 
-def seconds_for(errors: float, rows: list[dict[str, float]]) -> float:
+def rtf_for(errors: float, rows: list[dict[str, float]]) -> float:
     """The real-time factor at which a decoder makes so many search errors: its logarithm is linear between beams."""
     rows = sorted(rows, key=lambda row: row["search_errors_percent"])
     at = np.interp(errors, [row["search_errors_percent"] for row in rows], [np.log(row["rtf"]) for row in rows])
