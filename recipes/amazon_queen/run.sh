@@ -35,14 +35,14 @@ HELP
 stages=(
   "corpus: fetch the game, cut out its clips, make the data directories|0.2 min (0.2 min)"
   "features: filterbanks for the networks, cepstra for the GMMs|1 min (0.3 min)"
-  "language: pronunciations, G2P, trigram|0.3 min (0.3 min)"
-  "flat start: monophone GMM|2 min (0.3 min)"
-  "triphones: decision trees, LDA and MLLT, adaptation to speakers|7 min (0.5 min)"
-  "teachers: four networks that differ in their seed|13 min (0.5 min)"
-  "soft targets of their ensemble|2 min (0.2 min)"
-  "student: beside it, scales tuned on dev and words of all other systems|16 min (1 min)"
-  "decode: the student|2 min (0.3 min)"
-  "score: frame accuracy, WER, significance, table|1 min (0.5 min)"
+  "language: pronunciations, G2P, trigram|0.3 min (0.1 min)"
+  "flat start: monophone GMM|2 min (0.1 min)"
+  "triphones: decision trees, LDA and MLLT, adaptation to speakers|5 min (0.6 min)"
+  "teachers: four networks that differ in their seed|22 min (1.2 min)"
+  "soft targets of their ensemble|5 min (0.2 min)"
+  "student: beside it, scales tuned on dev and words of all other systems|18 min (1.7 min)"
+  "decode: the student|1 min (0.2 min)"
+  "score: frame accuracy, WER, significance, table|1 min (0.1 min)"
 )
 
 flags="small open paper whisper quick" values="queen"

@@ -29,4 +29,3 @@ asrdistill ensemble "$own/head.0" "${members[@]}" "$own/company.0" --weights-on 
 
 asrdistill soft-targets "$own/head.0" "$heard/more" "$own/targets" "${targets[@]}" --jobs "$jobs"
 asrdistill copies "$own/targets" "$data/fbank/more_copies" "$own/targets_more"
-asrdistill copies "$own/targets" "$data/fbank/train_copies" "$own/targets_train"

@@ -1,6 +1,6 @@
 # Students that the head taught. Sourced by run.sh.
-#   dnn           the paper's network on the train set, to be set beside the recipe's teachers: it has their form, copies
-#                 and number of updates
+#   dnn           the paper's network on filterbanks of all audio, to be set beside the recipe's teachers: it has their
+#                 form and copies, and with one epoch four fifths of their updates
 #   cut           the first two of the encoder's four blocks, hearing half a second ahead, with a head of their own, on
 #                 all audio: 4.9 M parameters
 #   small, causal_small    time-delay networks on filterbanks of all audio; the latter looks at nothing to come
@@ -25,7 +25,8 @@ teach() {
 
 teach_all() {
   teach cut "$here/whisper/cut.yaml" "$own/targets" "$cut_heard/more" "$ali/train" "$cut_heard/dev" --unlabelled
-  teach dnn "$conf/student.yaml" "$own/targets_train" "$data/fbank/train_copies" "$ali/train_copies" "$data/fbank/dev"
+  teach dnn "$conf/student.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" "$data/fbank/dev" \
+    --unlabelled --epochs 1
   for name in "${tdnns[@]}"; do
     teach "$name" "$here/paper/students/$name.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" \
       "$data/fbank/dev" --unlabelled "${brief[@]}"
