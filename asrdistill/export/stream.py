@@ -9,9 +9,7 @@ from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis, Word
 from asrdistill.errors import UserError
 from asrdistill.export.front import Front
 
-# Steps of one piece, half a minute, after which words are made final: in a file of a few seconds that took as long as
-# the search.
-SETTLED = 200
+MOST = 200  # steps that are taken at once where there is audio enough: half a minute
 
 
 class Stream:
@@ -22,8 +20,9 @@ class Stream:
     stream.partial           # the best guess at what follows them up to now
     stream.finish().words
 
-    The work is done in steps of the same frames whatever the pieces, so that the pieces change nothing:
-    a step is what the search needs to go on by BLOCK frames.
+    The work is done in steps, whatever the pieces: a step is what the search needs to go on by BLOCK frames. Long
+    pieces take many at once, which is sooner done (a step by itself takes features and network longer than the search)
+    and changes nothing but the rounding of sums.
     """
 
     def __init__(self, front: Front, scorer: Any, decoder: Decoder, rate: int):
@@ -54,14 +53,11 @@ class Stream:
 
     def _hear(self, samples: np.ndarray) -> None:
         self._waiting = np.append(self._waiting, samples)
-        steps = 0
-        while len(self._waiting) >= self._wanted:
-            heard, self._waiting = self._waiting[: self._wanted], self._waiting[self._wanted :]
+        while (beyond := len(self._waiting) - self._wanted) >= 0:
+            taken = self._wanted + min(beyond // self._step, MOST - 1) * self._step
+            heard, self._waiting = self._waiting[:taken], self._waiting[taken:]
             self._wanted = self._step
             self._search.accept(self._scores.accept(self._features.accept(heard)))
-            if (steps := steps + 1) % SETTLED == 0:
-                self._search.settle()
-        if steps:
             self._search.settle()
             self.final, self.partial = self._search.final, self._search.partial
 
