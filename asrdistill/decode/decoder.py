@@ -17,8 +17,8 @@ from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import LINK, goes_on, leaves_open
 
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With 16 beyond, an
-# utterance's words, scores and time are those of a look-ahead that sees its end; with 8, search errors and tokens are the
-# same but for a word in 700, at beams of 9 to 14.5 (measured on a third of amazon_queen's dev).
+# utterance's words, scores and time are those of a look-ahead that sees its end; with 8, search errors and tokens are
+# the same but for a word in 700, at beams of 9 to 14.5 (measured on a third of amazon_queen's dev).
 BLOCK, BEYOND = 24, 8
 
 IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
