@@ -83,7 +83,8 @@ class Plan:
         """A network that learns from the alignment alone, by the recipe's options of a teacher."""
         percent = min(settings.data, settings.labelled)
         options, parts = self._options(self.recipe.teacher, settings, NETWORK, percent, seed)
-        return self._train("teacher", [*_part("data", percent), *parts], options, self.learnt(percent))
+        parts = [*_part("data", percent), *self._copies_part(settings), *parts]
+        return self._train("teacher", parts, options, self.learnt(percent), copies=settings.copies)
 
     def members(self, settings: Settings) -> list[Model]:
         """The teachers of a student: networks of the recipe's size that have seen what is labelled, or parts of it."""
@@ -110,12 +111,13 @@ class Plan:
         temperatures = list(base.temperatures)
         if temperature not in temperatures:
             temperatures = sorted({*temperatures, *PAPER_TEMPERATURES, temperature})
-        parts = [*self._ensemble_parts(settings), *([f"k{keep}"] if keep != base.keep else [])]
+        parts = [*self._ensemble_parts(settings), *self._copies_part(settings)]
+        parts += [f"k{keep}"] if keep != base.keep else []
         shown = [f"t{'_'.join(map(plain, temperatures))}"] if temperatures != base.temperatures else []
         ensemble = self.ensemble(settings).folder
         folder = self._folder("targets", [*parts, *shown])
         options = flags(StoreOptions(keep, temperatures))
-        features = self.recipe.features(self.recipe.layout.heard)
+        features = self.recipe.features(self._learnt_set(settings.copies))
         self._run(folder, ["soft-targets", ensemble, features, folder, *options, "--jobs", 1], [ensemble])
         return folder, parts
 
@@ -129,7 +131,7 @@ class Plan:
         options = dataclasses.replace(options, unlabelled=known < percent)
         parts = [*parts, *_part("learnt", percent), *own]
         learnt = self.recipe.alignment(self.recipe.layout.train) if known < percent else self.learnt(known)
-        return self._train("student", parts, options, learnt, store, self.learnt(known))
+        return self._train("student", parts, options, learnt, store, self.learnt(known), settings.copies)
 
     def evaluate(self, model: Model, name: str, alignment: Path) -> None:
         out = model.beside("frames", name)
@@ -154,11 +156,16 @@ class Plan:
         self._run(out, ["subset", alignment, out, *flags(SubsetOptions(percent=percent, seed=seed))], [alignment])
         return out
 
+    def _learnt_set(self, copies: bool) -> str:
+        """The set whose features are learnt from."""
+        return self.recipe.layout.heard if copies else self.recipe.layout.train
+
+    def _copies_part(self, settings: Settings) -> list[str]:
+        return ["originals"] if self._learnt_set(settings.copies) != self.recipe.layout.heard else []
+
     def _heard(self, learnt: Path) -> Path:
         """The alignment of the copies of the utterances that an alignment has."""
         layout = self.recipe.layout
-        if layout.heard == layout.train:
-            return learnt
         if learnt == self.recipe.alignment(layout.train):
             return self.recipe.alignment(layout.heard)
         out = learnt.with_name(f"{learnt.name}-copies")
@@ -173,6 +180,7 @@ class Plan:
         learnt: Path,
         store: Path | None = None,
         labelled: Path | None = None,
+        copies: bool = True,
     ) -> Model:
         """`labelled` is the alignment that is learnt from beside soft targets, where it is not that of all `learnt`."""
         layout, seed = self.recipe.layout, options.seed
@@ -180,10 +188,11 @@ class Plan:
         folder = (self.recipe.paper if ours else self.recipe.exp) / f"{'-'.join([kind, *parts])}.{seed}"
         if ours:  # side by side with others
             options = dataclasses.replace(options, threads=1)
-        heard = self._heard(labelled or learnt)
+        name = self._learnt_set(copies)
+        heard = labelled or learnt if name == layout.train else self._heard(labelled or learnt)
         held_out = (self.recipe.features(layout.held_out), self.recipe.alignment(layout.held_out))
         soft = ["--soft-targets", store] if store else []
-        arguments = ["train", self.recipe.features(layout.heard), heard, folder, *flags(options), *soft]
+        arguments = ["train", self.recipe.features(name), heard, folder, *flags(options), *soft]
         needs = [heard, *([store] if store else [])]
         self._run(folder, [*arguments, "--held-out", *held_out], needs, options.threads)
         return Model(folder, learnt)

@@ -40,6 +40,7 @@ class Settings:
         "all", "what a student learns from: all utterances, or those with transcripts", ("all", "labelled")
     )
     data: float = option(100.0, "percent of the utterances that student or hard learn from")
+    copies: bool = option(True, "learn from the copies of the utterances too, student or hard")
     keep: int | None = option(None, "senones kept a frame")
     rest: str | None = option(None, "what becomes of the mass outside of them", RESTS)
     temperature: float | None = option(None, "of the soft targets")

@@ -97,6 +97,8 @@ def test_their_commands_find_them_up_to_date(recipe):
         ({"labelled": 25.0, "transfer": "labelled"}, "paper/student-data25-learnt25.0"),
         ({"data": 30.0}, "paper/student-learnt30.0"),
         ({"saw": 50.0}, "paper/student-saw50.0"),
+        ({"copies": False}, "paper/student-originals.0"),
+        ({"system": "hard", "copies": False, "data": 30.0}, "paper/teacher-data30-originals.0"),
         ({"system": "hard"}, "teacher.0"),
         ({"system": "hard", "data": 3.0, "early_stopping": True}, "paper/teacher-data3-early.0"),
         ({"system": "hard", "labelled": 25.0}, "paper/teacher-data25.0"),
@@ -125,6 +127,17 @@ def test_runs_stand_after_what_they_need(recipe):
     for run in make_plan(recipe.read, [sweep]).runs.values():
         assert set(run.needs) <= seen
         seen.add(run.folder)
+
+
+def test_without_copies_only_what_hears_them_changes(recipe):
+    """A student of the recipe's teachers, on the utterances themselves: a store of these, their own alignment."""
+    plan = make_plan(recipe.read, [])
+    plan.models(Settings(copies=False, data=50.0), [0])
+    runs = {str(run.folder.relative_to(recipe.exp)): run.arguments for run in plan.runs.values()}
+    features, part = str(recipe.data / "fbank/train"), str(recipe.exp / "paper/ali/train-data50")
+    assert runs["paper/targets-originals"][:3] == ("soft-targets", str(recipe.exp / "ensemble"), features)
+    assert runs["paper/student-originals-learnt50.0"][1:3] == (features, part)
+    assert runs["teacher.1"][1] == str(recipe.data / "fbank/train_copies")
 
 
 def test_as_many_updates_on_a_share_as_on_all(recipe):

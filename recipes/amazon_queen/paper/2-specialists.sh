@@ -27,12 +27,14 @@ specialists_of "$own/sets" specialists_full --full-softmax --soft-targets "$own/
 
 updates=$(awk -F '[:,]' '/^ "updates"/ { sum += $2 } END { print sum }' "$own"/specialists.members/*/meta.json)
 frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && echo 1 || echo 3)" "$own/sets/sets.json")
-asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
 asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
-
 asrdistill soft-targets "$own/specialists" "$data/fbank/$transfer" "$own/targets" "${targets[@]}" --jobs "$jobs"
-asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
-  "${held_out[@]}"
+learn_alone_and_from_them() {
+  asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
+  asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
+    "${held_out[@]}"
+}
+together learn_alone_and_from_them "$jobs"
 
 others=("$own/specialists_phones" "$own/specialists_full" "$own/trained_on" "$own/two_teachers" "$exp/ensemble" "$own/specialists_student")
 dev=(--on "$data/fbank/dev" "$ali/dev")
@@ -40,14 +42,15 @@ pooled=(--on "$data/fbank/test" "$ali/test" --on "$data/fbank/test_unseen" "$ali
 asrdistill specialists-evaluate "$own/specialists" "$own/tables/dev" "${dev[@]}" --against "${others[@]}" --jobs "$jobs"
 asrdistill specialists-evaluate "$own/specialists" "$own/tables/pooled" "${pooled[@]}" --against "${others[@]}" --jobs "$jobs"
 
-decode=(--config "$conf/decode.yaml" --jobs "$jobs")
-for model in "$own/trained_on" "$own/specialists" "$own/specialists_student"; do
-  name=$(basename "$model")
-  for set in dev test test_unseen; do
-    asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
+decode_beside_the_generalist() {
+  for model in "$own/trained_on" "$own/specialists" "$own/specialists_student"; do
+    name=$(basename "$model")
+    for set in dev test test_unseen; do
+      asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
+    done
+    scales "$model"
+    recognise "$model"
   done
-  asrdistill tune "$model" "$data/fbank/dev" "$spoken" "$lm" "$data/corpus/dev" "$exp/tune/$name" \
-    --config "$conf/tune.yaml" --jobs "$jobs"
-  recognise "$model"
-done
+}
+together decode_beside_the_generalist
 cat "$own/tables/pooled/specialists.md"

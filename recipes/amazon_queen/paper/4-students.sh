@@ -24,7 +24,7 @@ together train_students "$jobs"
 
 # Frames of all sets and words, by scales that were chosen on dev for the first seed: measure_student MODEL
 measure_student() {
-  local name=$1 first=${1%.*}.0 set
+  local name=$1 first=${1%.*}.0
   asrdistill tune "$students_at/$first" "$data/fbank/dev" "$spoken" "$lm" "$data/corpus/dev" "$students_at/tune/$first" \
     --config "$conf/tune.yaml" --jobs "$jobs"
   for set in dev test test_unseen; do
@@ -34,22 +34,25 @@ measure_student() {
     --tuned "$students_at/tune/$first" --config "$conf/decode.yaml" --graph "$students_at/graph" --jobs "$jobs"
 }
 
-for size in "${sizes[@]}"; do
-  for kind in soft hard; do
-    for number in "${student_seeds[@]}"; do measure_student "$size.$kind.$number"; done
+measure_all() {
+  for size in "${sizes[@]}"; do
+    for kind in soft hard; do
+      for number in "${student_seeds[@]}"; do measure_student "$size.$kind.$number"; done
+    done
+    asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
+      --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   done
-  asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
-    --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
-done
 
-# One network that is several: each of its widths counts as a size.
-for share in "${shares[@]}"; do
-  for kind in soft hard; do
-    for number in "${student_seeds[@]}"; do
-      asrdistill slim "$students_at/slimmable/$kind.$number" "$share" "$students_at/slim_$share.$kind.$number"
-      measure_student "slim_$share.$kind.$number"
+  # One network that is several: each of its widths counts as a size.
+  for share in "${shares[@]}"; do
+    for kind in soft hard; do
+      for number in "${student_seeds[@]}"; do
+        asrdistill slim "$students_at/slimmable/$kind.$number" "$share" "$students_at/slim_$share.$kind.$number"
+        measure_student "slim_$share.$kind.$number"
+      done
     done
   done
-done
+}
+together measure_all
 
 asrdistill pareto "$students_at" "$data/corpus" "$students_at/report" --sets test test_unseen
