@@ -39,7 +39,7 @@ from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
-from asrdistill.distill.teacher import Mapping, open_teacher
+from asrdistill.distill.teacher import Mapping, Teacher, open_teacher
 from asrdistill.errors import UserError
 
 log = logging.getLogger("asrdistill")
@@ -122,14 +122,22 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
 
 
 def make_store(
-    model: Path, features: FrameArchive, out: Path, options: StoreOptions, jobs: int, mapping: Mapping | None = None
+    model: Path,
+    features: FrameArchive,
+    out: Path,
+    options: StoreOptions,
+    jobs: int,
+    mapping: Mapping | None = None,
+    learnt: Sequence[Path] = (),
 ) -> None:
     """Write the top-k store of a teacher over the features into `out`: of a model, an ensemble, or given posteriors.
 
-    `mapping` makes a teacher's own units our senones; it stands in the store as ``map.npy`` (U, S).
+    `mapping` makes a teacher's own units our senones; it stands in the store as ``map.npy`` (U, S). With `learnt`, the
+    alignments of an ensemble's members, those speak of an utterance that have not learnt from it.
     """
     temperatures = options.temperatures
-    meta, owner = _check(model, features, options, mapping)
+    who = (mapping, tuple(learnt))
+    meta, owner = _check(open_teacher(model, features, *who), options)
     if mapping:
         np.save(out / "map.npy", mapping.matrix)
     count = len(owner)
@@ -137,7 +145,7 @@ def make_store(
     chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
     tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
     parts = _parts(keep, len(temperatures))
-    setup = (model, features.folder, out, keep, list(temperatures), mapping)
+    setup = (model, features.folder, out, keep, list(temperatures), who)
     shards: list[dict[str, Any]] = []
     mass, tails = np.zeros(len(temperatures)), torch.zeros((), dtype=torch.float64)
     weight = lambda task: len(task[1])  # noqa: E731
@@ -169,10 +177,7 @@ def make_store(
     )
 
 
-def _check(
-    model: Path, features: FrameArchive, options: StoreOptions, mapping: Mapping | None
-) -> tuple[dict[str, Any], np.ndarray]:
-    loaded = open_teacher(model, features, mapping)
+def _check(loaded: Teacher, options: StoreOptions) -> tuple[dict[str, Any], np.ndarray]:
     if min(options.temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
     if not 0 <= options.keep <= loaded.senones.count:
@@ -187,10 +192,8 @@ def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]
 _worker: dict[str, Any] = {}  # of one process: what _setup loaded
 
 
-def _setup(
-    model: Path, features: Path, out: Path, keep: int, temperatures: list[float], mapping: Mapping | None
-) -> None:
-    teacher = open_teacher(model, FrameArchive(features), mapping)
+def _setup(model: Path, features: Path, out: Path, keep: int, temperatures: list[float], who: tuple[Any, ...]) -> None:
+    teacher = open_teacher(model, FrameArchive(features), *who)
     _worker.update(teacher=teacher, out=out, keep=keep, temperatures=temperatures)
 
 

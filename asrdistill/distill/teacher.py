@@ -1,5 +1,7 @@
 """Who gives soft targets: a model of ours, or posteriors of another system, over our senones or its own units."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +12,9 @@ from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import load_model
+from asrdistill.models.folder import Ensemble, load_model
+
+log = logging.getLogger("asrdistill")
 
 FLOOR = 1e-30  # of a posterior that is 0
 
@@ -44,6 +48,44 @@ class ModelTeacher:
         return self.model.log_posteriors(self.features[utterance])
 
 
+class CrossFitted:
+    """An ensemble, of whose members those speak of an utterance that have not learnt from it; all, where all have.
+
+    What a network says of frames that it has learnt by heart is the alignment once more; of others it says what it
+    knows. (Cross-fitting: Chernozhukov et al. 2018; for distillation Dao et al. 2021.) `learnt` has the alignment that
+    each member learnt from. Raises UserError for a teacher without members, or alignments that are not theirs.
+    """
+
+    def __init__(self, folder: Path, features: FrameArchive, learnt: Sequence[Path]):
+        whole = ModelTeacher(folder, features)
+        self.features, self.senones, self.meta = features, whole.senones, whole.meta
+        if not isinstance(whole.model, Ensemble):
+            raise UserError(f"{folder} is no ensemble; only of several teachers can those speak that have not seen it")
+        self.ensemble = whole.model
+        if len(learnt) != len(self.ensemble.members):
+            raise UserError(
+                f"{folder} has {len(self.ensemble.members)} members, but --unseen names {len(learnt)} alignments; "
+                "name the one that each member learnt from, in the order of the members"
+            )
+        self.learnt = [FrameArchive(path, "alignment") for path in learnt]
+        for archive in self.learnt:
+            if not any(utterance in archive for utterance in features):
+                raise UserError(
+                    f"{archive.folder} has no utterance of {features.folder}; name what the members learnt from"
+                )
+
+        known = sum(all(utterance in archive for archive in self.learnt) for utterance in features)
+        log.info("%d of %d utterances were seen by every member: all speak of these", known, len(features))
+
+    def asked(self, utterance: str) -> list[int]:
+        """The members that speak of an utterance."""
+        unseen = [k for k, archive in enumerate(self.learnt) if utterance not in archive]
+        return unseen or list(range(len(self.learnt)))
+
+    def log_posteriors(self, utterance: str) -> np.ndarray:
+        return self.ensemble.log_posteriors(self.features[utterance], self.asked(utterance))
+
+
 class GivenTeacher:
     """What ``import-posteriors`` made of another system's posteriors; they must be of the features' frames."""
 
@@ -73,9 +115,18 @@ class MappedTeacher:
         return np.log(np.maximum(np.exp(self.teacher.log_posteriors(utterance)) @ self.matrix, FLOOR))
 
 
-def open_teacher(folder: Path, features: FrameArchive, mapping: Mapping | None = None) -> Teacher:
-    """The model or the archive of posteriors in a folder; raises UserError where it does not fit the features."""
-    meta = Path(folder) / "meta.json"
-    given = meta.is_file() and read_json(meta).get("kind") == "loglikes"
-    teacher = GivenTeacher(Path(folder), features) if given else ModelTeacher(Path(folder), features)
+def open_teacher(
+    folder: Path, features: FrameArchive, mapping: Mapping | None = None, learnt: Sequence[Path] = ()
+) -> Teacher:
+    """The model or the archive of posteriors in a folder; raises UserError where it does not fit the features.
+
+    `learnt`: the alignments that an ensemble's members learnt from, if they are to speak of others alone.
+    """
+    teacher = CrossFitted(Path(folder), features, learnt) if learnt else _whole_teacher(Path(folder), features)
     return MappedTeacher(teacher, mapping) if mapping else teacher
+
+
+def _whole_teacher(folder: Path, features: FrameArchive) -> Teacher:
+    meta = folder / "meta.json"
+    given = meta.is_file() and read_json(meta).get("kind") == "loglikes"
+    return GivenTeacher(folder, features) if given else ModelTeacher(folder, features)

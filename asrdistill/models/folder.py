@@ -101,11 +101,12 @@ class Ensemble:
         networks = sum(member.parameters for member in self.members)
         return networks + (self.evidence.gmm.parameters if self.evidence else 0)
 
-    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
-        pairs = zip(self.members, self.columns, strict=True)
-        logits = torch.stack([member.logits(features[:, own]) for member, own in pairs])
-        together = combine(logits, self.combine, self.weights)
+    def log_posteriors(self, features: np.ndarray, asked: Sequence[int] | None = None) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of `asked` members)."""
+        asked = range(len(self.members)) if asked is None else asked
+        logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in asked])
+        weights = [self.weights[k] for k in asked] if self.weights else None
+        together = combine(logits, self.combine, weights)
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
             together = (together + self.evidence.scale * loglikes).log_softmax(-1)
@@ -113,10 +114,11 @@ class Ensemble:
 
 
 def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
-    """Members' logits (M, …, S) -> log of their combined distribution (…, S); `weights` (M,) add up to 1."""
+    """Members' logits (M, …, S) -> log of their combined distribution (…, S), weighted by `weights` (M,)."""
     members = logits.log_softmax(-1)
     if weights is not None:
         shares = torch.tensor(weights, dtype=members.dtype).view(-1, *[1] * (members.dim() - 1))
+        shares = shares / shares.sum()
         if how == "arithmetic":
             return (members + shares.log()).logsumexp(0)
         return (members * shares).sum(0).log_softmax(-1)

@@ -112,13 +112,16 @@ class Plan:
         if temperature not in temperatures:
             temperatures = sorted({*temperatures, *PAPER_TEMPERATURES, temperature})
         parts = [*self._ensemble_parts(settings), *self._copies_part(settings)]
-        parts += [f"k{keep}"] if keep != base.keep else []
+        parts += [*([f"k{keep}"] if keep != base.keep else []), *(["unseen"] if settings.unseen else [])]
         shown = [f"t{'_'.join(map(plain, temperatures))}"] if temperatures != base.temperatures else []
         ensemble = self.ensemble(settings).folder
         folder = self._folder("targets", [*parts, *shown])
         options = flags(StoreOptions(keep, temperatures))
         features = self.recipe.features(self._learnt_set(settings.copies))
-        self._run(folder, ["soft-targets", ensemble, features, folder, *options, "--jobs", 1], [ensemble])
+        asked = self.members(settings) if settings.unseen else []
+        learnt = [self._heard(member.learnt, settings.copies) for member in asked]
+        arguments = ["soft-targets", ensemble, features, folder, *options, "--jobs", 1]
+        self._run(folder, [*arguments, *(["--unseen", *learnt] if learnt else [])], [ensemble, *learnt])
         return folder, parts
 
     def student(self, settings: Settings, seed: int) -> Model:
@@ -163,9 +166,11 @@ class Plan:
     def _copies_part(self, settings: Settings) -> list[str]:
         return ["originals"] if self._learnt_set(settings.copies) != self.recipe.layout.heard else []
 
-    def _heard(self, learnt: Path) -> Path:
-        """The alignment of the copies of the utterances that an alignment has."""
+    def _heard(self, learnt: Path, copies: bool) -> Path:
+        """The alignment of the utterances that an alignment has and their copies, if those are learnt from."""
         layout = self.recipe.layout
+        if self._learnt_set(copies) == layout.train:
+            return learnt
         if learnt == self.recipe.alignment(layout.train):
             return self.recipe.alignment(layout.heard)
         out = learnt.with_name(f"{learnt.name}-copies")
@@ -189,7 +194,7 @@ class Plan:
         if ours:  # side by side with others
             options = dataclasses.replace(options, threads=1)
         name = self._learnt_set(copies)
-        heard = labelled or learnt if name == layout.train else self._heard(labelled or learnt)
+        heard = self._heard(labelled or learnt, copies)
         held_out = (self.recipe.features(layout.held_out), self.recipe.alignment(layout.held_out))
         soft = ["--soft-targets", store] if store else []
         arguments = ["train", self.recipe.features(name), heard, folder, *flags(options), *soft]

@@ -40,6 +40,7 @@ class Settings:
         "all", "what a student learns from: all utterances, or those with transcripts", ("all", "labelled")
     )
     data: float = option(100.0, "percent of the utterances that student or hard learn from")
+    unseen: bool = option(False, "of an utterance only those teachers speak that have not learnt from it")
     copies: bool = option(True, "learn from the copies of the utterances too, student or hard")
     keep: int | None = option(None, "senones kept a frame")
     rest: str | None = option(None, "what becomes of the mass outside of them", RESTS)
@@ -60,6 +61,8 @@ class Settings:
         for name in ("teachers", "layers", "width", "epochs"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise UserError(f"'{name}' in {source} must be at least 1, not {value}")
+        if self.unseen and self.saw == 100:
+            raise UserError(f"{source}: every teacher has seen all there is; 'unseen' wants 'saw' below 100")
         if self.system == "student" and self.transfer == "all" and self.labelled < 100 and self.data < 100:
             raise UserError(
                 f"{source}: a student learns from all utterances, or from a share of those that have transcripts "

@@ -97,6 +97,40 @@ def test_arithmetic_and_geometric_means(corpus, ensemble, tmp_path):
     )
 
 
+def seen(corpus, folder, *utterances):
+    corpus.write_alignment(folder, {name: corpus.labels[name] for name in utterances})
+    return folder
+
+
+def test_of_unseen_utterances_those_speak_that_have_not_learnt_from_them(corpus, ensemble, tmp_path):
+    """By each utterance's own members, one by one: the posteriors of those, averaged by hand."""
+    learnt = [
+        seen(corpus, tmp_path / "a", "utt000", "utt001"),
+        seen(corpus, tmp_path / "b", "utt000", "utt002"),
+        seen(corpus, tmp_path / "c", "utt000", "utt001", "utt002"),
+    ]
+    features, members = FrameArchive(corpus.features), load_model(ensemble).members
+    (tmp_path / "store").mkdir()
+    make_store(ensemble, features, tmp_path / "store", StoreOptions(0, [1.0]), 2, learnt=learnt)
+    store = FrameArchive(tmp_path / "store")
+    for utterance, asked in (("utt000", (0, 1, 2)), ("utt001", (1,)), ("utt002", (0,)), ("utt003", (0, 1, 2))):
+        said = np.mean([np.exp(members[k].log_posteriors(features[utterance])) for k in asked], axis=0)
+        ids, logp = (store.read([utterance], part) for part in ("ids", "logp"))
+        np.testing.assert_allclose(
+            np.exp(logp.astype(np.float32)), np.take_along_axis(said, ids, 1), rtol=5e-3, atol=1e-6
+        )
+
+
+def test_unseen_wants_what_each_member_learnt_from(corpus, ensemble, tmp_path):
+    one = seen(corpus, tmp_path / "a", "utt000")
+    for model, learnt, message in (
+        (ensemble, [one], "has 3 members, but --unseen names 1 alignments"),
+        (ensemble.parent / "teacher.0", [one], "is no ensemble"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make_store(model, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0), 1, learnt=learnt)
+
+
 def test_store_does_not_depend_on_jobs(corpus, ensemble, tmp_path):
     one, two = (make(corpus, ensemble, tmp_path / f"s{jobs}", jobs=jobs) for jobs in (1, 2))
     assert one.hash == two.hash

@@ -97,6 +97,7 @@ def test_their_commands_find_them_up_to_date(recipe):
         ({"labelled": 25.0, "transfer": "labelled"}, "paper/student-data25-learnt25.0"),
         ({"data": 30.0}, "paper/student-learnt30.0"),
         ({"saw": 50.0}, "paper/student-saw50.0"),
+        ({"saw": 50.0, "unseen": True}, "paper/student-saw50-unseen.0"),
         ({"copies": False}, "paper/student-originals.0"),
         ({"system": "hard", "copies": False, "data": 30.0}, "paper/teacher-data30-originals.0"),
         ({"system": "hard"}, "teacher.0"),
@@ -129,6 +130,16 @@ def test_runs_stand_after_what_they_need(recipe):
         seen.add(run.folder)
 
 
+def test_the_unseen_are_asked_by_what_each_teacher_heard(recipe):
+    plan = make_plan(recipe.read, [])
+    plan.models(Settings(saw=50.0, unseen=True), [0])
+    store = plan.runs[recipe.exp / "paper/targets-saw50-unseen"]
+    heard = [recipe.exp / f"paper/ali/train-saw50-{seed}-copies" for seed in (0, 1)]
+    assert store.arguments[-3:] == ("--unseen", *map(str, heard))
+    assert set(heard) < set(store.needs)
+    assert [plan.runs[recipe.exp / f"paper/teacher-saw50.{seed}"].arguments[2] for seed in (0, 1)] == [*map(str, heard)]
+
+
 def test_without_copies_only_what_hears_them_changes(recipe):
     """A student of the recipe's teachers, on the utterances themselves: a store of these, their own alignment."""
     plan = make_plan(recipe.read, [])
@@ -159,6 +170,7 @@ def test_as_many_updates_on_a_share_as_on_all(recipe):
     [
         ("seeds: [0]\n", "lacks 'vary'"),
         ("vary: {temprature: [1]}\n", "unknown configuration key 'temprature' .* did you mean 'temperature'"),
+        ("vary: {saw: [100]}\nbase: {unseen: true}\n", "'unseen' wants 'saw' below 100"),
         ("vary: {temperature: []}\n", "'temperature' in .* must be a list of at least one value"),
         ("vary: {temperature: 2}\n", "'temperature' in .* must be a list"),
         ("vary: {temperature: [hot]}\n", "'temperature' in .* must be a float, not 'hot'"),
