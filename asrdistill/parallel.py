@@ -105,7 +105,7 @@ def split(items: S, parts: int) -> list[S]:
 def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
     """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
     global _failure
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     single_thread()
     try:
         if setup:
@@ -123,11 +123,15 @@ def _work(function: Callable[[T], R], item: T) -> R:
     return function(item)
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on writing to files that the next run makes again."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)
+def end_with_parent() -> None:
+    """Let this process die with its parent: it would go on writing to files that the next run makes again."""
+
+    def end() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def single_thread() -> None:

@@ -1,14 +1,20 @@
-"""Runs side by side: each is a process of the command, started when what it needs is there and cores are free."""
+"""Runs side by side: each is a process of the command, started when what it needs is there and cores are free.
+
+The processes are forks of one that has loaded torch and nothing else: most runs are shorter than its loading.
+"""
 
 import logging
+import multiprocessing
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import NamedTuple
 
+from asrdistill import parallel
 from asrdistill.errors import UserError
 from asrdistill.sweep.plan import Run
 
@@ -17,7 +23,7 @@ log = logging.getLogger("asrdistill")
 
 class _Started(NamedTuple):
     run: Run
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
     log: Path
     begun: float
 
@@ -38,18 +44,16 @@ def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
             for run in _ready(waiting, running, jobs):
                 waiting.remove(run)
                 running.append(_start(run, logs))
-            ended = [started for started in running if started.process.poll() is not None]
-            for started in ended:
+            wait([started.process.sentinel for started in running])
+            for started in [started for started in running if started.process.exitcode is not None]:
                 running.remove(started)
                 made += 1
                 _finish(started, made, total)
-            if not ended:
-                time.sleep(0.05)
     finally:
         for started in running:
             started.process.terminate()
         for started in running:
-            started.process.wait()
+            started.process.join()
 
 
 def _ready(waiting: list[Run], running: list[_Started], jobs: int) -> list[Run]:
@@ -70,21 +74,28 @@ def _ready(waiting: list[Run], running: list[_Started], jobs: int) -> list[Run]:
 
 def _start(run: Run, logs: Path) -> _Started:
     path = logs / f"{run.arguments[0]}-{'-'.join(run.folder.parts[-3:])}.log"
-    threads = {f"{library}_NUM_THREADS": str(run.cores) for library in ("OMP", "MKL", "OPENBLAS")}
-    with open(path, "wb") as handle:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "asrdistill", *run.arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **threads, "OMP_WAIT_POLICY": "PASSIVE"},
-        )
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["asrdistill.models.folder"])
+    process = context.Process(target=_call, args=(run.arguments, path))
+    process.start()
     return _Started(run, process, path, time.monotonic())
+
+
+def _call(arguments: tuple[str, ...], path: Path) -> None:
+    """The command in a process of its own, which says everything into a file."""
+    from asrdistill.cli import main
+
+    with open(path, "wb") as handle:
+        for stream in (1, 2):
+            os.dup2(handle.fileno(), stream)
+    parallel.end_with_parent()
+    parallel.single_thread()  # but for what is trained by several
+    sys.exit(main(list(arguments)))
 
 
 def _finish(started: _Started, made: int, total: int) -> None:
     said = started.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    if code := started.process.returncode:
+    if code := started.process.exitcode:
         raise UserError(
             f"'{started.run.arguments[0]}' of {started.run.folder} ended with {code}: {said[-1]} ({started.log})"
         )
