@@ -47,6 +47,7 @@ class ScoreStream:
     def __init__(self, scorer: PosteriorScorer):
         self._scorer, self._context = scorer, scorer.model.context
         self._frames = np.empty((0, scorer.model.dimension), np.float32)  # with the context of the next
+        self._memory: Any = None  # of a recurrent network
 
     def accept(self, features: np.ndarray) -> np.ndarray:
         """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete by now."""
@@ -58,7 +59,8 @@ class ScoreStream:
             self._frames = frames
             return np.empty((0, self._scorer.senones.count), np.float32)
         self._frames = frames[len(frames) - left - right :]
-        return self._scorer.model.log_posteriors(frames, padded=True) - self._scorer.log_priors
+        scores, self._memory = self._scorer.model.go_on(frames, self._memory)
+        return scores - self._scorer.log_priors
 
     def finish(self) -> np.ndarray:
         """Log-likelihoods (T', S) of the frames that are left: the last feature frame is repeated."""

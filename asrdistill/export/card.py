@@ -87,6 +87,8 @@ def _layers(network: dict[str, Any]) -> str:
     if network.get("architecture") == "tdnn":
         blocks = ", ".join(map(str, network.get("dilations", DnnOptions().dilations)))
         return f"a time-delay network of {network['width']} channels with dilations {blocks}"
+    if network.get("architecture") == "gru":
+        return f"{network['layers']} recurrent layers of {network['width']} gated units"
     return f"{network['layers']} hidden layers of {network['width']} ReLUs"
 
 

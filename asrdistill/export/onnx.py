@@ -4,6 +4,10 @@ Both have one input, `features` (left + T + right, F) float32, unnormalised, of 
 first and last frames are context), and one output, `log_posteriors` (T, S). They are built of standard operators of
 opset 17, so that other runtimes take them too.
 
+A recurrent network answers for each frame that it is given, (N, F) -> (N, S), the frame `right` before it; the first
+left + right answers of an utterance are of none. It has a second input, `memory` (layers, 1, W), zeros at first, and a
+second output, `remembered`, which is the memory that the frames after these are given with. It has no 8-bit form.
+
 The windows of the first layer are gathered by an index (T, window), after quantisation where there is one, so that
 what is copied are bytes.
 
@@ -18,7 +22,7 @@ student that halves the error of the log posteriors.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from torch import nn
 from asrdistill import __version__
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
+from asrdistill.models.gru import Gru
 from asrdistill.models.network import Network, pad, windows
 from asrdistill.models.tdnn import Block, Tdnn
 
@@ -42,17 +47,22 @@ Layer = tuple[np.ndarray, np.ndarray]  # weight (in, out), bias (out,)
 def write_onnx(module: Network, path: Path) -> None:
     """Write the network in float32; raises UserError where the package onnx is not installed."""
     graph = _Graph(module)
-    graph.write(_tdnn(module, graph) if isinstance(module, Tdnn) else _dnn(module, graph), path)  # type: ignore[arg-type]
+    if isinstance(module, Gru):
+        graph.write(*_gru(module, graph), path)
+    else:
+        graph.write(_tdnn(module, graph) if isinstance(module, Tdnn) else _dnn(module, graph), [], path)  # type: ignore[arg-type]
 
 
 def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F).
 
-    Raises UserError where the package onnx is not installed.
+    Raises UserError where the package onnx is not installed, and for a recurrent network.
     """
+    if isinstance(module, Gru):
+        raise UserError("8-bit integers are for dnn and tdnn; export this network to onnx or safetensors")
     graph = _Graph(module)
     logits = _tdnn_int8 if isinstance(module, Tdnn) else _dnn_int8
-    graph.write(logits(module, graph, frames), path)  # type: ignore[arg-type, operator]
+    graph.write(logits(module, graph, frames), [], path)  # type: ignore[arg-type, operator]
 
 
 def _dnn(module: Dnn, graph: "_Graph") -> str:
@@ -104,6 +114,26 @@ def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> s
     c, output, top = _evened(peaks[-1], _layer(module.output))
     x = graph.add("Mul", graph.add("Relu", x), graph.constant(1 / c))
     return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
+
+
+def _gru(module: Gru, graph: "_Graph") -> tuple[str, list[Any]]:
+    """Layers over (N, 1, F); memory (layers, 1, W) in and out."""
+    one, after = graph.constant(np.array([1], np.int64)), []
+    x = graph.add("Unsqueeze", graph.normalised(), one)
+    width = module.output.in_features
+    for number, layer in enumerate(module.recurrent):
+        gates = [value.detach().numpy().reshape(3, width, -1) for value in layer.parameters()]
+        # torch has reset, update, new one after the other; ONNX has update first
+        w, r, *biases = (np.concatenate([update, reset, new])[None] for reset, update, new in gates)
+        bias = np.concatenate([b[..., 0] for b in biases], 1)
+        before = graph.add("Gather", "memory", graph.constant(np.array([number], np.int64)))
+        given = (x, *map(graph.constant, (w, r, bias)), "", before)
+        y, last = f"heard.{number}", f"remembered.{number}"
+        graph.add("GRU", *given, outputs=[y, last], hidden_size=width, linear_before_reset=1)
+        x = graph.add("Squeeze", y, one)  # (N, directions, 1, W)
+        after.append(last)
+    graph.add("Concat", *after, outputs=["remembered"], axis=0)
+    return graph.gemm(graph.add("Squeeze", x, one), _layer(module.output)), [len(after), 1, width]
 
 
 def _layer(linear: nn.Linear) -> Layer:
@@ -192,10 +222,10 @@ class _Graph:
     def scale(self, step: float, point: int) -> tuple[str, str]:
         return self.constant(np.float32(step)), self.constant(np.uint8(point))
 
-    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
-        output = output or f"{operator.lower()}.{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [output], **attributes))
-        return output
+    def add(self, operator: str, *inputs: str, outputs: Sequence[str] = (), **attributes: Any) -> str:
+        outputs = outputs or [f"{operator.lower()}.{len(self.nodes)}"]
+        self.nodes.append(self.onnx.helper.make_node(operator, inputs, outputs, **attributes))
+        return outputs[0]
 
     def dequantised(self, whole: np.ndarray, steps: np.ndarray) -> str:
         """The floats that integers (…, out) with a scale for each unit (out,) stand for."""
@@ -249,15 +279,19 @@ class _Graph:
         ]
         return functools.reduce(lambda a, b: self.add("Add", a, b), parts)
 
-    def write(self, logits: str, path: Path) -> None:
+    def write(self, logits: str, memory: Sequence[int], path: Path) -> None:
+        """`memory`: the shape of what a recurrent network remembers, in and out."""
         helper, floats = self.onnx.helper, self.onnx.TensorProto.FLOAT
-        self.add("LogSoftmax", logits, output="log_posteriors", axis=-1)
+        self.add("LogSoftmax", logits, outputs=["log_posteriors"], axis=-1)
         senones, (left, right) = self.module.output.out_features, self.module.context
+        frames = ["N", "N"] if memory else ["left+T+right", "T"]
+        inputs = {"features": [frames[0], len(self.module.mean)], **({"memory": memory} if memory else {})}
+        outputs = {"log_posteriors": [frames[1], senones], **({"remembered": memory} if memory else {})}
         ends = [
-            helper.make_tensor_value_info("features", floats, ["left+T+right", len(self.module.mean)]),
-            helper.make_tensor_value_info("log_posteriors", floats, ["T", senones]),
+            [helper.make_tensor_value_info(name, floats, shape) for name, shape in named.items()]
+            for named in (inputs, outputs)
         ]
-        graph = helper.make_graph(self.nodes, "acoustic model", ends[:1], ends[1:], self.constants)
+        graph = helper.make_graph(self.nodes, "acoustic model", *ends, self.constants)
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, producer_name="asrdistill", producer_version=__version__)
         model.ir_version = IR

@@ -58,14 +58,22 @@ class AcousticModel:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     @torch.inference_mode()
-    def logits(self, features: np.ndarray, padded: bool = False) -> Tensor:
-        """(T, F) -> (T, S); the edge frames are repeated to fill the context, unless it is `padded` already."""
-        frames = features if padded else pad(features, self.module.context)
-        return self.module(torch.from_numpy(frames)[None])[0].float()
+    def logits(self, features: np.ndarray) -> Tensor:
+        """(T, F) -> (T, S); the edge frames are repeated to fill the context."""
+        return self.module(torch.from_numpy(pad(features, self.module.context))[None])[0].float()
 
-    def log_posteriors(self, features: np.ndarray, padded: bool = False) -> np.ndarray:
-        """(T, F) float32, or (left + T + right, F) if `padded` -> (T, S) float32 natural-log posteriors."""
-        return self.logits(features, padded).log_softmax(-1).numpy()
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
+        return self.logits(features).log_softmax(-1).numpy()
+
+    @torch.inference_mode()
+    def go_on(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
+        """A piece of an utterance with its context, (left + T + right, F), -> log posteriors (T, S), and a memory.
+
+        `memory` is what the piece before gave.
+        """
+        logits, memory = self.module.go_on(torch.from_numpy(features)[None], memory)
+        return logits[0].float().log_softmax(-1).numpy(), memory
 
 
 class Evidence(NamedTuple):

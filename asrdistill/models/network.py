@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,13 @@ class Network(nn.Module):
 
     def normalised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std
+
+    def go_on(self, features: Tensor, memory: Any = None) -> tuple[Tensor, Any]:
+        """Logits of the T frames of a piece of an utterance, (B, left + T + right, F), and what its next piece needs.
+
+        `memory` is what the piece before gave: the first left + right frames are its last.
+        """
+        return self(features), None
 
     def drop(self, hidden: Tensor, part: Part) -> Tensor:
         """Dropout; of a part it is what the whole batch would have had, so that it does not depend on the division."""

@@ -1,6 +1,7 @@
 """A network that ONNX Runtime runs, from a folder that asrdistill export made.
 
-model.onnx  features (left + T + right, F) float32, unnormalised -> log posteriors (T, S) float32
+model.onnx  features (left + T + right, F) float32, unnormalised -> log posteriors (T, S) float32; a recurrent network
+            as :mod:`asrdistill.export.onnx` says
 priors.txt  the senones' priors, Kaldi's vector in text form
 """
 
@@ -30,14 +31,28 @@ class OnnxModel:
         self.parameters: int = meta["parameters"]
         self._session = _open(folder / "model.onnx")
         self.dimension, outputs = self._session.get_inputs()[0].shape[-1], self._session.get_outputs()[0].shape[-1]
+        shapes = {node.name: node.shape for node in self._session.get_inputs()}
+        self._memory: list[int] = shapes.get("memory", [])  # of a recurrent network: its shape
         self.priors = read_priors(folder / "priors.txt")
         if not senones.count == outputs == len(self.priors):
             raise UserError(f"{folder} has files of different models: {senones.count} senones, {outputs} outputs")
 
-    def log_posteriors(self, features: np.ndarray, padded: bool = False) -> np.ndarray:
-        """(T, F) float32, or (left + T + right, F) if `padded` -> (T, S) float32 natural-log posteriors."""
-        frames = features if padded else pad(features, self.context)
-        return self._session.run(None, {"features": np.ascontiguousarray(frames)})[0]
+    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
+        return self.go_on(pad(features, self.context))[0]
+
+    def go_on(self, features: np.ndarray, memory: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """As :meth:`asrdistill.models.folder.AcousticModel.go_on`."""
+        if not self._memory:
+            return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
+        first = memory is None
+        heard = features if first else features[sum(self.context) :]
+        given = {
+            "features": np.ascontiguousarray(heard),
+            "memory": np.zeros(self._memory, np.float32) if first else memory,
+        }
+        scores, memory = self._session.run(None, given)
+        return scores[sum(self.context) :] if first else scores, memory
 
 
 def read_priors(path: Path) -> np.ndarray:

@@ -4,17 +4,19 @@ from dataclasses import dataclass, field
 
 from asrdistill.config import option
 
-ARCHITECTURES = ("dnn", "tdnn")
+ARCHITECTURES = ("dnn", "tdnn", "gru")
 
 
 @dataclass(frozen=True)
 class DnnOptions:
-    """What rebuilds a network; see :mod:`asrdistill.models.dnn` and :mod:`asrdistill.models.tdnn`."""
+    """What rebuilds a network; see :mod:`asrdistill.models.dnn`, :mod:`~asrdistill.models.tdnn`, and `gru`."""
 
-    architecture: str = option("dnn", "the paper's DNN, or a small time-delay network", ARCHITECTURES, later=True)
-    layers: int = option(4, "hidden layers (dnn)")
+    architecture: str = option(
+        "dnn", "the paper's DNN, a small time-delay network, or a recurrent one", ARCHITECTURES, later=True
+    )
+    layers: int = option(4, "hidden layers (dnn, gru)")
     width: int = option(512, "units in a hidden layer")
-    left: int = option(20, "frames of context before the classified frame")
+    left: int = option(20, "frames of context before the classified frame; of a gru, before a chunk in training")
     right: int = option(5, "frames of context after it")
     dropout: float = option(0.0, "share of hidden units that are dropped in training")
     dilations: list[int] = field(

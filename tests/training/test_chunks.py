@@ -21,6 +21,7 @@ CONTEXT = (4, 2)
 OPTIONS = TrainOptions(architecture="tdnn", width=24, left=6, right=2, dilations=[1, 2], epochs=6, batch=64, chunk=16)
 OPTIONS = dataclasses.replace(OPTIONS, learning_rate=3e-3, time_masks=1, time_mask=3, frequency_masks=1)
 OPTIONS = dataclasses.replace(OPTIONS, frequency_mask=1)
+GRU = dataclasses.replace(OPTIONS, architecture="gru", layers=1, dropout=0.1)
 
 
 def make_pool(corpus, chunk: int, **options) -> FramePool:
@@ -63,15 +64,17 @@ def fit(corpus, out, options=OPTIONS):
     return (out / "model.safetensors").read_bytes()
 
 
-def test_it_learns_what_was_planted(corpus, tmp_path):
-    fit(corpus, tmp_path / "model", dataclasses.replace(OPTIONS, epochs=12, time_masks=0, frequency_masks=0))
+@pytest.mark.parametrize("options", [OPTIONS, GRU], ids=["tdnn", "gru"])
+def test_it_learns_what_was_planted(corpus, tmp_path, options):
+    fit(corpus, tmp_path / "model", dataclasses.replace(options, epochs=12, time_masks=0, frequency_masks=0))
     history = read_json(tmp_path / "model/meta.json")["history"]
     assert history[-1]["held_out_accuracy"] > 75  # the best possible is about 85; chance is 9
 
 
-def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypatch):
-    whole = fit(corpus, tmp_path / "whole")
-    assert fit(corpus, tmp_path / "again") == whole
+@pytest.mark.parametrize("options", [OPTIONS, GRU], ids=["tdnn", "gru"])
+def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypatch, options):
+    whole = fit(corpus, tmp_path / "whole", options)
+    assert fit(corpus, tmp_path / "again", options) == whole
     saved = loop._State.save
 
     def save(self):
@@ -81,10 +84,15 @@ def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypa
 
     monkeypatch.setattr(loop._State, "save", save)
     with pytest.raises(KeyboardInterrupt):
-        fit(corpus, tmp_path / "cut")
+        fit(corpus, tmp_path / "cut", options)
     monkeypatch.setattr(loop._State, "save", saved)
-    assert fit(corpus, tmp_path / "cut") == whole
-    assert fit(corpus, tmp_path / "unmasked", dataclasses.replace(OPTIONS, time_masks=0)) != whole
+    assert fit(corpus, tmp_path / "cut", options) == whole
+    assert fit(corpus, tmp_path / "unmasked", dataclasses.replace(options, time_masks=0)) != whole
+
+
+def test_a_recurrent_network_learns_in_bfloat16(corpus, tmp_path):
+    fit(corpus, tmp_path / "model", dataclasses.replace(GRU, epochs=8, precision="bfloat16", time_masks=0))
+    assert read_json(tmp_path / "model/meta.json")["history"][-1]["held_out_accuracy"] > 50
 
 
 def test_gradients_of_uneven_parts_have_the_whole_batch_as_their_mean(monkeypatch):

@@ -1,0 +1,103 @@
+"""The recurrent network against its definition, and the same scores however an utterance comes."""
+
+import numpy as np
+import pytest
+import torch
+
+from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
+from asrdistill.models.build import build_network
+from asrdistill.models.folder import AcousticModel, load_model, pad, save_model
+from asrdistill.models.gru import Gru
+from asrdistill.models.options import DnnOptions
+
+SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))
+
+
+def options(left: int = 6, right: int = 2) -> DnnOptions:
+    return DnnOptions(architecture="gru", layers=2, width=10, left=left, right=right)
+
+
+def random_network(left: int = 6, right: int = 2) -> Gru:
+    torch.manual_seed(0)
+    module = build_network(options(left, right), 4, SENONES.count).eval()
+    torch.nn.init.normal_(module.output.weight)
+    module.mean.fill_(0.5)
+    module.std.fill_(2.0)
+    return module
+
+
+def frames(count: int) -> np.ndarray:
+    return np.random.default_rng(count).normal(size=(count, 4)).astype(np.float32)
+
+
+def by_the_formula(layer: torch.nn.GRU, inputs: torch.Tensor) -> torch.Tensor:
+    """Cho et al. (2014), with the reset gate after the product: frame by frame."""
+    (wr, wz, wn), (ur, uz, un) = (weight.chunk(3) for weight in (layer.weight_ih_l0, layer.weight_hh_l0))
+    (br, bz, bn), (cr, cz, cn) = (bias.chunk(3) for bias in (layer.bias_ih_l0, layer.bias_hh_l0))
+    h, out = torch.zeros(len(br), dtype=inputs.dtype), []
+    for x in inputs:
+        r, z = torch.sigmoid(wr @ x + br + ur @ h + cr), torch.sigmoid(wz @ x + bz + uz @ h + cz)
+        h = (1 - z) * torch.tanh(wn @ x + bn + r * (un @ h + cn)) + z * h
+        out.append(h)
+    return torch.stack(out)
+
+
+def test_it_is_the_formula_and_speaks_of_the_frame_before_its_look_ahead():
+    module = random_network().double()
+    x = torch.randn(1, 20, 4, dtype=torch.float64)
+    hidden = (x[0] - 0.5) / 2
+    for layer in module.recurrent:
+        hidden = by_the_formula(layer, hidden)
+    torch.testing.assert_close(module(x)[0], module.output(hidden[8:]))
+
+
+def test_it_hears_its_look_ahead_and_no_farther():
+    module = random_network()
+    features = torch.randn(1, 28, 4, requires_grad=True)
+    module(features)[0, 10].square().sum().backward()
+    seen = features.grad[0].abs().sum(1).nonzero().flatten()
+    assert (int(seen.min()), int(seen.max())) == (0, 10 + 6 + 2)
+
+
+@pytest.mark.parametrize(("left", "right"), [(6, 2), (6, 0), (0, 3)])
+@pytest.mark.parametrize("count", [1, 30, 90])
+def test_a_stream_gives_the_scores_of_the_whole(left, right, count):
+    model = PosteriorScorer(AcousticModel(random_network(left, right), SENONES, np.full(SENONES.count, 0.1), {}), 1e-5)
+    whole = model.loglikes(frames(count))
+    for size in (1, 16):
+        stream = ScoreStream(model)
+        scores = [stream.accept(frames(count)[t : t + size]) for t in range(0, count, size)]
+        assert sum(map(len, scores)) == max(0, count - right)
+        np.testing.assert_allclose(np.concatenate([*scores, stream.finish()]), whole, atol=1e-4)
+
+
+def test_what_was_heard_long_ago_is_remembered():
+    """Beyond `left`, which is only where training begins to hear."""
+    model = AcousticModel(random_network(), SENONES, np.full(SENONES.count, 0.1), {})
+    features = frames(30)
+    other = features.copy()
+    other[0] += 5
+    assert np.abs(model.log_posteriors(features)[12] - model.log_posteriors(other)[12]).max() > 1e-6
+
+
+def test_untrained_output_is_uniform():
+    module = build_network(options(), 4, 5)
+    torch.testing.assert_close(module(torch.randn(1, 30, 4)), torch.zeros(1, 22, 5))
+
+
+def test_widths_are_refused():
+    with pytest.raises(UserError, match="only a dnn"):
+        build_network(DnnOptions(architecture="gru", widths=[0.5]), 4, 5)
+
+
+def test_a_folder_rebuilds_it(tmp_path):
+    module = random_network()
+    priors = np.full(SENONES.count, -1, np.float32)
+    save_model(tmp_path, module, options(), SENONES, priors, features={"type": "fbank"})
+    loaded = load_model(tmp_path)
+    assert isinstance(loaded.module, Gru)
+    padded = torch.from_numpy(pad(frames(20), (6, 2)))
+    torch.testing.assert_close(loaded.logits(frames(20)), module(padded[None])[0])
