@@ -1,5 +1,5 @@
 # Small students for real machines: each size with a teacher and without, equal updates. Sourced by run.sh.
-sizes=(tiny small medium large huge causal_small causal_large) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
+sizes=(tiny small medium large huge causal_small causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
 length=()
 if $quick; then sizes=(tiny small) student_seeds=(0) shares=() length=(--epochs 1); fi
 students_at=$exp/paper/students
@@ -39,6 +39,7 @@ measure_all() {
     for kind in soft hard; do
       for number in "${student_seeds[@]}"; do measure_student "$size.$kind.$number"; done
     done
+    if [[ $size == recurrent ]]; then continue; fi  # it has no int8 form
     asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
       --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   done
