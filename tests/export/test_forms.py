@@ -11,7 +11,6 @@ import torch
 from asrdistill.errors import UserError
 from asrdistill.export import kaldi as export_kaldi
 from asrdistill.export import onnx as export_onnx
-from asrdistill.export.forms import open_form, write_form
 from asrdistill.export.onnx import WEIGHT_MAX, _layers, _peaks, _smoothed
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.formats.kaldi import read_symbols, read_transitions, senones_of
@@ -19,6 +18,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn, pad
 from asrdistill.models.folder import load_model, save_model
 from asrdistill.models.options import DnnOptions
+from tests.export.exported import exported
 
 FBANK = {"type": "fbank", "rate": 8000, "bins": 6, "low": 60.0, "high": 3800.0, "frame_length": 25.0}
 FBANK |= {"frame_shift": 10.0, "preemphasis": 0.97, "snip_edges": True}
@@ -53,18 +53,6 @@ def folder(tmp_path):
 
 def frames(count: int, seed: int = 1) -> np.ndarray:
     return (4 * np.random.default_rng(seed).normal(size=(count, 6))).astype(np.float32)
-
-
-def exported(form: str, folder, out, calibration=()):
-    """The export of a model folder, opened."""
-    out.mkdir()
-    names = write_form(form, folder, load_model(folder), calibration, out)
-    meta = read_json(folder / "meta.json")
-    kind = "onnx" if "model.onnx" in names else "dnn"
-    export = {"format": 1, "sha256": {name: sha256(out / name) for name in names}}
-    write_json(out / "meta.json", {**meta, "kind": kind, "export": export})
-    (out / "senones.json").write_bytes((folder / "senones.json").read_bytes())
-    return open_form(form, out)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript", "kaldi"])

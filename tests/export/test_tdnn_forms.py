@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from asrdistill.errors import UserError
-from asrdistill.export.forms import open_form, write_form
-from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.build import build_network
 from asrdistill.models.folder import load_model, pad, save_model
 from asrdistill.models.options import DnnOptions
+from tests.export.exported import exported
 
 PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 
@@ -38,16 +37,6 @@ def folder(request, tmp_path):
 
 def frames(count: int, seed: int = 1) -> np.ndarray:
     return (4 * np.random.default_rng(seed).normal(size=(count, 6))).astype(np.float32)
-
-
-def exported(form, folder, out, calibration=()):
-    out.mkdir()
-    names = write_form(form, folder, load_model(folder), calibration, out)
-    kind = "onnx" if "model.onnx" in names else "dnn"
-    export = {"format": 1, "sha256": {name: sha256(out / name) for name in names}}
-    write_json(out / "meta.json", {**read_json(folder / "meta.json"), "kind": kind, "export": export})
-    (out / "senones.json").write_bytes((folder / "senones.json").read_bytes())
-    return open_form(form, out)
 
 
 @pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript"])

@@ -1,0 +1,17 @@
+"""A network in one of the forms, opened: what the tests of each architecture compare with the network itself."""
+
+from asrdistill.export.forms import open_form, write_form
+from asrdistill.files import read_json, sha256, write_json
+from asrdistill.models.folder import load_model
+
+
+def exported(form: str, folder, out, calibration=()):
+    """The export of a model folder, opened."""
+    out.mkdir()
+    names = write_form(form, folder, load_model(folder), calibration, out)
+    meta = read_json(folder / "meta.json")
+    kind = "onnx" if "model.onnx" in names else "dnn"
+    export = {"format": 1, "sha256": {name: sha256(out / name) for name in names}}
+    write_json(out / "meta.json", {**meta, "kind": kind, "export": export})
+    (out / "senones.json").write_bytes((folder / "senones.json").read_bytes())
+    return open_form(form, out)
