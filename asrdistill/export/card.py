@@ -48,8 +48,7 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
     facts = {
         "form": FORMS[exported["form"]],
-        "network": f"{_layers(network)} over {network['left']} frames before the one it classifies and "
-        f"{network['right']} after it",
+        "network": f"{_layers(network)} over {_heard(network)} the one it classifies and {network['right']} after it",
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
@@ -90,6 +89,10 @@ def _layers(network: dict[str, Any]) -> str:
     if network.get("architecture") == "gru":
         return f"{network['layers']} recurrent layers of {network['width']} gated units"
     return f"{network['layers']} hidden layers of {network['width']} ReLUs"
+
+
+def _heard(network: dict[str, Any]) -> str:
+    return "all frames up to" if network.get("architecture") == "gru" else f"{network['left']} frames before"
 
 
 def _table(facts: dict[str, str]) -> str:
@@ -151,9 +154,15 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         f"{left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":
+        answers = "to `log_posteriors` (T, senones)"
+        if meta["options"].get("architecture") == "gru":
+            answers = (
+                f"to `log_posteriors` of each frame, of which the first {left + right} are left out, and "
+                "to `remembered`: the other input, `memory`, of the frames that follow, zeros at first"
+            )
         lines.append(
             f"In other programs: `model.onnx` maps `features` ({left} + T + {right}, {bins}), {window}, "
-            "to `log_posteriors` (T, senones); a decoder subtracts the logarithms of `priors.txt`."
+            f"{answers}; a decoder subtracts the logarithms of `priors.txt`."
         )
     elif form == "torchscript":
         lines.append(
