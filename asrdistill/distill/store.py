@@ -39,7 +39,7 @@ from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
-from asrdistill.distill.teacher import Mapping, Teacher, open_teacher
+from asrdistill.distill.teacher import Mapping, Teacher, open_teacher, seen_by_all
 from asrdistill.errors import UserError
 
 log = logging.getLogger("asrdistill")
@@ -138,6 +138,9 @@ def make_store(
     temperatures = options.temperatures
     who = (mapping, tuple(learnt))
     meta, owner = _check(open_teacher(model, features, *who), options)
+    if learnt:
+        known = seen_by_all(learnt, features)
+        log.info("%d of %d utterances were seen by every member: all speak of these", known, len(features))
     if mapping:
         np.save(out / "map.npy", mapping.matrix)
     count = len(owner)

@@ -1,6 +1,5 @@
 """Who gives soft targets: a model of ours, or posteriors of another system, over our senones or its own units."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,8 +12,6 @@ from asrdistill.files import read_json
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import Ensemble, load_model
-
-log = logging.getLogger("asrdistill")
 
 FLOOR = 1e-30  # of a posterior that is 0
 
@@ -74,9 +71,6 @@ class CrossFitted:
                     f"{archive.folder} has no utterance of {features.folder}; name what the members learnt from"
                 )
 
-        known = sum(all(utterance in archive for archive in self.learnt) for utterance in features)
-        log.info("%d of %d utterances were seen by every member: all speak of these", known, len(features))
-
     def asked(self, utterance: str) -> list[int]:
         """The members that speak of an utterance."""
         unseen = [k for k, archive in enumerate(self.learnt) if utterance not in archive]
@@ -84,6 +78,12 @@ class CrossFitted:
 
     def log_posteriors(self, utterance: str) -> np.ndarray:
         return self.ensemble.log_posteriors(self.features[utterance], self.asked(utterance))
+
+
+def seen_by_all(learnt: Sequence[Path], features: FrameArchive) -> int:
+    """How many utterances of the features stand in every one of the alignments."""
+    archives = [FrameArchive(path, "alignment") for path in learnt]
+    return sum(all(utterance in archive for archive in archives) for utterance in features)
 
 
 class GivenTeacher:
