@@ -1,5 +1,5 @@
 # Small students for real machines: each size with a teacher and without, equal updates. Sourced by run.sh.
-sizes=(tiny small medium large huge causal_small causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
+sizes=(tiny small medium large huge causal_medium causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
 length=()
 if $quick; then sizes=(tiny small) student_seeds=(0) shares=() length=(--epochs 1); fi
 students_at=$exp/paper/students
