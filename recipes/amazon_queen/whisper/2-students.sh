@@ -61,7 +61,7 @@ measure_all() {
   hand cut --encoder "$cut_encoder"
   for name in dnn "${tdnns[@]}"; do measure "$data/fbank" "$name" "${numbers[@]/#/$own/$name.}"; done
   hand dnn --to int8
-  for name in "${tdnns[@]}"; do  # so small that the search takes most of their time: a quarter of what it takes with 12 and 9
+  for name in "${tdnns[@]}"; do  # so small that it is the search that takes their time
     hand "$name" --to int8 --beam 9 --word-end-beam 6 --max-active 3000
   done
 }
