@@ -20,6 +20,11 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_the_folder_of_a_file_is_made(tmp_path):
+    write_text(tmp_path / "new/folder/a.txt", "here")
+    assert (tmp_path / "new/folder/a.txt").read_text() == "here"
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")

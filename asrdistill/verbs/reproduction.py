@@ -23,6 +23,5 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.files import write_text
     from asrdistill.report.reproduction import markdown, read_paper
 
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_text(args.out, markdown(read_paper(args.paper), args.exp))
     print(args.out)
