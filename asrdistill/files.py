@@ -15,7 +15,7 @@ TABLES = Path(__file__).resolve().parent / "tables"  # data/ of the checkout, wh
 
 @contextmanager
 def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file for writing that appears under its name only once it is whole; its folder is made where there is none."""
+    """Open a file for writing that appears under its name only once it is whole; a folder for it is made if need be."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
