@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from asrdistill.cli import build_parser
+from asrdistill.config import resolve
+from asrdistill.training.options import TrainOptions
+
 ROOT = Path(__file__).resolve().parents[1]
 RUN = ROOT / "recipes/amazon_queen/run.sh"
 
@@ -65,8 +69,7 @@ def test_librispeech_lists_its_stages_and_refuses_mistakes():
 def dry_run(folder: Path, gpus: int, *arguments: str, name: str = "librispeech") -> list[str]:
     """The commands of a recipe, in a project whose programs only write down how they were called."""
     recipe = folder / "recipes" / name
-    shutil.copytree(ROOT / "recipes" / name / "conf", recipe / "conf")
-    shutil.copy(ROOT / "recipes" / name / "run.sh", recipe)
+    shutil.copytree(ROOT / "recipes" / name, recipe, ignore=lambda *_: ["data", "exp"], dirs_exist_ok=True)
     shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
     write_down = f"""#!/bin/sh
 if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${{0##*/}} $*"; fi >> {folder}/commands
@@ -100,6 +103,31 @@ def test_networks_of_the_papers_size_are_trained_on_all_gpus(tmp_path, gpus):
     leaves = [command for command in commands if "train-tri" in command and "--leaves 8000" in command]
     assert len(leaves) == 1  # the last tree alone
     assert f" {exp}/sat --config" in leaves[0]
+
+
+@pytest.mark.parametrize(
+    "options", ["--paper", "--paper --whisper --quick", "--paper --small", "--whisper --small --quick"]
+)
+def test_the_parts_beyond_amazon_queens_stages_ask_for_what_there_is(tmp_path, options):
+    """Each command is one that the command line takes, with configurations that are there and can be read."""
+    variant = "small" if "--small" in options else "default"
+    folder = tmp_path / "recipes/amazon_queen/exp" / variant / "paper/specialists"
+    for name, text in {
+        "specialists.members/0/meta.json": ' "updates": 40,',
+        "sets/sets.json": ' "frames": 100,',
+        "tables/pooled/specialists.md": "",
+    }.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text(text)
+    commands = dry_run(tmp_path, 0, *options.split(), "--stage", "11", name="amazon_queen")
+    parts = [part.split()[1:] for command in commands for part in command.split(" && ")]
+    assert len(parts) > 50
+    for words in parts:
+        args = build_parser(words[0]).parse_args(words)
+        if config := getattr(args, "config", None):
+            assert config.is_file()
+        if words[0] == "train":
+            resolve(TrainOptions, args)
 
 
 def test_timit_says_what_it_needs():
