@@ -37,11 +37,12 @@ features_of() {  # the archives that a model takes
 }
 
 tuned_by() {  # whose scales a model is decoded with: one of each kind is tuned
-  case $(basename "$1") in
-    teacher.*) echo "teacher.$seed" ;;
-    student.*) echo "student.$seed" ;;
+  local name
+  name=$(basename "$1")
+  case $name in
+    *.*) echo "${name%.*}.$seed" ;;
     sat) echo lda_mllt ;;
-    *) basename "$1" ;;
+    *) echo "$name" ;;
   esac
 }
 

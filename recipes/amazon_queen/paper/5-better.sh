@@ -19,21 +19,17 @@ if ! $quick; then  # for it trains teachers of its own
   }
   together learn_from_better_teachers "$jobs"
 
-  measure_better() {  # each kind by the scales of its first
-    local model first set
-    for model in "${members[@]/#$exp/$better}" "$better/ensemble" "${students[@]/#$exp/$better}" \
-      "${students[@]/#$exp\/student/$better/tdnn}"; do
-      for set in dev test test_unseen; do
-        asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$better/frames/$(basename "$model")/$set" --jobs "$jobs"
-      done
-      case $model in *ensemble) first=ensemble ;; *) first=$(basename "${model%.*}").$seed ;; esac
-      asrdistill tune "$better/$first" "$data/fbank/dev" "$spoken" "$lm" "$data/corpus/dev" "$better/tune/$first" \
-        --config "$conf/tune.yaml" --jobs "$jobs"
-      asrdistill decode "$model" "$data/fbank" "$spoken" "$lm" "$better/decode/$(basename "$model")" \
-        --sets dev test test_unseen --tuned "$better/tune/$first" "${decode[@]}"
-    done
-  }
-  together measure_better
+  (  # as the recipe measures its own
+    members=("${members[@]/#$exp/$better}")
+    students=("${students[@]/#$exp/$better}" "${students[@]/#$exp\/student/$better/tdnn}")
+    exp=$better
+    decode_better() {
+      for model in "${members[0]}" "$exp/ensemble" "$exp/student.$seed" "$exp/tdnn.$seed"; do scales "$model"; done
+      for model in "${members[@]}" "$exp/ensemble" "${students[@]}"; do recognise "$model"; done
+    }
+    together evaluate_all "$jobs"
+    together decode_better
+  )
 
   # The recipe's own teachers stand in the table beside them.
   for folder in "" frames/ decode/; do
