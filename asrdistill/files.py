@@ -13,11 +13,19 @@ from asrdistill.errors import UserError
 TABLES = Path(__file__).resolve().parent / "tables"  # data/ of the checkout, which every wheel has a copy of
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those that it lies in, where they are not there; raises UserError where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+
+
 @contextmanager
 def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file for writing that appears under its name only once it is whole; a folder for it is made if need be."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
     encoding = None if "b" in mode else "utf-8"
     try:

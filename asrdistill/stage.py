@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from asrdistill import __version__
 from asrdistill.config import deciding
 from asrdistill.errors import UserError
-from asrdistill.files import hash_of, read_json, sha256, write_json
+from asrdistill.files import hash_of, make_folder, read_json, sha256, write_json
 
 log = logging.getLogger("asrdistill")
 
@@ -66,7 +66,7 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second process from making the same folder; the lock dies with the process that holds it."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with open(out.with_name(f".{out.name}.lock"), "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

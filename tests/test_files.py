@@ -25,6 +25,12 @@ def test_the_folder_of_a_file_is_made(tmp_path):
     assert (tmp_path / "new/folder/a.txt").read_text() == "here"
 
 
+def test_a_file_in_the_place_of_a_folder_is_one_sentence(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(UserError, match=r"cannot make the folder .*/a.txt: File exists"):
+        write_text(tmp_path / "a.txt/new", "here")
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")

@@ -20,7 +20,6 @@ FOREVER = 1e6  # seconds; no utterance ends later
 def write_sclite(references: Transcripts, hypotheses: Transcripts, out: Path) -> None:
     """Write ref.trn, ref.stm and hyp.trn, all with the utterances of the references, into the folder `out`."""
     utterances = sorted(references)
-    out.mkdir(parents=True, exist_ok=True)
     _write(out / "ref.trn", (f"{' '.join(references[name])} ({name})" for name in utterances))
     _write(out / "ref.stm", (f"{name} 1 {name} 0 {FOREVER:.0f} {' '.join(references[name])}" for name in utterances))
     _write(out / "hyp.trn", (f"{' '.join(hypotheses.get(name, []))} ({name})" for name in utterances))

@@ -27,5 +27,4 @@ def run(args: argparse.Namespace) -> None:
     from asrdistill.report.pareto import report
 
     parallel.single_thread()  # speeds are those of one core
-    args.out.mkdir(parents=True, exist_ok=True)
     Console(width=140, highlight=False).print(report(args.exp, args.data, args.sets, args.out).rich())
