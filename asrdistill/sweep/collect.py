@@ -1,4 +1,4 @@
-"""What was measured in a sweep, in one dictionary: EXP/paper/<sweep>.json.
+"""What was measured in a sweep, in one dictionary: EXP/sweeps/<sweep>.json.
 
 {"title": …, "x": "temperature", "vary": {…}, "rows": ["student", …], "seeds": [0, 1, 2], "sets": […], "pooled": […],
  "measure": "wer",

@@ -4,10 +4,10 @@ A folder's name is decided by the settings that differ from the recipe's, so tha
 one folder, and systems that are the recipe's own are the recipe's folders:
 
     EXP/teacher.0, EXP/ensemble, EXP/targets, EXP/student.0     the recipe's
-    EXP/paper/teacher-data25.3                                  teacher 3 of a quarter of the utterances
-    EXP/paper/ensemble-n2-geometric, targets-n2-geometric       two teachers, geometric mean
-    EXP/paper/student-n2-geometric-t5.0                         its student at temperature 5, seed 0
-    EXP/paper/frames/<model>/<set>, decode/<model>/<set>        as below EXP
+    EXP/sweeps/teacher-data25.3                                  teacher 3 of a quarter of the utterances
+    EXP/sweeps/ensemble-n2-geometric, targets-n2-geometric       two teachers, geometric mean
+    EXP/sweeps/student-n2-geometric-t5.0                         its student at temperature 5, seed 0
+    EXP/sweeps/frames/<model>/<set>, decode/<model>/<set>        as below EXP
 """
 
 import dataclasses
@@ -83,8 +83,7 @@ class Plan:
         """A network that learns from the alignment alone, by the recipe's options of a teacher."""
         percent = min(settings.data, settings.labelled)
         options, parts = self._options(self.recipe.teacher, settings, NETWORK, percent, seed)
-        parts = [*_part("data", percent), *self._copies_part(settings), *parts]
-        return self._train("teacher", parts, options, self.learnt(percent), copies=settings.copies)
+        return self._train("teacher", [*_part("data", percent), *parts], options, self.learnt(percent))
 
     def members(self, settings: Settings) -> list[Model]:
         """The teachers of a student: networks of the recipe's size that have seen what is labelled, or parts of it."""
@@ -111,15 +110,15 @@ class Plan:
         temperatures = list(base.temperatures)
         if temperature not in temperatures:
             temperatures = sorted({*temperatures, *PAPER_TEMPERATURES, temperature})
-        parts = [*self._ensemble_parts(settings), *self._copies_part(settings)]
+        parts = self._ensemble_parts(settings)
         parts += [*([f"k{keep}"] if keep != base.keep else []), *(["unseen"] if settings.unseen else [])]
         shown = [f"t{'_'.join(map(plain, temperatures))}"] if temperatures != base.temperatures else []
         ensemble = self.ensemble(settings).folder
         folder = self._folder("targets", [*parts, *shown])
         options = flags(StoreOptions(keep, temperatures))
-        features = self.recipe.features(self._learnt_set(settings.copies))
+        features = self.recipe.features(self.recipe.layout.heard)
         asked = self.members(settings) if settings.unseen else []
-        learnt = [self._heard(member.learnt, settings.copies) for member in asked]
+        learnt = [self._heard(member.learnt) for member in asked]
         arguments = ["soft-targets", ensemble, features, folder, *options, "--jobs", 1]
         self._run(folder, [*arguments, *(["--unseen", *learnt] if learnt else [])], [ensemble, *learnt])
         return folder, parts
@@ -134,7 +133,7 @@ class Plan:
         options = dataclasses.replace(options, unlabelled=known < percent)
         parts = [*parts, *_part("learnt", percent), *own]
         learnt = self.recipe.alignment(self.recipe.layout.train) if known < percent else self.learnt(known)
-        return self._train("student", parts, options, learnt, store, self.learnt(known), settings.copies)
+        return self._train("student", parts, options, learnt, store, self.learnt(known))
 
     def evaluate(self, model: Model, name: str, alignment: Path) -> None:
         out = model.beside("frames", name)
@@ -155,21 +154,14 @@ class Plan:
     def _subset(self, alignment: Path, parts: Sequence[str], percent: float, seed: int) -> Path:
         if percent == 100:
             return alignment
-        out = self.recipe.paper / "ali" / "-".join([self.recipe.layout.train, *parts])
+        out = self.recipe.made / "ali" / "-".join([self.recipe.layout.train, *parts])
         self._run(out, ["subset", alignment, out, *flags(SubsetOptions(percent=percent, seed=seed))], [alignment])
         return out
 
-    def _learnt_set(self, copies: bool) -> str:
-        """The set whose features are learnt from."""
-        return self.recipe.layout.heard if copies else self.recipe.layout.train
-
-    def _copies_part(self, settings: Settings) -> list[str]:
-        return ["originals"] if self._learnt_set(settings.copies) != self.recipe.layout.heard else []
-
-    def _heard(self, learnt: Path, copies: bool) -> Path:
-        """The alignment of the utterances that an alignment has and their copies, if those are learnt from."""
+    def _heard(self, learnt: Path) -> Path:
+        """The alignment of the utterances that an alignment has, and of their copies if those are learnt from."""
         layout = self.recipe.layout
-        if self._learnt_set(copies) == layout.train:
+        if layout.heard == layout.train:
             return learnt
         if learnt == self.recipe.alignment(layout.train):
             return self.recipe.alignment(layout.heard)
@@ -185,19 +177,17 @@ class Plan:
         learnt: Path,
         store: Path | None = None,
         labelled: Path | None = None,
-        copies: bool = True,
     ) -> Model:
         """`labelled` is the alignment that is learnt from beside soft targets, where it is not that of all `learnt`."""
         layout, seed = self.recipe.layout, options.seed
         ours = bool(parts) or (kind == "teacher" and seed not in self.recipe.seeds)
-        folder = (self.recipe.paper if ours else self.recipe.exp) / f"{'-'.join([kind, *parts])}.{seed}"
+        folder = (self.recipe.made if ours else self.recipe.exp) / f"{'-'.join([kind, *parts])}.{seed}"
         if ours:  # side by side with others
             options = dataclasses.replace(options, threads=1)
-        name = self._learnt_set(copies)
-        heard = self._heard(labelled or learnt, copies)
+        heard = self._heard(labelled or learnt)
         held_out = (self.recipe.features(layout.held_out), self.recipe.alignment(layout.held_out))
         soft = ["--soft-targets", store] if store else []
-        arguments = ["train", self.recipe.features(name), heard, folder, *flags(options), *soft]
+        arguments = ["train", self.recipe.features(layout.heard), heard, folder, *flags(options), *soft]
         needs = [heard, *([store] if store else [])]
         self._run(folder, [*arguments, "--held-out", *held_out], needs, options.threads)
         return Model(folder, learnt)
@@ -223,7 +213,7 @@ class Plan:
 
     def _folder(self, kind: str, parts: Sequence[str]) -> Path:
         """The recipe's folder where nothing differs from it."""
-        return self.recipe.paper / "-".join([kind, *parts]) if parts else self.recipe.exp / kind
+        return self.recipe.made / "-".join([kind, *parts]) if parts else self.recipe.exp / kind
 
     def _run(self, folder: Path, arguments: Sequence[Any], needs: Sequence[Path], cores: int = 1) -> None:
         made = tuple(path for path in dict.fromkeys(needs) if path in self.runs)

@@ -41,7 +41,6 @@ class Settings:
     )
     data: float = option(100.0, "percent of the utterances that student or hard learn from")
     unseen: bool = option(False, "of an utterance only those teachers speak that have not learnt from it")
-    copies: bool = option(True, "learn from the copies of the utterances too, student or hard")
     keep: int | None = option(None, "senones kept a frame")
     rest: str | None = option(None, "what becomes of the mass outside of them", RESTS)
     temperature: float | None = option(None, "of the soft targets")
@@ -98,9 +97,9 @@ class Recipe:
     combine: str
 
     @property
-    def paper(self) -> Path:
+    def made(self) -> Path:
         """Where everything that a sweep makes goes."""
-        return self.exp / "paper"
+        return self.exp / "sweeps"
 
     def features(self, name: str) -> Path:
         return self.data / self.layout.features / name

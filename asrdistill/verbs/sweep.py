@@ -1,7 +1,7 @@
-"""Measure what a student owes to a setting: EXP/paper/SWEEP.json, .md and .png of each SWEEP.yaml.
+"""Measure what a student owes to a setting: EXP/sweeps/SWEEP.json, .md and .png of each SWEEP.yaml.
 
 A sweep names the settings that vary and what is measured. What it needs (subsets, teachers, ensembles, soft targets,
-students, frame accuracies, hypotheses) is made below EXP/paper by this command's other verbs, --jobs runs side by
+students, frame accuracies, hypotheses) is made below EXP/sweeps by this command's other verbs, --jobs runs side by
 side, in folders whose names say what is in them. What is up to date is left alone, the recipe's own teachers and
 students serve where they are what is wanted, and sweeps share what they have in common. A killed sweep goes on when it
 is run again.
@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> None:
     if args.plan:
         print("\n".join(" ".join(run.arguments) for run in plan.runs.values()))
         return
-    execute(plan.runs.values(), args.jobs, recipe.paper / "log")
+    execute(plan.runs.values(), args.jobs, recipe.made / "log")
     for sweep in sweeps:
-        results, out = collect(sweep, plan), recipe.paper / sweep.name
+        results, out = collect(sweep, plan), recipe.made / sweep.name
         write_json(out.with_suffix(".json"), results)
         write_text(out.with_suffix(".md"), markdown(results, f"{sweep.name}.png"))
         with atomic(out.with_suffix(".png"), "wb") as handle:

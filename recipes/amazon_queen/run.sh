@@ -62,8 +62,8 @@ mono=(--config "$conf/mono.yaml") tri=(--config "$conf/tri.yaml")
 lda=(--config "$conf/lda_mllt.yaml") sat=(--config "$conf/sat.yaml") targets=(--config "$conf/targets.yaml")
 if $small; then
   subset=(--minutes 24)
-  teacher+=(--epochs 4 --width 128)
-  student+=(--epochs 4 --width 128)
+  teacher+=(--epochs 2 --width 64)
+  student+=(--epochs 2 --width 64)
   mono+=(--gaussians 400 --iterations 20)
   tri+=(--leaves 300 --gaussians 1200 --iterations 14)
   lda+=(--leaves 300 --gaussians 1200 --iterations 14)
@@ -224,7 +224,10 @@ parts() {
 if $paper; then
   quickly=()
   if $quick; then quickly=(--quick); fi
-  parts paper
-  asrdistill reproduction "$here/paper/paper.yaml" "$exp/paper/reproduction.md" --exp "$exp" "$root/recipes"
+  (
+    recipe=$exp exp=$exp/paper
+    parts paper
+    asrdistill reproduction "$here/paper/paper.yaml" "$exp/reproduction.md" --exp "$exp" "$root/recipes"
+  )
 fi
 if $whisper; then parts whisper; fi

@@ -1,5 +1,6 @@
 """Sweeps: what a YAML may say, which runs come of it, and a tiny one from the beginning to the end."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -87,24 +88,22 @@ def test_their_commands_find_them_up_to_date(recipe):
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"temperature": 5.0}, "paper/student-t5.0"),
+        ({"temperature": 5.0}, "sweeps/student-t5.0"),
         ({"temperature": 2.0, "width": 8}, "student.0"),
         ({"teachers": 2, "combine": "arithmetic"}, "student.0"),
-        ({"teachers": 1}, "paper/student-n1.0"),
-        ({"combine": "geometric", "rest": "one"}, "paper/student-geometric-one.0"),
-        ({"keep": 2, "hard_weight": 0.1}, "paper/student-k2-hard0.1.0"),
-        ({"labelled": 25.0}, "paper/student-data25.0"),
-        ({"labelled": 25.0, "transfer": "labelled"}, "paper/student-data25-learnt25.0"),
-        ({"data": 30.0}, "paper/student-learnt30.0"),
-        ({"saw": 50.0}, "paper/student-saw50.0"),
-        ({"saw": 50.0, "unseen": True}, "paper/student-saw50-unseen.0"),
-        ({"copies": False}, "paper/student-originals.0"),
-        ({"system": "hard", "copies": False, "data": 30.0}, "paper/teacher-data30-originals.0"),
+        ({"teachers": 1}, "sweeps/student-n1.0"),
+        ({"combine": "geometric", "rest": "one"}, "sweeps/student-geometric-one.0"),
+        ({"keep": 2, "hard_weight": 0.1}, "sweeps/student-k2-hard0.1.0"),
+        ({"labelled": 25.0}, "sweeps/student-data25.0"),
+        ({"labelled": 25.0, "transfer": "labelled"}, "sweeps/student-data25-learnt25.0"),
+        ({"data": 30.0}, "sweeps/student-learnt30.0"),
+        ({"saw": 50.0}, "sweeps/student-saw50.0"),
+        ({"saw": 50.0, "unseen": True}, "sweeps/student-saw50-unseen.0"),
         ({"system": "hard"}, "teacher.0"),
-        ({"system": "hard", "data": 3.0, "early_stopping": True}, "paper/teacher-data3-early.0"),
-        ({"system": "hard", "labelled": 25.0}, "paper/teacher-data25.0"),
+        ({"system": "hard", "data": 3.0, "early_stopping": True}, "sweeps/teacher-data3-early.0"),
+        ({"system": "hard", "labelled": 25.0}, "sweeps/teacher-data25.0"),
         ({"system": "ensemble"}, "ensemble"),
-        ({"system": "ensemble", "teachers": 1, "saw": 50.0, "width": 99}, "paper/ensemble-n1-saw50"),
+        ({"system": "ensemble", "teachers": 1, "saw": 50.0, "width": 99}, "sweeps/ensemble-n1-saw50"),
     ],
 )
 def test_names_are_decided_by_what_differs(recipe, settings, name):
@@ -118,8 +117,8 @@ def test_more_teachers_than_the_recipe_has_and_equal_ones_are_shared(recipe):
     plan = make_plan(recipe.read, [many, hard])
     trained = [run for run in plan.runs.values() if run.arguments[0] == "train"]
     assert len(trained) == 12  # the second sweep's are among them
-    assert recipe.exp / "paper/teacher.11" in plan.runs
-    assert set(plan.runs[recipe.exp / "paper/ensemble-n12"].needs) == {run.folder for run in trained}
+    assert recipe.exp / "sweeps/teacher.11" in plan.runs
+    assert set(plan.runs[recipe.exp / "sweeps/ensemble-n12"].needs) == {run.folder for run in trained}
 
 
 def test_runs_stand_after_what_they_need(recipe):
@@ -133,22 +132,22 @@ def test_runs_stand_after_what_they_need(recipe):
 def test_the_unseen_are_asked_by_what_each_teacher_heard(recipe):
     plan = make_plan(recipe.read, [])
     plan.models(Settings(saw=50.0, unseen=True), [0])
-    store = plan.runs[recipe.exp / "paper/targets-saw50-unseen"]
-    heard = [recipe.exp / f"paper/ali/train-saw50-{seed}-copies" for seed in (0, 1)]
+    store = plan.runs[recipe.exp / "sweeps/targets-saw50-unseen"]
+    heard = [recipe.exp / f"sweeps/ali/train-saw50-{seed}-copies" for seed in (0, 1)]
     assert store.arguments[-3:] == ("--unseen", *map(str, heard))
     assert set(heard) < set(store.needs)
-    assert [plan.runs[recipe.exp / f"paper/teacher-saw50.{seed}"].arguments[2] for seed in (0, 1)] == [*map(str, heard)]
+    teachers = [plan.runs[recipe.exp / f"sweeps/teacher-saw50.{seed}"] for seed in (0, 1)]
+    assert [run.arguments[2] for run in teachers] == [*map(str, heard)]
 
 
-def test_without_copies_only_what_hears_them_changes(recipe):
-    """A student of the recipe's teachers, on the utterances themselves: a store of these, their own alignment."""
-    plan = make_plan(recipe.read, [])
-    plan.models(Settings(copies=False, data=50.0), [0])
+def test_without_copies_nothing_else_is_heard(recipe):
+    layout = Layout(heard="train")
+    plan = make_plan(dataclasses.replace(recipe.read, layout=layout), [])
+    plan.models(Settings(data=50.0), [0])
     runs = {str(run.folder.relative_to(recipe.exp)): run.arguments for run in plan.runs.values()}
-    features, part = str(recipe.data / "fbank/train"), str(recipe.exp / "paper/ali/train-data50")
-    assert runs["paper/targets-originals"][:3] == ("soft-targets", str(recipe.exp / "ensemble"), features)
-    assert runs["paper/student-originals-learnt50.0"][1:3] == (features, part)
-    assert runs["teacher.1"][1] == str(recipe.data / "fbank/train_copies")
+    features, part = str(recipe.data / "fbank/train"), str(recipe.exp / "sweeps/ali/train-data50")
+    assert runs["targets"][:3] == ("soft-targets", str(recipe.exp / "ensemble"), features)
+    assert runs["sweeps/student-learnt50.0"][1:3] == (features, part)
 
 
 def test_as_many_updates_on_a_share_as_on_all(recipe):
@@ -246,7 +245,7 @@ def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
     )
     command = ["sweep", str(path), "--data", str(recipe.data), "--exp", str(recipe.exp), "--jobs", "2"]
     assert main(command) == 0
-    out = recipe.exp / "paper/tiny"
+    out = recipe.exp / "sweeps/tiny"
     results = read_json(out.with_suffix(".json"))
     assert list(results["cells"]) == ["student, labelled 25", "ours, labelled 100"]
     student = results["cells"]["ours, labelled 100"]
@@ -255,7 +254,7 @@ def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
     percent = 100 * sum(r["correct"] for r in records) / sum(r["frames"] for r in records)
     assert student["frame_accuracy"]["pooled"]["percent"] == [pytest.approx(percent, abs=1e-3)]
     assert student["store"]["bytes"] == 4 * 4 + 8
-    assert read_json(recipe.exp / "paper/student-n1-data25.0/.done")["options"]["unlabelled"] is True
+    assert read_json(recipe.exp / "sweeps/student-n1-data25.0/.done")["options"]["unlabelled"] is True
     assert "| 25 | student |" in out.with_suffix(".md").read_text()
     picture = out.with_suffix(".png").read_bytes()
     made = {p: p.stat().st_mtime_ns for p in recipe.exp.rglob(".done")}

@@ -36,7 +36,7 @@ from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool, read_ahead
 from asrdistill.training.targets import HardTargets, WeightedTargets
 
-CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf/student.yaml"
+CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/paper/networks/student.yaml"
 FEATURES, SENONES, KEEP = 40, 3000, 96
 ROW = 4 * FEATURES + 4 + 4 * KEEP + 8  # bytes a frame: features, senone, kept targets, rest at two temperatures
 GPU_FRAMES = 1e6  # frames a second: a network of 25 M parameters at 150 TFLOP/s, say

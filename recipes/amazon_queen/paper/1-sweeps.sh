@@ -3,4 +3,4 @@ names=(temperature hard_weight combine teachers keep size share)
 if ! $quick; then names+=(transfer subsets); fi  # which train teachers of their own
 sweeps=("${names[@]/#/$here/paper/}")
 asrdistill sweep "${sweeps[@]/%/.yaml}" --data "$data" --exp "$exp" --lang "$spoken" --lm "$lm" \
-  "${quickly[@]}" --jobs "$jobs"
+  --alignment ../ali/sat --heard "$heard" "${quickly[@]}" --jobs "$jobs"

@@ -1,16 +1,15 @@
 # Section 5, Tables 3 and 4: specialists of the first teacher, and one student of it and them. Sourced by run.sh.
 # Beside them stand the generalist trained on for at least as many updates as all specialists had, two teachers
 # (about the multiplications of a frame) and all teachers (about the updates).
-own=$exp/paper/specialists generalist=$exp/teacher.$seed
-specialists=15 length=(--config "$conf/specialist.yaml") transfer=train_copies
-if $quick; then specialists=8 length+=(--epochs 1) transfer=train; fi
+own=$exp/specialists generalist=$exp/teacher.$seed
+specialists=15 length=(--config "$conf/specialist.yaml")
+if $quick; then specialists=8 length+=(--epochs 1); fi
 specialise=(--from "$generalist" "${length[@]}" --seed "$seed")
-pair=("$data/fbank/$transfer" "$ali/$transfer")
 
 asrdistill specialists "$generalist" "$data/fbank/train" "$own/sets" --sets "$specialists" --size 80 --seed "$seed" --jobs "$jobs"
 asrdistill specialists "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --sets "$specialists" --size 80 \
   --seed "$seed" --jobs "$jobs"
-asrdistill soft-targets "$generalist" "$data/fbank/$transfer" "$own/generalist_targets" --keep 24 --jobs "$jobs"
+asrdistill soft-targets "$generalist" "$data/fbank/$heard" "$own/generalist_targets" --keep 24 --jobs "$jobs"
 
 # Train one for each set, side by side, and put them together: specialists_of SETS NAME [options]
 specialists_of() {
@@ -28,7 +27,7 @@ specialists_of "$own/sets" specialists_full --full-softmax --soft-targets "$own/
 updates=$(awk -F '[:,]' '/^ "updates"/ { sum += $2 } END { print sum }' "$own"/specialists.members/*/meta.json)
 frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && echo 1 || echo 3)" "$own/sets/sets.json")
 asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
-asrdistill soft-targets "$own/specialists" "$data/fbank/$transfer" "$own/targets" "${targets[@]}" --jobs "$jobs"
+asrdistill soft-targets "$own/specialists" "$data/fbank/$heard" "$own/targets" "${targets[@]}" --jobs "$jobs"
 learn_alone_and_from_them() {
   asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
   asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \

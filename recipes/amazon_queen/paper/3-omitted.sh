@@ -1,17 +1,13 @@
 # The missing digit on speech: students whose transfer set has no frame of S, the commonest consonant. Sourced by run.sh.
 # The same student of all phones stands beside it; both learn from soft targets alone, since hard ones only teach that
 # an S never comes. The bias is chosen on dev. A phone is tens of senones, so that a right frame is a right senone.
-omitted=$exp/paper/omitted omitted_seeds=3
-learn=(train "$data/fbank/train_copies" "$ali/train_copies") from=$exp/targets
-if $quick; then  # by the sweeps' soft targets of the utterances themselves
-  omitted_seeds=1 learn=(train "$data/fbank/train" "$ali/train") from=$exp/paper/targets-originals
-fi
-learning=(--config "$conf/student.yaml" --soft-targets "$from" --hard-weight 0 --epochs 1 --threads 1)
-if $small; then learning+=(--width 128); fi
+omitted=$exp/omitted omitted_seeds=3
+if $quick; then omitted_seeds=1; fi
+learning=("${student[@]}" --soft-targets "$exp/targets" --hard-weight 0 --epochs 1 --threads 1)
 learn_with_and_without() {
   for ((i = seed; i < seed + omitted_seeds; i++)); do
-    asrdistill "${learn[@]}" "$omitted/all.$i" "${learning[@]}" --seed "$i"
-    asrdistill "${learn[@]}" "$omitted/without_S.$i" "${learning[@]}" --seed "$i" --omit S
+    asrdistill train "${pair[@]}" "$omitted/all.$i" "${learning[@]}" --seed "$i"
+    asrdistill train "${pair[@]}" "$omitted/without_S.$i" "${learning[@]}" --seed "$i" --omit S
   done
 }
 together learn_with_and_without "$jobs"

@@ -1,14 +1,15 @@
-# Small students for real machines: each size with a teacher and without, equal updates. Sourced by run.sh.
+# Small students for real machines: each size taught by the recipe's own ensemble and without a teacher, equal updates.
+# Sourced by run.sh.
 sizes=(tiny small medium large huge causal_medium causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
 length=()
 if $quick; then sizes=(tiny small) student_seeds=(0) shares=() length=(--epochs 1); fi
-students_at=$exp/paper/students
+students_at=$exp/students
 
 # Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
 train_student() {
   local soft=()
-  if [[ $2 == soft ]]; then soft=(--soft-targets "$exp/targets"); fi
-  asrdistill train "$data/fbank/train_copies" "$ali/train_copies" "$4" --config "$here/paper/students/$1.yaml" \
+  if [[ $2 == soft ]]; then soft=(--soft-targets "$recipe/targets"); fi
+  asrdistill train "${pair[@]}" "$4" --config "$here/paper/students/$1.yaml" \
     --seed "$3" "${soft[@]}" --held-out "$data/fbank/dev" "$ali/dev" "${length[@]}"
 }
 

@@ -1,6 +1,6 @@
 # Students that the head taught. Sourced by run.sh.
-#   dnn           the paper's network on filterbanks of all audio, to be set beside the recipe's teachers: it has their
-#                 form and copies, and with one epoch four fifths of their updates
+#   dnn           the paper's network on filterbanks of all audio, with four fifths of the updates of
+#   dnn_hard      the same network on the train set's alignment
 #   cut           the first two of the encoder's four blocks, hearing half a second ahead, with a head of their own, on
 #                 all audio: 4.9 M parameters
 #   small, causal_medium    time-delay networks on filterbanks of all audio; the latter looks at nothing to come
@@ -14,23 +14,22 @@ done
 narrow=()
 if $small; then narrow=(--epochs 2 --width 64); fi
 
-# Train on soft targets, a network for each seed: teach NAME CONFIG TARGETS FEATURES ALIGNMENT DEV [options]
+# Train a network for each seed: teach NAME CONFIG FEATURES ALIGNMENT DEV [options]
 teach() {
   local number
   for number in "${numbers[@]}"; do
-    asrdistill train "$4" "$5" "$own/$1.$number" --config "$2" --threads 1 "${narrow[@]}" --seed "$number" \
-      --soft-targets "$3" --held-out "$6" "$ali/dev" "${@:7}"
+    asrdistill train "$3" "$4" "$own/$1.$number" --config "$2" --threads 1 "${narrow[@]}" --seed "$number" \
+      --held-out "$5" "$ali/dev" "${@:6}"
   done
 }
 
 teach_all() {
-  teach cut "$here/whisper/cut.yaml" "$own/targets" "$cut_heard/more" "$ali/train" "$cut_heard/dev" --unlabelled
-  teach dnn "$conf/student.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" "$data/fbank/dev" \
-    --unlabelled --epochs 1
-  for name in "${tdnns[@]}"; do
-    teach "$name" "$here/paper/students/$name.yaml" "$own/targets_more" "$data/fbank/more_copies" "$ali/train_copies" \
-      "$data/fbank/dev" --unlabelled "${brief[@]}"
-  done
+  local networks=$here/paper/networks more=("$data/fbank/more_copies" "$ali/train_copies" "$data/fbank/dev")
+  local taught=(--soft-targets "$own/targets_more" --unlabelled)
+  teach cut "$here/whisper/cut.yaml" "$cut_heard/more" "$ali/train" "$cut_heard/dev" --soft-targets "$own/targets" --unlabelled
+  teach dnn "$networks/student.yaml" "${more[@]}" "${taught[@]}" --epochs 1
+  teach dnn_hard "$networks/teacher.yaml" "$data/fbank/train_copies" "${more[@]:1}"
+  for name in "${tdnns[@]}"; do teach "$name" "$here/paper/students/$name.yaml" "${more[@]}" "${taught[@]}" "${brief[@]}"; done
 }
 together teach_all "$jobs"
 
@@ -59,7 +58,7 @@ measure_all() {
   measure "$data/both" company "$own/company.0"
   measure "$cut_heard" cut "${numbers[@]/#/$own/cut.}"
   hand cut --encoder "$cut_encoder"
-  for name in dnn "${tdnns[@]}"; do measure "$data/fbank" "$name" "${numbers[@]/#/$own/$name.}"; done
+  for name in dnn dnn_hard "${tdnns[@]}"; do measure "$data/fbank" "$name" "${numbers[@]/#/$own/$name.}"; done
   hand dnn --to int8
   for name in "${tdnns[@]}"; do  # so small that it is the search that takes their time
     hand "$name" --to int8 --beam 8 --word-end-beam 5 --max-active 2000
