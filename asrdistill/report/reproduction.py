@@ -8,12 +8,13 @@ says where ours stands: a JSON file below one of the experiment folders and the 
     - {what: "ensemble, frames %", paper: 61.1, ours: [results.json, systems, ensemble, frame_accuracy, test, mean]}
     - what: "student − hard, frames %"
       paper: 12.5
-      ours: [paper/share.json, cells, "soft, data 3", frame_accuracy, pooled, mean]
-      less: [paper/share.json, cells, "hard, data 3", frame_accuracy, pooled, mean]   # the difference to this is meant
+      ours: [sweeps/share.json, cells, "soft, data 3", frame_accuracy, pooled, mean]
+      less: [sweeps/share.json, cells, "hard, data 3", frame_accuracy, pooled, mean]   # the difference to this is meant
       least: 0                    # from where on (`most`: up to where) ours agrees
 
 A list at the end of a way is taken as its mean: one value for each seed. `per: WAY` gives `ours` in percent of another
-number. What is not there was not run.
+number; `to: WAY` the part of the way from `less` to another number that `ours` has gone, in percent. What is not there
+was not run.
 """
 
 import statistics
@@ -40,6 +41,7 @@ class Row:
     ours: Way = field(default_factory=list)
     less: Way = field(default_factory=list)
     per: Way = field(default_factory=list)
+    to: Way = field(default_factory=list)
     least: float | None = None
     most: float | None = None
 
@@ -81,12 +83,12 @@ def _cells(row: Row, experiments: Sequence[Path]) -> list[str]:
 
 def figure(row: Row, experiments: Sequence[Path]) -> float | None:
     """Our figure; None where something that it is made of has not been measured."""
-    values = [look_up(way, experiments) for way in (row.ours, row.less, row.per) if way]
-    if any(value is None for value in values) or not values:
+    values = [look_up(way, experiments) if way else 0.0 for way in (row.ours, row.less, row.per, row.to)]
+    if not row.ours or None in values:
         return None
-    numbers = iter(float(value) for value in values if value is not None)
-    ours = next(numbers) - (next(numbers) if row.less else 0.0)
-    return 100 * ours / next(numbers) if row.per else ours
+    ours, less, per, to = (float(value or 0.0) for value in values)
+    whole = per if row.per else to - less if row.to else 100.0
+    return 100 * (ours - less) / whole if whole else None
 
 
 def look_up(way: Way, experiments: Sequence[Path]) -> float | None:

@@ -8,7 +8,7 @@ students_at=$exp/students
 # Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
 train_student() {
   local soft=()
-  if [[ $2 == soft ]]; then soft=(--soft-targets "$recipe/targets"); fi
+  if [[ $2 == soft ]]; then soft=(--soft-targets "$better"); fi
   asrdistill train "${pair[@]}" "$4" --config "$here/paper/students/$1.yaml" \
     --seed "$3" "${soft[@]}" --held-out "$data/fbank/dev" "$ali/dev" "${length[@]}"
 }

@@ -4,7 +4,7 @@ better_seeds=3
 if $quick; then better_seeds=1; fi
 learn_from_better_teachers() {
   for ((i = seed; i < seed + better_seeds; i++)); do
-    asrdistill train "${pair[@]}" "$exp/better.$i" "${student[@]}" --seed "$i" --soft-targets "$recipe/targets" "${held_out[@]}"
+    asrdistill train "${pair[@]}" "$exp/better.$i" "${student[@]}" --seed "$i" --soft-targets "$better" "${held_out[@]}"
   done
 }
 together learn_from_better_teachers "$jobs"
