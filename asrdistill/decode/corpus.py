@@ -125,7 +125,8 @@ def recognise(features: Path, utterance: str, lm_weight: float, insertion_penalt
         start = time.process_time()
         loglikes = _scorer.loglikes(_archive(features)[utterance])
         middle = time.process_time()
-        hypothesis = _decoder.with_scales(lm_weight, insertion_penalty).decode(loglikes)
+        options = replace(_decoder.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
+        hypothesis = _decoder.with_options(options).decode(loglikes)
         end = time.process_time()
     except UserError as error:
         raise UserError(f"utterance {utterance}: {error}") from None

@@ -1,8 +1,7 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,9 @@ from asrdistill.decode.graph import Graph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE
+from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
-from asrdistill.lang.lexicon import LINK, goes_on, leaves_open
+from asrdistill.lang.lexicon import leaves_open
 
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With 16 beyond, an
 # utterance's words, scores and time are those of a look-ahead that sees its end; with 8, search errors and tokens are
@@ -23,39 +23,6 @@ BLOCK, BEYOND = 24, 8
 
 IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
 WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried again with beams so much wider
-
-
-class Word(NamedTuple):
-    """A recognised word from frame `start` up to but not including frame `end`, with its share of the score.
-
-    Its confidence is how probable it is among all that the lattice holds; None without a lattice.
-    """
-
-    word: str
-    start: int
-    end: int
-    score: float
-    confidence: float | None = None
-
-    def ctm(self, name: str, shift: float) -> str:
-        """Its line in a CTM file of a recording; `shift` is a frame's seconds."""
-        line = f"{name} 1 {self.start * shift:.3f} {(self.end - self.start) * shift:.3f} {self.word}"
-        return line if self.confidence is None else f"{line} {self.confidence:.4f}"
-
-
-def join(units: Iterable[Word]) -> list[Word]:
-    """Words from words and pieces of words, each with its least confidence."""
-    words: list[Word] = []
-    for unit in units:
-        if words and goes_on(unit.word):
-            unit = _joined(words.pop(), unit)
-        words.append(unit)
-    return [word._replace(word=word.word.strip(LINK)) for word in words]
-
-
-def _joined(first: Word, other: Word) -> Word:
-    sure = None if first.confidence is None or other.confidence is None else min(first.confidence, other.confidence)
-    return Word(first.word.rstrip(LINK) + other.word[1:], first.start, other.end, first.score + other.score, sure)
 
 
 @dataclass(frozen=True)
@@ -92,33 +59,25 @@ class Decoder:
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
-        self._take(compile_graph(lang, lm, senones), options or DecodeOptions())
+        self._take(compile_graph(lang, lm, senones), options or DecodeOptions(), [])
+
+    def _take(self, graph: Graph, options: DecodeOptions, spaces: list[search.Space]) -> "Decoder":
+        self.graph, self.options, self._spaces = graph, options, spaces  # those that no search is using
+        self.words, self.senones = graph.words, graph.senones
+        self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
+        return self
 
     @classmethod
     def of(cls, graph: Graph, options: DecodeOptions) -> "Decoder":
         """The decoder of a graph that is compiled already (:func:`asrdistill.decode.graph.keep_graph`)."""
-        decoder = cls.__new__(cls)
-        decoder._take(graph, options)
-        return decoder
-
-    def _take(self, graph: Graph, options: DecodeOptions) -> None:
-        self.graph, self.options = graph, options
-        self.words, self.senones = graph.words, graph.senones
-        self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
-        self._spaces: list[search.Space] = []  # that no search is using
+        return cls.__new__(cls)._take(graph, options, [])
 
     def __reduce__(self) -> Any:
         return Decoder.of, (self.graph, self.options)
 
-    def with_scales(self, lm_weight: float, insertion_penalty: float) -> "Decoder":
-        """The same decoder under other scales; nothing is compiled again."""
-        return self.with_options(replace(self.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty))
-
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder under other options; nothing is compiled again, and both search in the same room."""
-        other = Decoder.of(self.graph, options)
-        other._spaces = self._spaces
-        return other
+        return Decoder.__new__(Decoder)._take(self.graph, options, self._spaces)
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
@@ -127,34 +86,25 @@ class Decoder:
         result that is partial still is the best there is. Raises UserError as :meth:`Search.accept` does, and
         for no frames.
         """
-        decoder, found = self, self._once(loglikes)
-        for _ in range(RETRIES if found.partial else 0):
-            decoder = decoder.with_options(decoder.options.wider(WIDER))
-            if not (found := decoder._once(loglikes)).partial:
+        decoder = self
+        for _ in range(1 + RETRIES):
+            going = decoder.start()
+            going.accept(loglikes)
+            if not (found := going.finish()).partial:
                 break
+            decoder = decoder.with_options(decoder.options.wider(WIDER))
         return found
-
-    def _once(self, loglikes: np.ndarray) -> Hypothesis:
-        going = self.start()
-        going.accept(loglikes)
-        return going.finish()
 
     def start(self) -> "Search":
         """A search whose scores are yet to come; several may go on at a time."""
         return Search(self)
 
     def _scales(self) -> search.Scales:
-        options = self.options
-        return search.Scales(
-            options.beam * options.lm_weight,
-            options.word_end_beam * options.lm_weight,
-            options.max_active,
-            options.lm_weight,
-            options.insertion_penalty,
-            options.lm_weight * self.graph.pause,
-            options.lm_weight * self.graph.no_pause,
-            options.lattice_beam * options.lm_weight or -1.0,
-        )
+        options, weight = self.options, self.options.lm_weight
+        beams = options.beam * weight, options.word_end_beam * weight, options.max_active
+        pauses = self.graph.pause * weight, self.graph.no_pause * weight
+        lattice_beam = options.lattice_beam * weight or -1.0
+        return search.Scales(*beams, weight, options.insertion_penalty, *pauses, lattice_beam)
 
 
 class Search:
@@ -168,11 +118,8 @@ class Search:
         self.decoder = decoder
         self.final: list[Word] = []  # which :meth:`settle` found
         self._open: list[Word] = []  # pieces of a word whose end it did not find yet
-        self._space = (
-            decoder._spaces.pop()
-            if decoder._spaces
-            else search.allocate(decoder.tree, decoder.grammar, decoder.senones)
-        )
+        room = decoder.tree, decoder.grammar, decoder.senones
+        self._space = decoder._spaces.pop() if decoder._spaces else search.allocate(*room)
         self._scales = decoder._scales()
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
@@ -211,14 +158,12 @@ class Search:
         """
         if self._scales.lattice_beam >= 0:
             return
-        root = search.settle(self._space)
+        root, kept = search.settle(self._space)
         units = self._open + self._trace(root)
-        whole = len(units)
-        while whole and leaves_open(units[whole - 1].word):
-            whole -= 1
+        whole = max((k for k, unit in enumerate(units, 1) if not leaves_open(unit.word)), default=0)
         self.final += join(units[:whole])
         self._open = units[whole:]
-        search.forget(self._space, root)
+        search.forget(self._space, kept)
 
     @property
     def frames(self) -> int:
@@ -254,7 +199,7 @@ class Search:
 
     def _trace(self, record: int) -> list[Word]:
         """Words and pieces of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
-        records, words, leaf_word = self._space.records, [], self.decoder.tree.leaf_word
+        records, words, leaf_word = self._space.records, [], self.decoder.tree.leaf["word"]
         record = search.better(self._space, record)
         while record > 0:
             _, leaf, end, back, _ = records[record]

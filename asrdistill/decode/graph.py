@@ -92,10 +92,10 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
 
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
     """Give pieces that leave their word open the price of no silence back: where they end, none may stand."""
-    held = np.array([leaves_open(word) for word in words])[tree.leaf_word] & (tree.leaf_word != SILENCE)
-    return tree._replace(
-        leaf_logprob=np.where(held, tree.leaf_logprob - no_pause, tree.leaf_logprob).astype(np.float32)
-    )
+    leaf = tree.leaf.copy()
+    held = np.array([leaves_open(word) for word in words])[leaf["word"]] & (leaf["word"] != SILENCE)
+    leaf["logprob"][held] -= no_pause
+    return tree._replace(leaf=leaf)
 
 
 def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:

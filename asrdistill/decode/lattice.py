@@ -181,12 +181,12 @@ def build(
     # nodes: the records, and the last node
     state = np.append(records["state"], np.int32(0))
     time = np.append(records["end"], records["end"].max())
-    quiet = np.append(tree.leaf_word[records["leaf"]] == SILENCE, False)
+    quiet = np.append(tree.leaf["word"][records["leaf"]] == SILENCE, False)
     quiet[0] = False
-    word = np.where(leaf >= 0, tree.leaf_word[leaf], NOTHING).astype(np.int32)
-    token = np.where(word >= 0, tree.leaf_token[leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
+    word = np.where(leaf >= 0, tree.leaf["word"][leaf], NOTHING).astype(np.int32)
+    token = np.where(word >= 0, tree.leaf["token"][leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
     lm = logprobs(grammar, state[source], token)
-    pronunciation = np.where(word >= 0, tree.leaf_logprob[leaf], 0.0)
+    pronunciation = np.where(word >= 0, tree.leaf["logprob"][leaf], 0.0)
     silence = (leaf >= 0) & (word < 0)
     pronunciation += np.where(silence, scales.silence / scales.lm_weight, 0.0)
     pronunciation += np.where((token >= 0) & ~quiet[source], scales.no_silence / scales.lm_weight, 0.0)

@@ -15,18 +15,16 @@ import numpy as np
 
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.search import LookAhead, spread
-from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, SILENCE, Tree
+from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, LEAF, SILENCE, Tree
 
 
 def compile_look_ahead(tree: Tree, grammar: Grammar) -> LookAhead:
     """Look-ahead tables of every state over the tree's classes; ``</s>`` counts as a word of the root."""
-    spoken = tree.leaf_token != SILENCE
-    token = np.append(tree.leaf_token[spoken], np.int32(grammar.end))
-    leaf_look = np.append(tree.leaf_look[spoken], np.int32(0))
-    logprob = np.append(tree.leaf_logprob[spoken], np.float32(0))
-    order = np.argsort(token, kind="stable")
-    begin = np.searchsorted(token[order], np.arange(grammar.arc_begin[1] + 1))
-    return LookAhead(*spread(grammar, tree.look_parent, begin, leaf_look[order], logprob[order]))
+    end = np.array((SILENCE, grammar.end, 0, 0), LEAF)
+    leaf = np.append(tree.leaf[tree.leaf["token"] != SILENCE], end)
+    leaf = leaf[np.argsort(leaf["token"], kind="stable")]
+    begin = np.searchsorted(leaf["token"], np.arange(grammar.arc_begin[1] + 1))
+    return LookAhead(*spread(grammar, tree.look_parent, begin, leaf))
 
 
 class Successors(NamedTuple):

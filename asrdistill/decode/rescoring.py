@@ -8,12 +8,12 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.decode.confusion import confidences, minimum_risk
-from asrdistill.decode.decoder import Word, join
 from asrdistill.decode.graph import keep_grammar, read_grammar
 from asrdistill.decode.lattice import Lattice
 from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.options import RescoreOptions
+from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration

@@ -10,7 +10,7 @@ One frame:
 2. Prune: the beam follows the best token; a histogram of scores keeps the number of tokens down.
 3. Leave words: tokens in a word's last state make records, from which the words are read at the end.
    Of those that lead to one language model state through one exit (:mod:`asrdistill.decode.tree`) the
-   best is kept: an end, found by hashing.
+   best is kept: an end.
 
 A token's score holds lm_weight times its look-ahead in words, which is taken back where the word's
 own probability is added, and its look-ahead in sound, which is taken back in the next frame; so
@@ -23,20 +23,19 @@ All that is compiled stands in this one file: numba keeps what it compiled until
 but does not see changes in other files that it calls.
 """
 
-import heapq
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, SILENCE, START, Tree
+from asrdistill.decode.tree import AFTER_SILENCE, FLOAT, INSIDE, INT, SILENCE, START, Tree, row
 
 # For functions that only look into arrays: counting references to these took longer than the search itself.
 PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
 MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
-END = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
+NOT_LAST = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
 # places in Space.counts; the last two are of the set that is being filled
 PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST, MERGES, ARRIVALS, FILLED, FIRST = range(10)
 
@@ -63,54 +62,25 @@ class Scales(NamedTuple):
     lattice_beam: float  # what is worse by more is not remembered where paths meet; below 0: nothing is
 
 
-TOKEN = np.dtype(
-    [
-        ("score", np.float64),  # look-ahead included
-        ("ahead", np.float32),  # the look-ahead in words
-        ("node", np.int32),
-        ("back", np.int32),  # record of the word (or silence) before, or -1 - a merge of several
-    ],
-    align=True,
-)
-GROUP = np.dtype(  # one for each language model state with tokens or with words that end in it
-    [
-        ("state", np.int32),
-        ("begin", np.int32),  # its tokens are begin … end - 1
-        ("end", np.int32),
-        ("root", np.float32),  # look-ahead of the root
-        ("ended", np.int32),  # the first of the ends in the state, -1 where there is none
-    ]
-)
-FINISHED = np.dtype(  # an end: the best word (or silence) that leads to a state through an exit
-    [
-        ("score", np.float64),  # without look-ahead
-        ("group", np.int32),
-        ("exit", np.int32),
-        ("next", np.int32),  # another end of the group, or -1
-        ("record", np.int32),
-        ("slot", np.int32),  # where it stands in the hash table
-    ],
-    align=True,
-)
-RECORD = np.dtype(
-    [
-        ("score", np.float64),  # of the path to here
-        ("leaf", np.int32),  # of the tree
-        ("end", np.int32),  # frame after its last
-        ("back", np.int32),  # record before it, or -1 - a merge; record 0 is where all paths begin
-        ("state", np.int32),  # of the language model, after it
-    ]
-)
-MERGE = np.dtype(
-    [
-        ("first", np.int32),  # record or merge of the better path
-        ("other", np.int32),  # of the other one
-        ("gap", np.float32),  # how much worse that is
-    ]
-)
-ARRIVAL = np.dtype(  # all paths into records, the better and the worse ones
-    [("score", np.float64), ("record", np.int32), ("leaf", np.int32), ("back", np.int32)], align=True
-)
+# score: look-ahead included; ahead: the look-ahead in words; back: record of the word (or silence) before, or
+# -1 - a merge of several
+TOKEN = row(score=np.float64, ahead=FLOAT, node=INT, back=INT)
+# One for each language model state with tokens (begin … end - 1) or with words that end in it. root: look-ahead of the
+# root; ended: the first of the ends in the state, -1 where there is none
+GROUP = row(state=INT, begin=INT, end=INT, root=FLOAT, ended=INT)
+# An end: the best word (or silence) that leads to a group's state through an exit. score: without look-ahead;
+# next: another end of the group, or -1
+END = row(score=np.float64, group=INT, exit=INT, next=INT, record=INT)
+# score: of the path to here; end: frame after its last; back: record before it, or -1 - a merge; state: of the language
+# model, after it. Record 0 is where all paths begin
+RECORD = row(score=np.float64, leaf=INT, end=INT, back=INT, state=INT)
+# Where paths met, for a lattice. first: record or merge of the better path; other: of the other one; gap: how much
+# worse that is
+MERGE = row(first=INT, other=INT, gap=FLOAT)
+# What lies ahead was asked last and the answer. asked: (state, class, number of classes) in one number
+ANSWER = np.dtype([("asked", np.int64), ("ahead", np.float32, REMEMBERED)], align=True)
+# All paths into records, the better and the worse ones
+ARRIVAL = row(score=np.float64, record=INT, leaf=INT, back=INT)
 
 
 class Space(NamedTuple):
@@ -123,26 +93,24 @@ class Space(NamedTuple):
     cutoff: np.ndarray  # (1,) float64: tokens below it are not passed on
     tokens: np.ndarray  # (2, capacity) TOKEN
     groups: np.ndarray  # (2, H) GROUP
-    ends: np.ndarray  # (2, capacity) FINISHED
+    ends: np.ndarray  # (2, capacity) END
     records: np.ndarray  # (capacity,) RECORD
     merges: np.ndarray  # (capacity,) MERGE
     arrivals: np.ndarray  # (capacity,) ARRIVAL
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
-    slot: np.ndarray  # (2 · capacity of the ends,) int32: hash table of (group, exit): where its end may be
     gain: np.ndarray  # (S,) float64: a frame's scores with the look-ahead in sound
-    ahead: np.ndarray  # float32: look-ahead of the classes of a node's children
+    ahead: np.ndarray  # (A,) float32: look-ahead of the classes of a node's children
     histogram: np.ndarray  # (BINS,) int64
     # what lies ahead was asked last and its answers, which hold for all utterances
-    asked: np.ndarray  # (MEMORY,) int64: (state, class, number of classes) in one number
-    answer: np.ndarray  # (MEMORY, REMEMBERED) float32
+    memory: np.ndarray  # (MEMORY,) ANSWER
 
 
 def allocate(
     tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, records: int = 1 << 16, ends: int = 1 << 12
 ) -> Space:
-    """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it. `ends`: a power of two."""
+    """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it."""
     states = len(grammar.backoff_state)
     return Space(
         counts=np.zeros(10, np.int64),
@@ -152,35 +120,20 @@ def allocate(
         cutoff=np.zeros(1),
         tokens=np.zeros((2, tokens), TOKEN),
         groups=np.zeros((2, states), GROUP),
-        ends=np.zeros((2, ends), FINISHED),
+        ends=np.zeros((2, ends), END),
         records=np.zeros(records, RECORD),
         merges=np.zeros(tokens, MERGE),
         arrivals=np.zeros(records, ARRIVAL),
         place=np.zeros(len(tree.node), np.int32),
         group_of=np.zeros(states, np.int32),
-        slot=np.zeros(2 * ends, np.int32),
         gain=np.zeros(senones),
-        ahead=np.zeros(_widest(tree), np.float32),
+        ahead=np.zeros(len(tree.look_parent), np.float32),
         histogram=np.zeros(BINS, np.int64),
-        asked=np.full(MEMORY, -1, np.int64),
-        answer=np.zeros((MEMORY, REMEMBERED), np.float32),
+        memory=np.full(MEMORY, -1, ANSWER),
     )
 
 
-def _widest(tree: Tree) -> int:
-    """Classes of a node's children, or how many tokens a token or an end may lead to: whatever is more."""
-    first = tree.node["first"]
-    inner = np.flatnonzero(np.diff(first))
-    lowest, highest = tree.child["look"][first[inner]], tree.child["look"][first[inner + 1] - 1]
-    return max(
-        tree.roots + 1,
-        int((highest - lowest + 1).max(initial=0)),
-        int(np.diff(first).max()),
-        int(np.diff(tree.entry_begin).max()),
-    )
-
-
-GROWING = {TOKENS: ["tokens"], ENDS: ["ends", "slot"], RECORDS: ["records"], MERGES: ["merges"], ARRIVALS: ["arrivals"]}
+GROWING = {TOKENS: ["tokens"], ENDS: ["ends"], RECORDS: ["records"], MERGES: ["merges"], ARRIVALS: ["arrivals"]}
 
 
 def enlarge(space: Space) -> Space:
@@ -206,10 +159,11 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begi
     `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
     look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
     """
-    counts, gain = space.counts, space.gain
+    counts, before, gain = space.counts, space.before, space.gain
     while frame < len(loglikes):
         cutoff = space.cutoff[0]
-        _copy(counts, space.before)
+        for k in range(len(counts)):
+            before[k] = counts[k]
         for s in range(loglikes.shape[1]):
             gain[s] = np.float64(loglikes[frame, s]) + outlook[frame + 1, s]
         whole = _pass_on(tree, grammar, look, space, scales, outlook[frame])
@@ -220,16 +174,11 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begi
             whole = _leave_words(tree, grammar, look, space, scales, outlook[frame + 1], between[frame], cut, end)
         if not whole:  # the set before is still there
             space.cutoff[0] = cutoff
-            _copy(space.before, counts)
+            for k in range(len(counts)):
+                counts[k] = before[k]
             return frame
         frame += 1
     return frame
-
-
-@numba.njit(**PLAIN)
-def _copy(source, target):
-    for k in range(len(source)):
-        target[k] = source[k]
 
 
 @numba.njit(**PLAIN)
@@ -270,12 +219,12 @@ def _pass_on(tree, grammar, look, space, scales, outlook):
 @numba.njit(inline="always", **PLAIN)
 def _move(tree, grammar, look, space, scales, outlook, state, token):
     """Pass a token of the state on to its own node and to that node's children; False where there may be no room."""
-    if not _has_room(space):
-        return False
     node, ahead = tree.node[token.node], space.ahead
+    begin, end = node.first, tree.node[token.node + 1].first
+    if not _has_room(space, 1 + end - begin):
+        return False
     base = token.score - outlook[node.senone]
     _put(space, scales, token.node, base + node.self_loop + space.gain[node.senone], token.ahead, token.back)
-    begin, end = node.first, tree.node[token.node + 1].first
     if begin < end:
         base += node.forward
         lowest, loudest = tree.child[begin].look, np.inf
@@ -301,9 +250,10 @@ def _enter(tree, grammar, look, space, scales, group, loudest):
     """
     e, looked = group.ended, False
     while e >= 0:
-        if not _has_room(space):
-            return False
         end = space.ends[space.counts[PARITY], e]
+        first, after = tree.entry_begin[end.exit], tree.entry_begin[end.exit + 1]
+        if not _has_room(space, 1 + after - first):
+            return False
         if tree.pause[end.exit]:
             value = end.score + scales.silence + scales.lm_weight * group.root + space.gain[tree.node[0].senone]
             _put(space, scales, 0, value, group.root, end.record)
@@ -312,16 +262,15 @@ def _enter(tree, grammar, look, space, scales, group, loudest):
             if not looked:
                 look_ahead(grammar, look, group.state, 0, tree.roots + 1, space.ahead)
                 looked = True
-            first, after = tree.entry_begin[end.exit], tree.entry_begin[end.exit + 1]
             _spread(space, scales, tree.entry, first, after, 0, base, end.record)
         e = end.next
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _has_room(space):
-    """Whether there is room for all tokens that a token or an end may lead to, and for their merges."""
-    counts, needed = space.counts, len(space.ahead) + 1
+def _has_room(space, needed):
+    """Whether there is room for so many tokens more, and for their merges."""
+    counts = space.counts
     if counts[FILLED] + needed > space.tokens.shape[1]:
         space.full[0] = TOKENS
         return False
@@ -417,9 +366,9 @@ def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, f
             leaving -= lm_weight * token.ahead
             for leaf in range(node.leaf_begin, node.leaf_end):
                 value, place = leaving, g
-                if tree.leaf_word[leaf] != SILENCE:
-                    logprob, following = next_word(grammar, groups[g].state, tree.leaf_token[leaf])
-                    value += lm_weight * (logprob + tree.leaf_logprob[leaf])
+                if tree.leaf[leaf].word != SILENCE:
+                    logprob, following = next_word(grammar, groups[g].state, tree.leaf[leaf].token)
+                    value += lm_weight * (logprob + tree.leaf[leaf].logprob)
                     if value + between < cutoff:
                         continue
                     place = _open_group(grammar, look, space, following)
@@ -474,22 +423,20 @@ def _open_end(space, group, exit):
 
     An end has a record; -1 where there is no room for one of them.
     """
-    counts, slot = space.counts, space.slot
-    ends, mask = space.ends[counts[PARITY]], len(slot) - 1
-    h = (group * 40503 + exit * 60493) & mask  # spreads neighbouring groups and exits
-    while slot[h] < counts[ENDS] and ends[slot[h]].slot == h:
-        if ends[slot[h]].group == group and ends[slot[h]].exit == exit:
-            return np.int64(slot[h])
-        h = (h + 1) & mask
-    place, record, owner = counts[ENDS], counts[RECORDS], space.groups[counts[PARITY], group]
+    counts, owner = space.counts, space.groups[space.counts[PARITY], group]
+    ends, place = space.ends[counts[PARITY]], owner.ended
+    while place >= 0 and ends[place].exit != exit:  # few words of one state leave through different exits
+        place = ends[place].next
+    if place >= 0:
+        return place
+    place, record = counts[ENDS], counts[RECORDS]
     if place == len(ends) or record == len(space.records):
         space.full[0] = ENDS if place == len(ends) else RECORDS
         return -1
     counts[ENDS] += 1
     counts[RECORDS] += 1
-    slot[h] = place
     end = ends[place]
-    end.score, end.group, end.exit, end.next, end.record, end.slot = -np.inf, group, exit, owner.ended, record, h
+    end.score, end.group, end.exit, end.next, end.record = -np.inf, group, exit, owner.ended, record
     owner.ended = place
     space.records[record].state = owner.state
     return place
@@ -521,47 +468,31 @@ def better(space: Space, origin: int) -> int:
     return int(origin)
 
 
-def settle(space: Space) -> int:
-    """The last record that all live paths go through; :func:`forget` may drop what stands before it. Without merges.
+def settle(space: Space) -> tuple[int, np.ndarray]:
+    """The last record that all live paths go through, and the records from there on that any of them goes through.
 
-    Brown, Spohrer, Hochschild and Baker (1982) trace back from all live paths in the same way.
+    Brown, Spohrer, Hochschild and Baker (1982) trace back from all live paths in the same way. Without merges.
     """
-    live, back = _live(space), space.records["back"]
-    latest = [-record for record in live]
-    heapq.heapify(latest)
-    while len(latest) > 1:  # the latest of the live gives way to the one before it
-        before = int(back[-heapq.heappop(latest)])
-        if before not in live:
-            live.add(before)
-            heapq.heappush(latest, -before)
-    return -latest[0]
-
-
-def forget(space: Space, root: int) -> None:
-    """Keep only the records that live paths go through after `root`, which :func:`settle` gave and which becomes 0."""
-    counts, now, back = space.counts, space.counts[PARITY], space.records["back"]
-    waiting, used = list(_live(space)), {root}
-    while waiting:
-        if (record := waiting.pop()) not in used:
-            used.add(record)
-            waiting.append(int(back[record]))
-    kept = np.array(sorted(used))
-    place = np.zeros(counts[RECORDS], np.int32)
-    place[kept] = np.arange(len(kept))
-    records = space.records[kept]
-    records["back"][1:] = place[records["back"][1:]]
-    records["back"][0] = 0
-    space.records[: len(kept)] = records
-    for pointer in (space.tokens["back"][now, : counts[TOKENS]], space.ends["record"][now, : counts[ENDS]]):
-        pointer[:] = place[pointer]
-    counts[RECORDS] = len(kept)
-
-
-def _live(space: Space) -> set[int]:
-    """The last records of the paths that go on."""
     counts, now = space.counts, space.counts[PARITY]
     tokens, ends = space.tokens[now, : counts[TOKENS]], space.ends[now, : counts[ENDS]]
-    return {*tokens["back"][tokens["score"] >= space.cutoff[0]].tolist(), *ends["record"].tolist()} or {0}
+    live = np.unique(np.append(tokens["back"][tokens["score"] >= space.cutoff[0]], ends["record"]))
+    paths = np.zeros(counts[RECORDS], np.int64)  # live ones through a record
+    paths[live] = 1
+    _trace_back(space.records, paths)
+    root = int(np.flatnonzero(paths == len(live))[-1])
+    return root, root + np.flatnonzero(paths[root:])
+
+
+def forget(space: Space, kept: np.ndarray) -> None:
+    """Keep only these records, which :func:`settle` gave; the first becomes record 0."""
+    counts, now = space.counts, space.counts[PARITY]
+    place = np.zeros(counts[RECORDS], np.int32)
+    place[kept] = np.arange(len(kept))
+    space.records[: len(kept)] = space.records[kept]
+    counts[RECORDS] = len(kept)
+    ends, tokens = space.ends["record"][now, : counts[ENDS]], space.tokens["back"][now, : counts[TOKENS]]
+    for pointer in (space.records["back"][: len(kept)], tokens, ends):
+        pointer[:] = place[pointer]
 
 
 # What the search asks of the language model and of what lies ahead
@@ -619,17 +550,16 @@ def _look_ahead(grammar, look, space, state, first, count):
         look_ahead(grammar, look, state, first, count, out)
         return
     key = (np.int64(state) * len(look.base) + first) * REMEMBERED + count - 1
-    place = (key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)  # another question with this place takes it over
-    answer = space.answer[place]
-    if space.asked[place] != key:
-        look_ahead(grammar, look, state, first, count, answer)
-        space.asked[place] = key
+    answer = space.memory[(key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)]  # another question may take its place
+    if answer.asked != key:
+        look_ahead(grammar, look, state, first, count, answer.ahead)
+        answer.asked = key
     for k in range(count):
-        out[k] = answer[k]
+        out[k] = answer.ahead[k]
 
 
 @numba.njit(cache=True)
-def spread(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
+def spread(grammar, parent, leaf_begin, leaves):
     """Spread each arc's probability from the leaves of its token towards the root, keeping the best."""
     classes, states = len(parent), len(grammar.backoff_state)
     base, best = np.full(classes, -np.inf, np.float32), np.full(classes, -np.inf, np.float32)
@@ -642,8 +572,8 @@ def spread(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
         count = 0
         for arc in range(grammar.arc_begin[state], grammar.arc_begin[state + 1]):
             token = grammar.arc_token[arc]
-            for leaf in range(leaf_begin[token], leaf_begin[token + 1]):
-                value, node = grammar.arc_logprob[arc] + leaf_logprob[leaf], leaf_look[leaf]
+            for leaf in leaves[leaf_begin[token] : leaf_begin[token + 1]]:
+                value, node = grammar.arc_logprob[arc] + leaf.logprob, leaf.look
                 while node >= 0 and best[node] < value:
                     if best[node] == -np.inf:
                         touched[count] = node
@@ -670,6 +600,13 @@ def spread(grammar, parent, leaf_begin, leaf_look, leaf_logprob):
     return begin, nodes[: begin[states]].copy(), values[: begin[states]].copy(), base
 
 
+@numba.njit(**PLAIN)
+def _trace_back(records, paths):
+    """Add the number of paths through each record (R,) to the one before it, from the last to the first."""
+    for r in range(len(paths) - 1, 0, -1):
+        paths[records[r].back] += paths[r]
+
+
 @numba.njit(cache=True)
 def logprobs(grammar, states, tokens):
     """ln P(token | state) for each pair; 0 where there is no token (-1)."""
@@ -690,28 +627,20 @@ def outlook(successors, loglikes, block, last):
     """
     frames, senones = loglikes.shape
     ahead, between = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
-    best, coming = np.empty(senones, np.float32), np.empty(senones, np.float32)
+    best = np.empty(senones, np.float32)
     if last:
-        ahead[frames - 1] = END
-        for s in successors.final:
-            ahead[frames - 1, s] = successors.forward[s]
+        ahead[-1] = NOT_LAST
+        ahead[-1][successors.final] = successors.forward[successors.final]
     for t in range(frames - 2, -1, -1):
-        for s in range(senones):
-            coming[s] = loglikes[t + 1, s] + ahead[t + 1, s]
-        word = np.float32(-np.inf)
-        for s in successors.start:
-            word = max(word, coming[s])
+        coming = loglikes[t + 1] + ahead[t + 1]
+        word = coming[successors.start].max()
         best[:] = -np.inf
-        for s in successors.end:
-            best[s] = word
-        top = np.float32(-np.inf)
+        best[successors.end] = word
         for s in range(senones):
             value = best[s]
             for k in range(successors.begin[s], successors.begin[s + 1]):
                 value = max(value, coming[successors.target[k]])
             best[s] = max(successors.self_loop[s] + coming[s], successors.forward[s] + value)
-            top = max(top, best[s])
-        for s in range(senones):
-            ahead[t, s] = best[s] - top
-        between[t] = word - top
+        top = best.max()
+        ahead[t], between[t] = best - top, word - top
     return ahead[:block], between[:block]

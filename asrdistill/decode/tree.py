@@ -20,6 +20,7 @@ chains of a phone do. Class 0 is the root; the classes of a phone's successors a
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,26 +28,27 @@ import numpy as np
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.lexicon import goes_on, leaves_open
 
-SILENCE = -1  # stands in `leaf_word` and `leaf_token` at the end of silence
+SILENCE = -1  # the word and the token of the leaf at the end of silence
 START, AFTER_SILENCE = 0, 1  # exits: the beginning of the utterance; the end of silence
 INSIDE = -1  # stands in `exit` where no word ends
 GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: it begins within a word; a piece ends with it, but no word
 
 
-# What the search asks about a node, or about a way to one, stands side by side in memory.
-NODE = np.dtype(
-    [
-        ("senone", np.int32),
-        ("look", np.int32),  # look-ahead class
-        ("first", np.int32),  # its children are child[first : first of the next node], in the order of their classes
-        ("exit", np.int32),  # exit of the words that end here, or INSIDE
-        ("leaf_begin", np.int32),  # these words are the leaves leaf_begin … leaf_end - 1
-        ("leaf_end", np.int32),
-        ("self_loop", np.float32),  # log P(stay in the node)
-        ("forward", np.float32),  # log P(leave it)
-    ]
-)
-LINK = np.dtype([("node", np.int32), ("senone", np.int32), ("look", np.int32)])  # the node's senone and class with it
+def row(**fields: type) -> np.dtype:
+    """What is asked together, side by side in memory: a structured type of these fields."""
+    return np.dtype(list(fields.items()), align=True)
+
+
+INT, FLOAT = np.int32, np.float32
+# A state in its place. look: look-ahead class; first: its children are child[first : first of the next node], in the
+# order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end];
+# self_loop, forward: log P(stay in the node), log P(leave it)
+NODE = row(senone=INT, look=INT, first=INT, exit=INT, leaf_begin=INT, leaf_end=INT, self_loop=FLOAT, forward=FLOAT)
+# A way to a node, with the node's senone and class
+LINK = row(node=INT, senone=INT, look=INT)
+# The end of a pronunciation. word: index into the words, or SILENCE; token: the word's in the language model, or
+# SILENCE; logprob: of the pronunciation; look: look-ahead class
+LEAF = row(word=INT, token=INT, logprob=FLOAT, look=INT)
 
 
 class Tree(NamedTuple):
@@ -56,10 +58,7 @@ class Tree(NamedTuple):
     node: np.ndarray  # (N + 1,) NODE; of the last only `first` counts
     child: np.ndarray  # LINK
     look_parent: np.ndarray  # (A,) int32: the class above; the root's is -1
-    leaf_word: np.ndarray  # (L,) int32: index into the words, or SILENCE
-    leaf_token: np.ndarray  # (L,) int32: the word's token in the language model, or SILENCE
-    leaf_logprob: np.ndarray  # (L,) float32: log-probability of the pronunciation
-    leaf_look: np.ndarray  # (L,) int32: look-ahead class
+    leaf: np.ndarray  # (L,) LEAF
     entry_begin: np.ndarray  # (E + 1,) int32: a word may begin with entry[entry_begin[e]] … after exit e
     entry: np.ndarray  # LINK
     initial: np.ndarray  # int32: the different senones that words begin with
@@ -83,9 +82,7 @@ class _Phones(NamedTuple):
     look: np.ndarray  # (Q,) int32: look-ahead class
     look_parent: np.ndarray  # (A,) int32
     leaf_begin: np.ndarray  # (Q + 1,) int32: leaves of phone q are leaf_begin[q] … leaf_begin[q + 1] - 1
-    leaf_word: np.ndarray  # (L,) int32
-    leaf_token: np.ndarray  # (L,) int32
-    leaf_logprob: np.ndarray  # (L,) float32
+    leaf: np.ndarray  # (L,) LEAF
 
 
 def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
@@ -96,12 +93,9 @@ def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
     Raises UserError for phones that the senone inventory lacks.
     """
     if missing := sorted({lang.silence, *lang.phones} - set(senones.phones)):
-        raise UserError(
-            f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train it with this lang"
-        )
+        raise UserError(f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train with this lang")
     phones = _prefix_tree(lang, senones.phones, tokens)
-    forms = _Forms(senones, phones)
-    return _spell_out(phones, forms, senones)
+    return _spell_out(phones, _Forms(senones, phones), senones)
 
 
 def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Phones:
@@ -116,8 +110,8 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     sound = np.fromiter((number[phone] for *_, sounds in entries for phone in sounds), np.int64)
     length = np.fromiter((len(sounds) for *_, sounds in entries), np.int64)
     begin = np.cumsum(length) - length
-    sound[begin] += GOES_ON * len(names) * _flags(goes_on, lang.words, entries)
-    sound[begin + length - 1] += LEAVES_OPEN * len(names) * _flags(leaves_open, lang.words, entries)
+    for bit, place, test in ((GOES_ON, begin, goes_on), (LEAVES_OPEN, begin + length - 1, leaves_open)):
+        sound[place] += bit * len(names) * np.array([test(lang.words[index]) for index, *_ in entries], np.int64)
     kinds = 4 * len(names)  # a phone and its kind in one number
     place = np.zeros(len(entries), np.int64)  # where each pronunciation is in the tree
     phone, above = [np.array([number[lang.silence]])], [np.array([-1])]
@@ -133,7 +127,12 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     order = np.argsort(place, kind="stable")
     leaf_begin = np.searchsorted(place[order], np.arange(1, count + 1)) + 1  # leaf 0 is silence's
     look, look_parent = _classes(above, np.append(0, leaf_begin))
-    words, spoken, probabilities = (np.array(column) for column in list(zip(*entries, strict=True))[:3])
+    leaf = np.full(len(entries) + 1, SILENCE, LEAF)
+    leaf["word"][1:], leaf["token"][1:], probability = (
+        np.array(column)[order] for column in list(zip(*entries, strict=True))[:3]
+    )
+    leaf["logprob"] = np.append(0, np.log(probability))
+    leaf["look"] = np.append(0, look[place[order]])
     kind, plain = np.divmod(np.concatenate(phone), len(names))
     return _Phones(
         phone=plain,
@@ -143,15 +142,8 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
         look=look,
         look_parent=look_parent,
         leaf_begin=np.append(0, leaf_begin).astype(np.int32),
-        leaf_word=np.append(SILENCE, words[order]).astype(np.int32),
-        leaf_token=np.append(SILENCE, spoken[order]).astype(np.int32),
-        leaf_logprob=np.append(0, np.log(probabilities[order])).astype(np.float32),
+        leaf=leaf,
     )
-
-
-def _flags(test: Any, words: list[str], entries: list[tuple]) -> np.ndarray:
-    """Whether the test holds for each entry's word."""
-    return np.array([test(words[index]) for index, *_ in entries], np.int64)
 
 
 def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,15 +182,13 @@ class _Forms:
         self.following = self._neighbours(phones, roots, GOES_ON)
         # exits by (class of the word's last phone, classes of what follows, whether the word is left open)
         self.exits: dict[Any, int] = {(self.silence, tuple(self.following[False]), False): START, None: AFTER_SILENCE}
-        self._sequences: dict[tuple[int, int, int], tuple[int, ...]] = {}
-        self._ends: dict[tuple[int, int, bool], dict[tuple[int, ...], int]] = {}
+        self._exits = cache(self._make_exits)
+        self._sequence = cache(lambda *key: tuple(senones.table[key][: senones.lengths[key[0]]].tolist()))
         # of the states of all forms, one form after the other
         self.size: list[int] = []
-        self.senone: list[int] = []
-        self.exit: list[int] = []
-        # (form, state, state after it), (form, class of what follows, state before it), (form, state that begins it)
-        self.inside: list[tuple[int, int, int]] = []
-        self.last: list[tuple[int, int, int]] = []
+        self.states: list[tuple[int, int]] = []  # (senone, exit)
+        # (form, state, state after it, or ~class of what follows the form), (form, state that begins it)
+        self.after: list[tuple[int, int, int]] = []
         self.first: list[tuple[int, int]] = []
         self.entries: list[dict[int, list[int]]] = []  # class to the left -> states that begin the form
         self.of_phone = self._make(phones)
@@ -223,41 +213,29 @@ class _Forms:
         rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)
         _, example, form = np.unique(rows, return_index=True, return_inverse=True)
         for phone in example:
-            rights = np.flatnonzero(follows[phone, :-1]).tolist()
             if phone == 0:
                 silence = tuple(self.senones.silence)
                 self._add({self.silence: ({silence: []}, {silence: AFTER_SILENCE})})
-            else:
-                number, ends = int(phones.phone[phone]), bool(follows[phone, -1])
-                begins_inside, ends_inside = (bool(phones.kind[phone] & bit) for bit in (GOES_ON, LEAVES_OPEN))
-                lefts = [int(left[phone])] if left[phone] >= 0 else self.before[begins_inside]
-                self._add(
-                    {
-                        k: (self._split(number, k, rights), self._exits(number, k, ends_inside) if ends else {})
-                        for k in lefts
-                    }
-                )
+                continue
+            number, rights = int(phones.phone[phone]), np.flatnonzero(follows[phone, :-1]).tolist()
+            begins_inside, ends_inside = (bool(phones.kind[phone] & bit) for bit in (GOES_ON, LEAVES_OPEN))
+            lefts = [int(left[phone])] if left[phone] >= 0 else self.before[begins_inside]
+            exits = {k: self._exits(number, k, ends_inside) if follows[phone, -1] else {} for k in lefts}
+            self._add({k: (self._split(number, k, rights), exits[k]) for k in lefts})
         return form.reshape(-1)
 
     def _split(self, phone: int, left: int, rights: Iterable[int]) -> dict[tuple[int, ...], list[int]]:
         """The phone's sequences of senones -> the context classes to the right for which they stand."""
         found: dict[tuple[int, ...], list[int]] = {}
         for right in rights:
-            key = phone, left, right
-            if key not in self._sequences:
-                self._sequences[key] = tuple(self.senones.table[key][: self.senones.lengths[phone]].tolist())
-            found.setdefault(self._sequences[key], []).append(right)
+            found.setdefault(self._sequence(phone, left, right), []).append(right)
         return found
 
-    def _exits(self, phone: int, left: int, inside: bool) -> dict[tuple[int, ...], int]:
+    def _make_exits(self, phone: int, left: int, inside: bool) -> dict[tuple[int, ...], int]:
         """The sequences of senones of a word's last phone, or of a piece's that leaves it open -> exit."""
-        if (phone, left, inside) not in self._ends:
-            own, rights = int(self.context[phone]), self._split(phone, left, self.following[inside])
-            self._ends[phone, left, inside] = {
-                sequence: self.exits.setdefault((own, tuple(found), inside), len(self.exits))
-                for sequence, found in rights.items()
-            }
-        return self._ends[phone, left, inside]
+        own, rights = int(self.context[phone]), self._split(phone, left, self.following[inside])
+        keys = {sequence: (own, tuple(found), inside) for sequence, found in rights.items()}
+        return {sequence: self.exits.setdefault(key, len(self.exits)) for sequence, key in keys.items()}
 
     def _add(self, contexts: dict[int, tuple[dict, dict]]) -> None:
         """Make a form from (sequences -> what follows, sequences -> exit) for each class to the left."""
@@ -266,10 +244,8 @@ class _Forms:
         form, end = len(self.size), len(made) - 1
         self.size.append(len(made))
         for state, (senone, after, exit) in enumerate(reversed(made)):  # they were made from last to first
-            self.senone.append(senone)
-            self.exit.append(exit)
-            self.inside += [(form, state, end - k) for k in after if k >= 0]
-            self.last += [(form, ~k, state) for k in after if k < 0]
+            self.states.append((senone, exit))
+            self.after += [(form, state, end - k if k >= 0 else k) for k in after]
         self.entries.append({left: [end - k for k in states] for left, states in begins.items()})
         self.first += [(form, end - k) for k in dict.fromkeys(k for states in begins.values() for k in states)]
 
@@ -301,9 +277,9 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     nodes = np.zeros(len(phone) + 1, NODE)
     nodes["first"] = _starts(np.bincount(source, minlength=len(phone)))
     node = nodes[:-1]
-    node["senone"] = np.array(forms.senone, np.int32)[state]
+    node["senone"], exit = np.array(forms.states, np.int32)[state].T
     node["look"] = phones.look[phone]
-    node["exit"] = np.append(number, INSIDE)[np.array(forms.exit, np.int32)[state]]
+    node["exit"] = np.append(number, INSIDE)[exit]
     ends = node["exit"] != INSIDE
     node["leaf_begin"] = np.where(ends, phones.leaf_begin[phone], 0)
     node["leaf_end"] = np.where(ends, phones.leaf_begin[phone + 1], 0)
@@ -315,10 +291,7 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
         node=nodes,
         child=links(nodes, child),
         look_parent=phones.look_parent,
-        leaf_word=phones.leaf_word,
-        leaf_token=phones.leaf_token,
-        leaf_logprob=phones.leaf_logprob,
-        leaf_look=phones.look[np.repeat(np.arange(len(form)), np.diff(phones.leaf_begin))],
+        leaf=phones.leaf,
         entry_begin=_starts([len(firsts) for firsts, _ in different]),
         entry=entry,
         initial=np.unique(entry["senone"]),
@@ -329,20 +302,21 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
 def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and their children, sorted by both; `begin` (Q,) is the first node of each phone."""
     form, above = forms.of_phone, phones.above
-    inside, last = (np.array(rows, np.int64).reshape(-1, 3) for rows in (forms.inside, forms.last))
-    first = np.array(forms.first)
+    after, first = np.array(forms.after, np.int64).reshape(-1, 3), np.array(forms.first)
+    inside, last = after[after[:, 2] >= 0], after[after[:, 2] < 0]
     # within phones
-    of, row = _join(form, inside[:, 0])
-    within = begin[of] + inside[row, 1], begin[of] + inside[row, 2]
+    of, which = _join(form, inside[:, 0])
+    within = begin[of] + inside[which, 1], begin[of] + inside[which, 2]
     # from the ends of phones to the beginnings of those below
-    last = last[np.argsort(last[:, 0] * forms.classes + last[:, 1], kind="stable")]
+    wanting = last[:, 0] * forms.classes + ~last[:, 2]  # form and class of what follows
+    order = np.argsort(wanting, kind="stable")
     below = np.arange(phones.roots + 1, len(form))
     wanted = form[above[below]] * forms.classes + forms.context[phones.phone[below]]
-    of, row = _join(wanted, last[:, 0] * forms.classes + last[:, 1])
+    of, which = _join(wanted, wanting[order])
     below = below[of]
-    ends = begin[above[below]] + last[row, 2]
-    of, row = _join(form[below], first[:, 0])
-    across = ends[of], begin[below[of]] + first[row, 1]
+    ends = begin[above[below]] + last[order[which], 1]
+    of, which = _join(form[below], first[:, 0])
+    across = ends[of], begin[below[of]] + first[which, 1]
     source, child = (np.concatenate(both) for both in zip(within, across, strict=True))
     nodes = int(child.max(initial=0)) + 1
     pair = np.sort(source * nodes + child)

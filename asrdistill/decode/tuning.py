@@ -19,8 +19,9 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.corpus import recognise, recognisers
-from asrdistill.decode.decoder import Decoder, Word, join
+from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
 from asrdistill.scoring.alignment import count_errors

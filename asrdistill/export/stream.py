@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from asrdistill.decode.acoustic import ScoreStream
-from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis, Word
+from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis
+from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
 from asrdistill.export.front import Front
 

@@ -87,7 +87,7 @@ def test_final_words_are_the_common_beginning_of_all_live_paths(seed):
             (n for n in range(min(map(len, paths))) if any(path[n] != paths[0][n] for path in paths)),
             min(map(len, paths)),
         )
-        words = [int(decoder.tree.leaf_word[leaf]) for leaf, _ in paths[0][:common]]
+        words = [int(decoder.tree.leaf["word"][leaf]) for leaf, _ in paths[0][:common]]
         assert [word.word for word in settling.final] == [LANG.words[word] for word in words if word >= 0]
         assert settling.final + settling.partial == keeping.partial
     assert len(settling.final) > 5
@@ -133,7 +133,7 @@ def test_blocks_of_any_size_find_the_best_path(block, frames, monkeypatch):
 def test_searches_of_one_decoder_do_not_disturb_each_other():
     decoder, frames, others = build(), scores(100, 1), scores(100, 2)
     wanted = decoder.decode(frames), decoder.decode(others)
-    scaled = decoder.with_scales(3.0, 0.0)
+    scaled = decoder.with_options(replace(decoder.options, lm_weight=3.0, insertion_penalty=0.0))
     scaled_wanted = scaled.decode(frames)
     first, second = decoder.start(), decoder.start()
     for begin in range(0, 100, 20):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asrdistill.decode.decoder import Decoder, Word, join
+from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.reference import search as reference
+from asrdistill.decode.words import Word, join
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import LINK, Lang
 from asrdistill.lang.ngram import train

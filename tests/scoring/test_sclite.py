@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.decode.decoder import Word
+from asrdistill.decode.words import Word
 from asrdistill.scoring.sclite import write_sclite
 from asrdistill.scoring.wer import read_transcripts, score
 

@@ -50,8 +50,8 @@ def _fst(arcs: Iterable[Arc], finals: dict[int, float], sort: str = "ilabel") ->
 def _grammar(decoder: Decoder, backoff: int) -> kaldifst.StdVectorFst:
     """G: a word's number + 1 in and out; backing off takes #0 in and gives nothing out."""
     grammar, weight = decoder.grammar, decoder.options.lm_weight
-    spoken = decoder.tree.leaf_word != SILENCE
-    tokens, words = decoder.tree.leaf_token[spoken].tolist(), (decoder.tree.leaf_word[spoken] + 1).tolist()
+    spoken = decoder.tree.leaf["word"] != SILENCE
+    tokens, words = decoder.tree.leaf["token"][spoken].tolist(), (decoder.tree.leaf["word"][spoken] + 1).tolist()
     word = dict(zip(tokens, words, strict=True))
     arcs: list[Arc] = []
     finals: dict[int, float] = {}
