@@ -183,7 +183,9 @@ def test_a_search_that_loses_every_way_to_the_end_is_tried_wider():
     for seed in range(20):
         lang, lm, senones, scores = random_problem(seed, 3, frames=40, contexts=True)
         narrow = Decoder(lang, lm, senones, replace(WIDE, beam=0.5, word_end_beam=0.5, max_active=1))
-        lost += narrow._once(scores).partial
+        once = narrow.start()
+        once.accept(scores)
+        lost += once.finish().partial
         assert not narrow.decode(scores).partial
     assert lost > 0
 
