@@ -12,7 +12,7 @@ usage: recipes/amazon_queen/run.sh [options]
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --paper          afterwards the paper's other experiments, one part of recipes/amazon_queen/paper after the other
   --whisper        afterwards students that a head on Whisper's encoder taught, in recipes/amazon_queen/whisper
-  --quick          with --paper or --whisper: one seed, fewer values; --paper takes at most 90 minutes more on two cores
+  --quick          with --paper or --whisper: one seed, fewer values; --paper takes about 90 minutes more on two cores
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
@@ -38,9 +38,9 @@ stages=(
   "language: pronunciations, G2P, trigram|0.3 min (0.1 min)"
   "flat start: monophone GMM|2 min (0.1 min)"
   "triphones: decision trees, LDA and MLLT, adaptation to speakers|5 min (0.6 min)"
-  "teachers: four networks that differ in their seed|22 min (1.2 min)"
-  "soft targets of their ensemble|5 min (0.2 min)"
-  "student: beside it, scales tuned on dev and words of all other systems|18 min (1.7 min)"
+  "teachers: four networks that differ in their seed|25 min (1.2 min)"
+  "soft targets of their ensemble|9 min (0.2 min)"
+  "student: beside it, scales tuned on dev and words of all other systems|23 min (1.7 min)"
   "decode: the student|1 min (0.2 min)"
   "score: frame accuracy, WER, significance, table|1 min (0.1 min)"
 )

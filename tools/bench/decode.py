@@ -36,7 +36,7 @@ from asrdistill.stage import peak_mb
 
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
-WIDTHS = (0.5, 0.625, 0.6875, 0.75, 0.8125, 0.875, 1.0, 1.25)  # multiples of the configured beams and token limit
+WIDTHS = (0.625, 0.75, 0.8125, 0.875, 0.9375, 1.0, 1.25)  # multiples of the configured beams and token limit
 
 Scored = tuple[float, list[str]]  # score, words
 Search = Callable[[np.ndarray], Scored]  # of log-likelihoods (T, S)
