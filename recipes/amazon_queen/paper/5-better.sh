@@ -2,21 +2,13 @@
 # ensemble of time-delay networks. Sourced by run.sh.
 better_seeds=3
 if $quick; then better_seeds=1; fi
+students=()  # what run.sh's own functions measure
+for ((i = seed; i < seed + better_seeds; i++)); do students+=("$exp/better.$i"); done
 learn_from_better_teachers() {
-  for ((i = seed; i < seed + better_seeds; i++)); do
-    asrdistill train "${pair[@]}" "$exp/better.$i" "${student[@]}" --seed "$i" --soft-targets "$better" "${held_out[@]}"
+  for one in "${students[@]}"; do
+    asrdistill train "${pair[@]}" "$one" "${student[@]}" --seed "${one##*.}" --soft-targets "$better" "${held_out[@]}"
   done
 }
 together learn_from_better_teachers "$jobs"
-measure_better() {
-  for ((i = seed; i < seed + better_seeds; i++)); do
-    for set in dev test test_unseen; do
-      asrdistill evaluate "$exp/better.$i" "$data/fbank/$set" "$ali/$set" "$exp/frames/better.$i/$set" --jobs 1
-    done
-  done
-  if ! $quick; then
-    scales "$exp/better.$seed"
-    for ((i = seed; i < seed + better_seeds; i++)); do recognise "$exp/better.$i"; done
-  fi
-}
-together measure_better
+together evaluate_all "$jobs"
+if ! $quick; then together decode_students; fi
