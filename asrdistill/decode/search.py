@@ -133,13 +133,14 @@ def allocate(
     )
 
 
-GROWING = {TOKENS: ["tokens"], ENDS: ["ends"], RECORDS: ["records"], MERGES: ["merges"], ARRIVALS: ["arrivals"]}
+GROWING = {TOKENS: "tokens", ENDS: "ends", RECORDS: "records", MERGES: "merges", ARRIVALS: "arrivals"}
 
 
 def enlarge(space: Space) -> Space:
     """Twice the room for what was full; what stands there is kept."""
-    arrays = {name: getattr(space, name) for name in GROWING[int(space.full[0])]}
-    return space._replace(**{name: np.concatenate([a, np.zeros_like(a)], axis=-1) for name, a in arrays.items()})
+    name = GROWING[int(space.full[0])]
+    array = getattr(space, name)
+    return space._replace(**{name: np.concatenate([array, np.zeros_like(array)], axis=-1)})
 
 
 @numba.njit(**PLAIN)
