@@ -28,13 +28,13 @@ def with_blanks(tree: Tree) -> Tree:
     children = np.bincount(parent, open_ways.sum(1), minlength=len(nodes))
     grown = np.zeros(len(nodes) + count + 1, NODE)
     grown[: len(nodes)] = nodes
-    grown["self_loop"] = grown["forward"] = 0
     grown["first"] = np.cumsum([0, *children, *np.ones(count)])
     blanks = grown[len(nodes) : -1]
     blanks["senone"], blanks["exit"] = nodes["senone"][0], INSIDE
     blanks["look"] = tree.child["look"]  # the words ahead of a blank are those of its child
     child = links(grown, np.concatenate([ways[open_ways], tree.child["node"]]))
-    return _with_exits(tree._replace(node=grown, child=child))
+    free = np.zeros_like(tree.self_loop)
+    return _with_exits(tree._replace(node=grown, child=child, self_loop=free, forward=free))
 
 
 def _with_exits(tree: Tree) -> Tree:

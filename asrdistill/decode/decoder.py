@@ -142,7 +142,7 @@ class Search:
     def _advance(self, window: np.ndarray, last: bool) -> None:
         """Search one block; the window also holds the frames that its look-ahead sees."""
         decoder = self.decoder
-        ahead, between = search.outlook(decoder.successors, window, BLOCK, last)
+        ahead, between = search.outlook(decoder.tree, decoder.successors, window, BLOCK, last)
         outlook, count, done = np.concatenate([self._outlook, ahead]), len(ahead), 0
         last = last and count == len(window)
         graph = decoder.tree, decoder.grammar, decoder.look

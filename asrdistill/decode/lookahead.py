@@ -35,8 +35,6 @@ class Successors(NamedTuple):
     start: np.ndarray  # int32: senones that a word (or silence) begins with
     end: np.ndarray  # int32: senones that it ends with
     final: np.ndarray  # int32: senones that the utterance may end with
-    self_loop: np.ndarray  # (S,) float32
-    forward: np.ndarray  # (S,) float32
 
 
 def compile_successors(tree: Tree, senones: int) -> Successors:
@@ -44,8 +42,6 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
     node = tree.node[:-1]
     source = np.repeat(node["senone"], np.diff(tree.node["first"])).astype(np.int64)
     before, after = np.divmod(np.unique(source * senones + tree.child["senone"]), senones)
-    self_loop, forward = np.full(senones, -np.inf, np.float32), np.full(senones, -np.inf, np.float32)
-    self_loop[node["senone"]], forward[node["senone"]] = node["self_loop"], node["forward"]
     ends = node["exit"] != INSIDE
     final = ends & (tree.pause[node["exit"]] | (node["exit"] == AFTER_SILENCE))  # beyond the end stands silence
     return Successors(
@@ -54,6 +50,4 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
         start=np.append(tree.initial, node["senone"][0]),
         end=np.unique(node["senone"][ends]),
         final=np.unique(node["senone"][final]),
-        self_loop=self_loop,
-        forward=forward,
     )

@@ -29,7 +29,7 @@ import numba
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.tree import AFTER_SILENCE, FLOAT, INSIDE, INT, SILENCE, START, Tree, row
+from asrdistill.decode.tree import AFTER_SILENCE, FLOAT, INSIDE, INT, PLACE, SILENCE, START, Tree, row
 
 # For functions that only look into arrays: counting references to these took longer than the search itself.
 PLAIN: Any = {"cache": True, "_nrt": False}
@@ -64,10 +64,10 @@ class Scales(NamedTuple):
 
 # score: look-ahead included; ahead: the look-ahead in words; back: record of the word (or silence) before, or
 # -1 - a merge of several
-TOKEN = row(score=np.float64, ahead=FLOAT, node=INT, back=INT)
+TOKEN = row(score=np.float64, ahead=FLOAT, node=PLACE, back=INT)
 # One for each language model state with tokens (begin … end - 1) or with words that end in it. root: look-ahead of the
 # root; ended: the first of the ends in the state, -1 where there is none
-GROUP = row(state=INT, begin=INT, end=INT, root=FLOAT, ended=INT)
+GROUP = row(state=INT, begin=PLACE, end=PLACE, root=FLOAT, ended=INT)
 # An end: the best word (or silence) that leads to a group's state through an exit. score: without look-ahead;
 # next: another end of the group, or -1
 END = row(score=np.float64, group=INT, exit=INT, next=INT, record=INT)
@@ -100,7 +100,11 @@ class Space(NamedTuple):
     # look-up and scratch
     place: np.ndarray  # (N,) int32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
-    gain: np.ndarray  # (S,) float64: a frame's scores with the look-ahead in sound
+    # a frame's, float64: scores with the look-ahead in sound, and with them what it is worth to stay in a senone; what
+    # it is to leave it. Both take the look-ahead back that the token's score holds
+    gain: np.ndarray  # (S,)
+    stay: np.ndarray  # (S,)
+    leave: np.ndarray  # (S,)
     ahead: np.ndarray  # (A,) float32: look-ahead of the classes of a node's children
     histogram: np.ndarray  # (BINS,) int64
     # what lies ahead was asked last and its answers, which hold for all utterances
@@ -124,9 +128,11 @@ def allocate(
         records=np.zeros(records, RECORD),
         merges=np.zeros(tokens, MERGE),
         arrivals=np.zeros(records, ARRIVAL),
-        place=np.zeros(len(tree.node), np.int32),
+        place=np.zeros(len(tree.node), PLACE),
         group_of=np.zeros(states, np.int32),
         gain=np.zeros(senones),
+        stay=np.zeros(senones),
+        leave=np.zeros(senones),
         ahead=np.zeros(len(tree.look_parent), np.float32),
         histogram=np.zeros(BINS, np.int64),
         memory=np.full(MEMORY, -1, ANSWER),
@@ -160,19 +166,23 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begi
     `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
     look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
     """
-    counts, before, gain = space.counts, space.before, space.gain
+    counts, before, gain, stay, leave = space.counts, space.before, space.gain, space.stay, space.leave
     while frame < len(loglikes):
         cutoff = space.cutoff[0]
         for k in range(len(counts)):
             before[k] = counts[k]
         for s in range(loglikes.shape[1]):
             gain[s] = np.float64(loglikes[frame, s]) + outlook[frame + 1, s]
-        whole = _pass_on(tree, grammar, look, space, scales, outlook[frame])
+            stay[s] = gain[s] - outlook[frame, s] + tree.self_loop[s]
+            leave[s] = tree.forward[s] - outlook[frame, s]
+        whole = _pass_on(tree, grammar, look, space, scales)
         if whole:
             _prune(space, scales)
+            for s in range(len(leave)):
+                leave[s] = tree.forward[s] - outlook[frame + 1, s]
             ending = last and frame + 1 == len(loglikes)  # whatever ends at the end is welcome
             cut, end = space.best[0] - (np.inf if ending else scales.word_end_beam), begin + frame + 1
-            whole = _leave_words(tree, grammar, look, space, scales, outlook[frame + 1], between[frame], cut, end)
+            whole = _leave_words(tree, grammar, look, space, scales, between[frame], cut, end)
         if not whole:  # the set before is still there
             space.cutoff[0] = cutoff
             for k in range(len(counts)):
@@ -183,51 +193,46 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begi
 
 
 @numba.njit(**PLAIN)
-def _pass_on(tree, grammar, look, space, scales, outlook):
-    """Fill the next set with the successors of the current one; False: no room, and the current set is as it was.
-
-    `outlook` (S,) is the look-ahead in sound that the current tokens' scores hold.
-    """
-    counts, gain, cutoff, now = space.counts, space.gain, space.cutoff[0], space.counts[PARITY]
-    tokens, groups, new_groups, filled = space.tokens[now], space.groups[now], space.groups[1 - now], 0
+def _pass_on(tree, grammar, look, space, scales):
+    """Fill the next set with the successors of the current one; False: no room, and the current set is as it was."""
+    counts, cutoff, now = space.counts, space.cutoff[0], space.counts[PARITY]
+    tokens, new, groups, new_groups = space.tokens[now], space.tokens[1 - now], space.groups[now], space.groups[1 - now]
+    filled = 0
     space.best[0], counts[FILLED] = -np.inf, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         token = tokens[counts[BEST]]
-        node = tree.node[token.node]
-        space.best[0] = token.score - outlook[node.senone] + node.self_loop + gain[node.senone]
+        space.best[0] = token.score + space.stay[tree.node[token.node].senone]
     loudest = -np.inf  # that a word may begin with
     for s in tree.initial:
-        loudest = max(loudest, gain[s])
+        loudest = max(loudest, space.gain[s])
     for g in range(counts[GROUPS]):
         group, first = groups[g], counts[FILLED]
         counts[FIRST] = first
         for t in range(group.begin, group.end):
-            if tokens[t].score >= cutoff and not _move(
-                tree, grammar, look, space, scales, outlook, group.state, tokens[t]
-            ):
+            token = tokens[t]
+            if token.score >= cutoff and not _move(tree, grammar, look, space, scales, new, group.state, token):
                 return False
-        if group.ended >= 0 and not _enter(tree, grammar, look, space, scales, group, loudest):
+        if group.ended >= 0 and not _enter(tree, grammar, look, space, scales, new, group, loudest):
             return False
         if counts[FILLED] > first:
             space.group_of[group.state] = filled
-            new = new_groups[filled]
-            new.state, new.begin, new.end, new.root, new.ended = group.state, first, counts[FILLED], group.root, -1
+            made = new_groups[filled]
+            made.state, made.begin, made.end, made.root, made.ended = group.state, first, counts[FILLED], group.root, -1
             filled += 1
     counts[PARITY], counts[GROUPS], counts[TOKENS], counts[ENDS] = 1 - now, filled, counts[FILLED], 0
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _move(tree, grammar, look, space, scales, outlook, state, token):
+def _move(tree, grammar, look, space, scales, new, state, token):
     """Pass a token of the state on to its own node and to that node's children; False where there may be no room."""
     node, ahead = tree.node[token.node], space.ahead
     begin, end = node.first, tree.node[token.node + 1].first
     if not _has_room(space, 1 + end - begin):
         return False
-    base = token.score - outlook[node.senone]
-    _put(space, scales, token.node, base + node.self_loop + space.gain[node.senone], token.ahead, token.back)
+    _put(space, scales, new, token.node, token.score + space.stay[node.senone], token.ahead, token.back)
     if begin < end:
-        base += node.forward
+        base = token.score + space.leave[node.senone]
         lowest, loudest = tree.child[begin].look, np.inf
         if lowest == node.look:  # the same words are ahead of all children
             ahead[0] = token.ahead
@@ -236,15 +241,15 @@ def _move(tree, grammar, look, space, scales, outlook, state, token):
             for k in range(begin, end):
                 loudest = max(loudest, space.gain[tree.child[k].senone])
             if base + loudest >= space.best[0] - scales.beam:
-                _look_ahead(grammar, look, space, state, lowest, tree.child[end - 1].look - lowest + 1)
+                _look_ahead(grammar, look, space, state, lowest, 1 + tree.child[end - 1].look - lowest)
         if base + loudest >= space.best[0] - scales.beam:
             base -= scales.lm_weight * token.ahead
-            _spread(space, scales, tree.child, begin, end, lowest, base, token.back)
+            _spread(space, scales, new, tree.child, begin, end, lowest, base, token.back)
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _enter(tree, grammar, look, space, scales, group, loudest):
+def _enter(tree, grammar, look, space, scales, new, group, loudest):
     """Begin words and silence after the words that ended in the group's state; False where there may be no room.
 
     `loudest` is the best gain of a senone that a word may begin with.
@@ -257,13 +262,13 @@ def _enter(tree, grammar, look, space, scales, group, loudest):
             return False
         if tree.pause[end.exit]:
             value = end.score + scales.silence + scales.lm_weight * group.root + space.gain[tree.node[0].senone]
-            _put(space, scales, 0, value, group.root, end.record)
+            _put(space, scales, new, 0, value, group.root, end.record)
         base = end.score + scales.insertion_penalty + (0.0 if end.exit == AFTER_SILENCE else scales.no_silence)
         if base + scales.lm_weight * group.root + loudest >= space.best[0] - scales.beam:
             if not looked:
                 look_ahead(grammar, look, group.state, 0, tree.roots + 1, space.ahead)
                 looked = True
-            _spread(space, scales, tree.entry, first, after, 0, base, end.record)
+            _spread(space, scales, new, tree.entry, first, after, 0, base, end.record)
         e = end.next
     return True
 
@@ -282,20 +287,19 @@ def _has_room(space, needed):
 
 
 @numba.njit(inline="always", **PLAIN)
-def _spread(space, scales, links, begin, end, lowest, base, back):
+def _spread(space, scales, new, links, begin, end, lowest, base, back):
     """Bring tokens along links; space.ahead has the look-ahead of their classes, from class `lowest` on."""
     for k in range(begin, end):
         link = links[k]
         ahead = space.ahead[link.look - lowest]
-        _put(space, scales, link.node, base + scales.lm_weight * ahead + space.gain[link.senone], ahead, back)
+        _put(space, scales, new, link.node, base + scales.lm_weight * ahead + space.gain[link.senone], ahead, back)
 
 
 @numba.njit(inline="always", **PLAIN)
-def _put(space, scales, node, value, ahead, back):
+def _put(space, scales, tokens, node, value, ahead, back):
     """Bring a token to a node of the group that is being filled, if it is within the beam."""
     if value >= space.best[0] - scales.beam:
-        counts = space.counts
-        tokens, place = space.tokens[1 - counts[PARITY]], space.place[node]
+        counts, place = space.counts, space.place[node]
         if counts[FIRST] <= place < counts[FILLED] and tokens[place].node == node:
             token = tokens[place]  # there is one already, with the same look-ahead
             if value > token.score:
@@ -304,13 +308,13 @@ def _put(space, scales, node, value, ahead, back):
             else:
                 token.back = _merge(space, scales, token.back, back, token.score - value)
         else:
-            place = counts[FILLED]
+            new = counts[FILLED]
             counts[FILLED] += 1
-            space.place[node] = place
-            token = tokens[place]
+            space.place[node] = new
+            token = tokens[new]
             token.node, token.score, token.ahead, token.back = node, value, ahead, back
         if value >= space.best[0]:
-            space.best[0], counts[BEST] = value, place
+            space.best[0], counts[BEST] = value, space.place[node]
 
 
 @numba.njit(inline="always", **PLAIN)
@@ -347,22 +351,25 @@ def _prune(space, scales):
 
 
 @numba.njit(**PLAIN)
-def _leave_words(tree, grammar, look, space, scales, outlook, between, cutoff, frame):
+def _leave_words(tree, grammar, look, space, scales, between, cutoff, frame):
     """Record the words (and silences) that end before `frame`, the best one for each state and exit; False: no room.
 
-    `outlook` (S,) is the look-ahead in sound inside of words, `between` that after a word's end;
-    words whose score with look-ahead is below the cutoff are dropped.
+    `between` is the look-ahead in sound after a word's end; words whose score with look-ahead is below the cutoff are
+    dropped.
     """
     now = space.counts[PARITY]
     tokens, groups, lm_weight = space.tokens[now], space.groups[now], scales.lm_weight
+    floor = max(cutoff, space.cutoff[0])
     for g in range(space.counts[GROUPS]):
         for t in range(groups[g].begin, groups[g].end):
             token = tokens[t]
-            node = tree.node[token.node]
-            if node.exit == INSIDE or token.score < space.cutoff[0]:
+            if token.score < floor:  # what is ahead of a word's end is at best what is ahead of the word
                 continue
-            leaving = token.score - outlook[node.senone] + node.forward
-            if leaving + between < cutoff:  # what is ahead of a word's end is at best what is ahead of the word
+            node = tree.node[token.node]
+            if node.exit == INSIDE:
+                continue
+            leaving = token.score + space.leave[node.senone]
+            if leaving + between < cutoff:
                 continue
             leaving -= lm_weight * token.ahead
             for leaf in range(node.leaf_begin, node.leaf_end):
@@ -619,7 +626,7 @@ def logprobs(grammar, states, tokens):
 
 
 @numba.njit(cache=True)
-def outlook(successors, loglikes, block, last):
+def outlook(tree, successors, loglikes, block, last):
     """Look-ahead in sound for the first `block` of loglikes (T, S): (B, S) after being in a senone, (B,) after a word.
 
     Both float32, relative to the frame's best senone. A Viterbi search backwards through the loop
@@ -631,7 +638,7 @@ def outlook(successors, loglikes, block, last):
     best = np.empty(senones, np.float32)
     if last:
         ahead[-1] = NOT_LAST
-        ahead[-1][successors.final] = successors.forward[successors.final]
+        ahead[-1][successors.final] = tree.forward[successors.final]
     for t in range(frames - 2, -1, -1):
         coming = loglikes[t + 1] + ahead[t + 1]
         word = coming[successors.start].max()
@@ -641,7 +648,7 @@ def outlook(successors, loglikes, block, last):
             value = best[s]
             for k in range(successors.begin[s], successors.begin[s + 1]):
                 value = max(value, coming[successors.target[k]])
-            best[s] = max(successors.self_loop[s] + coming[s], successors.forward[s] + value)
+            best[s] = max(tree.self_loop[s] + coming[s], tree.forward[s] + value)
         top = best.max()
         ahead[t], between[t] = best - top, word - top
     return ahead[:block], between[:block]

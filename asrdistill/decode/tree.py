@@ -40,19 +40,19 @@ def row(**fields: type) -> np.dtype:
 
 
 INT, FLOAT = np.int32, np.float32
+PLACE = np.uint32  # a number without a sign is looked up without asking whether it counts from the end
 # A state in its place. look: look-ahead class; first: its children are child[first : first of the next node], in the
-# order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end];
-# self_loop, forward: log P(stay in the node), log P(leave it)
-NODE = row(senone=INT, look=INT, first=INT, exit=INT, leaf_begin=INT, leaf_end=INT, self_loop=FLOAT, forward=FLOAT)
+# order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end]
+NODE = row(senone=PLACE, look=PLACE, first=PLACE, exit=INT, leaf_begin=INT, leaf_end=INT)
 # A way to a node, with the node's senone and class
-LINK = row(node=INT, senone=INT, look=INT)
+LINK = row(node=PLACE, senone=PLACE, look=PLACE)
 # The end of a pronunciation. word: index into the words, or SILENCE; token: the word's in the language model, or
 # SILENCE; logprob: of the pronunciation; look: look-ahead class
 LEAF = row(word=INT, token=INT, logprob=FLOAT, look=INT)
 
 
 class Tree(NamedTuple):
-    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes. Log-probabilities are natural."""
+    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes, S senones. Log-probabilities are natural."""
 
     roots: int  # classes 1 … roots are those of the phones that words begin with; node 0 begins silence
     node: np.ndarray  # (N + 1,) NODE; of the last only `first` counts
@@ -63,6 +63,8 @@ class Tree(NamedTuple):
     entry: np.ndarray  # LINK
     initial: np.ndarray  # int32: the different senones that words begin with
     pause: np.ndarray  # (E,) bool: whether silence may follow
+    self_loop: np.ndarray  # (S,) float32: log P(stay in a senone)
+    forward: np.ndarray  # (S,) float32: log P(leave it)
 
 
 def links(node: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -283,8 +285,6 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     ends = node["exit"] != INSIDE
     node["leaf_begin"] = np.where(ends, phones.leaf_begin[phone], 0)
     node["leaf_end"] = np.where(ends, phones.leaf_begin[phone + 1], 0)
-    node["self_loop"] = senones.self_loop[node["senone"]]
-    node["forward"] = senones.forward[node["senone"]]
     entry = links(nodes, np.array([first for firsts, _ in different for first in firsts], np.int32))
     return Tree(
         roots=phones.roots,
@@ -296,6 +296,8 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
         entry=entry,
         initial=np.unique(entry["senone"]),
         pause=np.array([pause for _, pause in different]),
+        self_loop=senones.self_loop.astype(FLOAT),
+        forward=senones.forward.astype(FLOAT),
     )
 
 
