@@ -17,9 +17,9 @@ class DecodeOptions:
 
     lm_weight: float = option(10.0, "weight of the language model's log-probability against the acoustic score")
     insertion_penalty: float = option(0.0, "added to the score for each word; negative values make fewer words")
-    beam: float = option(14.5, "tokens this far below the best are dropped, in ln P(words)")
-    word_end_beam: float = option(8.5, "words that end this far below the best token are dropped, in ln P(words)")
-    max_active: int = option(40000, "most tokens that are kept in a frame")
+    beam: float = option(15.0, "tokens this far below the best are dropped, in ln P(words)")
+    word_end_beam: float = option(9.5, "words that end this far below the best token are dropped, in ln P(words)")
+    max_active: int = option(30000, "most tokens that are kept in a frame")
     lattice_beam: float = option(0.0, "keep whatever is this far below the best path, in ln P(words); 0: no lattices")
     prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
 

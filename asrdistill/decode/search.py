@@ -366,10 +366,8 @@ def _leave_words(tree, grammar, look, space, scales, between, cutoff, frame):
             if token.score < floor:  # what is ahead of a word's end is at best what is ahead of the word
                 continue
             node = tree.node[token.node]
-            if node.exit == INSIDE:
-                continue
             leaving = token.score + space.leave[node.senone]
-            if leaving + between < cutoff:
+            if node.exit == INSIDE or leaving + between < cutoff:
                 continue
             leaving -= lm_weight * token.ahead
             for leaf in range(node.leaf_begin, node.leaf_end):
@@ -417,8 +415,7 @@ def _open_group(grammar, look, space, state):
     if place < counts[GROUPS] and groups[place].state == state:
         return place
     place = counts[GROUPS]
-    counts[GROUPS] += 1
-    space.group_of[state] = place
+    counts[GROUPS], space.group_of[state] = place + 1, place
     look_ahead(grammar, look, state, 0, 1, space.ahead)
     group = groups[place]
     group.state, group.begin, group.end, group.root, group.ended = state, 0, 0, space.ahead[0], -1
@@ -441,8 +438,7 @@ def _open_end(space, group, exit):
     if place == len(ends) or record == len(space.records):
         space.full[0] = ENDS if place == len(ends) else RECORDS
         return -1
-    counts[ENDS] += 1
-    counts[RECORDS] += 1
+    counts[ENDS], counts[RECORDS] = place + 1, record + 1
     end = ends[place]
     end.score, end.group, end.exit, end.next, end.record = -np.inf, group, exit, owner.ended, record
     owner.ended = place

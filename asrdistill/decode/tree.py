@@ -52,7 +52,7 @@ LEAF = row(word=INT, token=INT, logprob=FLOAT, look=INT)
 
 
 class Tree(NamedTuple):
-    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes, S senones. Log-probabilities are natural."""
+    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes, S senones. Logarithms are natural."""
 
     roots: int  # classes 1 … roots are those of the phones that words begin with; node 0 begins silence
     node: np.ndarray  # (N + 1,) NODE; of the last only `first` counts

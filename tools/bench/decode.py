@@ -3,13 +3,14 @@
 Both search through the same posteriors with the same lexicon, language model, senones, transition probabilities and
 scales; kaldi-decoder (its FasterDecoder, the one that keeps no lattice) takes a graph that tools/bench/hclg.py makes
 with kaldifst. Each decoder works in a process of its own, one after the other, at the configured beams and token limit
-and at multiples of them. Times are processor time of the search alone, memory is a process's peak.
+and at multiples of them; ours also at asrdistill decode's own, and at wider ones. Times are processor time of the
+search alone, memory is a process's peak.
 
 Search errors are the words in which a result differs from the best-scoring path that either decoder found at any
 beam, in percent of the words. The last line is JSON: for equal WER the figures are those of each decoder's narrowest
 beam whose WER is at most 0.1 above what both reach at their widest, which a few words decide. `configured_` stands
-before ours at the configured beams; `kaldi_decoder_rtf_at_configured_errors` is what kaldi-decoder takes for as few
-search errors, between its two beams nearest to them.
+before ours at the configured beams, `own_` at asrdistill decode's own; `kaldi_decoder_rtf_at_configured_errors` is what
+kaldi-decoder takes for as few search errors, between its two beams nearest to them.
 
 Example:
   python tools/bench/decode.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,12 @@ from asrdistill.stage import peak_mb
 
 CONF = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf"
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
+WIDER = 1.2  # multiple of asrdistill decode's own
 WIDTHS = (0.625, 0.75, 0.8125, 0.875, 0.9375, 1.0, 1.25)  # multiples of the configured beams and token limit
 
 Scored = tuple[float, list[str]]  # score, words
 Search = Callable[[np.ndarray], Scored]  # of log-likelihoods (T, S)
+Row = dict[str, float]
 
 
 def main() -> None:
@@ -61,23 +65,29 @@ def main() -> None:
         options, _ = alone(write_scores, model, features, args.utterances, resolve(DecodeOptions, args), tuned, scores)
         (built, arcs), graph_mb = alone(build_graph, scores, lang, lm, options, graph)
         print(f"{len(FrameArchive(scores))} utterances; kaldi-decoder's graph has {arcs} arcs", flush=True)
-        searches = {"": (our_search, lang, lm, options), "kaldi_decoder_": (their_search, lang, graph, options)}
+        beams = [options.wider(width) for width in WIDTHS]
+        plain = DecodeOptions()
+        own = replace(options, beam=plain.beam, word_end_beam=plain.word_end_beam, max_active=plain.max_active)
+        searches = {
+            "": ([*beams, own, own.wider(WIDER)], our_search, lang, lm),
+            "kaldi_decoder_": (beams, their_search, lang, graph),
+        }
         found = {name: alone(decode, scores, *search) for name, search in searches.items()}
         seconds = FrameArchive(scores).total_rows * FrameArchive(scores).meta["frame_shift"]
     best: dict[str, Scored] = {}
-    for (paths, _, _), _ in found.values():
-        for utterance, path in (item for of_width in paths.values() for item in of_width.items()):
+    for (results, _), _ in found.values():
+        for utterance, path in (item for _, paths, _ in results for item in paths.items()):
             best[utterance] = max(best.get(utterance, path), path)
-    rows = {}
-    for name, ((paths, spent, _), _) in found.items():
-        rows[name] = [
-            figures(paths[width], best, truth, options.beam * width, spent[width] / seconds) for width in WIDTHS
-        ]
+    rows: dict[str, list[Row]] = {}
+    for name, ((results, _), _) in found.items():
+        rows[name] = [figures(paths, best, truth, wide, spent / seconds) for wide, paths, spent in results]
         for row in rows[name]:
             print(f"{name or 'asrdistill':<15}", *(f"{what} {value:<8g}" for what, value in row.items()))
-    target = max(table[-1]["wer"] for table in rows.values()) + 0.1
-    result = {f"configured_{what}": value for what, value in rows[""][WIDTHS.index(1.0)].items()}
-    for name, ((_, _, ready), megabytes) in found.items():
+    target = max(table[len(WIDTHS) - 1]["wer"] for table in rows.values()) + 0.1
+    result: dict[str, float] = {}
+    for name, place in (("configured", WIDTHS.index(1.0)), ("own", len(WIDTHS))):
+        result |= {f"{name}_{what}": value for what, value in rows[""][place].items()}
+    for name, ((_, ready), megabytes) in found.items():
         equal = next(row for row in rows[name] if row["wer"] <= target)
         mine = equal | {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}
         result |= {f"{name}{what}": value for what, value in mine.items()}
@@ -87,7 +97,7 @@ def main() -> None:
     print(json.dumps(result | {"kaldi_decoder_graph_peak_mb": graph_mb}))
 
 
-def rtf_for(errors: float, rows: list[dict[str, float]]) -> float:
+def rtf_for(errors: float, rows: list[Row]) -> float:
     """The real-time factor at which a decoder makes so many search errors: its logarithm is linear between beams."""
     rows = sorted(rows, key=lambda row: row["search_errors_percent"])
     at = np.interp(errors, [row["search_errors_percent"] for row in rows], [np.log(row["rtf"]) for row in rows])
@@ -95,13 +105,15 @@ def rtf_for(errors: float, rows: list[dict[str, float]]) -> float:
 
 
 def figures(
-    paths: dict[str, Scored], best: dict[str, Scored], truth: dict[str, list[str]], beam: float, rtf: float
-) -> dict[str, float]:
+    paths: dict[str, Scored], best: dict[str, Scored], truth: dict[str, list[str]], wide: DecodeOptions, rtf: float
+) -> Row:
     """A row of the table."""
     words = {utterance: said for utterance, (_, said) in paths.items()}
     reference = {utterance: said for utterance, (_, said) in best.items()}
     return {
-        "beam": beam,
+        "beam": wide.beam,
+        "word_end_beam": wide.word_end_beam,
+        "max_active": wide.max_active,
         "rtf": round(rtf, 5),
         "wer": round(score({utterance: truth[utterance] for utterance in words}, words).total.percent, 2),
         "search_errors_percent": round(score(reference, words).total.percent, 2),
@@ -149,15 +161,15 @@ def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out:
     return round(time.process_time() - start, 1), arcs
 
 
-def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Callable[[float], Search]:
-    """The decoder's search of some width."""
+def our_search(scores: Path, lang: Path, lm: Path) -> Callable[[DecodeOptions], Search]:
+    """The decoder's search with some beams."""
     from asrdistill.decode.corpus import load, warm_up
 
-    _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
+    _, decoder = load(scores, [scores], lang, lm, DecodeOptions(), scores.with_name("graph"))
     warm_up(decoder)
 
-    def of_width(width: float) -> Search:
-        narrow = decoder.with_options(options.wider(width))
+    def with_beams(wide: DecodeOptions) -> Search:
+        narrow = decoder.with_options(wide)
 
         def search(frames: np.ndarray) -> Scored:
             found = narrow.decode(frames)
@@ -165,10 +177,10 @@ def our_search(scores: Path, lang: Path, lm: Path, options: DecodeOptions) -> Ca
 
         return search
 
-    return of_width
+    return with_beams
 
 
-def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) -> Callable[[float], Search]:
+def their_search(scores: Path, lang: Path, graph: Path) -> Callable[[DecodeOptions], Search]:
     """kaldi-decoder's."""
     import kaldi_decoder
     import kaldifst
@@ -178,8 +190,7 @@ def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) 
     words = Lang.read(lang).words
     fst = kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(graph)))
 
-    def of_width(width: float) -> Search:
-        wide = options.wider(width)
+    def with_beams(wide: DecodeOptions) -> Search:
         settings = kaldi_decoder.FasterDecoderOptions(
             beam=wide.beam * wide.lm_weight, max_active=wide.max_active, beam_delta=0.5 * wide.lm_weight
         )
@@ -193,25 +204,27 @@ def their_search(scores: Path, lang: Path, graph: Path, options: DecodeOptions) 
 
         return search
 
-    return of_width
+    return with_beams
 
 
-def decode(scores: Path, make: Callable, *args: Any) -> tuple[dict, dict, float]:
-    """(width -> utterance -> path, width -> seconds, seconds until ready), all of it processor time."""
+def decode(
+    scores: Path, beams: list[DecodeOptions], make: Callable, *args: Any
+) -> tuple[list[tuple[DecodeOptions, dict[str, Scored], float]], float]:
+    """((beams, utterance -> path, seconds) of all beams, seconds until ready), all of it processor time."""
     start = time.process_time()
-    of_width = make(scores, *args)
+    with_beams = make(scores, *args)
     ready = round(time.process_time() - start, 1)
     archive = FrameArchive(scores)
-    found, seconds = {}, {}
-    for width in WIDTHS:
-        search, paths, spent = of_width(width), {}, 0.0
+    found = []
+    for wide in beams:
+        search, paths, spent = with_beams(wide), {}, 0.0
         for utterance in archive:
             frames = np.array(archive[utterance])
             start = time.process_time()
             paths[utterance] = search(frames)
             spent += time.process_time() - start
-        found[width], seconds[width] = paths, spent
-    return found, seconds, ready
+        found.append((wide, paths, spent))
+    return found, ready
 
 
 if __name__ == "__main__":
