@@ -21,12 +21,10 @@ teach() {
 together teach
 
 # Scales and beams that the sweeps decode with.
-if ! $quick; then
-  decode_one_of_each() {
-    for model in "${members[0]}" "$exp/ensemble" "$exp/student.$seed"; do
-      scales "$model"
-      recognise "$model"
-    done
-  }
-  together decode_one_of_each
-fi
+decode_one_of_each() {
+  for model in "${members[0]}" "$exp/ensemble" "$exp/student.$seed"; do
+    scales "$model"
+    recognise "$model"
+  done
+}
+together decode_one_of_each

@@ -2,7 +2,7 @@
 # Sourced by run.sh.
 sizes=(tiny small medium large huge causal_medium causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
 length=()
-if $quick; then sizes=(tiny small) student_seeds=(0) shares=() length=(--epochs 1); fi
+if $quick; then sizes=(small) student_seeds=(0) shares=() length=(--epochs 1); fi
 students_at=$exp/students
 
 # Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
