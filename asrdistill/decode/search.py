@@ -98,7 +98,7 @@ class Space(NamedTuple):
     merges: np.ndarray  # (capacity,) MERGE
     arrivals: np.ndarray  # (capacity,) ARRIVAL
     # look-up and scratch
-    place: np.ndarray  # (N,) int32: where a node's token in the current group may be
+    place: np.ndarray  # (N,) uint32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
     # a frame's, float64: scores with the look-ahead in sound, and with them what it is worth to stay in a senone; what
     # it is to leave it. Both take the look-ahead back that the token's score holds
