@@ -122,6 +122,8 @@ def test_the_parts_beyond_amazon_queens_stages_ask_for_what_there_is(tmp_path, o
     commands = dry_run(tmp_path, 0, *options.split(), "--stage", "11", name="amazon_queen")
     parts = [part.split()[1:] for command in commands for part in command.split(" && ")]
     assert len(parts) > 50
+    wanted = "1" if "--quick" in options else "3"  # a comparison of the whole form has three seeds
+    assert all(words[words.index("--seeds") + 1] == wanted for words in parts if words[0] == "sweep")
     for words in parts:
         args = build_parser(words[0]).parse_args(words)
         if config := getattr(args, "config", None):

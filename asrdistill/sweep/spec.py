@@ -11,7 +11,7 @@ sets: [dev, test, test_unseen]
 pooled: [test, test_unseen]
 measure: [frames, wer, train]                 # frame accuracy; words; frame accuracy on what was learnt from
 compare: [[student, ensemble]]                # rows whose words are compared at each point
-quick: {seeds: [0], vary: {temperature: [1, 2]}, measure: [frames]}   # what --quick has in the place of these
+quick: {vary: {temperature: [1, 2]}, measure: [frames]}   # what --quick has in the place of these
 
 A row's settings go before the point's, those before the base; with `only: [1, 2]` it is measured at these values of x
 alone. Settings are those of
@@ -76,15 +76,16 @@ def plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_sweep(path: Path, quick: bool) -> Sweep:
-    """Read and check a sweep; raises UserError for what it cannot mean."""
+def read_sweep(path: Path, quick: bool, seeds: int | None = None) -> Sweep:
+    """Read and check a sweep, with so many seeds if it is said; raises UserError for what it cannot mean."""
     values = {"title": path.stem, **read_yaml(path)}
     instead = values.pop("quick", {})
+    if seeds is not None and seeds < 1:
+        raise UserError(f"--seeds must be at least 1, not {seeds}")
     if not isinstance(instead, dict):
         raise UserError(f"'quick' in {path} must have the lines that --quick has in the place of others")
-    sweep = build(
-        Sweep, {**values, **instead, "name": path.stem} if quick else {**values, "name": path.stem}, str(path)
-    )
+    values |= (instead if quick else {}) | ({"seeds": list(range(seeds))} if seeds else {})
+    sweep = build(Sweep, {**values, "name": path.stem}, str(path))
     if not sweep.vary:
         raise UserError(f"{path} lacks 'vary': the settings that vary, each with its values")
     for name, listed in {**sweep.vary, **{key: getattr(sweep, key) for key in ("seeds", "sets", "pooled")}}.items():

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lang", type=Path, help="lexicon to decode with (default: DATA/lang)")
     parser.add_argument("--lm", type=Path, help="language model to decode with (default: DATA/lm)")
     parser.add_argument("--quick", action="store_true", help="the sweeps' reduced form")
+    parser.add_argument("--seeds", type=int, metavar="N", help="in the place of the sweeps' own: 0 to N - 1")
     parser.add_argument("--plan", action="store_true", help="print the commands that would run, and no more")
     parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="runs (default: %(default)s)")
     add_options(parser, Layout)
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
     lang, lm = args.lang or args.data / "lang", args.lm or args.data / "lm"
     recipe = read_recipe(args.data, args.exp, lang, lm, resolve(Layout, args))
-    sweeps = [read_sweep(path, args.quick) for path in args.sweeps]
+    sweeps = [read_sweep(path, args.quick, args.seeds) for path in args.sweeps]
     plan = make_plan(recipe, sweeps)
     if args.plan:
         print("\n".join(" ".join(run.arguments) for run in plan.runs.values()))

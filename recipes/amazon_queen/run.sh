@@ -12,7 +12,7 @@ usage: recipes/amazon_queen/run.sh [options]
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --paper          afterwards the paper's other experiments, one part of recipes/amazon_queen/paper after the other
   --whisper        afterwards students that a head on Whisper's encoder taught, in recipes/amazon_queen/whisper
-  --quick          with --paper or --whisper: mostly one seed, fewer values; --paper takes up to two hours more on two cores
+  --quick          with --paper or --whisper: fewer values and updates, and as many seeds as --seeds says, not at least three
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
@@ -223,7 +223,7 @@ parts() {
 
 if $paper; then
   quickly=()
-  if $quick; then quickly=(--quick); fi
+  if $quick; then quickly=(--quick); elif ((seeds < 3)); then seeds=3; fi
   (
     recipe=$exp exp=$exp/paper
     parts paper

@@ -199,6 +199,14 @@ def test_a_row_may_be_measured_at_some_points_only(tmp_path):
     assert "b, keep 4, rest one" not in keys
 
 
+def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
+    (tmp_path / "s.yaml").write_text("vary: {keep: [4]}\nseeds: [7]\nquick: {seeds: [8]}\n")
+    assert [read_sweep(tmp_path / "s.yaml", quick).seeds for quick in (False, True)] == [[7], [8]]
+    assert read_sweep(tmp_path / "s.yaml", True, seeds=2).seeds == [0, 1]
+    with pytest.raises(UserError, match="--seeds must be at least 1, not 0"):
+        read_sweep(tmp_path / "s.yaml", True, seeds=0)
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "recipes/amazon_queen/paper").glob("[a-z]*.yaml")), ids=lambda p: p.stem
 )

@@ -1,8 +1,8 @@
 # Small students for real machines: each size taught by the recipe's own ensemble and without a teacher, equal updates.
 # Sourced by run.sh.
-sizes=(tiny small medium large huge causal_medium causal_large recurrent) student_seeds=(0 1 2) shares=(0.25 0.5 1.0)
+sizes=(tiny small medium large huge causal_medium causal_large recurrent) shares=(0.25 0.5 1.0)
 length=()
-if $quick; then sizes=(small) student_seeds=(0) shares=() length=(--epochs 1); fi
+if $quick; then sizes=(small) shares=() length=(--epochs 1); fi
 students_at=$exp/students
 
 # Train on soft targets or hard ones: train_student CONFIG KIND SEED OUT
@@ -15,7 +15,7 @@ train_student() {
 
 train_students() {
   for kind in soft hard; do
-    for number in "${student_seeds[@]}"; do
+    for ((number = 0; number < seeds; number++)); do
       for size in "${sizes[@]}"; do train_student "$size" "$kind" "$number" "$students_at/$size.$kind.$number"; done
       if ! $quick; then train_student slimmable "$kind" "$number" "$students_at/slimmable/$kind.$number"; fi
     done
@@ -38,7 +38,7 @@ measure_student() {
 measure_all() {
   for size in "${sizes[@]}"; do
     for kind in soft hard; do
-      for number in "${student_seeds[@]}"; do measure_student "$size.$kind.$number"; done
+      for ((number = 0; number < seeds; number++)); do measure_student "$size.$kind.$number"; done
     done
     if [[ $size == recurrent ]]; then continue; fi  # it has no int8 form
     asrdistill export "$students_at/$size.soft.0" "$spoken" "$lm" "$students_at/tune/$size.soft.0" "$students_at/int8/$size" \
@@ -48,7 +48,7 @@ measure_all() {
   # One network that is several: each of its widths counts as a size.
   for share in "${shares[@]}"; do
     for kind in soft hard; do
-      for number in "${student_seeds[@]}"; do
+      for ((number = 0; number < seeds; number++)); do
         asrdistill slim "$students_at/slimmable/$kind.$number" "$share" "$students_at/slim_$share.$kind.$number"
         measure_student "slim_$share.$kind.$number"
       done

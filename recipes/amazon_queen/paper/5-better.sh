@@ -1,9 +1,7 @@
 # A student that is better than an ensemble of networks like itself: the paper's network, taught by the recipe's own
 # ensemble of time-delay networks. Sourced by run.sh.
-better_seeds=3
-if $quick; then better_seeds=1; fi
 students=()  # what run.sh's own functions measure
-for ((i = seed; i < seed + better_seeds; i++)); do students+=("$exp/better.$i"); done
+for ((i = seed; i < seed + seeds; i++)); do students+=("$exp/better.$i"); done
 learn_from_better_teachers() {
   for one in "${students[@]}"; do
     asrdistill train "${pair[@]}" "$one" "${student[@]}" --seed "${one##*.}" --soft-targets "$better" "${held_out[@]}"
