@@ -3,6 +3,7 @@
 # The quick form learns once from the utterances without their copies, here and in the parts that follow; so what the
 # recipe's own ensemble says of these is stored too.
 teacher=(--config "$here/paper/networks/teacher.yaml") student=(--config "$here/paper/networks/student.yaml")
+targets+=(--temperatures 1 2 5 10)  # part 1's: it need not make a store for them
 heard=train_copies better=$recipe/targets
 if $small; then teacher+=(--width 128) student+=(--width 128); fi
 if $quick; then teacher+=(--epochs 1) student+=(--epochs 1) heard=train better=$exp/better_targets; fi
