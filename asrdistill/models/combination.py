@@ -42,22 +42,29 @@ def combine(log_p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
     touched = counts.nonzero()[:, 0]
     if not len(touched):
         return log_p
-    place = torch.zeros_like(counts).scatter(0, touched, torch.arange(len(touched)))
-    moved = [Opinion(place[opinion.frames], opinion.own, opinion.p.to(log_p.dtype)) for opinion in opinions]
-    q = minimise(log_p[touched].exp().clamp_min(torch.finfo(log_p.dtype).tiny), moved)
+    p = log_p[touched].exp().clamp_min(torch.finfo(log_p.dtype).tiny)
+    q = minimise(p, [Opinion(f, own, stated.to(p.dtype)) for f, own, stated in _on(touched, len(log_p), opinions)])
     return log_p.index_copy(0, touched, q.log().to(log_p.dtype))
 
 
 def minimise(p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
-    """q (T, S) of the least objective by the update, from the generalist's p (T, S) > 0."""
-    weight = 1 + _counts(len(p), opinions)[:, None].to(p.dtype)
+    """q (T, S) of the least objective by the update, from the generalist's p (T, S) > 0.
+
+    Where one specialist speaks, or none, the first update is the minimum; only the other frames are updated again.
+    """
+    counts = _counts(len(p), opinions)
+    weight = 1 + counts[:, None].to(p.dtype)
+    first = evidence(p, p, opinions) / weight
+    several = (counts > 1).nonzero()[:, 0]
+    if not len(several):
+        return first
+    p, q, weight, opinions = p[several], first[several], weight[several], _on(several, len(p), opinions)
     tolerance = max(TOLERANCE, 8 * torch.finfo(p.dtype).eps)
-    q = p
-    for _ in range(UPDATES):
+    for _ in range(UPDATES - 1):
         before, q = q, evidence(p, q, opinions) / weight
         if (q - before).abs().max() < tolerance:
             break
-    return q
+    return first.index_copy(0, several, q)
 
 
 def descend(p: Tensor, opinions: Sequence[Opinion], steps: int) -> Tensor:
@@ -103,6 +110,16 @@ def objective(p: Tensor, q: Tensor, opinions: Sequence[Opinion]) -> Tensor:
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
     return (torch.special.xlogy(p, p) - torch.special.xlogy(p, q)).sum(-1)
+
+
+def _on(chosen: Tensor, frames: int, opinions: Sequence[Opinion]) -> list[Opinion]:
+    """The opinions on some frames (n,) of so many, as if there were no others."""
+    place = torch.full((frames,), -1).scatter(0, chosen, torch.arange(len(chosen)))
+    found = []
+    for at, own, stated in opinions:
+        kept = place[at] >= 0
+        found.append(Opinion(place[at][kept], own, stated[kept]))
+    return found
 
 
 def _counts(frames: int, opinions: Sequence[Opinion]) -> Tensor:
