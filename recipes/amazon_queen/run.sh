@@ -223,8 +223,9 @@ parts() {
 
 if $paper; then
   quickly=()
-  if $quick; then quickly=(--quick); elif ((seeds < 3)); then seeds=3; fi
+  if $quick; then quickly=(--quick); fi
   (
+    if ! $quick && ((seeds < 3)); then seeds=3; fi
     recipe=$exp exp=$exp/paper
     parts paper
     asrdistill reproduction "$here/paper/paper.yaml" "$exp/reproduction.md" --exp "$exp" "$root/recipes"
