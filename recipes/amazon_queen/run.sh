@@ -158,8 +158,10 @@ scales() {  # scales MODEL: chosen on dev
     --config "$conf/tune.yaml" --jobs "$jobs"
 }
 
-recognise() {  # recognise MODEL: all sets but train
-  asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets dev test test_unseen \
+recognise() {  # recognise MODEL [SET…]: these sets, or all but train
+  local on=(dev test test_unseen)
+  if (($# > 1)); then on=("${@:2}"); fi
+  asrdistill decode "$1" "$(features_of "$1")" "$spoken" "$lm" "$exp/decode/$(basename "$1")" --sets "${on[@]}" \
     --tuned "$exp/tune/$(tuned_by "$1")" "${decode[@]}"
 }
 

@@ -11,11 +11,15 @@ asrdistill soft-targets "$generalist" "$data/fbank/$heard" "$own/generalist_targ
 # Train one for each set, side by side, and put them together, where so many of the generalist's most probable senones
 # say who speaks: specialists_of SETS NAME ACTIVE [options]
 specialists_of() {
-  local members=() k
-  seq 0 $((specialists - 1)) | xargs -P "$jobs" -I {} \
-    asrdistill train "${pair[@]}" "$own/$2.members/{}" "${specialise[@]}" --specialist "$1" {} "${@:4}"
-  for ((k = 0; k < specialists; k++)); do members+=("$own/$2.members/$k"); done
-  asrdistill specialists-ensemble "$generalist" "${members[@]}" "$own/$2" --active "$3"
+  local sets=$1 name=$2 active=$3 more=("${@:4}") members=() k
+  for ((k = 0; k < specialists; k++)); do members+=("$own/$name.members/$k"); done
+  learn_each() {
+    for one in "${members[@]}"; do
+      asrdistill train "${pair[@]}" "$one" "${specialise[@]}" --specialist "$sets" "$(basename "$one")" "${more[@]}"
+    done
+  }
+  together learn_each "$jobs"
+  asrdistill specialists-ensemble "$generalist" "${members[@]}" "$own/$name" --active "$active"
 }
 
 specialists_of "$own/sets" specialists 1
@@ -39,10 +43,12 @@ learn_alone_and_from_them() {
 }
 together learn_alone_and_from_them "$jobs"
 
-dev=(--on "$data/fbank/dev" "$ali/dev")
 pooled=(--on "$data/fbank/test" "$ali/test" --on "$data/fbank/test_unseen" "$ali/test_unseen")
-asrdistill specialists-evaluate "$own/specialists" "$own/tables/dev" "${dev[@]}" --against "${others[@]}" --jobs "$jobs"
-asrdistill specialists-evaluate "$own/specialists" "$own/tables/pooled" "${pooled[@]}" --against "${others[@]}" --jobs "$jobs"
+measure_specialists() {  # measure_specialists NAME [--on FEATURES ALIGNMENT]…
+  asrdistill specialists-evaluate "$own/specialists" "$own/tables/$1" "${@:2}" --against "${others[@]}" --jobs "$jobs"
+}
+measure_specialists pooled "${pooled[@]}"
+if ! $quick; then measure_specialists dev --on "$data/fbank/dev" "$ali/dev"; fi
 
 decode_beside_the_generalist() {
   for model in "$own/trained_on" "$own/specialists_full" "$own/specialists_student"; do
