@@ -32,7 +32,7 @@ FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 # What the recipe's configuration is changed to.
 GMM = {"iterations": 10}
 NET = {"layers": 2, "width": 96, "batch": 256, "learning_rate": 2e-3, "threads": 1}
-EPOCHS = {"mini": 2, "full": 5}  # the networks of --mini hear three copies
+EPOCHS = {"mini": 3, "full": 9}  # the networks of --mini hear three copies
 SMALL = {
     "mono_set": {"shortest": 60},
     "tri_set": {"utterances": 80},
@@ -49,7 +49,7 @@ SMALL = {
     "subwords": {"pieces": 100},
 }
 BEAMS = {
-    "decode": {"beam": 13, "word_end_beam": 9, "max_active": 6000},
+    "decode": {"beam": 13, "word_end_beam": 9, "max_active": 3000},
     "tune": {"beam": 10, "word_end_beam": 8, "max_active": 2000, "lattice_beam": 3},  # to a poor model all is near
 }
 

@@ -94,6 +94,7 @@ def test_their_commands_find_them_up_to_date(recipe):
         ({"teachers": 1}, "sweeps/student-n1.0"),
         ({"combine": "geometric", "rest": "one"}, "sweeps/student-geometric-one.0"),
         ({"keep": 2, "hard_weight": 0.1}, "sweeps/student-k2-hard0.1.0"),
+        ({"keep": 0}, "sweeps/student-k0.0"),
         ({"labelled": 25.0}, "sweeps/student-data25.0"),
         ({"labelled": 25.0, "transfer": "labelled"}, "sweeps/student-data25-learnt25.0"),
         ({"data": 30.0}, "sweeps/student-learnt30.0"),
