@@ -4,8 +4,11 @@ On each frame those specialists are active whose set has one of the generalist's
 distribution is the one with the least sum of Kullback-Leibler divergences from the generalist's and theirs
 (Hinton, Vinyals and Dean 2015, section 5); of specialists with the full softmax it is the arithmetic mean.
 
+Of one senone alone (--active 1), a specialist is asked only where the generalist holds one of the set's for the best
+already, too often by mistake; what it says then takes frames from its own senones and can give them none.
+
 Example:
-  asrdistill specialists-ensemble exp/teacher.0 exp/specialist.* exp/specialists --active 1
+  asrdistill specialists-ensemble exp/teacher.0 exp/specialist.* exp/specialists --active 3
 """
 
 import argparse
@@ -19,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("members", type=Path, nargs="+", help="model folders of its specialists")
     parser.add_argument("out", type=Path, help="folder to make")
     parser.add_argument(
-        "--active", type=int, default=1, metavar="N", help="senones that choose the specialists (default: %(default)s)"
+        "--active", type=int, default=3, metavar="N", help="senones that choose the specialists (default: %(default)s)"
     )
 
 

@@ -8,10 +8,9 @@ if $quick; then specialists=8; fi
 asrdistill specialists "$generalist" "$data/fbank/train" "$own/sets" --sets "$specialists" --size 80 --seed "$seed" --jobs "$jobs"
 asrdistill soft-targets "$generalist" "$data/fbank/$heard" "$own/generalist_targets" --keep 24 --jobs "$jobs"
 
-# Train one for each set, side by side, and put them together, where so many of the generalist's most probable senones
-# say who speaks: specialists_of SETS NAME ACTIVE [options]
+# Train one for each set, side by side, and put them together: specialists_of SETS NAME [options]
 specialists_of() {
-  local sets=$1 name=$2 active=$3 more=("${@:4}") members=() k
+  local sets=$1 name=$2 more=("${@:3}") members=() k
   for ((k = 0; k < specialists; k++)); do members+=("$own/$name.members/$k"); done
   learn_each() {
     for one in "${members[@]}"; do
@@ -19,16 +18,16 @@ specialists_of() {
     done
   }
   together learn_each "$jobs"
-  asrdistill specialists-ensemble "$generalist" "${members[@]}" "$own/$name" --active "$active"
+  asrdistill specialists-ensemble "$generalist" "${members[@]}" "$own/$name"
 }
 
-specialists_of "$own/sets" specialists 1
-specialists_of "$own/sets" specialists_full 3 --full-softmax --soft-targets "$own/generalist_targets"
+specialists_of "$own/sets" specialists
+specialists_of "$own/sets" specialists_full --full-softmax --soft-targets "$own/generalist_targets"
 others=("$own/specialists_full" "$own/trained_on" "$own/two_teachers" "$exp/ensemble" "$own/specialists_student")
 if ! $quick; then
   asrdistill specialists "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --sets "$specialists" --size 80 \
     --seed "$seed" --jobs "$jobs"
-  specialists_of "$own/phone_sets" specialists_phones 1
+  specialists_of "$own/phone_sets" specialists_phones
   others+=("$own/specialists_phones")
 fi
 
