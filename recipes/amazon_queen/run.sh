@@ -12,7 +12,7 @@ usage: recipes/amazon_queen/run.sh [options]
   --open           vocabulary of the train text alone; the out-of-vocabulary rate stands beside the WER
   --paper          afterwards the paper's other experiments, one part of recipes/amazon_queen/paper after the other
   --whisper        afterwards students that a head on Whisper's encoder taught, in recipes/amazon_queen/whisper
-  --quick          with --paper or --whisper: fewer values and updates, no more seeds than --seeds; --paper: 1.6 h
+  --quick          with --paper or --whisper: fewer values and updates, no more seeds than --seeds; --paper: about 1 h
   --seeds N        students to train, each with its own seed (default 1)
   --seed N         seed of the first student, and the first of the teachers' (default 0)
   --jobs N         processes (default: the processors of this machine)
