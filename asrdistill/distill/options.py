@@ -14,6 +14,7 @@ class StoreOptions:
 
 
 SETS_BY = ("confusion", "phones")  # what makes senones fall into one specialist's set
+SOFTMAXES = ("dustbin", "own", "full")  # its outputs: its own senones and a dustbin for all others, its own, or all
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,16 @@ true shares.
 A specialist with the full softmax has every senone; the loss of its hard targets corrects all the others'
 logits in the same way (logit adjustment, Menon et al. 2021). The generalist's soft targets, beside them, need no
 correction: what they say of a frame does not depend on how often it comes.
+
+A specialist of its own senones alone learns from their frames alone. Whether a frame is of one of them it leaves to the
+generalist, which knows it better than a dustbin that stands for all that a specialist seldom sees.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,17 +31,18 @@ from asrdistill.distill.sets import read_set
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import AcousticModel
-from asrdistill.training.targets import HardTargets
+from asrdistill.training.pool import FramePool, HalfPool
+from asrdistill.training.targets import UNLABELLED, HardTargets
 
 
 @dataclass(frozen=True)
 class Specialty:
-    """A specialist's own senones (m,) of S, their share π of the frames, and whether its softmax has the others too."""
+    """A specialist's own senones (m,) of S, their share π of the frames, and which of SOFTMAXES it has."""
 
     own: np.ndarray
     senones: int
     share: float
-    full: bool
+    softmax: str
 
     @property
     def is_own(self) -> np.ndarray:
@@ -46,14 +51,14 @@ class Specialty:
 
     @property
     def outputs(self) -> int:
-        return self.senones if self.full else len(self.own) + 1
+        return {"own": len(self.own), "dustbin": len(self.own) + 1, "full": self.senones}[self.softmax]
 
     @property
     def classes(self) -> np.ndarray:
-        """(S,) int64: the output of each senone; the dustbin is the last."""
-        if self.full:
+        """(S,) int64: the output of each senone; the dustbin is the last, and what has no output is UNLABELLED."""
+        if self.softmax == "full":
             return np.arange(self.senones)
-        classes = np.full(self.senones, len(self.own))
+        classes = np.full(self.senones, len(self.own) if self.softmax == "dustbin" else UNLABELLED)
         classes[self.own] = np.arange(len(self.own))
         return classes
 
@@ -63,10 +68,19 @@ class Specialty:
         return math.log((1 - self.share) / self.share)
 
     def targets(self, alignment: Path) -> HardTargets:
-        """The aligned senones, as outputs of the specialist, for frames of which half are its own."""
+        """The aligned senones, as outputs of the specialist, for the frames of its :meth:`pool`."""
+        labels = Relabelled(alignment, self.classes)
+        if self.softmax == "own":
+            return HardTargets(labels)
         offsets = torch.zeros(self.outputs)
-        offsets[~self.is_own if self.full else -1] = -self.correction
-        return HalfAndHalfTargets(Relabelled(alignment, self.classes), offsets)
+        offsets[~self.is_own if self.softmax == "full" else -1] = -self.correction
+        return HalfAndHalfTargets(labels, offsets)
+
+    def pool(self, labels: FrameArchive, **settings: Any) -> FramePool:
+        """What it learns from: its own frames, and beside a dustbin or the full softmax as many others."""
+        if self.softmax == "own":
+            return FramePool(**settings, keep=lambda utterances: self.is_own[labels.read(utterances)])
+        return HalfPool(**settings, labels=labels, own=self.is_own)
 
     def weights(self, generalist: AcousticModel) -> dict[str, Tensor]:
         """The generalist's weights, with the rows of the specialist's outputs.
@@ -76,7 +90,7 @@ class Specialty:
         functions Σ a·z + H(a) that never exceed log Σ exp z, where the generalist predicts what it predicts on average.
         """
         tensors = dict(generalist.module.state_dict())
-        if self.full:
+        if self.softmax == "full":
             return tensors
         others = torch.from_numpy(~self.is_own)
         prior = torch.from_numpy(generalist.priors).float()[others]
@@ -84,11 +98,11 @@ class Specialty:
         for name, extra in (("output.weight", 0.0), ("output.bias", torch.special.entr(prior).sum())):
             rows = tensors[name]
             dustbin = torch.tensordot(prior, rows[others], 1) + extra
-            tensors[name] = torch.cat([rows[torch.from_numpy(self.own)], dustbin[None]])
+            tensors[name] = torch.cat([rows[torch.from_numpy(self.own)], dustbin[None]])[: self.outputs]
         return tensors
 
 
-def read_specialty(sets: Path, number: int, full: bool, labels: FrameArchive, senones: Senones) -> Specialty:
+def read_specialty(sets: Path, number: int, softmax: str, labels: FrameArchive, senones: Senones) -> Specialty:
     """What the specialist of a set is to learn from an alignment; raises UserError where that cannot be learnt."""
     own = read_set(sets, number, senones)
     mine = np.isin(np.arange(senones.count), own)
@@ -98,7 +112,7 @@ def read_specialty(sets: Path, number: int, full: bool, labels: FrameArchive, se
             f"{labels.folder} has {'no' if share == 0 else 'only'} frames of set {number} of {sets}; "
             "a specialist learns from its own and from others"
         )
-    return Specialty(own, senones.count, share, full)
+    return Specialty(own, senones.count, share, softmax)
 
 
 class Relabelled(FrameArchive):

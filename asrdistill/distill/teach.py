@@ -24,7 +24,7 @@ from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
 from asrdistill.training.options import TrainOptions
-from asrdistill.training.pool import FramePool, HalfPool
+from asrdistill.training.pool import FramePool
 from asrdistill.training.targets import HardTargets, Targets, WeightedTargets
 
 log = logging.getLogger("asrdistill")
@@ -38,12 +38,12 @@ def train_model(
     options: TrainOptions,
     out: Path,
     start: Path | None = None,
-    special: tuple[Path, int, bool] | None = None,
+    special: tuple[Path, int, str] | None = None,
 ) -> None:
     """Train on archives and write a model folder into `out`, where checkpoints stand meanwhile.
 
     `start` is a model whose form and weights it begins with. `special` makes it a specialist: the folder of sets, the
-    number of its own, and whether it has the full softmax.
+    number of its own, and which of SOFTMAXES it has.
     """
     check_options(options)
     if options.unlabelled and not soft_targets:
@@ -80,11 +80,19 @@ def train_model(
         model.std.copy_(torch.from_numpy(std))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    settings = (inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    settings: dict[str, Any] = {
+        "features": inputs,
+        "targets": targets,
+        "utterances": utterances,
+        "context": model.context,
+        "pool_frames": options.pool_frames,
+        "batch": options.batch,
+        "seed": options.seed,
+    }
     if specialty:
-        pool: FramePool = HalfPool(*settings, labels=labels, own=specialty.is_own)
+        pool = specialty.pool(labels, **settings)
     else:
-        pool = FramePool(*settings, options.chunk, keep=_all_but(options.omit, labels, senones))
+        pool = FramePool(**settings, chunk=options.chunk, keep=_all_but(options.omit, labels, senones))
     if options.omit:
         log.info("the frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
@@ -161,13 +169,13 @@ def _with_form_of(model: AcousticModel, options: TrainOptions) -> TrainOptions:
     return dataclasses.replace(options, **dataclasses.asdict(form))
 
 
-def _origin(start: Path | None, special: tuple[Path, int, bool] | None, specialty: Specialty | None) -> dict[str, Any]:
+def _origin(start: Path | None, special: tuple[Path, int, str] | None, specialty: Specialty | None) -> dict[str, Any]:
     """What meta.json says of where a network comes from, and of what it is a specialist for."""
     origin: dict[str, Any] = {"start": start.name} if start else {}
     if special and specialty:
-        sets, number, full = special
-        own = {"sets": sets.name, "number": number, "share": specialty.share, "own": specialty.own.tolist()}
-        origin |= {"kind": "dnn" if full else "specialist", "specialist": own}
+        own = {"sets": special[0].name, "number": special[1], "share": specialty.share, "own": specialty.own.tolist()}
+        kind = "dnn" if specialty.softmax == "full" else "specialist"
+        origin |= {"kind": kind, "specialist": {**own, "softmax": specialty.softmax}}
     return origin
 
 

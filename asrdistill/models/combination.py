@@ -50,21 +50,35 @@ def combine(log_p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
 def minimise(p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
     """q (T, S) of the least objective by the update, from the generalist's p (T, S) > 0.
 
-    Where one specialist speaks, or none, the first update is the minimum; only the other frames are updated again.
+    Senones that lie in the same dustbins get the same share of them: what q gives to one of these is in proportion to
+    e, what is said of it by name. So the update runs on the few sums over such groups, in the place of all senones.
     """
-    counts = _counts(len(p), opinions)
-    weight = 1 + counts[:, None].to(p.dtype)
-    first = evidence(p, p, opinions) / weight
-    several = (counts > 1).nonzero()[:, 0]
-    if not len(several):
-        return first
-    p, q, weight, opinions = p[several], first[several], weight[several], _on(several, len(p), opinions)
-    tolerance = max(TOLERANCE, 8 * torch.finfo(p.dtype).eps)
-    for _ in range(UPDATES - 1):
-        before, q = q, evidence(p, q, opinions) / weight
+    some = [opinion for opinion in opinions if opinion.own is not None]
+    outside = p.new_ones(p.shape[-1], len(some) + 1)  # (S, M + 1): in whose dustbin; the last is nobody's
+    dustbin = p.new_zeros(len(p), len(some) + 1)  # d (T, M + 1); 0 where a specialist does not speak
+    named = p.clone()  # e (T, S)
+    for m, (frames, own, stated) in enumerate(some):
+        outside[own, m] = 0
+        dustbin[frames, m] = stated[:, -1]
+        named[frames[:, None], own] += stated[:, :-1]
+    for frames, own, stated in opinions:
+        if own is None:
+            named.index_add_(0, frames, stated)
+    outside, group = outside.unique(dim=0, return_inverse=True)  # (G, M + 1), (S,)
+    weight = 1 + _counts(len(p), opinions)[:, None].to(p.dtype)
+    total = _sums(named, group, len(outside))
+    q, tolerance = _sums(p, group, len(outside)), max(TOLERANCE, 8 * torch.finfo(p.dtype).eps)
+    for _ in range(UPDATES):
+        share = dustbin / (q @ outside).clamp_min(torch.finfo(p.dtype).tiny)
+        before, q = q, (total + q * (share @ outside.T)) / weight
         if (q - before).abs().max() < tolerance:
             break
-    return first.index_copy(0, several, q)
+    return named * (q / total)[:, group]
+
+
+def _sums(values: Tensor, group: Tensor, groups: int) -> Tensor:
+    """(T, G) of values (T, S), whose columns fall into groups (S,)."""
+    return values.new_zeros(len(values), groups).index_add_(1, group, values)
 
 
 def descend(p: Tensor, opinions: Sequence[Opinion], steps: int) -> Tensor:

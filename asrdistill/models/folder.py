@@ -6,8 +6,8 @@ one needs to use the model on audio.
     senones.json       the senone inventory
 
 An ensemble is a folder too: it names its members, how they are combined, and a GMM beside them if there is one; so does
-that of a generalist with its specialists, a network of kind specialist having its own senones and a dustbin alone. An
-exported network is one whose meta.json also has `export`: the format's version and the SHA-256 of its weight files,
+that of a generalist with its specialists, a network of kind specialist having its own senones, or these and a dustbin.
+An exported network is one whose meta.json also has `export`: the format's version and the SHA-256 of its weight files,
 which must still be theirs. Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place
 of model.safetensors.
 """
@@ -285,7 +285,9 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
     options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
-    outputs = len(meta["specialist"]["own"]) + 1 if meta["kind"] == "specialist" else senones.count
+    outputs = senones.count
+    if meta["kind"] == "specialist":
+        outputs = len(meta["specialist"]["own"]) + (meta["specialist"]["softmax"] == "dustbin")
     module = build_network(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)

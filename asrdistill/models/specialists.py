@@ -46,8 +46,15 @@ class Specialists:
         for member, own, covered in zip(self.members, self.own, self.covers, strict=True):
             frames = covered[best].any(-1).nonzero()[:, 0]
             if len(frames):
-                full = member.meta["kind"] == "dnn"
-                yield Opinion(frames, None if full else own, _posteriors(member, features, frames))
+                yield self._opinion(member, own, frames, log_p, _posteriors(member, features, frames))
+
+    def _opinion(self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor) -> Opinion:
+        """What a specialist's outputs say; the generalist says how probable its own are, where it has no dustbin."""
+        softmax = member.meta["specialist"]["softmax"]
+        if softmax == "own":
+            mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
+            said = torch.cat([said * mass, 1 - mass], -1)
+        return Opinion(frames, None if softmax == "full" else own, said)
 
 
 @torch.inference_mode()

@@ -31,7 +31,7 @@ from asrdistill.training import distributed
 from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
-from asrdistill.training.targets import Targets
+from asrdistill.training.targets import UNLABELLED, Targets
 
 log = logging.getLogger("asrdistill")
 
@@ -164,9 +164,9 @@ class HeldOut:
             labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits = model(inputs)[0]
-            nats += functional.cross_entropy(logits.float(), labels, reduction="sum").item()
+            nats += functional.cross_entropy(logits.float(), labels, ignore_index=UNLABELLED, reduction="sum").item()
             right += int((logits.argmax(-1) == labels).sum())
-            frames += len(labels)
+            frames += int((labels != UNLABELLED).sum())
         model.train()
         sums = distributed.total(torch.tensor([frames, right, nats], dtype=torch.float64)).tolist()
         return {"held_out_accuracy": 100 * sums[1] / sums[0], "held_out_cross_entropy": sums[2] / sums[0]}

@@ -179,9 +179,9 @@ class HalfPool(FramePool):
     `labels` is the alignment that says which frames are theirs. Raises UserError where none is.
     """
 
-    def __init__(self, *args: Any, labels: FrameArchive, own: np.ndarray):
+    def __init__(self, *args: Any, labels: FrameArchive, own: np.ndarray, **settings: Any):
         self.labels, self.own = labels, own
-        super().__init__(*args)
+        super().__init__(*args, **settings)
         if not self.frames:
             raise UserError(f"no frame of {labels.folder} has one of the specialist's {own.sum()} senones")
 

@@ -7,7 +7,8 @@ With --from it starts from a trained network's form and weights.
 
 With --specialist it is one of the paper's specialists, which start from their generalist: its softmax has the senones
 of its set (asrdistill specialists) and a dustbin; half of each batch are frames of its own senones, and an epoch has
-each of those once. With --full-softmax as well, it has all senones and learns from the generalist's soft targets too.
+each of those once. With --softmax own it has no dustbin and learns from its own frames alone: the generalist says how
+probable they are together. With --softmax full it has all senones and learns from the generalist's soft targets too.
 
 A killed run goes on from its last checkpoint and ends with the same bytes. Started by torchrun, its
 processes (one for each GPU) divide every batch among them and make the model that one process would.
@@ -26,6 +27,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, deciding, resolve
+from asrdistill.distill.options import SOFTMAXES
 from asrdistill.errors import UserError
 
 
@@ -38,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--soft-targets", type=Path, metavar="STORE", help="learn from these as well: a student")
     parser.add_argument("--from", type=Path, dest="start", metavar="MODEL", help="start from this network")
     parser.add_argument("--specialist", nargs=2, metavar=("SETS", "K"), help="be the specialist for set K")
-    parser.add_argument("--full-softmax", action="store_true", help="of a specialist: all senones, no dustbin")
+    parser.add_argument(
+        "--softmax",
+        choices=SOFTMAXES,
+        help="of a specialist: its senones and a dustbin (default), these alone, or all",
+    )
     parser.add_argument("--held-out", type=Path, nargs=2, metavar=("FEATURES", "ALIGNMENT"), help="measured each epoch")
     add_options(parser, TrainOptions)
 
@@ -62,21 +68,21 @@ def run(args: argparse.Namespace) -> None:
     def work(out: Path) -> None:
         train_model(args.features, args.alignment, args.soft_targets, args.held_out, options, out, args.start, special)
 
-    which = {"specialist": special[1], "full_softmax": special[2]} if special else {}
+    which = {"specialist": special[1], "softmax": special[2]} if special else {}
     distributed.make(args.out, work, "train", {**deciding(options), **which}, inputs)
 
 
-def _special(args: argparse.Namespace) -> tuple[Path, int, bool] | None:
-    """The sets, which of them, and whether with the full softmax; raises UserError for what does not go together."""
+def _special(args: argparse.Namespace) -> tuple[Path, int, str] | None:
+    """The sets, which of them, and its softmax; raises UserError for what does not go together."""
     if not args.specialist:
-        if args.full_softmax:
-            raise UserError("--full-softmax is for a specialist; say which with --specialist SETS K")
+        if args.softmax:
+            raise UserError("--softmax is for a specialist; say which with --specialist SETS K")
         return None
     sets, number = args.specialist
     if not number.isdecimal():
         raise UserError(f"the set of a specialist is a number, not '{number}'")
     if not args.start:
         raise UserError("a specialist starts from its generalist; name it with --from MODEL")
-    if args.full_softmax != bool(args.soft_targets):
-        raise UserError("a specialist's --full-softmax and the generalist's --soft-targets go together")
-    return Path(sets), int(number), args.full_softmax
+    if (args.softmax == "full") != bool(args.soft_targets):
+        raise UserError("a specialist's --softmax full and the generalist's --soft-targets go together")
+    return Path(sets), int(number), args.softmax or SOFTMAXES[0]

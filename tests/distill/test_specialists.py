@@ -26,6 +26,7 @@ from asrdistill.models.folder import AcousticModel, _load_single, load_model, sa
 from asrdistill.models.specialists import Specialists
 from asrdistill.report.info import describe as facts
 from asrdistill.training.options import TrainOptions
+from asrdistill.training.targets import HardTargets
 
 OPTIONS = TrainOptions(layers=1, width=48, left=0, right=0, epochs=6, batch=64, learning_rate=5e-3)
 SETS = ([1, 2, 3], [3, 6, 8, 9])
@@ -47,10 +48,10 @@ def world(corpus, tmp_path):
     return corpus
 
 
-def fit(world, out: Path, number=0, full=False, store=None, options=OPTIONS) -> Path:
+def fit(world, out: Path, number=0, softmax="dustbin", store=None, options=OPTIONS) -> Path:
     out.mkdir(exist_ok=True)
     held_out = (world.features, world.alignment)
-    special = (world.sets, number, full)
+    special = (world.sets, number, softmax)
     train_model(world.features, world.alignment, store, held_out, options, out, world.generalist, special)
     return out
 
@@ -65,7 +66,7 @@ def posteriors(model, features) -> np.ndarray:
 
 def test_relabelled_alignment(world):
     labels = FrameArchive(world.alignment)
-    specialty = read_specialty(world.sets, 1, False, labels, world.senones)
+    specialty = read_specialty(world.sets, 1, "dustbin", labels, world.senones)
     relabelled = Relabelled(world.alignment, specialty.classes)
     expected = [SETS[1].index(s) if s in SETS[1] else 4 for s in labels["utt003"]]
     assert relabelled["utt003"].tolist() == expected
@@ -74,7 +75,7 @@ def test_relabelled_alignment(world):
 
 def test_share_is_that_of_the_own_frames(world):
     labels = FrameArchive(world.alignment)
-    specialty = read_specialty(world.sets, 0, False, labels, world.senones)
+    specialty = read_specialty(world.sets, 0, "dustbin", labels, world.senones)
     everything = np.concatenate([labels[u] for u in labels])
     assert specialty.share == np.isin(everything, SETS[0]).mean()
     assert specialty.correction == pytest.approx(np.log((1 - specialty.share) / specialty.share))
@@ -82,7 +83,7 @@ def test_share_is_that_of_the_own_frames(world):
 
 def test_starts_with_the_generalists_weights_and_a_dustbin_below_all_others_together(world):
     model = load_model(world.generalist)
-    specialty = read_specialty(world.sets, 0, False, FrameArchive(world.alignment), world.senones)
+    specialty = read_specialty(world.sets, 0, "dustbin", FrameArchive(world.alignment), world.senones)
     start = specialty.weights(model)
     others = [s for s in range(11) if s not in SETS[0]]
     hidden = torch.rand(500, 48)
@@ -129,13 +130,64 @@ def test_full_softmax_with_soft_targets_predicts_what_is_true(world, tmp_path):
     store = tmp_path / "store"
     store.mkdir()
     make_store(world.generalist, FrameArchive(world.features), store, StoreOptions(0, [2.0]), 1)
-    made = fit(world, tmp_path / "full", 1, True, store)
+    made = fit(world, tmp_path / "full", 1, "full", store)
     assert "specialist" in read_json(made / "meta.json")
     p = posteriors(load_model(made), FrameArchive(world.features))
     labels = FrameArchive(world.alignment)
     everything = np.concatenate([labels[u] for u in labels])
     assert p[:, SETS[1]].sum(-1).mean() == pytest.approx(np.isin(everything, SETS[1]).mean(), abs=0.03)
     assert (p.argmax(-1) == everything).mean() > 0.75
+
+
+def test_of_its_own_alone_it_learns_from_their_frames_alone(world, tmp_path):
+    labels = FrameArchive(world.alignment)
+    mine = sum(int(np.isin(labels[utterance], SETS[1]).sum()) for utterance in labels)
+    options = dataclasses.replace(OPTIONS, epochs=1, batch=10**6)
+    model = specialist(fit(world, tmp_path / "short", 1, "own", options=options))
+    assert model.module.output.out_features == len(SETS[1])
+    assert model.meta["updates"] == 1
+    assert model.meta["history"][0]["loss"] == pytest.approx(
+        generalists_loss(world, SETS[1]), rel=1e-2
+    )  # in bfloat16 where that is faster
+    pool = read_specialty(world.sets, 1, "own", labels, world.senones).pool(
+        labels,
+        features=FrameArchive(world.features),
+        targets=HardTargets(labels),
+        utterances=labels.utterances,
+        context=(0, 0),
+        pool_frames=10**6,
+        batch=32,
+        seed=0,
+    )
+    met = [int(s) for batch in pool.read(0, 0, 1, torch.device("cpu")) for s in batch.rows[0]]
+    assert len(met) == mine
+    assert set(met) == set(SETS[1])
+    longer = specialist(fit(world, tmp_path / "longer", 1, "own"))
+    assert longer.meta["history"][-1]["held_out_accuracy"] > 90  # of the own frames
+
+
+def generalists_loss(world, own) -> float:
+    """Cross-entropy of the generalist on a set's frames if only that set were to choose from."""
+    everything = np.concatenate([FrameArchive(world.alignment)[u] for u in FrameArchive(world.features)])
+    p = posteriors(load_model(world.generalist), FrameArchive(world.features))[np.isin(everything, own)]
+    right = p[np.arange(len(p)), everything[np.isin(everything, own)]]
+    return float(-np.log(right / p[:, own].sum(-1)).mean())
+
+
+def test_of_their_own_alone_they_leave_the_rest_to_the_generalist(world, tmp_path):
+    """In closed form where one speaks: its senones keep what they had together, the others what each had."""
+    folder = tmp_path / "one"
+    folder.mkdir()
+    save_specialists(folder, world.generalist, [fit(world, tmp_path / "own.0", 0, "own")], 1)
+    model, features = load_model(folder), FrameArchive(world.features)
+    assert isinstance(model, Specialists)
+    p, g = posteriors(model, features), posteriors(model.generalist, features)
+    asked = np.isin(g.argmax(-1), SETS[0])
+    others = [s for s in range(11) if s not in SETS[0]]
+    np.testing.assert_array_equal(p[~asked], g[~asked])
+    np.testing.assert_allclose(p[:, others], g[:, others], atol=1e-5)
+    said = posteriors(model.members[0], features)[asked] * g[asked][:, SETS[0]].sum(-1, keepdims=True)
+    np.testing.assert_allclose(p[asked][:, SETS[0]], (g[asked][:, SETS[0]] + said) / 2, atol=1e-5)
 
 
 def test_a_specialist_knows_its_own_better_than_a_short_trained_generalist(world, tmp_path):
@@ -155,6 +207,7 @@ from pathlib import Path
 from asrdistill.distill.teach import train_model
 from asrdistill.training import loop, pool
 from asrdistill.training.options import TrainOptions
+from asrdistill.training.targets import HardTargets
 pool.BLOCK_FRAMES, loop.CHECKPOINT_SECONDS = 200, 0
 saved = loop._State.save
 def save(self):
@@ -164,7 +217,7 @@ def save(self):
 loop._State.save = save
 features, alignment = Path({str(world.features)!r}), Path({str(world.alignment)!r})
 train_model(features, alignment, None, (features, alignment), {options!r}, Path({str(tmp_path / "cut")!r}),
-            Path({str(world.generalist)!r}), (Path({str(world.sets)!r}), 0, False))
+            Path({str(world.generalist)!r}), (Path({str(world.sets)!r}), 0, "dustbin"))
 """
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.returncode == -signal.SIGKILL
@@ -272,8 +325,8 @@ def test_what_does_not_go_together_is_refused(world, together, tmp_path, capsys)
         (["train", *data, out, *start, "--specialist", sets, "2"], "has the sets 0 to 1, not 2"),
         (["train", *data, out, *start, "--specialist", sets, "first"], "is a number, not 'first'"),
         (["train", *data, out, "--specialist", sets, "1"], "name it with --from MODEL"),
-        (["train", *data, out, *start, "--full-softmax"], "--full-softmax is for a specialist"),
-        (["train", *data, out, *start, "--specialist", sets, "1", "--full-softmax"], "go together"),
+        (["train", *data, out, *start, "--softmax", "own"], "--softmax is for a specialist"),
+        (["train", *data, out, *start, "--specialist", sets, "1", "--softmax", "full"], "go together"),
         (["train", *data, out, "--from", str(together)], "training starts from a single DNN"),
         (["evaluate", one, *data, out], "knows the senones of one set alone"),
         (["ensemble", one, str(world.generalist), out], "is of kind 'specialist'"),
