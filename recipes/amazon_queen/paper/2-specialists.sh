@@ -1,6 +1,7 @@
-# Section 5, Tables 3 and 4: specialists of the first teacher; those with the full softmax, which it teaches too, and one
-# student of it and them. Sourced by run.sh. Beside them stand the generalist trained on for at least as many updates as
-# all specialists had, two teachers (about the multiplications of a frame) and all teachers (about the updates).
+# Section 5, Tables 3 and 4: specialists of the first teacher, with a dustbin as the paper has them; of their own senones
+# alone, for as many updates, and one student of it and these; with the full softmax, which it teaches too. Sourced by
+# run.sh. Beside them stand the generalist trained on for at least as many updates as all specialists had, two teachers
+# (about the multiplications of a frame) and all teachers (about the updates).
 own=$exp/specialists generalist=$exp/teacher.$seed
 specialists=15 specialise=(--from "$generalist" --config "$conf/specialist.yaml" --seed "$seed")
 if $quick; then specialists=8; fi
@@ -22,8 +23,9 @@ specialists_of() {
 }
 
 specialists_of "$own/sets" specialists
-specialists_of "$own/sets" specialists_full --full-softmax --soft-targets "$own/generalist_targets"
-others=("$own/specialists_full" "$own/trained_on" "$own/two_teachers" "$exp/ensemble" "$own/specialists_student")
+specialists_of "$own/sets" specialists_own --softmax own --epochs 2  # an epoch has half as many frames
+specialists_of "$own/sets" specialists_full --softmax full --soft-targets "$own/generalist_targets"
+others=("$own/specialists_own" "$own/specialists_full" "$own/trained_on" "$own/two_teachers" "$exp/ensemble" "$own/specialists_student")
 if ! $quick; then
   asrdistill specialists "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --sets "$specialists" --size 80 \
     --seed "$seed" --jobs "$jobs"
@@ -34,7 +36,7 @@ fi
 updates=$(awk -F '[:,]' '/^ "updates"/ { sum += $2 } END { print sum }' "$own"/specialists.members/*/meta.json)
 frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && echo 1 || echo 3)" "$own/sets/sets.json")
 asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
-asrdistill soft-targets "$own/specialists_full" "$data/fbank/$heard" "$own/targets" "${targets[@]}" --jobs "$jobs"
+asrdistill soft-targets "$own/specialists_own" "$data/fbank/$heard" "$own/targets" "${targets[@]}" --jobs "$jobs"
 learn_alone_and_from_them() {
   asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
   asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
@@ -50,7 +52,7 @@ measure_specialists pooled "${pooled[@]}"
 if ! $quick; then measure_specialists dev --on "$data/fbank/dev" "$ali/dev"; fi
 
 decode_beside_the_generalist() {
-  for model in "$own/trained_on" "$own/specialists_full" "$own/specialists_student"; do
+  for model in "$own/trained_on" "$own/specialists_own" "$own/specialists_student"; do
     name=$(basename "$model")
     for set in dev test test_unseen; do
       asrdistill evaluate "$model" "$data/fbank/$set" "$ali/$set" "$exp/frames/$name/$set" --jobs "$jobs"
