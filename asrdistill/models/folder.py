@@ -287,7 +287,7 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
     outputs = senones.count
     if meta["kind"] == "specialist":
-        outputs = len(meta["specialist"]["own"]) + (meta["specialist"]["softmax"] == "dustbin")
+        outputs = len(meta["specialist"]["own"]) + (meta["specialist"].get("softmax") != "own")
     module = build_network(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)

@@ -50,11 +50,10 @@ class Specialists:
 
     def _opinion(self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor) -> Opinion:
         """What a specialist's outputs say; the generalist says how probable its own are, where it has no dustbin."""
-        softmax = member.meta["specialist"]["softmax"]
-        if softmax == "own":
+        if member.meta["specialist"].get("softmax") == "own":
             mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
             said = torch.cat([said * mass, 1 - mass], -1)
-        return Opinion(frames, None if softmax == "full" else own, said)
+        return Opinion(frames, None if member.meta["kind"] == "dnn" else own, said)
 
 
 @torch.inference_mode()
