@@ -38,7 +38,8 @@ frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && 
 asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
 asrdistill soft-targets "$own/specialists_own" "$data/fbank/$heard" "$own/targets" "${targets[@]}" --jobs "$jobs"
 learn_alone_and_from_them() {
-  asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --epochs $((updates * 512 / frames + 1))
+  asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --learning-rate 1e-3 \
+      --epochs $((updates * 512 / frames + 1))
   asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
     "${held_out[@]}"
 }
