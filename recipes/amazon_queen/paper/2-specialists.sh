@@ -1,10 +1,14 @@
-# Section 5, Tables 3 and 4: specialists of the first teacher, with a dustbin as the paper has them; of their own senones
-# alone, for as many updates, and one student of it and these; with the full softmax, which it teaches too. Sourced by
-# run.sh. Beside them stand the generalist trained on for at least as many updates as all specialists had, two teachers
-# (about the multiplications of a frame) and all teachers (about the updates).
-own=$exp/specialists generalist=$exp/teacher.$seed
-specialists=15 specialise=(--from "$generalist" --config "$conf/specialist.yaml" --seed "$seed")
-if $quick; then specialists=8; fi
+# Section 5, Tables 3 and 4: specialists of a teacher that has learnt to the end (--quick: of the first teacher), with a
+# dustbin as the paper has them; of their own senones alone, for as many updates, and one student of it and these; with
+# the full softmax, which it teaches too. Sourced by run.sh. Beside them stand the generalist trained on for at least as
+# many updates as all specialists had, it and another teacher (about the multiplications and the updates), and all teachers.
+own=$exp/specialists specialists=15 generalist=$exp/specialists/generalist
+if $quick; then
+  specialists=8 generalist=$exp/teacher.$seed
+else
+  asrdistill train "${pair[@]}" "$generalist" "${teacher[@]}" --seed "$seed" --epochs 5 "${held_out[@]}"
+fi
+specialise=(--from "$generalist" --config "$conf/specialist.yaml" --seed "$seed")
 
 asrdistill specialists "$generalist" "$data/fbank/train" "$own/sets" --sets "$specialists" --size 80 --seed "$seed" --jobs "$jobs"
 asrdistill soft-targets "$generalist" "$data/fbank/$heard" "$own/generalist_targets" --keep 24 --jobs "$jobs"
@@ -35,11 +39,11 @@ fi
 
 updates=$(awk -F '[:,]' '/^ "updates"/ { sum += $2 } END { print sum }' "$own"/specialists.members/*/meta.json)
 frames=$(awk -F '[:,]' '/^ "frames"/ { print $2 * copies }' copies="$($quick && echo 1 || echo 3)" "$own/sets/sets.json")
-asrdistill ensemble "${members[@]:0:2}" "$own/two_teachers"
+asrdistill ensemble "$generalist" "${members[1]}" "$own/two_teachers"
 asrdistill soft-targets "$own/specialists_own" "$data/fbank/$heard" "$own/targets" "${targets[@]}" --jobs "$jobs"
 learn_alone_and_from_them() {
   asrdistill train "${pair[@]}" "$own/trained_on" "${specialise[@]}" --learning-rate 1e-3 \
-      --epochs $((updates * 512 / frames + 1))
+    --epochs $((updates * 512 / frames + 1))
   asrdistill train "${pair[@]}" "$own/specialists_student" "${student[@]}" --seed "$seed" --soft-targets "$own/targets" \
     "${held_out[@]}"
 }
