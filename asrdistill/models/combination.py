@@ -53,18 +53,18 @@ def minimise(p: Tensor, opinions: Sequence[Opinion]) -> Tensor:
     Senones that lie in the same dustbins get the same share of them: what q gives to one of these is in proportion to
     e, what is said of it by name. So the update runs on the few sums over such groups, in the place of all senones.
     """
-    some = [opinion for opinion in opinions if opinion.own is not None]
-    outside = p.new_ones(p.shape[-1], len(some) + 1)  # (S, M + 1): in whose dustbin; the last is nobody's
-    dustbin = p.new_zeros(len(p), len(some) + 1)  # d (T, M + 1); 0 where a specialist does not speak
+    outside = p.new_zeros(p.shape[-1], len(opinions))  # (S, M): in whose dustbin a senone lies
+    dustbin = p.new_zeros(len(p), len(opinions))  # d (T, M); 0 where a specialist does not speak, or has none
     named = p.clone()  # e (T, S)
-    for m, (frames, own, stated) in enumerate(some):
+    for m, (frames, own, stated) in enumerate(opinions):
+        if own is None:
+            named.index_add_(0, frames, stated)
+            continue
+        outside[:, m] = 1
         outside[own, m] = 0
         dustbin[frames, m] = stated[:, -1]
         named[frames[:, None], own] += stated[:, :-1]
-    for frames, own, stated in opinions:
-        if own is None:
-            named.index_add_(0, frames, stated)
-    outside, group = outside.unique(dim=0, return_inverse=True)  # (G, M + 1), (S,)
+    outside, group = outside.unique(dim=0, return_inverse=True)  # (G, M), (S,)
     weight = 1 + _counts(len(p), opinions)[:, None].to(p.dtype)
     total = _sums(named, group, len(outside))
     q, tolerance = _sums(p, group, len(outside)), max(TOLERANCE, 8 * torch.finfo(p.dtype).eps)

@@ -3,6 +3,7 @@
 On each frame those specialists are active whose set has one of the generalist's most probable senones. The combined
 distribution is the one with the least sum of Kullback-Leibler divergences from the generalist's and theirs
 (Hinton, Vinyals and Dean 2015, section 5); of specialists with the full softmax it is the arithmetic mean.
+Of specialists without a dustbin the generalist says how probable their own senones are together.
 
 Of one senone alone (--active 1), a specialist is asked only where the generalist holds one of the set's for the best
 already, too often by mistake; what it says then takes frames from its own senones and can give them none.
