@@ -19,7 +19,7 @@ import numpy as np
 
 from asrdistill.data.directory import read_table
 from asrdistill.files import read_json
-from asrdistill.report.results import over_seeds, rounded
+from asrdistill.results.results import over_seeds, rounded
 from asrdistill.scoring.mapping import fold, read_map
 from asrdistill.scoring.significance import compare
 from asrdistill.scoring.summary import wer_entry

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from asrdistill.report.figure import COLOURS, INK, plain_axes, png
-from asrdistill.report.table import NAMES, NOTHING, Table
+from asrdistill.results.figure import COLOURS, INK, plain_axes, png
+from asrdistill.results.table import NAMES, NOTHING, Table
 from asrdistill.sweep.collect import Results
 from asrdistill.sweep.spec import plain
 

@@ -15,6 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.report.info import describe, phone_trees, show
+    from asrdistill.results.info import describe, phone_trees, show
 
     print(phone_trees(args.path, args.phone) if args.phone else show(describe(args.path)))

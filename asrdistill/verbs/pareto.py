@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from asrdistill import parallel
-    from asrdistill.report.pareto import report
+    from asrdistill.results.pareto import report
 
     parallel.single_thread()  # speeds are those of one core
     Console(width=140, highlight=False).print(report(args.exp, args.data, args.sets, args.out).rich())

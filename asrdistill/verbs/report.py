@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.report.plan import find_models, read_plan
-    from asrdistill.report.results import Folders, collect
-    from asrdistill.report.write import show, write
+    from asrdistill.results.plan import find_models, read_plan
+    from asrdistill.results.results import Folders, collect
+    from asrdistill.results.write import show, write
 
     plan = read_plan(args.config)
     corpus = args.data / "corpus" if (args.data / "corpus").is_dir() else args.data

@@ -1,7 +1,7 @@
 """Say what systems get wrong in all and on phones that they never met: EXP/results.json, RESULTS.md, results.png.
 
 CONFIG names the systems, whose models are EXP/SYSTEM.SEED with their frames.json in EXP/frames/SYSTEM.SEED/SET, the
-phones that are looked at apart, and curves over the temperature; asrdistill/report/phones.py shows one.
+phones that are looked at apart, and curves over the temperature; asrdistill/results/phones.py shows one.
 
 Example:
   asrdistill report-phones exp --config conf/systems.yaml
@@ -17,6 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.report.phones import report
+    from asrdistill.results.phones import report
 
     print(report(args.exp, args.config))

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.files import write_text
-    from asrdistill.report.reproduction import markdown, read_paper
+    from asrdistill.results.reproduction import markdown, read_paper
 
     write_text(args.out, markdown(read_paper(args.paper), args.exp))
     print(args.out)

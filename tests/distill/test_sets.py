@@ -16,7 +16,7 @@ from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.folder import load_model, save_model
 from asrdistill.models.options import DnnOptions
-from asrdistill.report.info import describe, show
+from asrdistill.results.info import describe, show
 
 OPTIONS = DnnOptions(layers=1, width=16, left=2, right=1)
 

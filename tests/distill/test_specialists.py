@@ -24,7 +24,7 @@ from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import AcousticModel, _load_single, load_model, save_specialists
 from asrdistill.models.specialists import Specialists
-from asrdistill.report.info import describe as facts
+from asrdistill.results.info import describe as facts
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import HardTargets
 

@@ -32,8 +32,8 @@ from asrdistill.encoders.whisper import model_folder
 from asrdistill.export.recogniser import Recogniser
 from asrdistill.files import read_json
 from asrdistill.lang.normalise import words_of
-from asrdistill.report.figure import COLOURS, plain_axes, png
-from asrdistill.report.table import Table
+from asrdistill.results.figure import COLOURS, plain_axes, png
+from asrdistill.results.table import Table
 from asrdistill.scoring.wer import score
 
 Words = dict[str, list[str]]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from asrdistill.errors import UserError
-from asrdistill.report.plan import read_plan
-from asrdistill.report.results import Folders, collect, share_of_gain
+from asrdistill.results.plan import read_plan
+from asrdistill.results.results import Folders, collect, share_of_gain
 
 SYSTEM_KEYS = {
     *("kind", "parameters", "senones", "seeds", "members", "updates"),

@@ -28,7 +28,7 @@ import yaml
 from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
-from asrdistill.report.table import NOTHING, Table
+from asrdistill.results.table import NOTHING, Table
 
 NOT_RUN = "not run"
 Way = list  # of names and numbers

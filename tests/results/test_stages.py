@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from asrdistill.report.stages import describe_environment, read_markers, stage_costs, union
+from asrdistill.results.stages import describe_environment, read_markers, stage_costs, union
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from asrdistill.files import atomic, write_json, write_text
-from asrdistill.report.figure import draw
-from asrdistill.report.table import Results, costs, findings, legend, markdown, sets_table, systems_table
+from asrdistill.results.figure import draw
+from asrdistill.results.table import Results, costs, findings, legend, markdown, sets_table, systems_table
 
 WIDTH = 100  # columns of the screen that the table is made for
 

@@ -28,11 +28,11 @@ from matplotlib.figure import Figure
 from asrdistill.config import build, option, read_yaml
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json, write_text
-from asrdistill.report.figure import COLOURS, INK, png
-from asrdistill.report.plan import System, find_models
-from asrdistill.report.results import rounded
-from asrdistill.report.stages import describe_environment, read_markers, stage_costs
-from asrdistill.report.table import NOTHING, Table, duration
+from asrdistill.results.figure import COLOURS, INK, png
+from asrdistill.results.plan import System, find_models
+from asrdistill.results.results import rounded
+from asrdistill.results.stages import describe_environment, read_markers, stage_costs
+from asrdistill.results.table import NOTHING, Table, duration
 
 Results = dict[str, Any]
 JSON, TABLE, PICTURE = "results.json", "RESULTS.md", "results.png"

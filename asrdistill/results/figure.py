@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from asrdistill.report.table import (
+from asrdistill.results.table import (
     NAMES,
     Results,
     distinct_systems,

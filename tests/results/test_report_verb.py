@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.report.table import systems_table
+from asrdistill.results.table import systems_table
 
 
 def report(world: Any) -> int:

@@ -22,8 +22,8 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.report.plan import SEARCHED, Plan, System, find_models
-from asrdistill.report.stages import describe_environment, read_markers, stage_costs
+from asrdistill.results.plan import SEARCHED, Plan, System, find_models
+from asrdistill.results.stages import describe_environment, read_markers, stage_costs
 from asrdistill.scoring.mapping import Map, fold, read_map
 from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.significance import compare

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from asrdistill.files import atomic, write_json
-from asrdistill.report.figure import COLOURS, FAINT, INK, png
+from asrdistill.results.figure import COLOURS, FAINT, INK, png
 from asrdistill.scoring.calibration import (
     Bin,
     expected_calibration_error,

@@ -10,7 +10,7 @@ from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.report.info import describe, phone_trees, show
+from asrdistill.results.info import describe, phone_trees, show
 
 
 def facts(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from asrdistill.errors import UserError
 from asrdistill.files import write_json
-from asrdistill.report.reproduction import Row, figure, markdown, read_paper
+from asrdistill.results.reproduction import Row, figure, markdown, read_paper
 
 ROOT = Path(__file__).resolve().parents[2]
 HARD, SOFT, TEACHER = ["a.json", "hard"], ["a.json", "soft", 0], ["a.json", "teacher", "mean"]

@@ -10,7 +10,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.build import build_network
 from asrdistill.models.folder import load_model, save_model
 from asrdistill.models.options import DnnOptions
-from asrdistill.report.pareto import frames_per_second
+from asrdistill.results.pareto import frames_per_second
 
 SENONES = Senones(["SIL", "A"], {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}, np.full(8, -0.5))
 WORDS = {"u1": "one two three four", "u2": "five six seven eight"}
