@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from asrdistill.export.recogniser import Recogniser
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(folder: str | PathLike[str]) -> Recogniser:
