@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asrdistill.data.directory import DataDirectory, Utterance, combine, read_speakers, read_table, write_table
-from asrdistill.errors import UserError
+from tests.refusals import refused
 
 RATE = 8000
 
@@ -32,12 +32,12 @@ def folder(tmp_path) -> Path:
     return folder
 
 
-def refuses(folder: Path, match: str, **more) -> None:
-    with pytest.raises(UserError, match=match):
+def refuses(folder: Path, *names: object, **more) -> None:
+    with refused(*names):
         DataDirectory.read(folder, **more)
 
 
-def test_read(folder):
+def test_tables_are_read(folder):
     data = DataDirectory.read(folder)
     assert [u.id for u in data] == ["ann-1", "ann-2", "bob-1"]
     assert data["ann-2"].text == "good bye"
@@ -62,7 +62,7 @@ def test_tabs_and_empty_transcripts_are_read(folder):
     assert DataDirectory.read(folder).texts == {"ann-1": "hello  there", "ann-2": "", "bob-1": ""}
 
 
-def test_what_is_written_reads_the_same_from_anywhere(folder, tmp_path):
+def test_written_directory_reads_the_same_from_any_folder(folder, tmp_path):
     data = DataDirectory.read(folder)
     for target in (tmp_path / "copy", tmp_path / "deep" / "down" / "copy"):
         target.mkdir(parents=True)
@@ -105,55 +105,55 @@ def test_tables_are_sorted_in_c_locale(tmp_path):
     assert len(DataDirectory.read(tmp_path)) == len(ids)
 
 
-def test_no_such_directory_or_table(folder, tmp_path):
-    refuses(tmp_path / "none", "none does not exist")
+def test_missing_directory_and_table_are_refused(folder, tmp_path):
+    refuses(tmp_path / "none", tmp_path / "none")
     (folder / "wav.scp").unlink()
-    refuses(folder, "wav.scp does not exist")
+    refuses(folder, folder / "wav.scp")
 
 
-def test_text_for_an_utterance_without_audio(folder):
+def test_text_without_audio_is_refused(folder):
     (folder / "text").write_text("ann-1 a\nann-2 b\nann-3 c\nbob-1 d\n")
-    refuses(folder, "text has 1 utterances without audio .*: ann-3")
+    refuses(folder, folder / "text", "ann-3")
 
 
-def test_audio_for_an_utterance_without_text(folder):
+def test_audio_without_text_is_refused(folder):
     (folder / "text").write_text("ann-1 a\nbob-1 d\n")
-    refuses(folder, "text lacks 1 utterances .*: ann-2")
+    refuses(folder, folder / "text", "ann-2")
 
 
 @pytest.mark.parametrize("table", ["wav.scp", "text", "utt2spk", "utt2dur", "spk2utt"])
-def test_unsorted_and_doubled_ids(folder, table):
+def test_unsorted_and_doubled_ids_are_refused(folder, table):
     lines = (folder / table).read_text().splitlines(keepends=True)
     (folder / table).write_text("".join(reversed(lines)))
-    refuses(folder, f"{table}, line 2: .* is out of order")
+    refuses(folder, folder / table, "line 2", "LC_ALL=C sort")
     (folder / table).write_text(lines[0] + "".join(lines))
-    refuses(folder, f"{table}, line 2: .* stands there twice")
+    refuses(folder, folder / table, "line 2", "twice")
 
 
-def test_empty_lines_and_tables(folder):
+def test_empty_lines_and_tables_are_refused(folder):
     (folder / "text").write_text("ann-1 a\n\nann-2 b\nbob-1 c\n")
-    refuses(folder, "text, line 2 is empty")
+    refuses(folder, folder / "text", "line 2")
     (folder / "text").write_text("")
-    refuses(folder, "text is empty")
+    refuses(folder, folder / "text", "empty")
 
 
-def test_a_table_that_is_not_text(folder):
+def test_table_that_is_not_utf8_is_refused(folder):
     (folder / "text").write_bytes(b"ann-1 caf\xe9\n")
-    refuses(folder, r"text is not UTF-8 text \(byte 9\)")
+    refuses(folder, folder / "text", "UTF-8", "byte 9")
 
 
-def test_audio_that_is_not_there(folder):
+def test_missing_audio_is_refused(folder):
     (folder / "ann-2.wav").unlink()
-    refuses(folder, "ann-2 names ann-2.wav, which does not exist")
+    refuses(folder, folder / "wav.scp", "ann-2", "ann-2.wav")
     (folder / "wav.scp").write_text("ann-1 ann-1.wav\nann-2\nbob-1 bob-1.wav\n")
-    refuses(folder, "ann-2 names no file")
+    refuses(folder, folder / "wav.scp", "ann-2")
 
 
-def test_commands_are_refused_unless_they_are_allowed(folder):
+def test_shell_commands_are_refused_unless_allowed(folder):
     (folder / "wav.scp").write_text(f"ann-1 ann-1.wav\nann-2 cat {folder}/ann-1.wav |\nbob-1 bob-1.wav\n")
-    refuses(folder, "ann-2 is a shell command .*--pipes")
+    refuses(folder, folder / "wav.scp", "ann-2", "--pipes")
     data = DataDirectory.read(folder, pipes=True)
-    with pytest.raises(UserError, match="shell command"):
+    with refused("ann-2", "--pipes"):
         data["ann-2"].samples(RATE)
     assert len(data["ann-2"].samples(RATE, pipes=True)) == RATE
     data.write(folder)
@@ -162,25 +162,25 @@ def test_commands_are_refused_unless_they_are_allowed(folder):
 
 def test_spk2utt_must_agree_with_utt2spk(folder):
     (folder / "spk2utt").write_text("ann ann-1\nbob ann-2 bob-1\n")
-    refuses(folder, "disagree about ann-2")
+    refuses(folder, folder / "spk2utt", "utt2spk", "ann-2")
 
 
 @pytest.mark.parametrize("duration", ["long", "nan", "inf"])
 def test_a_duration_must_be_a_number(folder, duration):
     (folder / "utt2dur").write_text(f"ann-1 1.0\nann-2 {duration}\nbob-1 1.0\n")
-    refuses(folder, f"ann-2 has '{duration}' where a number of seconds")
+    refuses(folder, folder / "utt2dur", "ann-2", f"'{duration}'")
 
 
-def test_bad_audio_names_the_utterance(folder):
+def test_unreadable_audio_is_refused_with_its_utterance(folder):
     soundfile.write(folder / "ann-1.wav", np.zeros((RATE, 2)), RATE)
-    with pytest.raises(UserError, match=r"utterance ann-1: .*2 channels"):
+    with refused("ann-1", folder / "ann-1.wav", "2 channels"):
         DataDirectory.read(folder)["ann-1"].samples(RATE)
 
 
-def test_audio_shorter_than_it_was_is_told(folder):
+def test_audio_shorter_than_its_duration_is_refused(folder):
     """A cut MP3 without a Xing header looks like a whole shorter one: only utt2dur knows."""
     soundfile.write(folder / "ann-1.wav", np.zeros(RATE // 2), RATE)
-    with pytest.raises(UserError, match=r"utterance ann-1: .* is cut short: 0.50 of the 1.00 s"):
+    with refused("ann-1", "0.50", "1.00 s", "utt2dur"):
         DataDirectory.read(folder)["ann-1"].samples(RATE)
 
 
@@ -207,19 +207,19 @@ def test_segments_are_parts_of_recordings(segmented, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "match"),
+    ("line", "names"),
     [
-        ("u1 none 0.0 0.5", "u1 is cut from recording none, which wav.scp lacks"),
-        ("u1 ann-1 0.5 0.5", "the end must come after the start"),
-        ("u1 ann-1 -1 0.5", "the end must come after the start"),
-        ("u1 ann-1 0.5", "must have 'recording start end'"),
-        ("u1 ann-1 0.5 x", "u1 has 'x' where a number"),
-        ("u1 ann-1 0.5 nan", "u1 has 'nan' where a number"),
+        ("u1 none 0.0 0.5", ["u1", "none", "wav.scp"]),
+        ("u1 ann-1 0.5 0.5", ["u1", "0.5 to 0.5 s"]),
+        ("u1 ann-1 -1 0.5", ["u1", "-1.0 to 0.5 s"]),
+        ("u1 ann-1 0.5", ["u1", "'ann-1 0.5'"]),
+        ("u1 ann-1 0.5 x", ["u1", "'x'"]),
+        ("u1 ann-1 0.5 nan", ["u1", "'nan'"]),
     ],
 )
-def test_bad_segments(segmented, line, match):
+def test_bad_segments_are_refused(segmented, line, names):
     (segmented / "segments").write_text(line + "\n")
-    refuses(segmented, match)
+    refuses(segmented, segmented / "segments", *names)
 
 
 def test_subset_and_combine(folder):
@@ -227,44 +227,44 @@ def test_subset_and_combine(folder):
     ann, bob = data.subset(lambda u: u.speaker == "ann"), data.subset(lambda u: u.speaker == "bob")
     assert [u.id for u in ann] == ["ann-1", "ann-2"]
     assert list(combine([bob, ann])) == list(data)
-    with pytest.raises(UserError, match="ann-1 stands in two"):
+    with refused("ann-1", "two"):
         combine([ann, data])
 
 
-def test_an_id_used_twice_is_named():
-    with pytest.raises(UserError, match="id a is used twice"):
+def test_doubled_utterance_id_is_refused():
+    with refused("a", "twice"):
         DataDirectory([Utterance("a", "x.wav", "s"), Utterance("b", "x.wav", "s"), Utterance("a", "y.wav", "s")])
 
 
 def test_one_recording_id_for_two_files_is_refused(segmented, tmp_path):
     utterance = DataDirectory.read(segmented)["u1"]
     other = replace(utterance, id="u0", audio=str(segmented / "ann-2.wav"))
-    with pytest.raises(UserError, match="recording ann-1 stands for two different files"):
+    with refused("ann-1", "two"):
         DataDirectory([utterance, other]).write(tmp_path)
 
 
-def test_a_segment_needs_an_end(segmented, tmp_path):
+def test_segment_without_end_is_refused(segmented, tmp_path):
     data = combine([DataDirectory.read(segmented), DataDirectory([Utterance("x", str(segmented / "ann-2.wav"), "s")])])
-    with pytest.raises(UserError, match="utterance x has no end time"):
+    with refused("utterance x", "end"):
         data.write(tmp_path)
 
 
-def test_speakers_alone(folder):
+def test_speakers_are_read_without_audio(folder):
     data = DataDirectory.read(folder)
     assert read_speakers(folder) == {u.id: u.speaker for u in data}
     (folder / "wav.scp").write_text("".join(f"{u.id} gone\n" for u in data))  # nobody asks for the audio
     assert list(read_speakers(folder)) == [u.id for u in data]
     lines = (folder / "utt2spk").read_text().splitlines(keepends=True)
     (folder / "utt2spk").write_text("".join(lines[1:]))
-    with pytest.raises(UserError, match="utt2spk lacks 1 utterances"):
+    with refused(folder / "utt2spk", "ann-1"):
         read_speakers(folder)
     (folder / "utt2spk").unlink()
     assert read_speakers(folder) == {u.id: u.id for u in data}
-    with pytest.raises(UserError, match="does not exist"):
+    with refused(folder / "nowhere"):
         read_speakers(folder / "nowhere")
 
 
-def test_tables_alone(tmp_path):
+def test_tables_are_read_without_a_directory(tmp_path):
     write_table(tmp_path / "table", [("b", "2"), ("a", "1 1"), ("c", "")])
     assert (tmp_path / "table").read_text() == "a 1 1\nb 2\nc\n"
     assert read_table(tmp_path / "table") == {"a": "1 1", "b": "2", "c": ""}

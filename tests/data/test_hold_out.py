@@ -1,8 +1,6 @@
-import pytest
-
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.hold_out import hold_out
-from asrdistill.errors import UserError
+from tests.refusals import refused
 
 
 def recordings(count: int, pieces: int) -> DataDirectory:
@@ -15,7 +13,7 @@ def recordings(count: int, pieces: int) -> DataDirectory:
     )
 
 
-def test_recordings_stay_whole():
+def test_recordings_are_not_divided():
     data = recordings(50, 4)
     sets = hold_out(data, 10)
     of = {name: {u.recording for u in part} for name, part in sets.items()}
@@ -24,20 +22,20 @@ def test_recordings_stay_whole():
     assert len(set.union(*of.values())) == 50  # none of them in two sets
 
 
-def test_more_audio_leaves_the_order_of_what_was_there():
+def test_order_of_recordings_is_kept_when_audio_is_added():
     """A recording's place depends on its name: test of half the recordings lies among the first of all."""
     whole, half = hold_out(recordings(100, 1), 10), hold_out(recordings(50, 1), 10)
     kept = {u.id for name in ("test", "dev") for u in whole[name]}
     assert sum(u.id in kept for u in half["test"]) >= 4
 
 
-def test_of_few_recordings_the_ends_are_kept_back():
+def test_few_recordings_are_split_at_their_ends():
     sets = hold_out(recordings(2, 20), 10)
     assert [u.id for u in sets["test"]] == ["r00-018", "r00-019", "r01-018", "r01-019"]
     assert [u.id for u in sets["dev"]] == ["r00-016", "r00-017", "r01-016", "r01-017"]
     assert len(sets["train"]) == 32
 
 
-def test_too_little_to_keep_any_back():
-    with pytest.raises(UserError, match="too few to keep some back"):
+def test_too_few_recordings_are_refused():
+    with refused("2 utterances", "1 recordings", "dev"):
         hold_out(recordings(1, 2), 10)

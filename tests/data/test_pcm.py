@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asrdistill.data.pcm import open_pcm
-from asrdistill.errors import UserError
+from tests.refusals import assert_names, refused
 
 SAMPLES = np.random.default_rng(0).integers(-32768, 32768, 20000).astype("<i2")
 
@@ -49,56 +49,56 @@ def test_raw_samples_come_as_they_are(source, count):
 @pytest.mark.parametrize("source", [io.BytesIO, Dripping])
 @pytest.mark.parametrize("size", [None, 0, 0x7FFFFFFF, 0xFFFFFFFF])
 @pytest.mark.parametrize("format", ["WAV", "WAVEX"])
-def test_wav_says_its_rate_and_maybe_its_size(source, size, format, caplog):
+def test_wav_of_known_and_unknown_size_is_read(source, size, format, caplog):
     rate, samples = read(wav(size=size, format=format), source=source)
     assert rate == 11025
     np.testing.assert_array_equal(samples, SAMPLES)
     assert not caplog.text
 
 
-def test_chunks_around_the_samples_are_no_samples():
+def test_other_chunks_are_skipped():
     content = wav()
     at = content.index(b"data")
     content = content[:at] + b"LIST" + struct.pack("<I", 5) + b"odd..." + content[at:] + b"LIST\x04\0\0\0more"
     np.testing.assert_array_equal(read(content)[1], SAMPLES)
 
 
-def test_pieces_are_small_whatever_there_is():
+def test_blocks_are_small():
     _, pieces = open_pcm(io.BytesIO(bytes(10**6)), None, 8000)
     assert max(map(len, pieces)) < 10000
 
 
 @pytest.mark.parametrize(("content", "count"), [(SAMPLES.tobytes()[:-1], 19999), (b"abc", 1), (b"abcde", 2), (b"a", 0)])
-def test_half_a_sample_at_the_end_gets_a_sentence(content, count, caplog):
+def test_half_a_sample_at_the_end_is_a_warning(content, count, caplog):
     assert len(read(content)[1]) == count
-    assert "ends in the middle of a sample" in caplog.text
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    assert_names(record.getMessage(), "sample")
 
 
-def test_a_wav_stream_that_is_cut_gets_a_sentence(caplog):
+def test_truncated_wav_stream_is_a_warning(caplog):
     assert len(read(wav()[:-1001])[1]) == 20000 - 501
-    assert "cut short: 38999 of the 40000 bytes" in caplog.text
-    assert len(caplog.records) == 1
+    (record,) = caplog.records
+    assert_names(record.getMessage(), 38999, 40000)
 
 
 @pytest.mark.parametrize(
-    ("content", "rate", "message"),
+    ("content", "rate", "names"),
     [
-        (b"", None, "the stream is empty"),
-        (wav(format="FLAC"), None, "is FLAC"),
-        (wav(format="OGG", subtype="VORBIS"), None, "is Ogg"),
-        (b"ID3\x04" + bytes(100), None, "is MP3"),
-        (wav(), 8000, "header says 11025 Hz, not 8000"),
-        (wav(SAMPLES.reshape(-1, 2)), None, "2 channel"),
-        (wav(subtype="PCM_U8"), None, "8 bits"),
-        (wav(subtype="FLOAT"), None, "32 bits in WAV format 3"),
-        (wav()[:30], None, "header is damaged or cut short"),
-        (b"RIFF", None, "begins like WAV but is not"),
-        (b"RIFF\0\0\0\0AVI LIST", None, "begins like WAV but is not"),
-        (b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd", None, "header is damaged or cut short"),
-        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", None, "header is damaged or cut short"),
+        (b"", None, ["empty"]),
+        (wav(format="FLAC"), None, ["FLAC"]),
+        (wav(format="OGG", subtype="VORBIS"), None, ["Ogg"]),
+        (b"ID3\x04" + bytes(100), None, ["MP3"]),
+        (wav(), 8000, ["11025 Hz", "8000"]),
+        (wav(SAMPLES.reshape(-1, 2)), None, ["2 channel"]),
+        (wav(subtype="PCM_U8"), None, ["8 bits"]),
+        (wav(subtype="FLOAT"), None, ["32 bits", "format 3"]),
+        (wav()[:30], None, ["WAV", "header"]),
+        (b"RIFF", None, ["WAV"]),
+        (b"RIFF\0\0\0\0AVI LIST", None, ["WAV"]),
+        (b"RIFF\0\0\0\0WAVEdata\x04\0\0\0abcd", None, ["WAV", "header"]),
+        (b"RIFF\0\0\0\0WAVEjunk\xff\xff\xff\xff", None, ["WAV", "header"]),
     ],
 )
-def test_other_streams_are_refused_in_one_sentence(content, rate, message):
-    with pytest.raises(UserError, match=message):
+def test_other_streams_are_refused(content, rate, names):
+    with refused(*names):
         read(content, rate)
