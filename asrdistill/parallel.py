@@ -1,7 +1,6 @@
-"""Work per utterance (or per shard) over processes: the one function that does it.
+"""Work per utterance over processes: :func:`map_utterances`, or :class:`Workers` for work in several rounds."""
 
-A cluster runs the same work by giving each machine its own list of items.
-"""
+from __future__ import annotations
 
 import itertools
 import multiprocessing
@@ -9,10 +8,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import threadpoolctl
 
@@ -21,7 +21,32 @@ from asrdistill.progress import Meter
 
 T = TypeVar("T")
 R = TypeVar("R")
-S = TypeVar("S", bound=Sequence[Any])
+
+
+@dataclass(frozen=True)
+class Chunk(Generic[T]):
+    """Consecutive utterances that one task processes, such as those of an archive's shard."""
+
+    number: int
+    utterances: Sequence[T]
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.utterances)
+
+
+def split(utterances: Sequence[T], parts: int) -> list[Chunk[T]]:
+    """At most `parts` chunks of nearly equal length, in order, none empty (but for no utterances at all)."""
+    parts = max(1, min(parts, len(utterances)))
+    bounds = [len(utterances) * i // parts for i in range(parts + 1)]
+    return [Chunk(number, utterances[a:b]) for number, (a, b) in enumerate(itertools.pairwise(bounds))]
+
+
+def chunks(utterances: Sequence[T], size: int) -> list[Chunk[T]]:
+    """Chunks of `size` utterances, in order; the last one may be shorter."""
+    return [Chunk(i // size, utterances[i : i + size]) for i in range(0, len(utterances), size)]
 
 
 def default_jobs() -> int:
@@ -29,102 +54,116 @@ def default_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(
-    function: Callable[[T], R],
-    items: Sequence[T],
+def map_utterances(
+    function: Callable[..., R],
+    items: Sequence[Any],
     jobs: int,
     what: str,
+    load: Callable[[], Any] | None = None,
     unit: str = "utterances",
-    setup: Callable[..., None] | None = None,
-    setup_args: tuple[Any, ...] = (),
-    weight: Callable[[T], float] = lambda item: 1,
-    pool: Executor | None = None,
+    weight: Callable[[Any], float] | None = None,
 ) -> Iterator[R]:
-    """Yield ``function(item)`` in the order of the items, computed by `jobs` processes.
+    """Yield ``function(load(), item)`` in the order of the items, or ``function(item)`` without `load`.
 
-    `function` and `setup` stand at module level. ``setup(*setup_args)`` runs once in each process
-    before its first item (to load a model, say); each has one numerical thread. At most a few items a
-    process are in flight, so memory stays flat. `weight` says how much of `unit` an item counts in the progress bar.
-    One job means this very process. Work that comes in rounds hands in the :func:`workers` that
-    it keeps as `pool`.
+    function  module-level, or a partial of one; the same for `load`
+    items     utterances, or chunks of them
+    jobs      processes, each with one numerical thread; 1: this process
+    what      title of the progress bar
+    load      makes what the function needs (a model, an archive), once in each process
+    weight    how many of `unit` an item counts in the progress bar; by default 1, of a chunk its length
+
+    At most a few items per process are in flight, so memory stays flat. Raises UserError if a process is killed.
     """
-    total = sum(weight(item) for item in items)
-    own = workers(min(jobs, len(items)), setup, setup_args)
-    with Meter(what, total, unit) as meter, nullcontext(pool) if pool else own as executor:
-        if executor is None:
-            for item in items:
-                yield function(item)
+    with Workers(min(jobs, len(items)), load) as workers:
+        yield from workers.map(function, items, what, unit, weight)
+
+
+class Workers:
+    """Processes for several calls of :meth:`map`, each of which has called `load` once.
+
+    with Workers(jobs, partial(load_model, folder)) as workers:
+        results = list(workers.map(function, items, "train"))
+    """
+
+    def __init__(self, jobs: int, load: Callable[[], Any] | None = None):
+        self.jobs, self.load = jobs, load
+        self._pool: ProcessPoolExecutor | None = None
+        self._state: tuple[Any, ...] = ()
+
+    def __enter__(self) -> Workers:
+        if self.jobs > 1:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.jobs, context, _start, (self.load,))
+        else:
+            single_thread()
+            self._state = (self.load(),) if self.load else ()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._state = ()
+        if self._pool:  # without an error wait: a process that has only just started still reads its inputs
+            self._pool.shutdown(wait=kind is None, cancel_futures=kind is not None)
+
+    def map(
+        self,
+        function: Callable[..., R],
+        items: Sequence[Any],
+        what: str,
+        unit: str = "utterances",
+        weight: Callable[[Any], float] | None = None,
+    ) -> Iterator[R]:
+        """Yield results in the order of the items; see :func:`map_utterances`."""
+        weight = weight or _count
+        with Meter(what, sum(map(weight, items)), unit) as meter:
+            for item, result in zip(items, self._results(function, items, what), strict=True):
+                yield result
                 meter.advance(weight(item))
+
+    def _results(self, function: Callable[..., R], items: Sequence[Any], what: str) -> Iterator[R]:
+        if self._pool is None:
+            yield from (function(*self._state, item) for item in items)
             return
-        pending: list[Any] = []
-        position = 0
+        waiting, pending = iter(items), list[Future[R]]()
         try:
-            while position < len(items) or pending:
-                while position < len(items) and len(pending) < 4 * jobs:
-                    pending.append(executor.submit(_work, function, items[position]))
-                    position += 1
+            while True:
+                for item in itertools.islice(waiting, 4 * self.jobs - len(pending)):
+                    pending.append(self._pool.submit(_work, function, item))
+                if not pending:
+                    return
                 yield pending.pop(0).result()
-                meter.advance(weight(items[position - len(pending) - 1]))
         except BrokenProcessPool:
-            raise UserError(
-                f"{what}: a worker process was killed, likely for want of memory; use fewer --jobs"
-            ) from None
+            raise UserError(f"{what}: a worker process was killed, likely out of memory; use fewer --jobs") from None
         finally:
             for future in pending:
                 future.cancel()
 
 
-@contextmanager
-def workers(
-    jobs: int, setup: Callable[..., None] | None = None, setup_args: tuple[Any, ...] = ()
-) -> Iterator[Executor | None]:
-    """`jobs` processes, each set up, for one or several calls of :func:`run`; None for one job: this process."""
-    if jobs <= 1:
-        single_thread()
-        if setup:
-            setup(*setup_args)
-        yield None
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _initialise, (setup, setup_args))
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()  # one that has only just started still reads what the caller may remove next
+def _count(item: Any) -> float:
+    return len(item) if isinstance(item, Chunk) else 1
 
 
-def split(items: S, parts: int) -> list[S]:
-    """Divide items into at most `parts` slices of nearly equal length, in order, none empty."""
-    parts = max(1, min(parts, len(items)))
-    bounds = [len(items) * i // parts for i in range(parts + 1)]
-    return [items[a:b] for a, b in itertools.pairwise(bounds)]  # type: ignore[misc]
+_state: tuple[Any, ...] = ()  # of a worker process: what `load` returned
+_failure: UserError | None = None  # of `load`; raised by the first item, since here it would end the pool silently
 
 
-def _initialise(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
-    """One numerical thread in each process, so that `jobs` processes use `jobs` cores."""
-    global _failure
+def _start(load: Callable[[], Any] | None) -> None:
+    global _state, _failure
     end_with_parent()
     single_thread()
     try:
-        if setup:
-            setup(*setup_args)
+        _state = (load(),) if load else ()
     except UserError as error:
         _failure = error
 
 
-_failure: UserError | None = None  # of this process's setup; an exception there would end the pool without a word
-
-
-def _work(function: Callable[[T], R], item: T) -> R:
+def _work(function: Callable[..., R], item: Any) -> R:
     if _failure:
         raise _failure
-    return function(item)
+    return function(*_state, item)
 
 
 def end_with_parent() -> None:
-    """Let this process die with its parent: it would go on writing to files that the next run makes again."""
+    """End this process when its parent ends: otherwise it writes to files that the next run makes again."""
 
     def end() -> None:
         if parent := multiprocessing.parent_process():
@@ -135,9 +174,41 @@ def end_with_parent() -> None:
 
 
 def single_thread() -> None:
-    """One numerical thread from here on, so that sums come out the same for any number of processes."""
+    """Use one numerical thread from here on, so that sums are the same for any number of processes."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # for libraries that are loaded later
     threadpoolctl.threadpool_limits(1)  # for those that are loaded
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+
+
+def run(
+    function: Callable[..., R],
+    items: Sequence[Any],
+    jobs: int,
+    what: str,
+    unit: str = "utterances",
+    setup: Callable[..., None] | None = None,
+    setup_args: tuple[Any, ...] = (),
+    weight: Callable[[Any], float] | None = None,
+    pool: Any = None,
+) -> Iterator[R]:
+    """Old form of :func:`map_utterances`: to be removed once its last caller is converted."""
+    if pool:
+        return pool.map(partial(_without_state, function), items, what, unit, weight)
+    load = partial(_set_up, setup, setup_args)
+    return map_utterances(partial(_without_state, function), items, jobs, what, load, unit, weight)
+
+
+def workers(jobs: int, setup: Callable[..., None] | None = None, setup_args: tuple[Any, ...] = ()) -> Any:
+    """Old form of :class:`Workers`."""
+    return Workers(jobs, partial(_set_up, setup, setup_args))
+
+
+def _set_up(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
+    if setup:
+        setup(*setup_args)
+
+
+def _without_state(function: Callable[..., R], _: Any, item: Any) -> R:
+    return function(item)

@@ -1,14 +1,13 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from asrdistill import parallel
 from asrdistill.errors import UserError
-
-state: dict[str, object] = {}
 
 
 def square(value: int) -> int:
@@ -21,12 +20,16 @@ def slow_first(value: int) -> int:
     return value
 
 
-def prepare(value: int) -> None:
-    state["value"] = value
+def load(value: int) -> int:
+    return value
 
 
-def add_prepared(value: int) -> int:
-    return value + state["value"]
+def add(loaded: int, value: int) -> int:
+    return loaded + value
+
+
+def length(loaded: int, chunk: parallel.Chunk[int]) -> tuple[int, int]:
+    return chunk.number, sum(chunk) + loaded
 
 
 def complain(value: int) -> int:
@@ -35,7 +38,7 @@ def complain(value: int) -> int:
     return value
 
 
-def complain_at_start() -> None:
+def complain_at_start() -> int:
     raise UserError("the model is bad")
 
 
@@ -55,31 +58,33 @@ def threads(_: int) -> str:
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_results_come_in_the_order_of_the_items(jobs):
-    assert list(parallel.run(slow_first, range(20), jobs, "count")) == list(range(20))
-    assert list(parallel.run(square, [], jobs, "count")) == []
+    assert list(parallel.map_utterances(slow_first, range(20), jobs, "count")) == list(range(20))
+    assert list(parallel.map_utterances(square, [], jobs, "count")) == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_process_is_set_up(jobs):
-    assert list(parallel.run(add_prepared, range(5), jobs, "add", setup=prepare, setup_args=(10,))) == [*range(10, 15)]
+def test_every_process_loads_its_state(jobs):
+    assert list(parallel.map_utterances(add, range(5), jobs, "add", partial(load, 10))) == [*range(10, 15)]
+    chunks = parallel.chunks(range(5), 2)
+    assert list(parallel.map_utterances(length, chunks, jobs, "add", partial(load, 10))) == [(0, 11), (1, 15), (2, 14)]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_errors_for_the_user_come_through(jobs):
     with pytest.raises(UserError, match="utterance 3 is bad"):
-        list(parallel.run(complain, range(50), jobs, "complain"))
+        list(parallel.map_utterances(complain, range(50), jobs, "complain"))
     with pytest.raises(UserError, match="the model is bad"):
-        list(parallel.run(square, range(5), jobs, "complain", setup=complain_at_start))
+        list(parallel.map_utterances(add, range(5), jobs, "complain", complain_at_start))
 
 
 def test_a_killed_worker_is_told():
     with pytest.raises(UserError, match="square: a worker process was killed"):
-        list(parallel.run(die, range(10), 2, "square"))
+        list(parallel.map_utterances(die, range(10), 2, "square"))
 
 
 def test_only_a_few_items_are_in_flight(tmp_path):
     """Whoever takes results slowly does not let the work pile up."""
-    results = parallel.run(touch, [str(tmp_path / str(i)) for i in range(100)], 2, "touch")
+    results = parallel.map_utterances(touch, [str(tmp_path / str(i)) for i in range(100)], 2, "touch")
     next(results)
     time.sleep(0.3)
     assert 1 <= len(list(tmp_path.iterdir())) <= 9
@@ -88,13 +93,13 @@ def test_only_a_few_items_are_in_flight(tmp_path):
 
 
 def test_workers_last_over_several_rounds():
-    with parallel.workers(2, prepare, (5,)) as pool:
+    with parallel.Workers(2, partial(load, 5)) as workers:
         for _ in range(2):
-            assert list(parallel.run(add_prepared, range(4), 2, "add", pool=pool)) == [5, 6, 7, 8]
+            assert list(workers.map(add, range(4), "add")) == [5, 6, 7, 8]
 
 
 def test_each_process_has_one_numerical_thread():
-    assert list(parallel.run(threads, range(2), 2, "threads")) == ["1", "1"]
+    assert list(parallel.map_utterances(threads, range(2), 2, "threads")) == ["1", "1"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 10])

@@ -16,7 +16,7 @@ def scribble(path):
         time.sleep(0.01)
 
 if __name__ == "__main__":
-    list(parallel.run(scribble, [sys.argv[1] + "/1", sys.argv[1] + "/2"], 2, "scribble"))
+    list(parallel.map_utterances(scribble, [sys.argv[1] + "/1", sys.argv[1] + "/2"], 2, "scribble"))
 """
 
 

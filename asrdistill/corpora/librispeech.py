@@ -246,8 +246,8 @@ def prepare_librispeech(
         if unknown := [reader for reader in readers if reader not in genders]:
             raise UserError(f"{folder} has the reader {shorten(unknown)}, whom SPEAKERS.TXT lacks; copy it again")
         chapters = [str(folder / reader / c) for reader in readers for c in _subfolders(folder / reader, "chapter")]
-        blocks = parallel.split(chapters, max(1, len(chapters) // 16))
-        read = parallel.run(_read_chapters, blocks, jobs, folder.name, "chapters", weight=len)
+        tasks = parallel.split(chapters, max(1, len(chapters) // 16))
+        read = parallel.map_utterances(_read_chapters, tasks, jobs, folder.name, unit="chapters")
         data = DataDirectory(
             Utterance(id, audio, id.split("-")[0], text=words, duration=seconds)
             for rows in read
@@ -316,7 +316,7 @@ def _subfolders(folder: Path, kind: str) -> list[str]:
     return sorted(names)
 
 
-def _read_chapters(folders: list[str]) -> list[tuple[str, str, str, float]]:
+def _read_chapters(folders: parallel.Chunk[str]) -> list[tuple[str, str, str, float]]:
     return [row for folder in folders for row in _read_chapter(folder)]
 
 

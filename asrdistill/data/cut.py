@@ -13,17 +13,18 @@ import logging
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
-from asrdistill import parallel
 from asrdistill.data.audio import UNKNOWN
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import CutOptions
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_json, write_text
+from asrdistill.parallel import map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -83,8 +84,8 @@ def cut(folder: Path, out: Path, options: CutOptions, jobs: int, whole: Collecti
     if not files:
         raise UserError(f"there is no file in {folder}; give a folder with recordings")
     (out / AUDIO).mkdir(exist_ok=True)
-    tasks = [(name, folder, path, out / AUDIO, options, name in whole) for name, path in _names(folder, files).items()]
-    found = list(parallel.run(_cut_file, tasks, jobs, "cut", "files"))
+    tasks = [(name, path, name in whole) for name, path in _names(folder, files).items()]
+    found = list(map_utterances(partial(_cut_file, folder, out / AUDIO, options), tasks, jobs, "segment", unit="files"))
     if not any((out / AUDIO).iterdir()):
         (out / AUDIO).rmdir()
     heard = _check(folder, found, options)
@@ -165,8 +166,8 @@ def _describe(found: list[Recording]) -> dict[str, object]:
     }
 
 
-def _cut_file(task: tuple[str, Path, Path, Path, CutOptions, bool]) -> Recording:
-    name, folder, path, audio, options, whole = task
+def _cut_file(folder: Path, audio: Path, options: CutOptions, task: tuple[str, Path, bool]) -> Recording:
+    name, path, whole = task
     parent = path.relative_to(folder).parent
     speaker = name if parent == Path(".") else re.sub(r"[^\w.+-]+", "_", str(parent))
     copy = audio / f"{name}.flac"

@@ -88,7 +88,8 @@ def hear(data: DataDirectory, out: Path, options: HearOptions, jobs: int) -> Non
     Ear(folder, options)  # whose mistakes are better found before the work begins
     for utterance in data:
         _check_length(utterance, utterance.duration or 0.0)
-    shards = list(enumerate(parallel.split(sorted(data, key=_length), -(-len(data) // SHARD))))
+    tasks = parallel.split(sorted(data, key=_length), -(-len(data) // SHARD))
+    shards = [(task.number, task.utterances) for task in tasks]
     missing = [(out / f"{number}.tsv", shard) for number, shard in shards if not (out / f"{number}.tsv").exists()]
     for _ in parallel.run(
         _hear_shard, missing, jobs, "hear", "utterances", _setup, (folder, options), lambda task: len(task[1])

@@ -4,17 +4,18 @@ import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.config import option
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.copies import original, voices
 from asrdistill.features.statistics import moments
+from asrdistill.parallel import map_utterances
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 
@@ -53,24 +54,20 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
     wanted.
     """
     archive = check(fbank, speakers, options)
-    tasks = [
-        (number, Path(fbank), Path(out), options, groups)
-        for number, groups in enumerate(_shards(_groups(archive, speakers, options.normalise)))
-    ]
-    shards = list(
-        parallel.run(
-            _write_shard,
-            tasks,
-            jobs,
-            "cepstra",
-            weight=lambda task: sum(len(utterances) for utterances in task[4]),
-        )
+    tasks = list(enumerate(_shards(_groups(archive, speakers, options.normalise))))
+    shards = map_utterances(
+        partial(_write_shard, Path(out), options),
+        tasks,
+        jobs,
+        "cepstra",
+        partial(FrameArchive, fbank),
+        weight=lambda task: sum(map(len, task[1])),
     )
     finish(
         out,
         "features",
         _parts(options),
-        shards,
+        list(shards),
         frame_shift=archive.meta["frame_shift"],
         features=settings(archive, options),
     )
@@ -118,9 +115,10 @@ def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:
         yield [group for _, group in members]
 
 
-def _write_shard(task: tuple[int, Path, Path, CepstraOptions, list[list[str]]]) -> dict[str, Any]:
-    number, fbank, out, options, groups = task
-    archive = FrameArchive(fbank)
+def _write_shard(
+    out: Path, options: CepstraOptions, archive: FrameArchive, task: tuple[int, list[list[str]]]
+) -> dict[str, Any]:
+    number, groups = task
     writer = ShardWriter(out, number, _parts(options))
     for group in groups:
         mean, deviation = np.zeros(1), np.ones(1)

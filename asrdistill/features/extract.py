@@ -1,18 +1,19 @@
 """From a data directory to an archive of log-mel features."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
 from asrdistill.features.copies import ORIGINALS, Copies, Copy, warped
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
+from asrdistill.parallel import Chunk, map_utterances, split
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 _BATCH_SECONDS = 60.0  # of audio, transformed together
@@ -35,10 +36,9 @@ def make_fbank(
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")
     variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
-    groups = parallel.split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
-    tasks = [(number, Path(out), group, variants, pipes) for number, group in enumerate(groups)]
-    setup = (copies, data.utterances)
-    shards = parallel.run(_write_shard, tasks, jobs, "features", "utterances", _setup, setup, lambda task: len(task[2]))
+    tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
+    write = partial(_write_shard, Path(out), variants, pipes)
+    shards = map_utterances(write, tasks, jobs, "features", partial(copies.source, data.utterances))
     finish(
         out,
         "features",
@@ -54,24 +54,17 @@ def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {"frames": ("float32", (options.bins,))}
 
 
-_noise: Noise | None = None  # of one process: what noisy copies take theirs from
-
-
-def _setup(copies: Copies, utterances: Sequence[Utterance]) -> None:
-    global _noise
-    _noise = copies.source(utterances)
-
-
-def _write_shard(task: tuple[int, Path, list[Utterance], list[tuple[Copy, FbankOptions]], bool]) -> dict[str, Any]:
+def _write_shard(
+    out: Path, variants: list[tuple[Copy, FbankOptions]], pipes: bool, noise: Noise | None, shard: Chunk[Utterance]
+) -> dict[str, Any]:
     from asrdistill.features.fbank import fbank  # loads torch, which only the workers need
 
-    number, out, utterances, variants, pipes = task
     options = variants[0][1]
-    writer = ShardWriter(out, number, _parts(options))
-    for heard, samples in _batches(utterances, options, pipes):
+    writer = ShardWriter(out, shard.number, _parts(options))
+    for batch, samples in _batches(shard, options, pipes):
         for copy, variant in variants:
-            changed = [copy.samples(u, s, options.rate, _noise) for u, s in zip(heard, samples, strict=True)]
-            for utterance, features in zip(heard, fbank(changed, variant), strict=True):
+            changed = [copy.samples(u, s, options.rate, noise) for u, s in zip(batch, samples, strict=True)]
+            for utterance, features in zip(batch, fbank(changed, variant), strict=True):
                 if not len(features):
                     raise UserError(f"utterance {utterance.id} is too short for one frame at speed {copy.value:g}")
                 writer.write(copy.name(utterance.id), frames=features)
@@ -81,9 +74,9 @@ def _write_shard(task: tuple[int, Path, list[Utterance], list[tuple[Copy, FbankO
 def _batches(
     utterances: Iterable[Utterance], options: FbankOptions, pipes: bool
 ) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
-    """As many utterances as together reach _BATCH_SECONDS, with their samples."""
-    heard: list[Utterance] = []
-    batch: list[np.ndarray] = []
+    """Batches of utterances and their samples, of at least _BATCH_SECONDS each but for the last."""
+    batch: list[Utterance] = []
+    waveforms: list[np.ndarray] = []
     for utterance in utterances:
         samples = utterance.samples(options.rate, pipes)
         if not frames(len(samples), options):
@@ -91,10 +84,10 @@ def _batches(
                 f"utterance {utterance.id}: {len(samples)} samples at {options.rate} Hz are too few for one frame "
                 f"of {options.frame_length:g} ms; remove it from the data directory"
             )
-        heard.append(utterance)
-        batch.append(samples)
-        if sum(map(len, batch)) >= _BATCH_SECONDS * options.rate:
-            yield heard, batch
-            heard, batch = [], []
-    if heard:
-        yield heard, batch
+        batch.append(utterance)
+        waveforms.append(samples)
+        if sum(map(len, waveforms)) >= _BATCH_SECONDS * options.rate:
+            yield batch, waveforms
+            batch, waveforms = [], []
+    if batch:
+        yield batch, waveforms

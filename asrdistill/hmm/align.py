@@ -9,12 +9,12 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
 from asrdistill.data.text import Transcript, read_texts
@@ -24,6 +24,7 @@ from asrdistill.hmm.graph import Compiler
 from asrdistill.hmm.options import AlignOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
+from asrdistill.parallel import Chunk, map_utterances, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -149,43 +150,36 @@ def align(
     """
     archive = FrameArchive(features)
     senones = Senones.read(model)
-    tasks = [(number, shard, out) for number, shard in enumerate(parallel.split(utterances, SHARDS))]
+    tasks = split(utterances, SHARDS)
     shards, summary = [], Summary()
-    for shard, part in parallel.run(
-        _align_shard,
-        tasks,
-        jobs,
-        "align",
-        setup=_setup,
-        setup_args=(load, model, features, lang),
-        weight=lambda task: len(task[1]),
-    ):
+    load_worker = partial(_load, load, model, features, lang)
+    for shard, part in map_utterances(partial(_align_shard, out), tasks, jobs, "align", load_worker):
         shards.append(shard)
         summary += part
     check_left_out(summary.left_out, len(utterances), options.max_left_out)
     for name in CTMS:
-        _concatenate([out / f"{name}.{number}" for number, _, _ in tasks], out / name)
+        _concatenate([out / f"{name}.{number}" for number in range(len(tasks))], out / name)
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
     finish(out, "alignment", PARTS, shards, **made_by)
     senones.write(out)
     log.info("aligned %s", summary)
 
 
-_state: dict[str, Any] = {}  # of this process
+Loaded = tuple[Scorer, FrameArchive, Compiler]
 
 
-def _setup(load: Callable[[Path], Scorer], model: Path, features: Path, lang: Lang) -> None:
+def _load(load: Callable[[Path], Scorer], model: Path, features: Path, lang: Lang) -> Loaded:
     scorer = load(model)
-    _state.update(scorer=scorer, archive=FrameArchive(features), compiler=Compiler(lang, scorer.senones))
+    return scorer, FrameArchive(features), Compiler(lang, scorer.senones)
 
 
-def _align_shard(task: tuple[int, Sequence[Transcript], Path]) -> tuple[dict[str, Any], Summary]:
-    number, utterances, out = task
-    scorer, archive, compiler = _state["scorer"], _state["archive"], _state["compiler"]
+def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[dict[str, Any], Summary]:
+    scorer, archive, compiler = loaded
     shift, silence = archive.meta["frame_shift"], scorer.senones.silence
-    writer, summary = ShardWriter(out, number, PARTS), Summary()
-    with open(out / f"phones.ctm.{number}", "w") as phones, open(out / f"words.ctm.{number}", "w") as words_file:
-        for utterance, words in utterances:
+    writer, summary = ShardWriter(out, shard.number, PARTS), Summary()
+    parts = [out / f"{name}.{shard.number}" for name in CTMS]
+    with open(parts[0], "w") as phones_file, open(parts[1], "w") as words_file:
+        for utterance, words in shard:
             graph = compiler(words)
             found, columns = graph.senones()
             loglikes = scorer.loglikes(archive[utterance], found)
@@ -195,7 +189,7 @@ def _align_shard(task: tuple[int, Sequence[Transcript], Path]) -> tuple[dict[str
                 continue
             senone = graph.senone[path]
             writer.write(utterance, frames=senone, phones=graph.unit_phone[graph.unit[path]])
-            phones.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
+            phones_file.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
             words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
             loglike = float(loglikes[np.arange(len(path)), columns[path]].sum(dtype=np.float64))
             summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.copies import voices
@@ -18,6 +18,7 @@ from asrdistill.hmm.gmm import Gmm, load_gmm
 from asrdistill.hmm.options import FmllrOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import fmllr
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -47,13 +48,11 @@ def adapt(
         raise UserError(f"{features} lacks {len(lacking)} utterances of the data directory: {shorten(lacking)}")
     speakers = list(voices(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
-    blocks = [speakers[k : k + SPEAKERS_PER_SHARD] for k in range(0, len(speakers), SPEAKERS_PER_SHARD)]
-    tasks = [(number, block, out, shape, options.min_frames) for number, block in enumerate(blocks)]
-    setup = (model, features, alignment)
+    tasks = chunks(speakers, SPEAKERS_PER_SHARD)
+    load = partial(_load, model, features, alignment)
     shards, kept = [], []
-    weight = lambda task: sum(len(said) for _, said in task[1])  # noqa: E731
-    for shard, unadapted in parallel.run(
-        _adapt_shard, tasks, jobs, "fMLLR", setup=_setup, setup_args=setup, weight=weight
+    for shard, unadapted in map_utterances(
+        partial(_adapt_shard, out, options.min_frames), tasks, jobs, "fMLLR", load, "speakers"
     ):
         shards.append(shard)
         kept += unadapted
@@ -88,39 +87,40 @@ def check(model: Path, features: Path, alignment: Path) -> None:
         raise UserError(f"{alignment} is of other phones than {model}; align with a model of the same lexicon")
 
 
-_state: dict[str, Any] = {}  # of this process
+class Loaded(NamedTuple):
+    gmm: Gmm
+    archive: FrameArchive
+    alignment: FrameArchive
+    inventory: Senones
 
 
-def _setup(model: Path, features: Path, alignment: Path) -> None:
-    _state.update(
-        gmm=load_gmm(model),
-        archive=FrameArchive(features),
-        alignment=FrameArchive(alignment, "alignment"),
-        inventory=Senones.read(alignment),
-    )
+def _load(model: Path, features: Path, alignment: Path) -> Loaded:
+    archives = FrameArchive(features), FrameArchive(alignment, "alignment")
+    return Loaded(load_gmm(model), *archives, Senones.read(alignment))
 
 
-def _adapt_shard(task: tuple[int, list[tuple[str, list[str]]], Path, tuple[int], int]) -> tuple[Any, list[str]]:
-    number, speakers, out, shape, min_frames = task
-    writer, unadapted = ShardWriter(out, number, {"frames": ("float32", shape)}), []
-    front, archive = _state["gmm"].front, _state["archive"]
-    for speaker, utterances in speakers:
-        transform = _estimate(utterances, min_frames)
+def _adapt_shard(
+    out: Path, min_frames: int, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
+) -> tuple[dict[str, Any], list[str]]:
+    front, archive, size = loaded.gmm.front, loaded.archive, loaded.gmm.mixtures.means.shape[1]
+    writer, unadapted = ShardWriter(out, shard.number, {"frames": ("float32", (size,))}), []
+    for speaker, utterances in shard:
+        transform = _estimate(loaded, utterances, min_frames)
         if transform is None:
             unadapted.append(speaker)
-            transform = np.eye(shape[0], shape[0] + 1)
+            transform = np.eye(size, size + 1)
         turn, shift = transform[:, :-1].T.astype(np.float32), transform[:, -1].astype(np.float32)
         for utterance in utterances:
             writer.write(utterance, frames=front.vectors(archive[utterance]) @ turn + shift)
     return writer.close(), unadapted
 
 
-def _estimate(utterances: list[str], min_frames: int) -> np.ndarray | None:
+def _estimate(loaded: Loaded, utterances: list[str], min_frames: int) -> np.ndarray | None:
     """The transform (D, D + 1) of the speaker of these utterances; None where too few of their frames are aligned."""
-    mixtures = _state["gmm"].mixtures
+    mixtures = loaded.gmm.mixtures
     size = mixtures.means.shape[1]
     products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0
-    for x, senone in _aligned(utterances):
+    for x, senone in _aligned(loaded, utterances):
         weight, pull = precisions(mixtures, x, senone)
         extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
         products += weighted_products(weight, extended)
@@ -129,10 +129,10 @@ def _estimate(utterances: list[str], min_frames: int) -> np.ndarray | None:
     return fmllr(products, pulls, frames) if frames >= min_frames else None
 
 
-def _aligned(utterances: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _aligned(loaded: Loaded, utterances: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Vectors (T, D) of each aligned utterance, and the model's senones for them (T,)."""
-    gmm, alignment, inventory = _state["gmm"], _state["alignment"], _state["inventory"]
+    gmm, archive, alignment, inventory = loaded
     for utterance in utterances:
         if utterance in alignment:
             triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
-            yield gmm.front.vectors(_state["archive"][utterance]), gmm.senones.find(triphones)
+            yield gmm.front.vectors(archive[utterance]), gmm.senones.find(triphones)

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.text import Transcript
 from asrdistill.errors import UserError
@@ -47,6 +45,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
+from asrdistill.parallel import Chunk, Workers, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -98,17 +97,41 @@ class Products:
 
 @dataclass
 class Trainer:
-    """The shards of a corpus, and the processes that hold them."""
+    """The shards of a corpus, and the processes that work on them."""
 
-    shards: list[tuple[int, Sequence[Transcript]]]
-    jobs: int
-    pool: Executor | None
+    shards: list[Chunk[Transcript]]
+    workers: Workers
 
-    def sum(self, work: Callable[[Any], Any], what: str, *arguments: Any) -> Any:
-        """``work((number, utterances, *arguments))`` of all shards, added up in their order."""
-        tasks = [(number, utterances, *arguments) for number, utterances in self.shards]
-        parts = parallel.run(work, tasks, self.jobs, what, weight=lambda task: len(task[1]), pool=self.pool)
-        return reduce(add, parts)
+    def sum(self, work: Callable[..., Any], what: str, *arguments: Any) -> Any:
+        """Sum of ``work(*arguments, corpus, shard)`` over all shards, in their order."""
+        return reduce(add, self.workers.map(partial(work, *arguments), self.shards, what))
+
+
+class Corpus:
+    """What a process needs of the corpus: features, lexicon, the alignment that training begins with."""
+
+    def __init__(self, features: Path, lang: Lang, folder: Path, alignment: Path | None):
+        self.archive, self.lang, self.folder = FrameArchive(features), lang, folder
+        self._compiler: Compiler | None = None
+        if alignment:
+            self.given, self.inventory = FrameArchive(alignment, "alignment"), Senones.read(alignment)
+
+    def features(self, utterance: str) -> np.ndarray:
+        """(T, F); raises UserError if they are not finite."""
+        features = self.archive[utterance]
+        if not np.isfinite(features).all():
+            raise UserError(f"utterance {utterance} of {self.archive.folder} has a feature that is not a number")
+        return features
+
+    def labels(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
+        """Senone and phone of each frame in the given alignment."""
+        return self.given[utterance], self.given.part(utterance, "phones")
+
+    def compiler(self, senones: Senones) -> Compiler:
+        """Of these senones; made once, since only their probabilities change from round to round."""
+        if self._compiler is None or self._compiler.senones.states != senones.states:
+            self._compiler = Compiler(self.lang, senones)
+        return self._compiler
 
 
 def train_mono(
@@ -200,9 +223,8 @@ def _plan(options: MonoOptions | TriphoneOptions, growing: int, align: Callable[
 def _trainer(
     features: Path, utterances: Sequence[Transcript], lang: Lang, out: Path, jobs: int, alignment: Path | None = None
 ) -> Iterator[Trainer]:
-    shards = list(enumerate(parallel.split(utterances, SHARDS)))
-    with parallel.workers(jobs, _setup, (features, lang, out, alignment)) as pool:
-        yield Trainer(shards, jobs, pool)
+    with Workers(jobs, partial(Corpus, features, lang, out, alignment)) as workers:
+        yield Trainer(split(utterances, SHARDS), workers)
 
 
 def _tree(trainer: Trainer, front: Front, lang: Lang, leaves: int) -> Senones:
@@ -220,7 +242,7 @@ def _train(trainer: Trainer, front: Front, senones: Senones, plan: Plan, feature
     shape = (senones.count, front.size(archive.meta["parts"]["frames"]["shape"][0]))
     mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))
     rng = np.random.default_rng(plan.seed)
-    utterances, checked = sum(len(shard) for _, shard in trainer.shards), False
+    utterances, checked = sum(map(len, trainer.shards)), False
     for number in range(plan.rounds):
         if number in plan.mllt:
             front, mixtures = _turn(trainer, front, senones, mixtures)
@@ -237,8 +259,8 @@ def _train(trainer: Trainer, front: Front, senones: Senones, plan: Plan, feature
         if number < plan.growing:
             target = senones.count + (plan.gaussians - senones.count) * (number + 1) // plan.growing
             mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
-    for number, _ in trainer.shards:
-        _stored(out, number).unlink()
+    for shard in trainer.shards:
+        _stored(out, shard.number).unlink()
     meta = {
         "features": archive.meta["features"],
         "frame_shift": archive.meta["frame_shift"],
@@ -272,49 +294,35 @@ def _summary(stats: Statistics, senones: Senones, mixtures: Mixtures, how: str) 
     )
 
 
-_state: dict[str, Any] = {}  # of this process
+def _scatter_shard(context: int, corpus: Corpus, shard: Chunk[Transcript]) -> Scatter:
+    aligned = (u for u, _ in shard if u in corpus.given)
+    spliced = ((splice(corpus.features(u), context, context), corpus.labels(u)[0]) for u in aligned)
+    count = corpus.inventory.count
+    return reduce(add, (Scatter.collect(x, senone, count) for x, senone in _blocks(spliced)))
 
 
-def _setup(features: Path, lang: Lang, folder: Path, alignment: Path | None) -> None:
-    _state.update(archive=FrameArchive(features), lang=lang, folder=folder, compiler=None)
-    if alignment:
-        _state.update(given=FrameArchive(alignment, "alignment"), inventory=Senones.read(alignment))
+def _tree_shard(front: Front, corpus: Corpus, shard: Chunk[Transcript]) -> TreeStatistics:
+    aligned = (u for u, _ in shard if u in corpus.given)
+    pairs = ((front.vectors(corpus.features(u)), corpus.inventory.triphones(*corpus.labels(u))) for u in aligned)
+    return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(pairs)))
 
 
-def _scatter_shard(task: tuple[int, Sequence[Transcript], int]) -> Scatter:
-    _, utterances, context = task
-    inventory = _state["inventory"]
-    spliced = ((splice(_features(u), context, context), _given(u)[0]) for u, _ in utterances if u in _state["given"])
-    return reduce(add, (Scatter.collect(x, senone, inventory.count) for x, senone in _blocks(spliced)))
-
-
-def _tree_shard(task: tuple[int, Sequence[Transcript], Front]) -> TreeStatistics:
-    _, utterances, front = task
-    inventory = _state["inventory"]
-    said = (
-        (front.vectors(_features(u)), inventory.triphones(*_given(u))) for u, _ in utterances if u in _state["given"]
-    )
-    return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(said)))
-
-
-def _products_shard(task: tuple[int, Sequence[Transcript], Model]) -> Products:
-    number, utterances, model = task
+def _products_shard(model: Model, corpus: Corpus, shard: Chunk[Transcript]) -> Products:
     size = model.mixtures.means.shape[1]
     total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
-    stored = ((x, found) for _, x, found in _alignments(number, utterances, model, "stored") if found is not None)
+    stored = ((x, found) for _, x, found in _alignments(model, "stored", corpus, shard) if found is not None)
     for x, senone in _blocks(stored):
         weight, _ = precisions(model.mixtures, x, senone)
         total += Products(weighted_products(weight, x), accumulate(model.mixtures, x, senone))
     return total
 
 
-def _accumulate_shard(task: tuple[int, Sequence[Transcript], Model, str]) -> Statistics:
-    """Align the utterances of a shard in the way the round wants it, keep the alignment, and accumulate."""
-    number, utterances, model, how = task
+def _accumulate_shard(model: Model, how: str, corpus: Corpus, shard: Chunk[Transcript]) -> Statistics:
+    """Align the utterances of a shard as `how` says, store the alignment, and accumulate statistics."""
     stats, counts = Statistics.zeros(model.mixtures), Statistics.zeros(model.mixtures)
 
     def counted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for utterance, x, senone in _alignments(number, utterances, model, how):
+        for utterance, x, senone in _alignments(model, how, corpus, shard):
             if senone is None:
                 counts.left_out += (utterance,)
                 continue
@@ -329,43 +337,36 @@ def _accumulate_shard(task: tuple[int, Sequence[Transcript], Model, str]) -> Sta
 
 
 def _alignments(
-    number: int, utterances: Sequence[Transcript], model: Model, how: str
+    model: Model, how: str, corpus: Corpus, shard: Chunk[Transcript]
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Utterance, vectors (T, D), senone of each frame (T,) or None; kept for rounds that want it "stored"."""
-    with open(_stored(_state["folder"], number), "rb" if how == "stored" else "wb") as store:
-        for utterance, words in utterances:
-            x = model.front.vectors(_features(utterance))
+    """Utterance, vectors (T, D), senone of each frame (T,) or None; written to disk for later "stored" rounds."""
+    with open(_stored(corpus.folder, shard.number), "rb" if how == "stored" else "wb") as store:
+        for utterance, words in shard:
+            x = model.front.vectors(corpus.features(utterance))
             if how == "stored":
                 senone = np.frombuffer(store.read(4 * len(x)), dtype=np.int32)
             else:
-                senone = _align(utterance, x, words, model, how)
+                senone = _align(utterance, x, words, model, how, corpus)
                 store.write(senone.tobytes())
             yield utterance, x, None if len(x) == 0 or senone[0] == LEFT_OUT else senone
 
 
-def _align(utterance: str, x: np.ndarray, words: list[str], model: Model, how: str) -> np.ndarray:
+def _align(utterance: str, x: np.ndarray, words: list[str], model: Model, how: str, corpus: Corpus) -> np.ndarray:
     """The senone of each frame (T,) int32; LEFT_OUT everywhere where there is no path, or too few frames."""
     if how == "given":
-        if utterance in _state["given"]:
-            return model.senones.find(_state["inventory"].triphones(*_given(utterance)))
+        if utterance in corpus.given:
+            return model.senones.find(corpus.inventory.triphones(*corpus.labels(utterance)))
     elif how == "equal":
-        states = np.array(_compiler(model.senones).flat_path(words), dtype=np.int32)
+        states = np.array(corpus.compiler(model.senones).flat_path(words), dtype=np.int32)
         if len(states) <= len(x):
             return states[np.arange(len(x)) * len(states) // len(x)]
     else:
-        graph = _compiler(model.senones)(words)
+        graph = corpus.compiler(model.senones)(words)
         found, columns = graph.senones()
         _, path = best_path(model.mixtures.loglikes(x, found), graph, model.senones, columns)
         if path is not None:
             return graph.senone[path]
     return np.full(len(x), LEFT_OUT, dtype=np.int32)
-
-
-def _compiler(senones: Senones) -> Compiler:
-    """Of these senones; made once, since only their probabilities change from round to round."""
-    if _state["compiler"] is None or _state["compiler"].senones.states != senones.states:
-        _state["compiler"] = Compiler(_state["lang"], senones)
-    return _state["compiler"]
 
 
 def _blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -383,18 +384,6 @@ def _blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np
 def _join(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     first, second = zip(*pairs, strict=True)
     return np.concatenate(first), np.concatenate(second)
-
-
-def _given(utterance: str) -> tuple[np.ndarray, np.ndarray]:
-    """Senone and phone of each frame in the alignment that training began with."""
-    return _state["given"][utterance], _state["given"].part(utterance, "phones")
-
-
-def _features(utterance: str) -> np.ndarray:
-    features = _state["archive"][utterance]
-    if not np.isfinite(features).all():
-        raise UserError(f"utterance {utterance} of {_state['archive'].folder} has a feature that is not a number")
-    return features
 
 
 def _stored(folder: Path, number: int) -> Path:

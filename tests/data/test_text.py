@@ -27,8 +27,8 @@ def test_texts_and_their_slices_are_read(folder: Path) -> None:
     for part in (slice(5, 9), slice(20, None), slice(0, 0), slice(7, 3), slice(-2, None)):
         assert list(texts[part]) == wanted[part]
     parts = split(texts, 5)
-    assert [list(part) for part in parts] == split(wanted, 5)
-    assert list(parts[2][1:3]) == split(wanted, 5)[2][1:3]
+    assert [list(part) for part in parts] == [part.utterances for part in split(wanted, 5)]
+    assert list(parts[2].utterances[1:3]) == split(wanted, 5)[2].utterances[1:3]
 
 
 def test_segments(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def decode_in_worker(work: tuple) -> list[str]:
 
 def test_decoders_work_in_other_processes_from_a_folder_or_from_memory(world):
     decoders = Decoder.of(world.keep(), OPTIONS), Decoder.of(world.compile(), OPTIONS)
-    found = list(parallel.run(decode_in_worker, [(decoder, world.scores) for decoder in decoders], 2, "test"))
+    found = list(
+        parallel.map_utterances(decode_in_worker, [(decoder, world.scores) for decoder in decoders], 2, "test")
+    )
     assert found == [decoders[0].decode(world.scores).words] * 2
 
 
