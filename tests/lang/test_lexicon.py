@@ -1,7 +1,7 @@
 import pytest
 
-from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import Lang, root_of
+from tests.refusals import refused
 
 
 @pytest.fixture
@@ -22,34 +22,34 @@ def test_round_trip(folder):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "message"),
+    ("file", "text", "names"),
     [
-        ("phones.txt", "<eps> 0\nSIL 1\nAH 3\n", "phones.txt, line 3: 'AH 3'"),
-        ("phones.txt", "SIL 0\n", "line 1"),
-        ("silence.txt", "AH 0.5\n", "the first phone"),
-        ("silence.txt", "SIL\n", "phone probability"),
-        ("silence.txt", "SIL 1.5\n", "between 0 and 1"),
-        ("words.txt", "<eps> 0\na 1\n", "disagree about 'the'"),
-        ("lexicon.txt", "a\t1\n", "line 1 is not"),
-        ("lexicon.txt", "a\thalf\tAH\n", "line 1 is not"),
-        ("lexicon.txt", "a\t1.5\tAH\n", "line 1: 'a' needs a probability"),
-        ("lexicon.txt", "a\t0\tAH\n", "needs a probability"),
-        ("lexicon.txt", "a\tnan\tAH\n", "needs a probability"),
-        ("lexicon.txt", "a\t1\t\n", "at least one phone"),
-        ("lexicon.txt", "a\t1\tZH\n", "phone ZH, which phones.txt lacks"),
+        ("phones.txt", "<eps> 0\nSIL 1\nAH 3\n", ["line 3", "'AH 3'"]),
+        ("phones.txt", "SIL 0\n", ["line 1", "'SIL 0'"]),
+        ("silence.txt", "AH 0.5\n", ["phones.txt", "silence.txt"]),
+        ("silence.txt", "SIL\n", []),
+        ("silence.txt", "SIL 1.5\n", ["1.5"]),
+        ("words.txt", "<eps> 0\na 1\n", ["words.txt", "lexicon.txt", "'the'"]),
+        ("lexicon.txt", "a\t1\n", ["line 1", "<tab>"]),
+        ("lexicon.txt", "a\thalf\tAH\n", ["line 1", "<tab>"]),
+        ("lexicon.txt", "a\t1.5\tAH\n", ["line 1", "'a'", "(0, 1]"]),
+        ("lexicon.txt", "a\t0\tAH\n", ["line 1", "'a'", "(0, 1]"]),
+        ("lexicon.txt", "a\tnan\tAH\n", ["line 1", "'a'", "(0, 1]"]),
+        ("lexicon.txt", "a\t1\t\n", ["line 1", "'a'", "phone"]),
+        ("lexicon.txt", "a\t1\tZH\n", ["line 1", "'a'", "ZH", "phones.txt"]),
     ],
 )
-def test_bad_files(folder, file, text, message):
+def test_bad_files_are_refused(folder, file, text, names):
     (folder / file).write_text(text)
-    with pytest.raises(UserError, match=message):
+    with refused(file, *names):
         Lang.read(folder)
 
 
-def test_missing_files(folder, tmp_path):
-    with pytest.raises(UserError, match="does not exist; make it"):
+def test_missing_files_are_refused(folder, tmp_path):
+    with refused(tmp_path / "nowhere"):
         Lang.read(tmp_path / "nowhere")
     (folder / "lexicon.txt").unlink()
-    with pytest.raises(UserError, match=r"lexicon.txt does not exist"):
+    with refused(folder / "lexicon.txt"):
         Lang.read(folder)
 
 

@@ -3,11 +3,11 @@ import math
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.errors import UserError
 from asrdistill.lang.g2p import align_letters
 from asrdistill.lang.lexicon import LINK, Lang
 from asrdistill.lang.ngram import read_arpa
 from asrdistill.lang.subwords import Speller, open_lang, pronounce_pieces, spell_text, train_pieces, units
+from tests.refusals import assert_refused, refused
 
 WORDS = ["kata", "taka", "takata", "katata", "kaka", "tata", "akat", "atak", "taki", "kita", "titi", "kiki"]
 SOUND = {"k": "K", "a": "AA", "t": "T", "i": "IY"}
@@ -106,11 +106,11 @@ def test_the_model_is_sentencepieces_and_the_same_each_time():
     assert len(sentencepiece.SentencePieceProcessor(model_proto=model)) == 12
 
 
-def test_too_few_words_for_so_many_pieces():
-    with pytest.raises(UserError, match="2 words cannot be cut into 500 pieces") as error:
+def test_more_pieces_than_the_words_allow_are_refused():
+    with refused("2 words", "500") as error:
         train_pieces(["cat", "dog"], 500)
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="0 words cannot be cut"):
+    with refused("0 words", "10"):
         train_pieces([], 10)
 
 
@@ -153,25 +153,25 @@ def test_pieces_have_positions_where_words_do(tmp_path, closed):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "names"),
     [
-        ("ka\u203f\tx\n", "line 1"),
-        ("ka\u203f\tinf\n", "line 1"),
-        ("ka\t-1\n", "line 1"),
-        ("zz\u203f\t-1\n", "lacks the piece"),
+        ("ka\u203f\tx\n", ["line 1", "<tab>"]),
+        ("ka\u203f\tinf\n", ["line 1", "inf'"]),
+        ("ka\t-1\n", ["line 1", "-1'"]),
+        ("zz\u203f\t-1\n", ["lexicon.txt", "'zz\u203f'"]),
     ],
 )
-def test_damaged_pieces(tmp_path, closed, content, message):
+def test_damaged_pieces_are_refused(tmp_path, closed, content, names):
     folder = folder_of(tmp_path, closed)
     (folder / "pieces.txt").write_text(content)
-    with pytest.raises(UserError, match=message):
+    with refused("pieces.txt", *names):
         Lang.read(folder)
 
 
-def test_what_cannot_be_opened(tmp_path, closed, opened):
-    with pytest.raises(UserError, match="the mark of pieces"):
+def test_marked_words_and_unknown_phones_are_refused(tmp_path, closed, opened):
+    with refused("\u203f"):
         open_lang(opened, WORDS, {}, 12, tmp_path)
-    with pytest.raises(UserError, match="phone QQ"):
+    with refused("'kat'", "QQ"):
         open_lang(closed, WORDS, {"kat": [("K", "QQ", "T")]}, 12, tmp_path)
 
 
@@ -183,7 +183,7 @@ def data_of(tmp_path, sentences):
     return folder
 
 
-def test_verbs(tmp_path, closed, capsys):
+def test_subwords_and_their_language_models(tmp_path, closed):
     lang = folder_of(tmp_path, closed)
     data = data_of(tmp_path, ["kata taka kata taka", "takata kata", "kiki titi titi kiki kikata"])
     out, lm = tmp_path / "open", tmp_path / "lm"
@@ -197,8 +197,6 @@ def test_verbs(tmp_path, closed, capsys):
     pieces = Speller(Lang.read(out).pieces).spell("kititi")
     model = read_arpa(taught / "lm.arpa")
     assert tuple(pieces[:3]) in model.levels[2]
-    assert main(["lm", str(data), str(lang), str(tmp_path / "no"), "--dictionary", str(dictionary)]) == 2
-    assert "has no pieces to spell a dictionary in" in capsys.readouterr().err
-    assert main(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "400"]) == 2
-    assert "cannot be cut into 400 pieces" in capsys.readouterr().err
+    assert_refused(["lm", str(data), str(lang), str(tmp_path / "no"), "--dictionary", str(dictionary)], lang)
+    assert_refused(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "400"], "400")
     assert main(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "0"]) == 2
