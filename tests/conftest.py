@@ -4,10 +4,10 @@ import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
+import asterisk
 import numpy as np
 import pytest
 
-from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.hmm.senones import Senones
 
@@ -69,10 +69,10 @@ def prompts(tmp_path_factory) -> Callable[[str], Path]:
             PROMPTS.parent.mkdir(parents=True, exist_ok=True)
             with open(PROMPTS.with_name(".asterisk.tests"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # tests in another process may want them too
-                failed = main(["download", "asterisk", str(PROMPTS), "--parts", language])
+                failed = asterisk.main(["download", str(PROMPTS), "--languages", language])
             if failed:
                 pytest.skip(f"Asterisk's prompts in {language} cannot be fetched: no apt-get, or no network")
-            assert main(["prepare", "asterisk", str(PROMPTS), str(out), "--parts", language, "--jobs", "1"]) == 0
+            assert asterisk.main(["prepare", str(PROMPTS), str(out), "--languages", language]) == 0
         return out / language
 
     return prepared

@@ -75,9 +75,9 @@ if $open; then lang=$data/lang_open lm=$data/lm_open; fi
 if stage 1; then
   if [[ -z $queen ]]; then
     queen=$data/download/queen.1c
-    asrdistill download amazon_queen "$data/download"
+    python "$here/local/amazon_queen.py" download "$data/download"
   fi
-  asrdistill prepare amazon_queen "$queen" "$data/corpus" "${subset[@]}" --jobs "$jobs"
+  python "$here/local/amazon_queen.py" prepare "$queen" "$data/corpus" "${subset[@]}" --jobs "$jobs"
 fi
 
 extract() {

@@ -51,14 +51,14 @@ if stage 1; then
   source=$data/download
   if [[ -n $mnist ]]; then
     source=$mnist
-  elif $digits || ! asrdistill download mnist "$data/mnist" ${mirror:+--mirror "$mirror"}; then
+  elif $digits || ! python "$here/local/mnist.py" download "$data/mnist" ${mirror:+--mirror "$mirror"}; then
     echo "These are scikit-learn's 1,797 digits of 8 × 8 pixels, not MNIST's 70,000 of 28 × 28." >&2
     source=$data/digits
-    asrdistill download digits "$source"
+    python "$here/local/mnist.py" digits "$source"
   else
     source=$data/mnist
   fi
-  asrdistill prepare mnist "$source" "$data/corpus"
+  python "$here/local/mnist.py" prepare "$source" "$data/corpus"
 fi
 images=$data/corpus/features ali=$data/corpus/ali jittered=$data/jittered
 variant=mnist
@@ -66,7 +66,7 @@ if grep -q '"rows": 8' "$images/train/meta.json" 2>/dev/null; then variant=digit
 if stage 1; then
   shift=(--pixels 2 --copies 8)
   if [[ $variant == digits ]]; then shift=(--pixels 1); fi
-  asrdistill jitter "$images/train" "$jittered/features" "${shift[@]}"
+  python "$here/local/shift_images.py" "$images/train" "$jittered/features" "${shift[@]}"
   asrdistill copies "$ali/train" "$jittered/features" "$jittered/ali"
 fi
 

@@ -6,12 +6,12 @@ import struct
 import zlib
 from pathlib import Path
 
+import amazon_queen
 import numpy as np
 import pytest
 import soundfile
+from amazon_queen import QueenFile, read_clips, read_lines
 
-from asrdistill.cli import main
-from asrdistill.corpora.amazon_queen import QueenFile, read_clips, read_lines
 from asrdistill.data.directory import DataDirectory
 from asrdistill.errors import UserError
 
@@ -207,7 +207,7 @@ def test_of_two_sentences_for_one_clip_the_first_counts(tmp_path):
 
 def test_prepare_writes_data_directories(queen, tmp_path, caplog):
     out = tmp_path / "data"
-    assert main(["prepare", "amazon_queen", str(queen), str(out), "--jobs", "1"]) == 0
+    assert amazon_queen.main(["prepare", str(queen), str(out), "--jobs", "1"]) == 0
     sets = {name: DataDirectory.read(out / name) for name in ("test_unseen",)}
     unseen = {u.id: u for u in sets["test_unseen"]}
     assert sorted(unseen) == [
@@ -245,7 +245,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(queen: Path, out: Path, *flags: str) -> dict[str, DataDirectory]:
-    assert main(["prepare", "amazon_queen", str(queen), str(out), "--jobs", "1", *flags]) == 0
+    assert amazon_queen.main(["prepare", str(queen), str(out), "--jobs", "1", *flags]) == 0
     return {name: DataDirectory.read(out / name) for name in ("train", "dev", "test", "test_unseen")}
 
 
@@ -292,9 +292,9 @@ def test_prepare_is_skipped_when_nothing_changed(many, tmp_path, caplog):
 
 def fails(argv: list[str], capsys: pytest.CaptureFixture, *parts: str) -> None:
     """The command ends with status 2 and one sentence with these parts in it."""
-    assert main(argv) == 2
+    assert amazon_queen.main(argv) == 2
     errors = capsys.readouterr().err.strip().splitlines()
-    assert sum(line.startswith("asrdistill ") for line in errors) == 1
+    assert "Traceback" not in " ".join(errors)
     for part in parts:
         assert part in errors[-1]
 
@@ -304,7 +304,7 @@ def test_a_truncated_file_is_refused(queen, tmp_path, capsys, share):
     content = queen.read_bytes()
     cut = tmp_path / "cut.1c"
     cut.write_bytes(content[: max(5, int(len(content) * share))])
-    fails(["prepare", "amazon_queen", str(cut), str(tmp_path / "data")], capsys, "cut.1c is cut short")
+    fails(["prepare", str(cut), str(tmp_path / "data")], capsys, "cut.1c is cut short")
     assert not (tmp_path / "data").exists()
 
 
@@ -312,16 +312,16 @@ def test_a_truncated_file_is_refused(queen, tmp_path, capsys, share):
 def test_another_file_is_refused(tmp_path, capsys, content):
     path = tmp_path / "other.bin"
     path.write_bytes(content)
-    fails(["prepare", "amazon_queen", str(path), str(tmp_path / "data")], capsys, "other.bin is not a queen.1c")
+    fails(["prepare", str(path), str(tmp_path / "data")], capsys, "other.bin is not a queen.1c")
 
 
 def test_a_missing_file_is_named(tmp_path, capsys):
-    fails(["prepare", "amazon_queen", str(tmp_path / "queen.1c"), str(tmp_path / "data")], capsys, "queen.1c does not")
-    fails(["prepare", "amazon_queen", str(tmp_path), str(tmp_path / "data")], capsys, "cannot be read")
+    fails(["prepare", str(tmp_path / "queen.1c"), str(tmp_path / "data")], capsys, "queen.1c does not")
+    fails(["prepare", str(tmp_path), str(tmp_path / "data")], capsys, "cannot be read")
 
 
 def test_minutes_below_zero_are_refused(queen, tmp_path, capsys):
-    fails(["prepare", "amazon_queen", str(queen), str(tmp_path / "d"), "--minutes", "-3"], capsys, "--minutes")
+    fails(["prepare", str(queen), str(tmp_path / "d"), "--minutes", "-3"], capsys, "--minutes")
 
 
 def test_another_edition_is_refused(tmp_path):
@@ -390,7 +390,7 @@ def test_download_fetches_and_unpacks(programs, queen, tmp_path):
     program(programs, "apt-get", "touch flight-of-the-amazon-queen_1.deb")
     unpacker(programs, queen)
     out = tmp_path / "download"
-    assert main(["download", "amazon_queen", str(out)]) == 0
+    assert amazon_queen.main(["download", str(out)]) == 0
     assert (out / "queen.1c").read_bytes() == queen.read_bytes()
     assert sorted(path.name for path in out.iterdir()) == [".done", "copyright", "queen.1c"]
 
@@ -406,7 +406,7 @@ def test_download_with_old_package_lists_fetches_its_own(programs, queen, tmp_pa
         "touch flight-of-the-amazon-queen_1.deb",
     )
     unpacker(programs, queen)
-    assert main(["download", "amazon_queen", str(tmp_path / "download")]) == 0
+    assert amazon_queen.main(["download", str(tmp_path / "download")]) == 0
     assert [line.split()[-1] for line in count.read_text().splitlines()] == [
         "flight-of-the-amazon-queen",
         "update",
@@ -417,11 +417,11 @@ def test_download_with_old_package_lists_fetches_its_own(programs, queen, tmp_pa
 def test_download_without_network_says_what_to_do(programs, tmp_path, capsys):
     program(programs, "apt-get", "echo 'E: Could not resolve host' >&2; exit 100")
     unpacker(programs, tmp_path)
-    argv = ["download", "amazon_queen", str(tmp_path / "download")]
+    argv = ["download", str(tmp_path / "download")]
     fails(argv, capsys, "Could not resolve host", "--queen PATH")
     assert not (tmp_path / "download").exists()
 
 
 def test_download_without_apt_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    fails(["download", "amazon_queen", str(tmp_path / "download")], capsys, "apt-get", "--queen PATH")
+    fails(["download", str(tmp_path / "download")], capsys, "apt-get", "--queen PATH")

@@ -2,6 +2,7 @@
 
 import random
 
+import asterisk
 import numpy as np
 import pytest
 import soundfile
@@ -33,7 +34,7 @@ def source(tmp_path):
 
 
 def test_prompts_with_known_words_become_utterances(source, tmp_path, caplog):
-    assert main(["prepare", "asterisk", str(source), str(tmp_path / "out"), "--jobs", "1"]) == 0
+    assert asterisk.main(["prepare", str(source), str(tmp_path / "out")]) == 0
     sets = {name: DataDirectory.read(tmp_path / "out/fr" / name) for name in ("train",)}
     found = {u.id: u.text for u in sets["train"]}
     for name in ("dev", "test"):
@@ -45,14 +46,12 @@ def test_prompts_with_known_words_become_utterances(source, tmp_path, caplog):
         assert f"left out: 1 prompts {reason}" in caplog.text
 
 
-def test_what_is_not_there_is_named(source, tmp_path, capsys):
-    for argv, part in (
-        (["prepare", "asterisk", str(source), str(tmp_path / "o"), "--parts", "ru"], "has no ru/core-sounds-ru.txt"),
-        (["prepare", "asterisk", str(tmp_path), str(tmp_path / "o")], "asrdistill download asterisk"),
-        (["download", "asterisk", str(tmp_path / "o"), "--parts", "tlh"], "asterisk has no language tlh"),
-    ):
-        assert main(argv) == 2
-        assert part in capsys.readouterr().err
+def test_missing_prompts_and_unknown_languages_are_refused(source, tmp_path, capsys):
+    assert asterisk.main(["prepare", str(source), str(tmp_path / "o"), "--languages", "ru"]) == 2
+    assert "ru/core-sounds-ru.txt" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        asterisk.main(["download", str(tmp_path / "o"), "--languages", "tlh"])
+    assert "tlh" in capsys.readouterr().err
 
 
 def test_russian_is_learnt_from_its_letters(prompts, tmp_path):

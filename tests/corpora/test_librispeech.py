@@ -226,7 +226,6 @@ def test_mistakes_of_a_download(tmp_path, capsys, extra, words):
 
 
 def test_a_corpus_in_one_piece_has_no_parts(tmp_path, capsys):
-    fails(["download", "amazon_queen", str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out")
     fails(["prepare", "timit", str(tmp_path), str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out")
 
 

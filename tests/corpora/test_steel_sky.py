@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rnc
 import soundfile
+from steel_sky import make_corpus, read_index
 
-from asrdistill.corpora import rnc
-from asrdistill.corpora.steel_sky import prepare_steel_sky, read_index
 from asrdistill.data.directory import DataDirectory
 from asrdistill.errors import UserError
 
@@ -123,8 +123,7 @@ def game(tmp_path):
 def test_speech_comes_out_sample_by_sample(game, tmp_path, caplog):
     caplog.set_level("INFO", "asrdistill")
     folder, sounds = game
-    (tmp_path / "out").mkdir()
-    prepare_steel_sky(folder, tmp_path / "out")
+    make_corpus(folder, tmp_path / "out")
     data = DataDirectory.read(tmp_path / "out" / "unlabelled")
     assert [utterance.id for utterance in data] == [f"sky-{number}" for number in sorted(sounds)]
     assert all(utterance.text is None for utterance in data)
@@ -134,12 +133,6 @@ def test_speech_comes_out_sample_by_sample(game, tmp_path, caplog):
         assert np.array_equal(heard, samples * 256)
     assert "left out: 2 clips shorter than 0.5 s or silent: sky-50003" in caplog.text
     assert len(list((tmp_path / "out" / "clips").iterdir())) == len(sounds)
-
-
-def test_minutes_keep_a_part(game, tmp_path):
-    (tmp_path / "out").mkdir()
-    prepare_steel_sky(game[0], tmp_path / "out", minutes=2 / 60)
-    assert 0 < len(DataDirectory.read(tmp_path / "out" / "unlabelled")) < 4
 
 
 def test_other_files_and_cut_ones_are_named(game, tmp_path):
@@ -153,9 +146,8 @@ def test_other_files_and_cut_ones_are_named(game, tmp_path):
     damaged = bytearray(disk)
     damaged[300:500] = bytes(200)
     (folder / "sky.dsk").write_bytes(bytes(damaged))
-    (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match=r"sky\.dsk: entry 50000"):
-        prepare_steel_sky(folder, tmp_path / "out")
+        make_corpus(folder, tmp_path / "out")
     (folder / "sky.dnr").write_bytes((folder / "sky.dnr").read_bytes()[:-1])
     with pytest.raises(UserError, match="cut short"):
         list(read_index(folder))

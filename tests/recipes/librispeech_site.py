@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import amazon_queen
 import numpy as np
 import yaml
 
-from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory
 from asrdistill.lang.dictionary import Dictionary, phones_of, read_dictionary
 from asrdistill.lang.ngram import train, write_arpa
@@ -68,10 +68,10 @@ class Said:
 
 def queen_speech(folder: Path) -> Said | None:
     """Some minutes of amazon_queen's real speech; None where the game cannot be fetched."""
-    if main(["download", "amazon_queen", str(QUEEN)]):
+    if amazon_queen.main(["download", str(QUEEN)]):
         return None
     corpus = folder / "queen"
-    assert main(["prepare", "amazon_queen", str(QUEEN / "queen.1c"), str(corpus), "--minutes", str(MINUTES)]) == 0
+    assert amazon_queen.main(["prepare", str(QUEEN / "queen.1c"), str(corpus), "--minutes", str(MINUTES)]) == 0
     sets, reader = {}, 100
     for name in ("train", "dev", "test", "test_unseen"):
         data = DataDirectory.read(corpus / name)

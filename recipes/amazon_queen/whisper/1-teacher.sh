@@ -5,8 +5,8 @@ if $quick || $small; then numbers=(0); fi
 # Beside the train set there is other audio, of which nobody knows the words: the voices of another game.
 more=("$data/corpus/train")
 if ! $small; then
-  asrdistill download steel_sky "$data/download_sky"
-  asrdistill prepare steel_sky "$data/download_sky" "$data/sky" --jobs "$jobs"
+  python "$here/local/steel_sky.py" download "$data/download_sky"
+  python "$here/local/steel_sky.py" prepare "$data/download_sky" "$data/sky" --jobs "$jobs"
   more+=("$data/sky/unlabelled")
 fi
 asrdistill combine "${more[@]}" "$data/corpus/more"

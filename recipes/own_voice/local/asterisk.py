@@ -1,17 +1,23 @@
-"""Asterisk's prompts: what a telephone exchange says, read by one speaker in each of several languages.
+"""Corpus of telephone prompts (Asterisk), read by one speaker in each of several languages.
 
-Debian has them as packages asterisk-core-sounds-LANGUAGE-wav (8 kHz WAV, a quarter of an hour to half an hour), with
-their words in asterisk-core-sounds-LANGUAGE. Licence: CC-BY-SA 3.0 or CC-BY 3.0, so that we fetch them and ship none.
-They are a test of languages other than English: small, clean, with known words, of which most stand in several prompts.
+`download` fetches the Debian packages asterisk-core-sounds-LANGUAGE[-wav] (8 kHz, 15 to 30 minutes a language) with
+apt-get, without root. `prepare` makes the data directories OUT/LANGUAGE/{train,dev,test}.
 
-A line of core-sounds-LANGUAGE.txt is ``name: words``. Prompts that are tones, that have digits in their words (which
-would have to be spelled in the language), or no audio, are left out.
+Example:
+  python recipes/own_voice/local/asterisk.py download prompts --languages fr ru
+  python recipes/own_voice/local/asterisk.py prepare prompts corpus --languages ru
+
+A line of core-sounds-LANGUAGE.txt is "name: words". Prompts that are tones, contain digits or have no audio are left
+out. Licence: CC-BY-SA 3.0 or CC-BY 3.0; none is shipped.
 """
 
+import argparse
+import gzip
 import logging
 import os
 import re
 import shutil
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,9 +25,10 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import apt, stage
+from asrdistill import script, stage
+from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError
 from asrdistill.lang.normalise import words_of
 
 log = logging.getLogger("asrdistill")
@@ -33,30 +40,27 @@ SHORTEST = 0.3  # seconds
 ADVICE = "unpack the packages yourself: LANGUAGE/core-sounds-LANGUAGE.txt and LANGUAGE/sounds in the folder"
 
 
-def download_asterisk(out: Path, parts: Sequence[str] = ("fr",)) -> None:
-    """Make ``out/LANGUAGE`` for each of the languages `parts`: sounds/, core-sounds-LANGUAGE.txt and copyright.
-
-    Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
-    """
-    _check(parts)
-    for language in parts:
-        stage.make(
-            out / language,
-            lambda folder, language=language: _fetch(language, folder),  # type: ignore[misc]
-            verb="download",
-            options={"corpus": "asterisk", "language": language},
-            inputs=[],
-        )
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetch = commands.add_parser("download", help="fetch prompts from the Debian or Ubuntu archive")
+    prepare = commands.add_parser("prepare", help="make data directories OUT/LANGUAGE/SET")
+    prepare.add_argument("source", type=Path, help="folder that download made")
+    for command in (fetch, prepare):
+        command.add_argument("out", type=Path, help="folder to make")
+        command.add_argument("--languages", nargs="+", choices=LANGUAGES, default=["fr"], help="(default: fr)")
+    args = parser.parse_args(argv)
+    return script.run(lambda: download(args) if args.command == "download" else make_corpus(args), parser.prog)
 
 
-def _check(languages: Sequence[str]) -> None:
-    if unknown := sorted(set(languages) - set(LANGUAGES)):
-        raise UserError(f"asterisk has no language {shorten(unknown)}; give --parts, some of {', '.join(LANGUAGES)}")
+def download(args: argparse.Namespace) -> None:
+    """Make ``out/LANGUAGE`` for each language: sounds/, core-sounds-LANGUAGE.txt and copyright."""
+    for language in args.languages:
+        options = {"corpus": "asterisk", "language": language}
+        stage.make(args.out / language, lambda folder, name=language: _fetch(name, folder), "download", options, [])
 
 
 def _fetch(language: str, out: Path) -> None:
-    import gzip
-
     package = f"{PACKAGE}-{language}"
     content = apt.unpack([package, f"{package}-wav"], out / "package", ADVICE)
     table, licence = (
@@ -72,35 +76,23 @@ def _fetch(language: str, out: Path) -> None:
     shutil.rmtree(out / "package")
 
 
-def folders_of(source: Path, parts: Sequence[str] = ()) -> list[Path]:
-    """The folders of the languages `parts`, or of all that are there; raises UserError where one is not."""
-    _check(parts)
-    names = parts or [name for name in LANGUAGES if (Path(source) / name / f"core-sounds-{name}.txt").is_file()]
-    missing = [name for name in names if not (Path(source) / name / f"core-sounds-{name}.txt").is_file()]
-    if missing or not names:
-        which = f"{missing[0]}/core-sounds-{missing[0]}.txt" if missing else "LANGUAGE/core-sounds-LANGUAGE.txt"
-        raise UserError(
-            f"{source} has no {which}; fetch it with asrdistill download asterisk {source} --parts LANGUAGE"
-        )
-    return [Path(source) / name for name in names]
+def make_corpus(args: argparse.Namespace) -> None:
+    """Make the data directories ``out/LANGUAGE/{train,dev,test}``; no sentence is in two of them."""
+    folders = [args.source / language for language in args.languages]
+    for folder in folders:
+        if not (folder / f"core-sounds-{folder.name}.txt").is_file():
+            raise UserError(f"{folder}/core-sounds-{folder.name}.txt does not exist; run asterisk.py download first")
+    stage.make(args.out, lambda out: _prepare(folders, out), "prepare", {"corpus": "asterisk"}, folders)
 
 
-def prepare_asterisk(
-    source: Path, out: Path, minutes: float | None = None, jobs: int = 1, parts: Sequence[str] = ()
-) -> None:
-    """Make the data directories ``out/LANGUAGE/{train,dev,test}``; no sentence stands in two of them.
-
-    With `minutes` about so many of each language are kept.
-    """
-    for folder in folders_of(source, parts):
+def _prepare(folders: Sequence[Path], out: Path) -> None:
+    for folder in folders:
         language, left_out = folder.name, Counter[str]()
         prompts = list(read_prompts(folder, left_out))
         for reason, count in left_out.most_common():
             log.info("%s: left out: %d prompts %s", language, count, reason)
-        share = 1.0 if minutes is None else 60 * minutes / sum(prompt.duration or 0.0 for prompt in prompts)
-        kept = [prompt for prompt in prompts if _checksum(prompt.id) < share * 2**32]
         for name in SETS:
-            data = DataDirectory(prompt for prompt in kept if _set_of(prompt) == name)
+            data = DataDirectory(prompt for prompt in prompts if _set_of(prompt) == name)
             (out / language / name).mkdir(parents=True, exist_ok=True)
             data.write(out / language / name)
             seconds = sum(prompt.duration or 0.0 for prompt in data)
@@ -109,7 +101,7 @@ def prepare_asterisk(
 
 
 def read_prompts(folder: Path, left_out: Counter[str]) -> Iterator[Utterance]:
-    """The prompts of a language's folder that have words; counts the others by their reason."""
+    """Yield the usable prompts of a language; counts the others by reason."""
     language = folder.name
     table = folder / f"core-sounds-{language}.txt"
     try:
@@ -140,9 +132,9 @@ def _unfit(audio: Path, sentence: str, words: str, seconds: float, language: str
 
 
 def _set_of(prompt: Utterance) -> str:
-    rest = _checksum(prompt.text or "") % 100
+    rest = zlib.crc32((prompt.text or "").encode()) % 100
     return "dev" if rest < 10 else "test" if rest < 25 else "train"
 
 
-def _checksum(text: str) -> int:
-    return zlib.crc32(text.encode())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,19 +1,26 @@
-"""The voices of "Flight of the Amazon Queen", a free talkie adventure game, as a corpus.
+"""Corpus from "Flight of the Amazon Queen", a freely distributable adventure game with English voices.
 
-The game's one data file, `queen.1c`, holds its voice-acted clips as MP3 (11,025 Hz, mono) and, in
-the scripts of its dialogues, cut scenes and rooms, the subtitle of each clip. All integers in it
-are big-endian. Licence: the game may be passed on and modified but not sold, so that we fetch it
-and ship none of it.
+`download` fetches queen.1c (35 MB) with apt-get, without root. `prepare` makes the data directories train, dev, test
+and test_unseen from it.
 
-The scripts name no clip. A sentence is cut at its commands (``*03``: an animation), each piece is
-one clip, and the clip's name is a prefix that follows from where the sentence stands, then the
-number of the piece as one hexadecimal digit.
+Example:
+  python recipes/amazon_queen/local/amazon_queen.py download download
+  python recipes/amazon_queen/local/amazon_queen.py prepare download/queen.1c corpus --minutes 24
+
+queen.1c holds the clips as MP3 (11,025 Hz, mono) and, in the scripts of dialogues, cut scenes and rooms, the subtitle
+of each clip. Integers are big-endian. The scripts name no clip: a sentence is split at its commands (*03: an
+animation), each piece is one clip, and the clip's name is a prefix given by the place of the sentence, then the number
+of the piece as one hexadecimal digit.
+
+Licence: the game may be passed on and modified but not sold; none of it is shipped.
 """
 
+import argparse
 import io
 import logging
 import re
 import struct
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +29,8 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import apt, parallel, stage
+from asrdistill import parallel, script, stage
+from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.normalise import normalise
@@ -74,12 +82,25 @@ ALIASES = {
 }
 
 
-def download_amazon_queen(out: Path) -> None:
-    """Make the folder `out` with queen.1c and its copyright file, from the Debian or Ubuntu archive.
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("download", help="fetch queen.1c from the Debian or Ubuntu archive")
+    command.add_argument("out", type=Path, help="folder for queen.1c and its copyright file")
+    command = commands.add_parser("prepare", help="make data directories")
+    command.add_argument("queen", type=Path, help="the game's file queen.1c")
+    command.add_argument("out", type=Path, help="folder for train, dev, test, test_unseen and clips")
+    command.add_argument("--minutes", type=float, help="keep about this many minutes of all sets (default: all)")
+    command.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    args = parser.parse_args(argv)
+    if args.command == "download":
+        return script.run(lambda: download(args.out), parser.prog)
+    return script.run(lambda: make_corpus(args.queen, args.out, args.minutes, args.jobs), parser.prog)
 
-    Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
-    """
-    stage.make(out, _fetch, verb="download", options={"corpus": "amazon_queen"}, inputs=[])
+
+def download(out: Path) -> None:
+    """Make the folder `out` with queen.1c and its copyright file; raises UserError without apt-get or network."""
+    stage.make(out, _fetch, "download", {"corpus": "amazon_queen"}, [])
 
 
 def _fetch(out: Path) -> None:
@@ -87,13 +108,19 @@ def _fetch(out: Path) -> None:
     QueenFile(out / "queen.1c")
 
 
-def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
-    """Make the data directories train, dev, test and test_unseen, and clips/, in the existing folder `out`.
+def make_corpus(queen: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
+    """Make the data directories train, dev, test and test_unseen, and clips/, in `out`.
 
-    With `minutes` about so many of all sets together are kept: those utterances whose ids have the
-    smallest checksums, which leaves the proportions of the sets as they are. Raises UserError when
-    `queen` is not the game's file, is damaged, or has too many clips without a subtitle.
+    `minutes` keeps the utterances whose ids have the smallest checksums, in the same proportion of each set. Raises
+    UserError if `queen` is not the game's file, is damaged, or has too many clips without a subtitle.
     """
+    if minutes is not None and minutes <= 0:
+        raise UserError(f"--minutes must be above 0, not {minutes}")
+    options = {"corpus": "amazon_queen", "minutes": minutes}
+    stage.make(out, lambda partial: _prepare(queen, partial, minutes, jobs), "prepare", options, [queen])
+
+
+def _prepare(queen: Path, out: Path, minutes: float | None, jobs: int) -> None:
     container = QueenFile(queen)
     clips = read_clips(container, jobs)
     sets = divide(clips)
@@ -115,7 +142,7 @@ def prepare_amazon_queen(queen: Path, out: Path, minutes: float | None = None, j
 
 @dataclass(frozen=True)
 class Clip:
-    """A voice-acted clip with its subtitle: `name` in the container, `speaker` as a character's full name."""
+    """A clip with its subtitle: `name` in the container, `speaker` the character's full name."""
 
     name: str
     speaker: str
@@ -137,7 +164,7 @@ class Clip:
 
     @property
     def key(self) -> str:
-        """What decides the set: the subtitle without case, punctuation and numbers."""
+        """Key that decides the set: the subtitle without case, punctuation and numbers."""
         return re.sub(r"[^a-z']+", " ", self.subtitle.lower()).strip()
 
     def utterance(self, folder: Path) -> Utterance:
@@ -146,7 +173,7 @@ class Clip:
 
 
 def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
-    """Every clip that has a subtitle, sorted by name; says which have none."""
+    """Clips with a subtitle, sorted by name; logs the names of those without."""
     found: dict[str, tuple[str, str]] = {}
     for line in read_lines(queen):
         for name, subtitle in line.pieces():
@@ -172,7 +199,7 @@ def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
 
 
 def _measure(clips: list[tuple[str, bytes]]) -> list[tuple[str, float]]:
-    """Lengths of clips in seconds, by decoding them, which also proves that they are whole."""
+    """Durations of clips in seconds, by decoding, which also verifies them."""
     lengths = []
     for name, content in clips:
         try:
@@ -184,7 +211,7 @@ def _measure(clips: list[tuple[str, bytes]]) -> list[tuple[str, float]]:
 
 
 def divide(clips: list[Clip]) -> dict[str, list[Clip]]:
-    """The clips of each set; no sentence stands in two of them. Says how many are left out and why."""
+    """Assign clips to sets; no sentence is in two sets. Logs how many are left out and why."""
     left_out: Counter[str] = Counter()
     kept = []
     for clip in clips:
@@ -208,9 +235,9 @@ def divide(clips: list[Clip]) -> dict[str, list[Clip]]:
 
 
 def _unfit(clip: Clip) -> str:
-    """Why a clip is in no set; empty when it may be."""
+    """Reason to leave a clip out, or an empty string."""
     words = len(clip.words.split())
-    if not clip.speaker:  # some are the voices of the unseen
+    if not clip.speaker:  # some belong to the speakers of test_unseen
         return "whose speaker is not known"
     if clip.speaker in NOT_PERSONS:
         return "spoken by no person"
@@ -226,12 +253,7 @@ def _checksum(text: str) -> int:
 
 
 class QueenFile:
-    """The container `queen.1c`: a directory of named entries.
-
-    queen = QueenFile(path)
-    queen["QUEEN.JAS"]    the entry's bytes
-    Raises UserError for a file that is another one, or cut short.
-    """
+    """The container `queen.1c`: maps names of entries to bytes. Raises UserError for another or truncated file."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
@@ -280,14 +302,14 @@ class QueenFile:
 
 @dataclass(frozen=True)
 class Line:
-    """A sentence of a script: who says it, the prefix of its clips' names, the subtitle with commands."""
+    """A sentence of a script: prefix of its clips' names, speaker, subtitle with commands."""
 
     prefix: str
     speaker: str
     sentence: str
 
     def pieces(self) -> Iterator[tuple[str, str]]:
-        """(name of the clip, its subtitle) for each piece of the sentence that has a subtitle."""
+        """Yield (clip name, subtitle) of each piece that has a subtitle."""
         prefix = self.prefix.replace(" ", "0").upper()
         for number, piece in enumerate(COMMAND.split(self.sentence), 1):
             if piece.strip():
@@ -295,7 +317,7 @@ class Line:
 
 
 def read_lines(queen: QueenFile) -> Iterator[Line]:
-    """Every spoken sentence of the game; those of dialogues first, because their speakers are sure."""
+    """Yield the spoken sentences; dialogues first, because their speakers are certain."""
     objects = read_objects(queen)
     for suffix in (".DOG", ".CUT"):
         for name in queen.names(suffix):
@@ -308,7 +330,7 @@ def read_lines(queen: QueenFile) -> Iterator[Line]:
 
 
 def read_dialogue(name: str, data: bytes) -> Iterator[Line]:
-    """Lines of a .DOG file: a conversation of Joe with one character, whose name is the file's."""
+    """Lines of a .DOG file: a conversation between Joe and the character who names the file."""
     levels, key, joe_lines, other_lines = (_int16(data, at) for at in (0, 4, 6, 8))
     other_start, again_start = _int16(data, 22), _int16(data, 26)
     other = name.rstrip("0123456789")
@@ -327,10 +349,10 @@ def read_dialogue(name: str, data: bytes) -> Iterator[Line]:
 
 
 def read_cut_scene(name: str, data: bytes, objects: list[tuple[str, int]]) -> Iterator[Line]:
-    """Lines of a .CUT file. `objects` are (name, image) of the game's objects, from 1 on."""
+    """Lines of a .CUT file; `objects` are (name, image) of the game's objects, counted from 1."""
     count = abs(_int16(data, 2))
     strings = _int16(data, 8)
-    _, strings = _string(data, strings, 2)  # what stands on the screen at the entry
+    _, strings = _string(data, strings, 2)  # text on the screen at the start
     at = 12
     for number in range(1, count + 1):
         record = struct.unpack_from(">18h", data, at)
@@ -345,7 +367,7 @@ def read_cut_scene(name: str, data: bytes, objects: list[tuple[str, int]]) -> It
 
 
 def _is_animated(record: tuple[int, ...], objects: list[tuple[str, int]]) -> bool:
-    """Whether frames of an animation follow a cut scene's record."""
+    """Whether animation frames follow a cut scene's record."""
     number, animations, execute, copied_from = record[0], record[4], record[5], record[12]
     person = number == 0 or (number > 0 and objects[number][1] in (-3, -4))
     return bool(execute) and not (person and animations == 0) and copied_from <= 0 and number not in (-2, -3, -4)
@@ -364,7 +386,7 @@ def read_objects(queen: QueenFile) -> list[tuple[str, int]]:
 
 
 def read_descriptions(queen: QueenFile) -> Iterator[Line]:
-    """Joe's descriptions of what he sees, and his stock answers."""
+    """Joe's descriptions of objects, and his stock answers."""
     counts = struct.unpack_from(">4h", queen["QUEEN.JAS"], HEADER)
     lines = _text_lines(queen)
     rooms, names, _, descriptions = counts
@@ -384,7 +406,7 @@ def _int16(data: bytes, at: int) -> int:
 
 
 def _string(data: bytes, at: int, alignment: int) -> tuple[str, int]:
-    """(text, offset of what follows) of a length byte and that many latin-1 bytes."""
+    """(text, next offset) of a string stored as a length byte and Latin-1 bytes."""
     length = data[at]
     end = at + 1 + length
     if end > len(data):
@@ -392,3 +414,7 @@ def _string(data: bytes, at: int, alignment: int) -> tuple[str, int]:
     if length:
         end = -(-end // alignment) * alignment
     return data[at + 1 : at + 1 + length].decode("latin-1"), end
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,23 +1,30 @@
-"""The voices of "Beneath a Steel Sky", a free talkie adventure game, as speech without transcripts.
+"""Untranscribed speech from "Beneath a Steel Sky", a freely distributable adventure game with English voices.
 
-Two files hold the game: `sky.dnr` lists the numbers, places and sizes of the entries of `sky.dsk`. Entries from 50,000
-on are spoken sentences: 11,025 Hz, mono, 8 bits unsigned, packed (:mod:`asrdistill.corpora.rnc`). All integers are
-little-endian. There are no subtitles beside them: this is what a teacher listens to, so that a student hears more
-voices than those of its own corpus. Licence: the game may be passed on as it is but not sold, so that we fetch it and
-ship none of it.
+`download` fetches the game's files (66 MB) with apt-get, without root. `prepare` makes the data directory
+OUT/unlabelled of 116 minutes from them.
+
+Example:
+  python recipes/amazon_queen/local/steel_sky.py download download_sky
+  python recipes/amazon_queen/local/steel_sky.py prepare download_sky sky
+
+sky.dnr lists numbers, offsets and sizes of the entries of sky.dsk. Entries from 50,000 on are sentences: 11,025 Hz,
+mono, 8 bits unsigned, compressed (rnc.py). Integers are little-endian. Licence: the game may be passed on unchanged but
+not sold; none of it is shipped.
 """
 
+import argparse
 import logging
 import struct
-import zlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import rnc
 import soundfile
 
-from asrdistill import apt, parallel, stage
-from asrdistill.corpora import rnc
+from asrdistill import parallel, script, stage
+from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 
@@ -32,34 +39,42 @@ SHORTEST = 0.5  # seconds
 SILENCE = 2.0  # of 128: an entry that moves less than this is silent
 
 
-def download_steel_sky(out: Path) -> None:
-    """Make the folder `out` with sky.dnr, sky.dsk and their copyright file, from the Debian or Ubuntu archive.
-
-    Needs apt-get and dpkg-deb, but no root: nothing is installed. Raises UserError without them or without network.
-    """
-    stage.make(out, _fetch, verb="download", options={"corpus": "steel_sky"}, inputs=[])
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("download", help="fetch the game's files from the Debian or Ubuntu archive")
+    command.add_argument("out", type=Path, help="folder for sky.dnr, sky.dsk and their copyright file")
+    command = commands.add_parser("prepare", help="make the data directory OUT/unlabelled")
+    command.add_argument("source", type=Path, help="folder with sky.dnr and sky.dsk")
+    command.add_argument("out", type=Path, help="folder for unlabelled and clips (FLAC)")
+    command.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    args = parser.parse_args(argv)
+    if args.command == "download":
+        return script.run(lambda: stage.make(args.out, _fetch, "download", {"corpus": "steel_sky"}, []), parser.prog)
+    return script.run(lambda: make_corpus(args.source, args.out, args.jobs), parser.prog)
 
 
 def _fetch(out: Path) -> None:
-    apt.fetch(PACKAGE, FILES, out, "give the folder of a copy that you have to 'asrdistill prepare steel_sky'")
+    apt.fetch(PACKAGE, FILES, out, "give the folder of your own copy to 'steel_sky.py prepare'")
 
 
-def prepare_steel_sky(source: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
-    """Make the data directory `unlabelled`, and clips/ with its audio as FLAC, in the existing folder `out`.
+def make_corpus(source: Path, out: Path, jobs: int = 1) -> None:
+    """Make the data directory `unlabelled`, and clips/ with its audio as FLAC, in `out`.
 
-    `source` is the folder with sky.dnr and sky.dsk. With `minutes` about so many are kept: the clips with the smallest
-    checksums of their names. Who speaks is not said: each clip is its own speaker. Raises UserError for other files.
+    Speakers are unknown: each clip is its own speaker. Raises UserError if `source` lacks the game's files.
     """
+    stage.make(out, lambda partial: _prepare(source, partial, jobs), "prepare", {"corpus": "steel_sky"}, [source])
+
+
+def _prepare(source: Path, out: Path, jobs: int) -> None:
     entries = sorted(read_index(source))
     (out / "clips").mkdir(exist_ok=True)
     blocks = parallel.split([(source / FILES[1], out / "clips", *entry) for entry in entries], 32)
     clips = [clip for block in parallel.run(_unpack, blocks, jobs, "unpack", "clips", weight=len) for clip in block]
-    heard = [(name, seconds) for name, seconds, loudness in clips if seconds >= SHORTEST and loudness >= SILENCE]
-    if left := sorted({name for name, *_ in clips} - {name for name, _ in heard}):
+    kept = [(name, seconds) for name, seconds, loudness in clips if seconds >= SHORTEST and loudness >= SILENCE]
+    if left := sorted({name for name, *_ in clips} - {name for name, _ in kept}):
         log.info("left out: %d clips shorter than %g s or silent: %s", len(left), SHORTEST, shorten(left))
-    share = 1.0 if minutes is None else minutes * 60 / sum(seconds for _, seconds in heard)
-    kept = [(name, seconds) for name, seconds in heard if zlib.crc32(name.encode()) < share * 2**32]
-    for name in {name for name, *_ in clips} - {name for name, _ in kept}:
+    for name in left:
         (out / "clips" / f"{name}.flac").unlink()
     (out / "unlabelled").mkdir(exist_ok=True)
     DataDirectory(
@@ -105,3 +120,7 @@ def _unpack(entries: list[tuple[Path, Path, int, int, int]]) -> list[tuple[str, 
         soundfile.write(folder / f"{name}.flac", samples * 256, RATE)
         clips.append((name, len(samples) / RATE, float(samples.std()) if len(samples) else 0.0))
     return clips
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,12 +1,21 @@
-"""MNIST: 70,000 handwritten digits of 28 × 28 pixels in 256 shades (LeCun, Cortes and Burges).
+"""MNIST (70,000 images of 28 × 28 pixels; LeCun, Cortes and Burges) or scikit-learn's digits as feature archives.
 
-To this toolkit an image is an utterance of one frame, its pixels are the features and its digit is the senone, so that
-what trains and distils acoustic models does the same to it. The files are four, each in IDX form: two bytes 0, one for
-the type (8: unsigned bytes), one for the number of dimensions, these as 32-bit big-endian numbers, then the values.
+`download` fetches MNIST's four files (11 MB). `digits` writes scikit-learn's 1,797 images of 8 × 8 pixels (Alpaydin and
+Kaynak 1998) as such files, without a network. `prepare` makes OUT/features/SET and OUT/ali/SET of train, validation and
+test from either: an image is an utterance of one frame, its pixels are the features and its digit is the senone.
+
+Example:
+  python recipes/mnist/local/mnist.py digits digits
+  python recipes/mnist/local/mnist.py prepare digits corpus
+
+IDX format: two bytes 0, one for the type (8: unsigned bytes), one for the number of dimensions, these as 32-bit
+big-endian numbers, then the values.
 """
 
+import argparse
 import gzip
 import logging
+import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +23,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from asrdistill import fetch
+from asrdistill import fetch, script, stage
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import PIXELS
@@ -34,36 +43,66 @@ FILES = {
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist")
 BYTES = 8  # IDX's code of the type
 DIGITS = 10
-HELD_OUT = 6  # one train image of so many is for validation
+HELD_OUT = 6  # one train image in HELD_OUT is for validation
+TEST = 540  # test images of scikit-learn's digits
 
 
-def download_mnist(out: Path, mirror: str | None = None) -> None:
-    """Fetch the four files into the folder `out`, from the mirror or the first known one that answers, and verify them.
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("download", help="fetch MNIST's four files")
+    command.add_argument("out", type=Path, help="folder for the files")
+    command.add_argument("--mirror", metavar="URL", help="server to fetch from (default: known mirrors)")
+    command = commands.add_parser("digits", help="write scikit-learn's digits in the same form")
+    command.add_argument("out", type=Path, help="folder for the files")
+    command = commands.add_parser("prepare", help="make features and alignments")
+    command.add_argument("source", type=Path, help="folder with the four IDX files")
+    command.add_argument("out", type=Path, help="folder for features/SET and ali/SET")
+    args = parser.parse_args(argv)
+    work = {"download": download, "digits": write_digits, "prepare": make_corpus}[args.command]
+    return script.run(lambda: work(args), parser.prog)
 
-    Raises UserError when no mirror answers, and what :func:`asrdistill.fetch.fetch` raises.
-    """
-    if mirror and urlsplit(mirror).scheme not in ("http", "https"):
-        raise UserError(f"--mirror {mirror} is no address of a server; give one like {MIRRORS[0]}")
-    mirrors = (mirror,) if mirror else MIRRORS
+
+def download(args: argparse.Namespace) -> None:
+    """Fetch and verify the four files, from --mirror or the first known one that answers; UserError if none does."""
+    if args.mirror and urlsplit(args.mirror).scheme not in ("http", "https"):
+        raise UserError(f"--mirror {args.mirror} is not the address of a server; give one like {MIRRORS[0]}")
+    mirrors = (args.mirror,) if args.mirror else MIRRORS
     place = next((place for place in mirrors if fetch.answers(f"{place}/{next(iter(FILES))}")), None)
     if place is None:
         raise UserError(
             f"MNIST cannot be reached at {' or '.join(mirrors)}; check the network or give another --mirror"
         )
-    Path(out).mkdir(parents=True, exist_ok=True)
+    args.out.mkdir(parents=True, exist_ok=True)
     with Meter("MNIST", sum(size for size, _ in FILES.values()), "bytes") as meter:
         for name, (size, md5) in FILES.items():
-            fetch.fetch(Remote(f"{place}/{name}", size, md5), Path(out) / name, meter.advance)
+            fetch.fetch(Remote(f"{place}/{name}", size, md5), args.out / name, meter.advance)
 
 
-def prepare_mnist(source: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
-    """Make features and alignments of train, validation and test: ``out/features/<set>``, ``out/ali/<set>``.
+def write_digits(args: argparse.Namespace) -> None:
+    stage.make(args.out, _write_digits, "download", {"corpus": "digits"}, [])
 
-    Validation is a sixth of the train images, drawn once and for all. Any four IDX files of MNIST's names will do.
+
+def _write_digits(out: Path) -> None:
+    """scikit-learn's digits as IDX files: 1,257 to train on, 540 to test, of the same 13 writers."""
+    from sklearn.datasets import load_digits  # comes with librosa
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))
+    for part, chosen in (("train", np.sort(order[TEST:])), ("t10k", np.sort(order[:TEST]))):
+        write_idx(out / f"{part}-images-idx3-ubyte.gz", found.images[chosen])
+        write_idx(out / f"{part}-labels-idx1-ubyte.gz", found.target[chosen])
+
+
+def make_corpus(args: argparse.Namespace) -> None:
+    stage.make(args.out, lambda out: _prepare(args.source, out), "prepare", {"corpus": "mnist"}, [args.source])
+
+
+def _prepare(source: Path, out: Path) -> None:
+    """Make ``out/features/SET`` and ``out/ali/SET``; validation is a sixth of the train images, always the same.
+
     Raises UserError for files that are missing, damaged or do not fit each other.
     """
-    if minutes is not None:
-        raise UserError("images last no time; leave --minutes out")
     (train, train_digits), (test, test_digits) = (_read_set(Path(source), part) for part in ("train", "t10k"))
     if train.shape[1:] != test.shape[1:]:
         raise UserError(f"{source} has images of {train.shape[1:]} and of {test.shape[1:]} pixels; copy it again")
@@ -75,7 +114,7 @@ def prepare_mnist(source: Path, out: Path, minutes: float | None = None, jobs: i
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array of a gzipped IDX file; raises UserError for anything else, and one cut short or too long."""
+    """Read a gzipped IDX file as a uint8 array; raises UserError for any other file and a wrong length."""
     try:
         content = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
@@ -84,22 +123,22 @@ def read_idx(path: Path) -> np.ndarray:
         raise UserError(f"{path} is damaged ({error}); fetch it again") from None
     head = np.frombuffer(content[:4], np.uint8)
     if len(head) < 4 or tuple(head[:3]) != (0, 0, BYTES) or len(content) < 4 + 4 * head[3]:
-        raise UserError(f"{path} is no IDX file of bytes: it begins with {content[:4].hex(' ')}, not with 00 00 08")
+        raise UserError(f"{path} is not an IDX file of bytes: it begins with {content[:4].hex(' ')}, not with 00 00 08")
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", int(head[3]), offset=4))
     values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
     if len(values) != np.prod(shape, dtype=np.int64):
-        raise UserError(f"{path} holds {len(values)} values where its head says {shape}; fetch it again")
+        raise UserError(f"{path} holds {len(values)} values, but its header says {shape}; fetch it again")
     return values.reshape(shape)
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    """Write uint8 values as a gzipped IDX file, the same bytes for the same values."""
+    """Write uint8 values as a gzipped IDX file without a time stamp."""
     head = bytes([0, 0, BYTES, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     path.write_bytes(gzip.compress(head + np.ascontiguousarray(array, np.uint8).tobytes(), mtime=0))
 
 
 def digit_senones() -> Senones:
-    """Ten phones of one state each, 0 to 9 in their order; what is silence elsewhere is the 0 here."""
+    """Ten phones of one state each, 0 to 9 in order; 0 takes the place of silence."""
     names = [str(digit) for digit in range(DIGITS)]
     return Senones(names, {name: [int(name)] for name in names}, np.full(DIGITS, np.log(0.5)))
 
@@ -113,14 +152,14 @@ def _read_set(source: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     if len(pixels) != len(labels) or not len(labels):
         raise UserError(f"{images} has {len(pixels)} images and {digits} {len(labels)} digits; fetch both again")
     if labels.max() >= DIGITS:
-        raise UserError(f"{digits} holds a {labels.max()}, which is no digit; fetch it again")
+        raise UserError(f"{digits} holds a {labels.max()}, which is not a digit; fetch it again")
     return pixels, labels
 
 
 def _write_set(
     out: Path, name: str, images: np.ndarray, digits: np.ndarray, numbers: Sequence[int] | np.ndarray
 ) -> None:
-    """The images as an archive of features, the digits as its alignment; utterances are called by set and number."""
+    """Write images as a feature archive and digits as its alignment; utterances are named by set and number."""
     features, alignment = out / "features" / name, out / "ali" / name
     features.mkdir(parents=True)
     alignment.mkdir(parents=True)
@@ -137,3 +176,7 @@ def _write_set(
     finish(alignment, "alignment", parts, [labels.close()], senones=senones.hash, frame_shift=0.0)
     senones.write(alignment)
     log.info("%s: %d images of %d × %d pixels", name, len(images), rows, columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Unpacks RNC method 1, the compression of many games of the nineties (Rob Northen Computing's ProPack).
+"""Decompression of RNC method 1 (Rob Northen Computing's ProPack), used by many games of the 1990s.
 
     RNC\\x01   unpacked size, packed size (u32)   checksums of both (u16)   slack, chunks (u8)   packed bytes
 
@@ -20,17 +20,17 @@ SYMBOLS = 32  # of a Huffman table, at most
 
 
 def unpack(packed: bytes) -> bytes:
-    """The bytes that were packed; raises UserError where they are cut short or their checksums are others."""
+    """Decompress; raises UserError if the bytes are truncated or a checksum differs."""
     if len(packed) < HEADER.size or not packed.startswith(MAGIC):
-        raise UserError("these are no bytes packed by RNC method 1")
+        raise UserError("not compressed by RNC method 1")
     _, size, length, checksum, packed_checksum, _, chunks = HEADER.unpack_from(packed)
     body = np.frombuffer(packed, np.uint8, offset=HEADER.size)[:length]
     if len(body) < length or _checksum(body) != packed_checksum:
-        raise UserError("the packed bytes are cut short or damaged")
+        raise UserError("the compressed bytes are truncated or damaged")
     unpacked = np.zeros(size, np.uint8)
     filled = _unpack(np.concatenate([body, np.zeros(4, np.uint8)]), chunks, unpacked)
     if filled != size or _checksum(unpacked) != checksum:
-        raise UserError("the packed bytes are damaged")
+        raise UserError("the compressed bytes are damaged")
     return unpacked.tobytes()
 
 
