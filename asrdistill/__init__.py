@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from os import PathLike
 
-    from asrdistill.export.recogniser import Recogniser
+    from asrdistill.runtime.recogniser import Recogniser
 
 __version__ = "0.2.0"
 
@@ -29,6 +29,6 @@ def load(folder: str | PathLike[str]) -> Recogniser:
     """The recogniser in a folder that ``asrdistill export`` made; raises UserError for any other, or a changed one."""
     from pathlib import Path
 
-    from asrdistill.export.recogniser import Recogniser  # loads torch and numba, which not every command needs
+    from asrdistill.runtime.recogniser import Recogniser  # loads torch and numba, which not every command needs
 
     return Recogniser(Path(folder))

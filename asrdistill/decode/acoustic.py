@@ -108,7 +108,7 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
         from asrdistill.hmm.gmm import load_gmm
 
         return load_gmm(folder)
-    from asrdistill.models.folder import load_model  # torch is slow to import, and a GMM needs none
+    from asrdistill.models.io import load_model  # torch is slow to import, and a GMM needs none
 
     return PosteriorScorer(load_model(folder), prior_floor)
 

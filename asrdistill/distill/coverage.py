@@ -8,10 +8,10 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, check_features
-from asrdistill.distill.teach import open_aligned
 from asrdistill.errors import UserError
 from asrdistill.files import write_json, write_text
-from asrdistill.models.folder import load_model
+from asrdistill.hmm.aligned import open_aligned
+from asrdistill.models.io import check_senones, load_model
 from asrdistill.models.specialists import Specialists
 
 Pairs = Sequence[Sequence[Path]]  # features and their alignment
@@ -55,8 +55,7 @@ def _check(model: Path, on: Pairs) -> None:
     for features, alignment in on:
         inputs, _, senones = open_aligned(features, alignment)
         check_features(inputs, loaded.meta["features"], model)
-        if loaded.senones.hash != senones.hash:
-            raise UserError(f"{model} predicts other senones than {alignment} is over")
+        check_senones(loaded, senones, model, alignment)
 
 
 def _chunks(alignment: Path) -> list[list[str]]:

@@ -17,8 +17,8 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teach import open_aligned
 from asrdistill.distill.teacher import Mapping, open_teacher
+from asrdistill.hmm.aligned import open_aligned
 
 log = logging.getLogger("asrdistill")
 

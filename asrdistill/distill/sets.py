@@ -28,7 +28,7 @@ from asrdistill.distill.options import SetOptions
 from asrdistill.errors import UserError
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, leaves
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 
 log = logging.getLogger("asrdistill")
 

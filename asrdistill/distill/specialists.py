@@ -30,7 +30,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.sets import read_set
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import AcousticModel
+from asrdistill.models.acoustic import AcousticModel
 from asrdistill.training.pool import FramePool, HalfPool
 from asrdistill.training.targets import UNLABELLED, HardTargets
 

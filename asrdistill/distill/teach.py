@@ -10,16 +10,18 @@ import numpy as np
 import torch
 
 from asrdistill.config import build
-from asrdistill.data.archive import FrameArchive, check_features, check_match
+from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import read_json, write_json
+from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.senones import Senones, log_priors
-from asrdistill.models.build import build_network
-from asrdistill.models.folder import AcousticModel, load_model, save_model
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.registry import build_network
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
@@ -197,20 +199,6 @@ def check_options(options: TrainOptions) -> None:
     for name in ("epochs", "batch", "chunk", "pool_frames", "threads", "layers", "width"):
         if getattr(options, name) < 1:
             raise UserError(f"{name} must be at least 1, not {getattr(options, name)}")
-
-
-def open_aligned(features: Path, alignment: Path) -> tuple[FrameArchive, FrameArchive, Senones]:
-    """Features with their alignment and its senones; raises UserError unless they fit frame by frame."""
-    inputs, labels = FrameArchive(features, "features"), FrameArchive(alignment, "alignment")
-    senones = Senones.read(alignment)
-    if labels.meta["senones"] != senones.hash:
-        raise UserError(f"{alignment}/senones.json is not the inventory that the alignment is over; align again")
-    check_match(inputs, labels, labels.utterances)
-    if len(labels) == 0:
-        raise UserError(f"{alignment} holds no utterance")
-    if len(labels) < len(inputs):
-        log.info("%d utterances of %s have no alignment and are left out", len(inputs) - len(labels), features)
-    return inputs, labels, senones
 
 
 def _remembered_precision(folder: Path, options: TrainOptions, device: torch.device) -> torch.dtype:

@@ -11,7 +11,8 @@ from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import Ensemble, load_model
+from asrdistill.models.ensemble import Ensemble
+from asrdistill.models.io import load_model
 
 FLOOR = 1e-30  # of a posterior that is 0
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teach import open_aligned
-from asrdistill.errors import UserError
 from asrdistill.features.join import columns
-from asrdistill.models.folder import check_members, load_model
+from asrdistill.hmm.aligned import open_aligned
+from asrdistill.models.io import check_members, check_senones, load_model
 
 log = logging.getLogger("asrdistill")
 
@@ -26,8 +25,7 @@ def choose_weights(members: Sequence[Path], features: Path, alignment: Path, job
     """
     inputs, labels, senones = open_aligned(features, alignment)
     check_members(members, features=inputs.meta["features"])
-    if load_model(members[0]).senones.hash != senones.hash:
-        raise UserError(f"{members[0]} predicts other senones than {alignment} is over")
+    check_senones(load_model(members[0]), senones, members[0], alignment)
     chunks = [labels.utterances[i : i + 50] for i in range(0, len(labels), 50)]
     measured = parallel.run(
         _measure, chunks, jobs, "weights", "utterances", _setup, (members, features, alignment), len

@@ -14,7 +14,8 @@ import numpy as np
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
-from asrdistill.encoders.encoder import Encoder, FrameStream, Windowed, open_encoder
+from asrdistill.encoders.base import Encoder, FrameStream, Windowed
+from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.copies import original
 from asrdistill.features.options import FbankOptions, frames, options_of

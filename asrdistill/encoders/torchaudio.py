@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torchaudio
 
-from asrdistill.encoders.encoder import Windowed, checked_layer
+from asrdistill.encoders.base import Windowed, checked_layer
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import sha256
 
@@ -20,7 +20,7 @@ _RECEPTIVE, _STRIDE = 400, 320  # samples that the convolutions see for a frame,
 
 
 class PipelineEncoder(Windowed):
-    """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
+    """An :class:`asrdistill.encoders.base.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
 
     Layer n is what leaves Transformer block n, from 1 on.
     """

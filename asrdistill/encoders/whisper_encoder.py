@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from asrdistill.encoders.encoder import Windowed, checked_layer
+from asrdistill.encoders.base import Windowed, checked_layer
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.errors import UserError
 from asrdistill.files import sha256
@@ -32,7 +32,7 @@ Variables = dict[str, np.ndarray]  # by CTranslate2's names
 
 
 class WhisperEncoder(Windowed):
-    """An :class:`asrdistill.encoders.encoder.Encoder`. Frame k has its middle at 20 k ms.
+    """An :class:`asrdistill.encoders.base.Encoder`. Frame k has its middle at 20 k ms.
 
     Layer 0 is what enters the first block, layer n < N what leaves block n; layer N, the last, is what the decoder
     sees: the last block's output, normalised.

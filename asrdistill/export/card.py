@@ -5,10 +5,10 @@ from typing import Any
 
 from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.export.front import ENCODER
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import DnnOptions
+from asrdistill.runtime.frontend import ENCODER
 
 FORMS = {
     "safetensors": "float32 weights (`model.safetensors`), run by torch",

@@ -15,11 +15,11 @@ from asrdistill.decode.corpus import warm_up
 from asrdistill.decode.decoder import Decoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.export.forms import open_form
-from asrdistill.export.front import Front, front_of
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 from asrdistill.models.network import Network
+from asrdistill.runtime.frontend import Front, front_of
 from asrdistill.scoring.alignment import count_errors
 
 # How far an export may be from the original before it is called broken. Float forms only sum in another order. int8

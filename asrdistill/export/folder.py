@@ -24,12 +24,14 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.errors import UserError
 from asrdistill.export.card import card, origin
 from asrdistill.export.check import check, features_of
+from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.forms import write_form
-from asrdistill.export.front import copy_encoder, front_of
-from asrdistill.export.recogniser import graph_of
 from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.folder import FORMAT, AcousticModel, load_model
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import FORMAT, load_model
+from asrdistill.runtime.frontend import front_of
+from asrdistill.runtime.recogniser import graph_of
 
 log = logging.getLogger("asrdistill")
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.models.folder import AcousticModel, load_model
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import load_model
 from asrdistill.models.onnx import write_priors
 
 

@@ -23,8 +23,9 @@ from asrdistill.features.options import options_of
 from asrdistill.files import write_text
 from asrdistill.hmm.senones import SIDES, Senones, Tree, leaves, side_of
 from asrdistill.lang.lexicon import root_of
-from asrdistill.models.dnn import Dnn, pad
-from asrdistill.models.folder import AcousticModel
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.network import pad
 
 # What natural gradient training starts from where someone goes on training; Kaldi's own defaults.
 _TRAINING = "<MaxChange> 0.75 <LearningRate> 0.001 "

@@ -10,14 +10,14 @@ with the whole one (Yu et al. 2019, "Slimmable neural networks").
 """
 
 import itertools
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asrdistill.models.network import Network, Part, pad, windows
+from asrdistill.models.network import Network, Part, windows
 from asrdistill.models.options import DnnOptions
-
-__all__ = ["Dnn", "pad"]
 
 
 class Dnn(Network):
@@ -46,3 +46,18 @@ class Dnn(Network):
 def _first(units: int, layer: nn.Module, inputs: Tensor) -> Tensor:
     """The first units of a linear layer, which see as many of its inputs as there are."""
     return functional.linear(inputs, layer.weight[:units, : inputs.shape[-1]], layer.bias[:units])  # type: ignore[index]
+
+
+def units_of(width: int, share: float) -> int:
+    return max(1, round(share * width))
+
+
+class Widths(nn.Module):
+    """A DNN at several shares of its width at once: features -> logits (W, B, T, S)."""
+
+    def __init__(self, model: Dnn, shares: Sequence[float]):
+        super().__init__()
+        self.model, self.units = model, [units_of(model.hidden[0].out_features, share) for share in shares]  # type: ignore[arg-type]
+
+    def forward(self, features: Tensor, part: Part = None) -> Tensor:
+        return torch.stack([self.model(features, part, units) for units in self.units])

@@ -19,7 +19,7 @@ from asrdistill.models.options import DnnOptions
 
 
 class OnnxModel:
-    """What :class:`asrdistill.models.folder.AcousticModel` offers to a decoder, by ONNX Runtime.
+    """What :class:`asrdistill.models.io.AcousticModel` offers to a decoder, by ONNX Runtime.
 
     Raises UserError where ONNX Runtime is not installed, and for files that do not fit each other.
     """
@@ -42,7 +42,7 @@ class OnnxModel:
         return self.go_on(pad(features, self.context))[0]
 
     def go_on(self, features: np.ndarray, memory: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """As :meth:`asrdistill.models.folder.AcousticModel.go_on`."""
+        """As :meth:`asrdistill.models.io.AcousticModel.go_on`."""
         if not self._memory:
             return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
         first = memory is None

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from asrdistill.models.combination import Opinion, combine
-from asrdistill.models.dnn import pad
+from asrdistill.models.network import pad
 
 if TYPE_CHECKING:
-    from asrdistill.models.folder import AcousticModel
+    from asrdistill.models.acoustic import AcousticModel
 
 
 class Specialists:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json, write_text
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 from asrdistill.results.figure import COLOURS, plain_axes, png
 from asrdistill.results.table import NOTHING, Table
 from asrdistill.scoring.wer import read_transcripts, score

@@ -75,7 +75,7 @@ def _ready(waiting: list[Run], running: list[_Started], jobs: int) -> list[Run]:
 def _start(run: Run, logs: Path) -> _Started:
     path = logs / f"{run.arguments[0]}-{'-'.join(run.folder.parts[-3:])}.log"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["asrdistill.models.folder"])
+    context.set_forkserver_preload(["asrdistill.models.io"])
     process = context.Process(target=_call, args=(run.arguments, path))
     process.start()
     return _Started(run, process, path, time.monotonic())

@@ -23,9 +23,8 @@ from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.models.dnn import Dnn
+from asrdistill.models.dnn import Dnn, Widths
 from asrdistill.models.network import Network, pad
-from asrdistill.models.slim import Widths
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
 from asrdistill.training.masks import masked

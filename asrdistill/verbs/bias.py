@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.distill.bias import write_with_bias
+    from asrdistill.models.adjust import adjust_bias
 
     def work(out: Path) -> None:
-        write_with_bias(args.model, args.features, args.alignment, out, args.phones, args.jobs)
+        adjust_bias(args.model, args.features, args.alignment, out, args.phones, args.jobs)
 
     stage.make(args.out, work, "bias", {"phones": args.phones}, [args.model, args.features, args.alignment])

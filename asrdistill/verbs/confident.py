@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
-from asrdistill.encoders.hear_options import ConfidentOptions
+from asrdistill.pseudo_label.options import ConfidentOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.encoders.confident import keep_confident
+    from asrdistill.pseudo_label.filter import keep_confident
     from asrdistill.stage import make
 
     options = resolve(ConfidentOptions, args)

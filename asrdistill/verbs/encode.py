@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.directory import DataDirectory
     from asrdistill.encoders.archive import encode
-    from asrdistill.encoders.encoder import open_encoder
+    from asrdistill.encoders.factory import open_encoder
     from asrdistill.training.device import choose_device
 
     data = DataDirectory.read(args.data, pipes=args.pipes)

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.weights import choose_weights
-    from asrdistill.models.folder import save_ensemble
+    from asrdistill.models.io import save_ensemble
 
     if args.weights_on and (args.gmm or args.combine != "arithmetic"):
         raise UserError(

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.distill.evaluate import evaluate
+    from asrdistill.scoring.frames import evaluate
 
     def work(out: Path) -> None:
         evaluate(args.model, args.features, args.alignment, out, args.jobs)

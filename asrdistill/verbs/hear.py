@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
-from asrdistill.encoders.hear_options import HearOptions
 from asrdistill.parallel import default_jobs
+from asrdistill.pseudo_label.options import HearOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.directory import DataDirectory
-    from asrdistill.encoders.hear import hear
     from asrdistill.encoders.whisper import model_folder
+    from asrdistill.pseudo_label.run import hear
     from asrdistill.stage import make
 
     options = resolve(HearOptions, args)

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.distill.priors import write_with_priors
+    from asrdistill.models.adjust import adjust_priors
 
     def work(out: Path) -> None:
-        write_with_priors(args.model, args.features, out, args.jobs)
+        adjust_priors(args.model, args.features, out, args.jobs)
 
     stage.make(args.out, work, "priors", {}, [args.model, args.features])

@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.models.slim import take_out
+    from asrdistill.models.adjust import extract_width
 
-    stage.make(args.out, lambda out: take_out(args.model, args.width, out), "slim", {"width": args.width}, [args.model])
+    stage.make(
+        args.out, lambda out: extract_width(args.model, args.width, out), "slim", {"width": args.width}, [args.model]
+    )

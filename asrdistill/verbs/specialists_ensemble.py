@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.models.folder import save_specialists
+    from asrdistill.models.io import save_specialists
 
     def work(out: Path) -> None:
         save_specialists(out, args.generalist, args.members, args.active)

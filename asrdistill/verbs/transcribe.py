@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.errors import UserError, shorten
-    from asrdistill.export.recogniser import Recogniser
+    from asrdistill.runtime.recogniser import Recogniser
 
     if args.stream == bool(args.files):
         raise UserError("give either audio files or --stream, which listens to standard input")
@@ -57,8 +57,8 @@ def _listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
     import signal
     import sys
 
-    from asrdistill.data.pcm import open_pcm
     from asrdistill.errors import UserError
+    from asrdistill.runtime.pcm import open_pcm
 
     if sys.stdin.isatty():
         raise UserError("standard input is a terminal; pipe audio into it: arecord -f S16_LE -t raw | asrdistill …")

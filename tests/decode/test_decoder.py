@@ -9,11 +9,11 @@ from asrdistill.decode import decoder as decoding
 from asrdistill.decode import search
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.reference import search as reference
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
+from tests.decode.reference import search as reference
 
 OPTIONS = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=15, word_end_beam=12)
 WORDS = {"ab": "A B", "abc": "A B C", "ba": "B A", "c": "C", "cab": "C A B", "kab": "C A B"}

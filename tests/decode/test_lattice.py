@@ -8,8 +8,8 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.lm import compile_grammar
-from asrdistill.decode.reference import paths
 from asrdistill.lang.ngram import train
+from tests.decode.reference import paths
 from tests.decode.test_search import WIDE, random_problem
 
 BEAM = 12.0

@@ -7,11 +7,11 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.reference import search as reference
 from asrdistill.decode.words import Word, join
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import LINK, Lang
 from asrdistill.lang.ngram import train
+from tests.decode.reference import search as reference
 from tests.decode.test_search import WIDE, random_trees
 
 UNITS = ["w", "v", f"a{LINK}", f"b{LINK}", f"{LINK}c{LINK}", f"{LINK}d", f"{LINK}e"]

@@ -5,11 +5,11 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.reference import search as reference
 from asrdistill.hmm.graph import Compiler
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
+from tests.decode.reference import search as reference
 
 WIDE = DecodeOptions(lm_weight=2.0, beam=1e4, word_end_beam=1e4, max_active=10**6)
 LANG = Lang.build({"a": [(1.0, ("A",))], "ab": [(1.0, ("A", "B"))], "bab": [(1.0, ("B", "A", "B"))]}, ["A", "B"])

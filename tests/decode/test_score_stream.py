@@ -7,8 +7,8 @@ import torch
 from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
+from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import AcousticModel
 from asrdistill.models.options import DnnOptions
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))

@@ -8,11 +8,11 @@ import pytest
 from asrdistill.decode import search
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.reference import search as reference
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import SILENCE_STATES, Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import NGram, train
+from tests.decode.reference import search as reference
 
 WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=1e4, word_end_beam=1e4, max_active=10**6)
 

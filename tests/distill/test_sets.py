@@ -14,7 +14,7 @@ from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import load_model, save_model
+from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.results.info import describe, show
 

@@ -22,7 +22,8 @@ from asrdistill.distill.teach import train_model
 from asrdistill.errors import UserError
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import AcousticModel, _load_single, load_model, save_specialists
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import _load_single, load_model, save_specialists
 from asrdistill.models.specialists import Specialists
 from asrdistill.results.info import describe as facts
 from asrdistill.training.options import TrainOptions

@@ -14,7 +14,7 @@ from asrdistill.distill.teach import train_model
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import log_priors
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import load_model, save_ensemble, save_model
+from asrdistill.models.io import load_model, save_ensemble, save_model
 from asrdistill.training.options import TrainOptions
 
 OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=1, batch=64)

@@ -7,7 +7,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.weights import mixture_weights
 from asrdistill.features.join import join
 from asrdistill.files import read_json
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 from tests.conftest import write_archive
 
 NET = ("--layers", "1", "--width", "16", "--left", "1", "--right", "1", "--batch", "64")

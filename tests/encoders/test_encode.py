@@ -13,7 +13,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders import archive as module
 from asrdistill.encoders.archive import OurFrames, _middle, at_our_frames
-from asrdistill.encoders.encoder import open_encoder
+from asrdistill.encoders.factory import open_encoder
 from asrdistill.features.options import FbankOptions, frames
 from tests.conftest import Corpus
 

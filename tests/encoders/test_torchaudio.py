@@ -5,7 +5,7 @@ import pytest
 import torch
 import torchaudio
 
-from asrdistill.encoders.encoder import open_encoder
+from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError
 
 

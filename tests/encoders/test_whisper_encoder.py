@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.encoders.encoder import Windowed, open_encoder, parse
+from asrdistill.encoders.base import Windowed
+from asrdistill.encoders.factory import open_encoder, parse
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.encoders.whisper_encoder import (
     RATE,

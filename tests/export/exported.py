@@ -2,7 +2,7 @@
 
 from asrdistill.export.forms import open_form, write_form
 from asrdistill.files import read_json, sha256, write_json
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 
 
 def exported(form: str, folder, out, calibration=()):

@@ -15,8 +15,9 @@ from asrdistill.export.onnx import WEIGHT_MAX, _layers, _peaks, _smoothed
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.formats.kaldi import read_symbols, read_transitions, senones_of
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.dnn import Dnn, pad
-from asrdistill.models.folder import load_model, save_model
+from asrdistill.models.dnn import Dnn
+from asrdistill.models.io import load_model, save_model
+from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 from tests.export.exported import exported
 

@@ -20,12 +20,11 @@ import asrdistill
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.encoders.encoder import open_encoder
+from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError
 from asrdistill.export import onnx as export_onnx
-from asrdistill.export.front import copy_encoder
+from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.options import FORMS
-from asrdistill.export.recogniser import Recogniser
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
 from asrdistill.files import read_json, write_json
@@ -33,8 +32,9 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import save_model
+from asrdistill.models.io import save_model
 from asrdistill.models.options import DnnOptions
+from asrdistill.runtime.recogniser import Recogniser
 from asrdistill.verbs.transcribe import _Line
 
 RATE, OPTIONS = 8000, FbankOptions(rate=8000, bins=20, low=60, high=3800)

@@ -6,9 +6,10 @@ import torch
 
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.build import build_network
-from asrdistill.models.folder import load_model, pad, save_model
+from asrdistill.models.io import load_model, save_model
+from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.registry import build_network
 from tests.export.exported import exported
 
 PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}

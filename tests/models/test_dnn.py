@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import pad
-from asrdistill.models.network import drawn
+from asrdistill.models.network import drawn, pad
 from asrdistill.models.options import DnnOptions
 
 OPTIONS = DnnOptions(layers=2, width=8, left=3, right=1)

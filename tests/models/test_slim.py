@@ -11,10 +11,10 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teach import check_options, train_model
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
-from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import load_model
+from asrdistill.models.adjust import narrow
+from asrdistill.models.dnn import Dnn, Widths
+from asrdistill.models.io import load_model
 from asrdistill.models.options import DnnOptions
-from asrdistill.models.slim import Widths, narrow
 from asrdistill.training.options import TrainOptions
 
 OPTIONS = TrainOptions(layers=2, width=64, left=2, right=2, epochs=8, batch=64, learning_rate=3e-3)

@@ -8,9 +8,11 @@ from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.build import build_network
-from asrdistill.models.folder import AcousticModel, load_model, pad, save_model
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import load_model, save_model
+from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.registry import build_network
 from asrdistill.models.tdnn import Tdnn
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))

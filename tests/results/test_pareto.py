@@ -7,9 +7,9 @@ import torch
 from asrdistill.cli import main
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.build import build_network
-from asrdistill.models.folder import load_model, save_model
+from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.registry import build_network
 from asrdistill.results.pareto import frames_per_second
 
 SENONES = Senones(["SIL", "A"], {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}, np.full(8, -0.5))

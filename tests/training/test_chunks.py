@@ -10,7 +10,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teach import train_model
 from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import pad
+from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 from asrdistill.training import distributed, loop
 from asrdistill.training.options import TrainOptions

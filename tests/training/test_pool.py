@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.models.folder import pad
+from asrdistill.models.network import pad
 from asrdistill.training.pool import FramePool, read_ahead
 from asrdistill.training.targets import HardTargets
 

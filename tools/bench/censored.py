@@ -21,7 +21,7 @@ from torch import Tensor
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.losses import completed, rest_error_bound
-from asrdistill.models.folder import load_model
+from asrdistill.models.io import load_model
 from asrdistill.training.options import RESTS
 
 

@@ -24,16 +24,16 @@ from rich.console import Console
 
 from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.encoders.encoder import STEP
-from asrdistill.encoders.hear import BATCH, Ear
-from asrdistill.encoders.hear_options import HearOptions
+from asrdistill.encoders.base import STEP
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.encoders.whisper import model_folder
-from asrdistill.export.recogniser import Recogniser
 from asrdistill.files import read_json
 from asrdistill.lang.normalise import words_of
+from asrdistill.pseudo_label.options import HearOptions
+from asrdistill.pseudo_label.run import BATCH, Ear
 from asrdistill.results.figure import COLOURS, plain_axes, png
 from asrdistill.results.table import Table
+from asrdistill.runtime.recogniser import Recogniser
 from asrdistill.scoring.wer import score
 
 Words = dict[str, list[str]]

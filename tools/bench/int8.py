@@ -27,8 +27,9 @@ from asrdistill.decode.tuning import tuned
 from asrdistill.export.forms import open_form, write_form
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import AcousticModel, load_model, save_model
+from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.scoring.wer import read_transcripts, score
 

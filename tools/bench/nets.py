@@ -19,8 +19,8 @@ from int8 import export, list_tree
 from asrdistill import parallel, stage
 from asrdistill.config import build, read_yaml
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.build import build_network
-from asrdistill.models.folder import save_model
+from asrdistill.models.io import save_model
+from asrdistill.models.registry import build_network
 from asrdistill.results.pareto import frames_per_second
 from asrdistill.training.options import TrainOptions
 

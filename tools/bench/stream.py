@@ -19,7 +19,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory
-from asrdistill.export.recogniser import Recogniser
+from asrdistill.runtime.recogniser import Recogniser
 
 PIECE = 0.1  # seconds
 

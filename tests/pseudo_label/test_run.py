@@ -9,11 +9,11 @@ import soundfile
 
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance, read_table
-from asrdistill.encoders import hear as hearing
-from asrdistill.encoders.hear import TABLE, Ear, Heard, read_heard
-from asrdistill.encoders.hear_options import HearOptions
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
+from asrdistill.pseudo_label import run as hearing
+from asrdistill.pseudo_label.options import HearOptions
+from asrdistill.pseudo_label.run import TABLE, Ear, Heard, read_heard
 from asrdistill.scoring.wer import read_transcripts, score
 
 RATE = 16_000

@@ -7,9 +7,9 @@ import soundfile
 
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.encoders.hear import HEADER, TABLE, Heard
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import read_arpa
+from asrdistill.pseudo_label.run import HEADER, TABLE, Heard
 
 GOOD = (-0.3, 0.02, 0.9)
 LINES = {

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from asrdistill.errors import UserError
 from asrdistill.features.fbank import FbankStream, fbank
 from asrdistill.features.options import options_of
 
@@ -73,37 +72,3 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
         frames,
         begun,
     )
-
-
-def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: Path) -> list[str]:
-    """Write into a recogniser folder the encoder that the network in the folder `model` takes the frames of.
-
-    Returns the names of its files; none where the network takes filterbanks. Raises UserError where `name` is not
-    the encoder that these features are of.
-    """
-    kind = features["type"]
-    if kind == "torchaudio":
-        raise UserError(f"{model} takes the frames of a torchaudio encoder; only Whisper's can be exported")
-    if kind != "whisper":
-        if name:
-            raise UserError(f"{model} takes {kind} features, not an encoder's frames; leave out --encoder")
-        return []
-    layer, ahead = features["layer"], f"+{features['ahead']:g}" if "ahead" in features else ""
-    if not name:
-        raise UserError(
-            f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}{ahead}"
-        )
-    from asrdistill.encoders.encoder import parse
-    from asrdistill.encoders.whisper import model_folder
-    from asrdistill.encoders.whisper_encoder import read_encoder, write_encoder
-    from asrdistill.files import sha256
-
-    named = parse(name)
-    if named.family != "whisper":
-        raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")
-    path = model_folder(named.model) / "model.bin"
-    variables, found = read_encoder(path, named.layer)
-    if (found, named.ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
-        raise UserError(f"{model} takes the frames of another encoder, its layer {layer}{ahead}, than {name}")
-    write_encoder(variables, out / ENCODER)
-    return [ENCODER]

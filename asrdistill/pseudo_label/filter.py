@@ -13,11 +13,11 @@ from pathlib import Path
 
 from asrdistill.data.ctm import read_ctm
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.encoders.hear import Heard, read_heard
-from asrdistill.encoders.hear_options import ConfidentOptions
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_text
 from asrdistill.lang.lexicon import SILENCE
+from asrdistill.pseudo_label.options import ConfidentOptions
+from asrdistill.pseudo_label.run import Heard, read_heard
 from asrdistill.scoring.alignment import count_errors
 from asrdistill.scoring.wer import read_transcripts
 

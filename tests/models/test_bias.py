@@ -9,13 +9,13 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.bias import best_offset
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, StoredLogits, make_store
 from asrdistill.distill.teach import train_model
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
-from asrdistill.models.folder import add_to_logits, load_model
+from asrdistill.models.adjust import best_offset, shifted_bias
+from asrdistill.models.io import load_model, replace_tensor
 from asrdistill.training.loop import constrain
 from asrdistill.training.options import TrainOptions
 
@@ -60,7 +60,7 @@ def test_a_planted_offset_is_recovered(corpus, tmp_path):
     tensors_before = load_model(good).module.output.bias.detach().clone()
     spoilt.mkdir()
     chosen = corpus.senones.of_phones(["P1"])
-    add_to_logits(good, np.where(chosen, -6.0, 0.0), spoilt)
+    replace_tensor(good, "output.bias", shifted_bias(load_model(good), np.where(chosen, -6.0, 0.0)), spoilt)
     for name in ("meta.json", "senones.json"):
         (spoilt / name).write_bytes((good / name).read_bytes())
     out = tmp_path / "out"

@@ -7,10 +7,9 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, check_features
-from asrdistill.distill.teach import open_aligned
-from asrdistill.errors import UserError
 from asrdistill.files import write_json
-from asrdistill.models.folder import load_model
+from asrdistill.hmm.aligned import open_aligned
+from asrdistill.models.io import check_senones, load_model
 
 _worker: dict[str, Any] = {}  # of one process: what _setup loaded
 
@@ -23,8 +22,7 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int)
     inputs, labels, senones = open_aligned(features, alignment)
     loaded = load_model(model)
     check_features(inputs, loaded.meta["features"], model)
-    if loaded.senones.hash != senones.hash:
-        raise UserError(f"{model} predicts other senones than {alignment} is over")
+    check_senones(loaded, senones, model, alignment)
     chunks = [labels.utterances[i : i + 100] for i in range(0, len(labels), 100)]
     setup = (model, features, alignment)
     phones = list(senones.states)

@@ -8,13 +8,13 @@ from asrdistill.decode.acoustic import ScoreStream
 from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis
 from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
-from asrdistill.export.front import Front
+from asrdistill.runtime.frontend import Front
 
 MOST = 200  # steps that are taken at once where there is audio enough: half a minute
 
 
 class Stream:
-    """One utterance, however long, that comes in pieces; :meth:`asrdistill.export.recogniser.Recogniser.stream`.
+    """One utterance, however long, that comes in pieces; :meth:`asrdistill.runtime.recogniser.Recogniser.stream`.
 
     stream.accept(samples)   # again and again
     stream.final             # the words that no later sound can change, with their frames

@@ -10,7 +10,7 @@ from asrdistill.hmm.front import Front
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import load_model, save_ensemble, save_model
+from asrdistill.models.io import load_model, save_ensemble, save_model
 from asrdistill.models.options import DnnOptions
 
 OPTIONS = DnnOptions(layers=1, width=8, left=1, right=1)

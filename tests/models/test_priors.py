@@ -7,7 +7,7 @@ import torch
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.folder import load_model, save_ensemble, save_model
+from asrdistill.models.io import load_model, save_ensemble, save_model
 from asrdistill.models.options import DnnOptions
 
 OPTIONS = DnnOptions(layers=1, width=16, left=2, right=1)
@@ -45,4 +45,4 @@ def test_an_ensemble_has_its_members_mean_and_is_not_measured(corpus, model, tmp
     members = [load_model(folder).priors for folder in (model, tmp_path / "other")]
     np.testing.assert_allclose(load_model(ensemble).priors, np.mean(members, axis=0))
     assert main(["priors", str(ensemble), str(corpus.features), str(tmp_path / "out")]) == 2
-    assert "is an ensemble" in capsys.readouterr().err
+    assert "'ensemble'" in capsys.readouterr().err

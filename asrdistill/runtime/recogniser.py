@@ -9,9 +9,9 @@ from asrdistill.decode.graph import Graph, keep_graph
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
-from asrdistill.export.front import front_of
-from asrdistill.export.stream import Stream
 from asrdistill.hmm.senones import Senones
+from asrdistill.runtime.frontend import front_of
+from asrdistill.runtime.stream import Stream
 
 
 class Recogniser:

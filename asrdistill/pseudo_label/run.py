@@ -20,11 +20,11 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.encoders.hear_options import HearOptions
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_text
 from asrdistill.lang.normalise import words_of
+from asrdistill.pseudo_label.options import HearOptions
 
 log = logging.getLogger("asrdistill")
 

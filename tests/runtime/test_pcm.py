@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrdistill.data.pcm import open_pcm
+from asrdistill.runtime.pcm import open_pcm
 from tests.refusals import assert_names, refused
 
 SAMPLES = np.random.default_rng(0).integers(-32768, 32768, 20000).astype("<i2")

@@ -15,7 +15,7 @@ of model.safetensors.
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,110 +25,19 @@ from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
-from asrdistill.features.join import columns, has_columns
+from asrdistill.features.join import has_columns
 from asrdistill.files import read_json, sha256, write_json
-from asrdistill.hmm.gmm import Gmm, load_gmm
+from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.build import build_network, described
-from asrdistill.models.network import Network, pad
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.ensemble import Ensemble, Evidence
+from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
 from asrdistill.models.options import DnnOptions
+from asrdistill.models.registry import build_network, described
 from asrdistill.models.specialists import Specialists
 
 FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
-
-
-class AcousticModel:
-    """A trained network with its senones and priors, ready to classify whole utterances."""
-
-    def __init__(self, module: Network, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
-        self.module, self.senones, self.priors, self.meta = module.eval(), senones, priors, meta
-
-    @property
-    def context(self) -> tuple[int, int]:
-        return self.module.context
-
-    @property
-    def dimension(self) -> int:
-        """F, numbers in a frame of features"""
-        return len(self.module.mean)
-
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
-
-    @torch.inference_mode()
-    def logits(self, features: np.ndarray) -> Tensor:
-        """(T, F) -> (T, S); the edge frames are repeated to fill the context."""
-        return self.module(torch.from_numpy(pad(features, self.module.context))[None])[0].float()
-
-    def log_posteriors(self, features: np.ndarray) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
-        return self.logits(features).log_softmax(-1).numpy()
-
-    @torch.inference_mode()
-    def go_on(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
-        """A piece of an utterance with its context, (left + T + right, F), -> log posteriors (T, S), and a memory.
-
-        `memory` is what the piece before gave.
-        """
-        logits, memory = self.module.go_on(torch.from_numpy(features)[None], memory)
-        return logits[0].float().log_softmax(-1).numpy(), memory
-
-
-class Evidence(NamedTuple):
-    """A GMM beside an ensemble's networks, and the power of its likelihoods."""
-
-    gmm: Gmm
-    scale: float
-
-
-class Ensemble:
-    """Several models over the same senones that act as one; each sees its own columns of joined features.
-
-    The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
-    logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
-    Where meta.json has `weights`, the means are weighted by them.
-
-    With a GMM of the same senones, that distribution is the prior of Bayes' rule, and the GMM's likelihoods to the
-    power of `scale` are the evidence: p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale. Both saw the frame, which is
-    why the scale is well below 1; they err in different places, and where data are few that is much.
-    """
-
-    def __init__(
-        self, members: Sequence[AcousticModel], combine: str, meta: dict[str, Any], evidence: Evidence | None = None
-    ):
-        self.members, self.combine, self.meta, self.evidence = list(members), combine, meta, evidence
-        self.senones = members[0].senones
-        self.weights = meta.get("weights")
-        self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
-        self.columns = [columns(meta["features"], member.meta["features"]) for member in members]
-
-    @property
-    def parameters(self) -> int:
-        networks = sum(member.parameters for member in self.members)
-        return networks + (self.evidence.gmm.parameters if self.evidence else 0)
-
-    def log_posteriors(self, features: np.ndarray, asked: Sequence[int] | None = None) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of `asked` members)."""
-        asked = range(len(self.members)) if asked is None else asked
-        logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in asked])
-        weights = [self.weights[k] for k in asked] if self.weights else None
-        together = combine(logits, self.combine, weights)
-        if self.evidence:
-            loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
-            together = (together + self.evidence.scale * loglikes).log_softmax(-1)
-        return together.numpy()
-
-
-def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
-    """Members' logits (M, …, S) -> log of their combined distribution (…, S), weighted by `weights` (M,)."""
-    shares = torch.tensor(weights or [1.0] * len(logits), dtype=logits.dtype)
-    shares /= shares.sum()
-    if how == "arithmetic":  # a third of the time of the same in logarithms, which would differ below 1e-38 alone
-        p = torch.tensordot(shares, logits.softmax(-1), 1)
-        return p.clamp_min_(torch.finfo(p.dtype).tiny).log_()
-    return torch.tensordot(shares, logits.log_softmax(-1), 1).log_softmax(-1)
 
 
 def save_model(
@@ -152,19 +61,16 @@ def save_model(
     write_json(Path(folder) / "meta.json", {**facts, **meta})
 
 
-def replace_priors(folder: Path, log_priors: np.ndarray, out: Path) -> None:
-    """Write a network's ``model.safetensors`` into another folder, with other priors (S,)."""
+def replace_tensor(folder: Path, name: str, value: Tensor, out: Path) -> None:
+    """Copy a network's ``model.safetensors`` into another folder with one tensor replaced."""
     tensors = read_tensors(Path(folder) / "model.safetensors")
-    save_file(
-        {**tensors, "log_priors": torch.from_numpy(log_priors.astype(np.float32))}, Path(out) / "model.safetensors"
-    )
+    save_file({**tensors, name: value}, Path(out) / "model.safetensors")
 
 
-def add_to_logits(folder: Path, offsets: np.ndarray, out: Path) -> None:
-    """Write a network's ``model.safetensors`` into another folder, with offsets (S,) added to its senones' logits."""
-    tensors = read_tensors(Path(folder) / "model.safetensors")
-    bias = tensors["output.bias"] + torch.from_numpy(offsets.astype(np.float32))
-    save_file({**tensors, "output.bias": bias}, Path(out) / "model.safetensors")
+def check_senones(model: Any, senones: Senones, folder: Path, alignment: Path) -> None:
+    """Raise UserError unless the model in `folder` predicts the senones of the alignment."""
+    if model.senones.hash != senones.hash:
+        raise UserError(f"{folder} predicts other senones than {alignment} is over")
 
 
 def save_ensemble(

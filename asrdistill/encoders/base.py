@@ -1,18 +1,7 @@
-"""The door for encoders that others trained, and what comes through it.
+"""Pretrained encoders: the interface, and windowed encoding of long recordings."""
 
-An encoder is named FAMILY:MODEL, with @N behind it for the output of its Nth layer instead of the last, and +S for
-frames that hear nothing that comes more than a second and S seconds after them, for recognisers that stream:
-
-    whisper:tiny.en          whisper:large-v3@20          whisper:/path/to/a/model      see encoders/whisper.py
-    torchaudio:HUBERT_BASE@6              whisper:tiny.en@2+0.5                         see encoders/torchaudio.py
-
-A family more is a class with the attributes of :class:`Encoder`, its name in :func:`parse` and its line in
-:func:`open_encoder`.
-"""
-
-import re
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -32,44 +21,6 @@ class Encoder(Protocol):
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
         """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for hardly any samples."""
-
-
-class Name(NamedTuple):
-    """What an encoder's name says."""
-
-    family: str
-    model: str
-    layer: int | None
-    ahead: float | None  # seconds
-
-
-def parse(name: str) -> Name:
-    """Raises UserError for a name that is none."""
-    if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
-        raise UserError(
-            f"'{name}' is no encoder; give one as whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
-            "with @N behind it for layer N, and +S for a look-ahead of S seconds"
-        )
-    family, model, layer, ahead = found.groups()
-    return Name(family, model, int(layer) if layer else None, float(ahead) if ahead else None)
-
-
-def open_encoder(name: str, device: str = "cpu") -> Encoder:
-    """The encoder of that name; raises UserError for a name that is none, and for a model that is not to be had."""
-    family, model, layer, ahead = parse(name)
-    encoder: Any
-    if family == "whisper":
-        from asrdistill.encoders.whisper import model_folder
-        from asrdistill.encoders.whisper_encoder import WhisperEncoder
-
-        encoder = WhisperEncoder.load(model_folder(model), layer, device)
-    else:
-        from asrdistill.encoders.torchaudio import PipelineEncoder
-
-        encoder = PipelineEncoder.load(model, layer, device)
-    if ahead is not None:
-        encoder.look_ahead(ahead)
-    return encoder
 
 
 def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:

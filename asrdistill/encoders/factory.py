@@ -1,0 +1,54 @@
+"""Pretrained encoders by name: FAMILY:MODEL[@LAYER][+SECONDS].
+
+@LAYER takes the output of that layer instead of the last. +SECONDS limits the look-ahead, for recognisers that stream.
+
+    whisper:tiny.en          whisper:large-v3@20          whisper:/path/to/a/model      see encoders/whisper.py
+    torchaudio:HUBERT_BASE@6              whisper:tiny.en@2+0.5                         see encoders/torchaudio.py
+
+A new family is a class with the attributes of :class:`asrdistill.encoders.base.Encoder`, its name in :func:`parse` and
+its line in :func:`open_encoder`.
+"""
+
+import re
+from typing import Any, NamedTuple
+
+from asrdistill.encoders.base import Encoder
+from asrdistill.errors import UserError
+
+
+class Name(NamedTuple):
+    """What an encoder's name says."""
+
+    family: str
+    model: str
+    layer: int | None
+    ahead: float | None  # seconds
+
+
+def parse(name: str) -> Name:
+    """Raises UserError for a name that is none."""
+    if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
+        raise UserError(
+            f"'{name}' is no encoder; give one as whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
+            "with @N behind it for layer N, and +S for a look-ahead of S seconds"
+        )
+    family, model, layer, ahead = found.groups()
+    return Name(family, model, int(layer) if layer else None, float(ahead) if ahead else None)
+
+
+def open_encoder(name: str, device: str = "cpu") -> Encoder:
+    """The encoder of that name; raises UserError for a name that is none, and for a model that is not to be had."""
+    family, model, layer, ahead = parse(name)
+    encoder: Any
+    if family == "whisper":
+        from asrdistill.encoders.whisper import model_folder
+        from asrdistill.encoders.whisper_encoder import WhisperEncoder
+
+        encoder = WhisperEncoder.load(model_folder(model), layer, device)
+    else:
+        from asrdistill.encoders.torchaudio import PipelineEncoder
+
+        encoder = PipelineEncoder.load(model, layer, device)
+    if ahead is not None:
+        encoder.look_ahead(ahead)
+    return encoder

@@ -1,0 +1,40 @@
+"""Copy the encoder that a network's features come from into the recogniser folder."""
+
+from pathlib import Path
+from typing import Any
+
+from asrdistill.encoders.factory import parse
+from asrdistill.encoders.whisper import model_folder
+from asrdistill.encoders.whisper_encoder import read_encoder, write_encoder
+from asrdistill.errors import UserError
+from asrdistill.files import sha256
+from asrdistill.runtime.frontend import ENCODER
+
+
+def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: Path) -> list[str]:
+    """Write into a recogniser folder the encoder that the network in the folder `model` takes the frames of.
+
+    Returns the names of its files; none where the network takes filterbanks. Raises UserError where `name` is not
+    the encoder that these features are of.
+    """
+    kind = features["type"]
+    if kind == "torchaudio":
+        raise UserError(f"{model} takes the frames of a torchaudio encoder; only Whisper's can be exported")
+    if kind != "whisper":
+        if name:
+            raise UserError(f"{model} takes {kind} features, not an encoder's frames; leave out --encoder")
+        return []
+    layer, ahead = features["layer"], f"+{features['ahead']:g}" if "ahead" in features else ""
+    if not name:
+        raise UserError(
+            f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}{ahead}"
+        )
+    named = parse(name)
+    if named.family != "whisper":
+        raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")
+    path = model_folder(named.model) / "model.bin"
+    variables, found = read_encoder(path, named.layer)
+    if (found, named.ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
+        raise UserError(f"{model} takes the frames of another encoder, its layer {layer}{ahead}, than {name}")
+    write_encoder(variables, out / ENCODER)
+    return [ENCODER]

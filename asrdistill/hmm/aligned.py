@@ -1,0 +1,24 @@
+"""Features together with their alignment."""
+
+import logging
+from pathlib import Path
+
+from asrdistill.data.archive import FrameArchive, check_match
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+
+log = logging.getLogger("asrdistill")
+
+
+def open_aligned(features: Path, alignment: Path) -> tuple[FrameArchive, FrameArchive, Senones]:
+    """Features with their alignment and its senones; raises UserError unless they fit frame by frame."""
+    inputs, labels = FrameArchive(features, "features"), FrameArchive(alignment, "alignment")
+    senones = Senones.read(alignment)
+    if labels.meta["senones"] != senones.hash:
+        raise UserError(f"{alignment}/senones.json is not the inventory that the alignment is over; align again")
+    check_match(inputs, labels, labels.utterances)
+    if len(labels) == 0:
+        raise UserError(f"{alignment} holds no utterance")
+    if len(labels) < len(inputs):
+        log.info("%d utterances of %s have no alignment and are left out", len(inputs) - len(labels), features)
+    return inputs, labels, senones

@@ -1,0 +1,160 @@
+"""Adjust a trained network: replace its priors, add a bias to some senones, or extract a smaller width."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asrdistill import parallel
+from asrdistill.config import build
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.errors import UserError
+from asrdistill.files import write_json
+from asrdistill.hmm.aligned import open_aligned
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.dnn import Dnn, units_of
+from asrdistill.models.io import check_senones, load_model, replace_tensor, save_model
+from asrdistill.models.options import DnnOptions
+
+_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+
+
+def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
+    """Copy the network into the existing folder `out`, with its mean posterior over the features as its priors.
+
+    Raises UserError for anything but a single network, and for features without frames.
+    """
+    loaded, archive = _load_network(model), FrameArchive(features, "features")
+    check_features(archive, loaded.meta["features"], model)
+    if archive.total_rows == 0:
+        raise UserError(f"{features} holds no frames")
+    chunks = [archive.utterances[i : i + 100] for i in range(0, len(archive), 100)]
+    total = np.zeros(loaded.senones.count)
+    setup = (model, features)
+    for part in parallel.run(_sum, chunks, jobs, f"priors of {model.name}", "utterances", _setup, setup, len):
+        total += part
+    log_priors = np.log(np.maximum(total / archive.total_rows, 1e-30))
+    loaded.senones.write(out)
+    write_json(out / "meta.json", {**loaded.meta, "priors": f"mean posterior over {archive.folder.name}"})
+    replace_tensor(model, "log_priors", torch.from_numpy(log_priors.astype(np.float32)), out)
+
+
+def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones: Sequence[str], jobs: int) -> float:
+    """Copy the network into the existing folder `out`, with the best offset on the logits of the phones' senones.
+
+    Hinton, Vinyals and Dean (2015), section 3, for classes that a student never met; here held-out frames choose the
+    offset. ``meta.json`` records it with the correct frames before and after. Returns the offset. Raises UserError for
+    anything but a single network, for unknown phones or all of them, and for an alignment of only one of both sides.
+    """
+    inputs, labels, senones = open_aligned(features, alignment)
+    loaded = _load_network(model)
+    check_features(inputs, loaded.meta["features"], model)
+    check_senones(loaded, senones, model, alignment)
+    chosen = senones.of_phones(phones)
+    if chosen.all():
+        raise UserError("an offset to all senones changes nothing; name some of the phones")
+    chunks = [labels.utterances[i : i + 100] for i in range(0, len(labels), 100)]
+    setup = (model, features, alignment, chosen)
+    parts = list(
+        parallel.run(_margins, chunks, jobs, f"margins of {model.name}", "utterances", _setup, setup, weight=len)
+    )
+    margins, inside, outside, members = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    if not members.any() or members.all():
+        raise UserError(
+            f"{alignment} has {members.sum()} frames of {' '.join(phones)} among {len(members)}; held-out data must "
+            "have these phones and others"
+        )
+    offset, right = best_offset(margins[inside], margins[outside])
+    before = int((margins[inside] < 0).sum() + (margins[outside] >= 0).sum())
+    loaded.senones.write(out)
+    found = {"phones": list(phones), "offset": offset, "frames": len(margins), "right": right, "right_without": before}
+    write_json(out / "meta.json", {**loaded.meta, "bias": found})
+    replace_tensor(model, "output.bias", shifted_bias(loaded, np.where(chosen, offset, 0.0)), out)
+    return offset
+
+
+def shifted_bias(model: AcousticModel, offsets: np.ndarray) -> torch.Tensor:
+    """(S,) float32: the biases of the output layer plus offsets (S,)."""
+    return model.module.output.bias.detach() + torch.from_numpy(offsets.astype(np.float32))
+
+
+def best_offset(inside: np.ndarray, outside: np.ndarray) -> tuple[float, int]:
+    """The offset with the most correct frames, and their number.
+
+    With d = (largest logit of the other senones) - (largest logit of the chosen ones), a frame goes to the chosen
+    senones if the offset is above d. `inside`: d of frames that the best chosen senone classifies correctly;
+    `outside`: d of those that the best other senone does. Of equally good offsets, the middle of the widest interval.
+    """
+    steps = np.sort(np.concatenate([inside, outside]).astype(np.float64))
+    if len(steps) == 0:
+        return 0.0, 0
+    edges = np.concatenate([steps[:1] - 1, steps, steps[-1:] + 1])  # beyond the ends nothing changes any more
+    middles = (edges[:-1] + edges[1:]) / 2
+    below = np.searchsorted(np.sort(inside), middles, side="left")
+    above = len(outside) - np.searchsorted(np.sort(outside), middles, side="right")
+    right = below + above
+    right[edges[:-1] == edges[1:]] = -1  # no room between equal d
+    best = np.flatnonzero(right == right.max())
+    chosen = best[np.argmax(edges[best + 1] - edges[best])]
+    return float(middles[chosen]), int(right[chosen])
+
+
+def extract_width(model: Path, fraction: float, out: Path) -> None:
+    """Write the DNN of a fraction of the model's width into the existing folder `out`.
+
+    Yu et al. (2019), "Slimmable neural networks". Raises UserError unless the model was trained at that width.
+    """
+    loaded = load_model(model)
+    trained = loaded.meta.get("options", {}).get("widths", [])
+    if not isinstance(loaded, AcousticModel) or fraction not in trained:
+        listed = ", ".join(f"{width:g}" for width in trained) or "none but its own"
+        raise UserError(f"{model} was not trained at {fraction:g} of its width; the widths in it are {listed}")
+    options = build(DnnOptions, loaded.meta["options"], str(model / "meta.json"))
+    assert isinstance(loaded.module, Dnn)
+    slim, slim_options = narrow(loaded.module, units_of(options.width, fraction), options)
+    known = ("kind", "options", "parameters", "senones", "history")
+    meta = {key: value for key, value in loaded.meta.items() if key not in known}
+    meta["slim_of"] = {"width": options.width, "share": fraction}
+    save_model(out, slim, slim_options, loaded.senones, np.log(loaded.priors).astype(np.float32), **meta)
+
+
+def narrow(module: Dnn, units: int, options: DnnOptions) -> tuple[Dnn, DnnOptions]:
+    """The DNN of the first `units` of each hidden layer."""
+    options = replace(options, width=units, widths=[])
+    slim = Dnn(options, len(module.mean), module.output.out_features).eval()
+    weights = module.state_dict()
+    with torch.no_grad():
+        for name, value in slim.state_dict().items():
+            value.copy_(weights[name][tuple(slice(size) for size in value.shape)])
+    return slim, options
+
+
+def _load_network(folder: Path) -> AcousticModel:
+    loaded = load_model(folder)
+    if not isinstance(loaded, AcousticModel):
+        raise UserError(f"{folder} is a model of kind '{loaded.meta['kind']}'; adjust a single network")
+    return loaded
+
+
+def _setup(model: Path, features: Path, alignment: Path | None = None, chosen: np.ndarray | None = None) -> None:
+    _worker.update(model=load_model(model), features=FrameArchive(features), chosen=chosen)
+    _worker["labels"] = FrameArchive(alignment) if alignment else None
+
+
+def _sum(utterances: list[str]) -> np.ndarray:
+    """(S,) sum of the posteriors over the frames of some utterances."""
+    model, features = _worker["model"], _worker["features"]
+    sums = [np.exp(model.log_posteriors(features[utterance])).sum(0, dtype=np.float64) for utterance in utterances]
+    return np.sum(sums, axis=0)
+
+
+def _margins(utterances: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per frame: d; is the best chosen senone correct; is the best other senone; is the label a chosen one."""
+    chosen, labels = _worker["chosen"], np.concatenate([_worker["labels"][utterance] for utterance in utterances])
+    logits = np.concatenate([_worker["model"].logits(_worker["features"][name]).numpy() for name in utterances])
+    ours, others = np.where(chosen, logits, -np.inf), np.where(chosen, -np.inf, logits)
+    inside, outside = ours.argmax(1) == labels, others.argmax(1) == labels
+    return others.max(1) - ours.max(1), inside, outside, chosen[labels]

@@ -1,0 +1,1 @@
+"""Pseudo-labels: transcripts by Whisper with a confidence per utterance, and their filter."""

@@ -1,0 +1,1 @@
+"""The recogniser at run time: features, network, search, streaming. Imports nothing of training."""
