@@ -12,6 +12,7 @@ from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
+from tests.refusals import assert_names, assert_refused
 
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))]}
 TEXTS = {"utt0": "ab ba", "utt1": "b b ab", "utt2": "ba"}
@@ -116,15 +117,14 @@ def test_scores_align_and_tune(world, tmp_path):
     assert ran("tune", scores, scores, world.lang, world.lm, world.data, tmp_path / "tune", "--jobs", "1") == 0
 
 
-def test_several_sets_are_decoded_in_one_call(world, tmp_path, capsys):
+def test_several_sets_are_decoded_in_one_call(world, tmp_path):
     for name, utterances in (("a", ["utt0"]), ("b", ["utt1", "utt2"])):
         np.savez(tmp_path / f"{name}.npz", **{u: np.log(world.posteriors[u]) for u in utterances})
         scores = tmp_path / f"{name}.npz", world.senones, tmp_path / "sets" / name, "--form", "loglikes"
         assert ran("import-posteriors", *scores) == 0
     sets, out = tmp_path / "sets", tmp_path / "out"
     given = sets / "a", sets, world.lang, world.lm, out, "--lm-weight", "2", "--jobs", "2"
-    assert ran("decode", *given, "--sets", "a", "c") == 2
-    assert "c is not a frame archive" in capsys.readouterr().err
+    assert_refused(["decode", *given, "--sets", "a", "c"], sets / "c")
     assert ran("decode", *given, "--sets", "a", "b") == 0
     heard = [(out / name / "hyp.txt").read_text() for name in ("a", "b")]
     assert "".join(heard) == "".join(f"{utterance} {text}\n" for utterance, text in TEXTS.items())
@@ -132,7 +132,7 @@ def test_several_sets_are_decoded_in_one_call(world, tmp_path, capsys):
     assert not list(tmp_path.glob(".out*"))  # nor the search graph
 
 
-def test_what_ends_inside_a_word_is_marked(world, tmp_path, caplog):
+def test_partial_hypotheses_are_recorded(world, tmp_path, caplog):
     """No beam is wide enough for a word in two frames, so the best of what there is stands."""
     given = {"utt0": world.posteriors["utt0"][10:12], "utt1": world.posteriors["utt1"]}
     np.savez(tmp_path / "given.npz", **{utterance: np.log(p) for utterance, p in given.items()})
@@ -140,7 +140,7 @@ def test_what_ends_inside_a_word_is_marked(world, tmp_path, caplog):
     assert ran("import-posteriors", *source) == 0
     assert decoded(world, tmp_path / "scores", tmp_path / "out")["utt1"] == TEXTS["utt1"]
     assert read_json(tmp_path / "out/decode.json")["partial"] == ["utt0"]
-    assert "1 utterances were cut off inside a word: utt0" in caplog.text
+    assert_names(caplog.text, "1 utterances", "utt0")
 
 
 def test_a_ctc_model_is_decoded(world, tmp_path):
@@ -162,29 +162,26 @@ def at(frame: int, value: float):
 
 
 BAD = {
-    "frames of 11 senones are wanted": lambda p: p[:, :-1],
-    "there are no frames": lambda p: p[:0],
-    "frame 3 are not finite (NaN": at(3, np.nan),
-    "frame 2 are not finite (-inf for every senone": at(2, 0),
-    "frame 0 add up to 3, not to 1": lambda p: 3 * p,
-    "not a matrix of floats but a float32 array of shape (11,)": lambda p: p[0],
-    "not a matrix of floats but a int64": lambda p: p.astype(np.int64),
+    "11 senones": lambda p: p[:, :-1],
+    "no frames": lambda p: p[:0],
+    "frame 3": at(3, np.nan),
+    "frame 2": at(2, 0),
+    "frame 0": lambda p: 3 * p,
+    "(11,)": lambda p: p[0],
+    "int64": lambda p: p.astype(np.int64),
 }
 
 
-@pytest.mark.parametrize("message", BAD)
-def test_bad_posteriors_name_the_utterance(world, tmp_path, capsys, message):
-    np.savez(tmp_path / "bad.npz", utt7=BAD[message](world.posteriors["utt0"]))
+@pytest.mark.parametrize("name", BAD)
+def test_bad_posteriors_are_refused(world, tmp_path, name):
+    np.savez(tmp_path / "bad.npz", utt7=BAD[name](world.posteriors["utt0"]))
     np.savez(tmp_path / "good.npz", **world.posteriors)
     for source, priors in (("bad", "good"), ("good", "bad")):
         given = tmp_path / f"{source}.npz", world.senones, tmp_path / "out", "--priors", tmp_path / f"{priors}.npz"
-        assert ran("import-posteriors", *given) == 2
-        printed = capsys.readouterr().err
-        assert message in printed
-        assert "bad.npz: utterance utt7" in printed
+        assert_refused(["import-posteriors", *given], tmp_path / "bad.npz", "utterance utt7", name)
 
 
-def test_bad_files(world, tmp_path, capsys):
+def test_bad_files_are_refused(world, tmp_path):
     good, units = tmp_path / "good.npz", tmp_path / "units"
     np.savez(good, **world.posteriors)
     (tmp_path / "cut.npz").write_bytes(good.read_bytes()[:-1000])
@@ -192,20 +189,19 @@ def test_bad_files(world, tmp_path, capsys):
     np.savez(tmp_path / "empty.npz")
     units.write_text("<blk> 0\nA 2\n")
     loglikes = "--form", "loglikes"
-    for source, senones, options, message in (
-        ("cut.npz", world.senones, loglikes, "cut.npz is cut short"),
-        ("pickle.npy", world.senones, loglikes, "no NumPy file of numbers"),
-        ("none.npy", world.senones, loglikes, "none.npy does not exist"),
-        ("empty.npz", world.senones, loglikes, "empty.npz holds no utterance"),
-        ("good.npz", world.senones, (), "need priors"),
-        ("good.npz", world.senones, (*loglikes, "--priors", good), "leave --priors out"),
-        ("good.npz", units, (), "line 2: 'A 2' should be a unit"),
+    for source, senones, options, names in (
+        ("cut.npz", world.senones, loglikes, ["cut.npz"]),
+        ("pickle.npy", world.senones, loglikes, ["pickle.npy"]),
+        ("none.npy", world.senones, loglikes, ["none.npy"]),
+        ("empty.npz", world.senones, loglikes, ["empty.npz"]),
+        ("good.npz", world.senones, (), ["--priors"]),
+        ("good.npz", world.senones, (*loglikes, "--priors", good), ["--priors", "priors"]),
+        ("good.npz", units, (), [units, "line 2", "'A 2'"]),
     ):
-        assert ran("import-posteriors", tmp_path / source, senones, tmp_path / "out", *options) == 2
-        assert message in capsys.readouterr().err
+        assert_refused(["import-posteriors", tmp_path / source, senones, tmp_path / "out", *options], *names)
 
 
-def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus, capsys):
+def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus):
     np.savez(tmp_path / "given.npz", **world.posteriors)
     inventory, other = Senones.read(world.senones), tmp_path / "other"
     other.mkdir()
@@ -213,6 +209,6 @@ def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus, caps
     for name, senones in (("a", world.senones), ("b", other)):
         given = tmp_path / "given.npz", senones, tmp_path / name
         assert ran("import-posteriors", *given, "--form", "loglikes") == 0
-    for features, message in ((tmp_path / "b", "different senones"), (corpus.features, "loglikes were wanted")):
-        assert ran("decode", tmp_path / "a", features, world.lang, world.lm, tmp_path / "out") == 2
-        assert message in capsys.readouterr().err
+    for features, name in ((tmp_path / "b", tmp_path / "a"), (corpus.features, "loglikes")):
+        command = ["decode", tmp_path / "a", features, world.lang, world.lm, tmp_path / "out"]
+        assert_refused(command, features, name)

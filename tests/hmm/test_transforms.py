@@ -19,7 +19,7 @@ def test_lda_finds_the_direction_that_tells_senones_apart():
     np.testing.assert_allclose(within, np.eye(5), atol=0.03)
 
 
-def test_weighted_products_are_the_sums_they_say():
+def test_weighted_products_equal_their_sums():
     rng = np.random.default_rng(1)
     weight, x = rng.random((5000, 2)), rng.standard_normal((5000, 3))
     np.testing.assert_allclose(weighted_products(weight, x), np.einsum("td,ti,tj->dij", weight, x, x), rtol=1e-9)
@@ -74,7 +74,7 @@ def test_fmllr_finds_the_planted_transform(speaker):
     np.testing.assert_allclose(found, truth, atol=0.05)
 
 
-def test_fmllr_stands_where_the_objective_has_no_slope(speaker):
+def test_fmllr_is_a_stationary_point_of_its_objective(speaker):
     products, pulls, frames = statistics(*speaker[:3])
     best = fmllr(products, pulls, frames)
     height = fmllr_objective(best, products, pulls, frames)

@@ -6,6 +6,7 @@ import pytest
 
 from asrdistill.hmm.senones import Senones, leaves
 from asrdistill.hmm.tree import TreeStatistics, grow_tree, loglikes, questions, variance_floor
+from tests.refusals import assert_names
 
 PHONES = ["SIL", "A", "B", "C", "D", "E"]
 SOUND = [0.0, 10, 20, 21, 40, 60]  # B and C sound alike, so that they make a question
@@ -53,11 +54,11 @@ def test_senones_are_numbered_and_readable(tmp_path):
     assert Senones.read(tmp_path).hash == senones.hash
 
 
-def test_more_leaves_than_the_frames_feed_are_a_warning(caplog):
+def test_fewer_leaves_than_wanted_are_a_warning(caplog):
     contexts, x = planted(np.random.default_rng(2), repeats=3)  # 108 frames a state: no split leaves 100 on both sides
     senones = grow_tree(TreeStatistics.collect(contexts, x), PHONES, LENGTHS, 50)
     assert senones.count == 20
-    assert "feed 20 senones of the 50" in caplog.text
+    assert_names(caplog.text, 20, 50)
 
 
 def test_statistics_of_parts_add_up():
@@ -70,7 +71,7 @@ def test_statistics_of_parts_add_up():
     np.testing.assert_allclose(whole.sums[7], [one.sum(), *x[one].sum(0), *(x[one] ** 2).sum(0)])
 
 
-def test_loglikelihood_is_the_gaussians():
+def test_loglikelihood_equals_the_gaussians():
     x = np.random.default_rng(4).standard_normal((50, 3)) * [1, 2, 3] + 5
     sums = np.concatenate([[50], x.sum(0), (x**2).sum(0)])
     mean, variance = x.mean(0), x.var(0)
@@ -79,7 +80,7 @@ def test_loglikelihood_is_the_gaussians():
     assert loglikes(sums, np.full(3, 100.0)) < expected
 
 
-def test_questions_put_together_what_sounds_alike():
+def test_questions_cluster_similar_phones():
     rng = np.random.default_rng(5)
     means = np.array([-30, 0, 0.5, 10, 10.5, 11])  # A like B; C, D, E alike
     contexts = np.array([(0, p, 0, state) for p in range(6) for state in range(3) for _ in range(200)])

@@ -38,7 +38,7 @@ def obvious_best_path(loglikes, graph, self_loop, forward):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_best_of_all_paths(seed):
+def test_best_path_equals_exhaustive_search(seed):
     rng = np.random.default_rng(seed)
     graph = random_graph(rng)
     senones = Senones(["x"], {"x": [0, 1, 2, 3]}, np.log(rng.uniform(0.1, 0.9, 4)))
@@ -88,7 +88,7 @@ def test_no_path_in_fewer_frames_than_states(lang, frames, aligns):
     assert np.isfinite(score) == aligns
 
 
-def test_no_path_through_what_is_not_a_number(lang):
+def test_no_path_through_nan_scores(lang):
     senones = Senones.monophones(lang)
     loglikes = np.full((20, senones.count), np.nan, np.float32)
     assert best_path(loglikes, Compiler(lang, senones)(["cab"]), senones)[1] is None
