@@ -24,19 +24,22 @@ from asrdistill.errors import UserError
 T = TypeVar("T")
 
 
-def option(default: Any, help: str, choices: tuple[Any, ...] | None = None, later: bool = False) -> Any:
+def option(default: Any, help: str, choices: tuple[Any, ...] | None = None, since_version: str = "") -> Any:
     """A dataclass field with a default, a help text and, where there are few, the allowed values.
 
-    `later`: added when results without it were there already, which its default has to leave as they are.
+    `since_version`: version that added the option. Its default does not enter the hash, so older results stay valid.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "later": later})
+    return dataclasses.field(
+        default=default, metadata={"help": help, "choices": choices, "since_version": since_version}
+    )
 
 
-def deciding(options: Any) -> dict[str, Any]:
-    """The values of a dataclass that decide a result: all but `later` ones that stand at their defaults."""
-    later = {field.name: _default(field) for field in dataclasses.fields(options) if field.metadata.get("later")}
+def hash_fields(options: Any) -> dict[str, Any]:
+    """The values that a stage hashes: all fields, except defaults of those that a later version added."""
+    fields = {field.name: field for field in dataclasses.fields(options)}
     values = dataclasses.asdict(options)
-    return {key: value for key, value in values.items() if not (key in later and value == later[key])}
+    added = {key for key, field in fields.items() if field.metadata.get("since_version")}
+    return {key: value for key, value in values.items() if key not in added or value != _default(fields[key])}
 
 
 def flags(options: Any) -> list[str]:

@@ -48,6 +48,17 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file; raises UserError if it is missing or not UTF-8."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            yield from handle
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises UserError when it is missing or damaged."""
     try:

@@ -25,7 +25,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from asrdistill import __version__
-from asrdistill.config import deciding
+from asrdistill.config import hash_fields
 from asrdistill.errors import UserError
 from asrdistill.files import hash_of, make_folder, read_json, sha256, write_json
 
@@ -41,7 +41,7 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
     files and folders that it is made from. Returns whether work was done.
     """
     out = Path(out)
-    settings = deciding(options) if dataclasses.is_dataclass(options) else dict(options)
+    settings = hash_fields(options) if dataclasses.is_dataclass(options) else dict(options)
     recipe = {"verb": verb, "options": settings, "inputs": [fingerprint(path) for path in inputs]}
     wanted = hash_of(recipe)
     if marker(out).get("hash") == wanted:

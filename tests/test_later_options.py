@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from asrdistill import stage
-from asrdistill.config import deciding, flags, option
+from asrdistill.config import flags, hash_fields, option
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Before:
 @dataclass(frozen=True)
 class After:
     width: int = option(8, "units")
-    trick: str = option("none", "something new", later=True)
-    many: bool = option(False, "another", later=True)
+    trick: str = option("none", "something new", since_version="0.1")
+    many: bool = option(False, "another", since_version="0.1")
 
 
 def test_an_idle_later_option_makes_nothing_again(tmp_path):
@@ -32,7 +32,7 @@ def test_an_idle_later_option_makes_nothing_again(tmp_path):
 
 
 def test_what_decides_and_what_the_command_line_says():
-    assert deciding(After()) == {"width": 8}
-    assert deciding(After(many=True)) == {"width": 8, "many": True}
+    assert hash_fields(After()) == {"width": 8}
+    assert hash_fields(After(many=True)) == {"width": 8, "many": True}
     assert flags(After()) == []
     assert flags(After(9, many=True)) == ["--width", "9", "--many", "True"]

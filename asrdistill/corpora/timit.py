@@ -22,11 +22,11 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from asrdistill.data import line_ends
+from asrdistill.corpora import line_ends
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import TABLES, write_text
-from asrdistill.lang.normalise import normalise
+from asrdistill.lang.normalize import normalize_english
 
 log = logging.getLogger("asrdistill")
 
@@ -201,7 +201,7 @@ def read_phones(path: Path, fold: dict[str, str | None]) -> list[Segment]:
 
 def read_words(path: Path) -> str:
     """The words of a .TXT file: one line ``first-sample end-sample sentence``."""
-    return normalise(" ".join(_read_lines(path)).split(maxsplit=2)[-1])
+    return normalize_english(" ".join(_read_lines(path)).split(maxsplit=2)[-1])
 
 
 def _utterance(recording: Recording, segments: list[Segment], out: Path) -> Utterance:

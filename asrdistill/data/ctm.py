@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 
 
 class Interval(NamedTuple):
@@ -36,14 +37,3 @@ def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
         intervals.append(interval)
     if current is not None:
         yield current, intervals
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a text file, one at a time; raises UserError where there is none, or it is no text."""
-    try:
-        with open(path, encoding="utf-8") as handle:
-            yield from handle
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None

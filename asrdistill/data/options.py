@@ -14,8 +14,10 @@ class SubsetOptions:
     utterances: int = option(0, "so many utterances, evenly spaced in the order of their ids")
     speakers: int = option(0, "all utterances of so many speakers, evenly spaced in the order of their names")
 
-    percent: float = option(0.0, "such a share of the utterances, at random; smaller shares lie in larger", later=True)
-    seed: int = option(0, "which random share", later=True)
+    percent: float = option(
+        0.0, "such a share of the utterances, at random; smaller shares lie in larger", since_version="0.1"
+    )
+    seed: int = option(0, "which random share", since_version="0.1")
 
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value and name != "seed"}
@@ -26,7 +28,7 @@ class SubsetOptions:
 
 
 @dataclass(frozen=True)
-class CutOptions:
+class SegmentOptions:
     pause: float = option(0.5, "seconds of quiet that end a piece")
     longest: float = option(20.0, "seconds of the longest piece; a longer one is cut where it is quietest")
     shortest: float = option(0.2, "seconds of sound that a piece has at least")
@@ -41,7 +43,7 @@ class CutOptions:
 
 
 @dataclass(frozen=True)
-class HoldOutOptions:
+class SplitOptions:
     percent: float = option(10.0, "share of the recordings that each of dev and test gets")
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE
 from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
-from asrdistill.lang.lexicon import leaves_open
+from asrdistill.lang.lexicon import is_prefix
 
 # Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With 16 beyond, an
 # utterance's words, scores and time are those of a look-ahead that sees its end; with 8, search errors and tokens are
@@ -160,7 +160,7 @@ class Search:
             return
         root, kept = search.settle(self._space)
         units = self._open + self._trace(root)
-        whole = max((k for k, unit in enumerate(units, 1) if not leaves_open(unit.word)), default=0)
+        whole = max((k for k, unit in enumerate(units, 1) if not is_prefix(unit.word)), default=0)
         self.final += join(units[:whole])
         self._open = units[whole:]
         search.forget(self._space, kept)

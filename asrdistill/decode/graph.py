@@ -31,7 +31,7 @@ from asrdistill.decode.search import LookAhead
 from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
-from asrdistill.lang.lexicon import Lang, leaves_open
+from asrdistill.lang.lexicon import Lang, is_prefix
 from asrdistill.lang.ngram import read_arpa
 
 log = logging.getLogger("asrdistill")
@@ -93,7 +93,7 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
     """Give pieces that leave their word open the price of no silence back: where they end, none may stand."""
     leaf = tree.leaf.copy()
-    held = np.array([leaves_open(word) for word in words])[leaf["word"]] & (leaf["word"] != SILENCE)
+    held = np.array([is_prefix(word) for word in words])[leaf["word"]] & (leaf["word"] != SILENCE)
     leaf["logprob"][held] -= no_pause
     return tree._replace(leaf=leaf)
 

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.lang.lexicon import goes_on, leaves_open
+from asrdistill.lang.lexicon import is_continuation, is_prefix
 
 SILENCE = -1  # the word and the token of the leaf at the end of silence
 START, AFTER_SILENCE = 0, 1  # exits: the beginning of the utterance; the end of silence
@@ -112,7 +112,7 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     sound = np.fromiter((number[phone] for *_, sounds in entries for phone in sounds), np.int64)
     length = np.fromiter((len(sounds) for *_, sounds in entries), np.int64)
     begin = np.cumsum(length) - length
-    for bit, place, test in ((GOES_ON, begin, goes_on), (LEAVES_OPEN, begin + length - 1, leaves_open)):
+    for bit, place, test in ((GOES_ON, begin, is_continuation), (LEAVES_OPEN, begin + length - 1, is_prefix)):
         sound[place] += bit * len(names) * np.array([test(lang.words[index]) for index, *_ in entries], np.int64)
     kinds = 4 * len(names)  # a phone and its kind in one number
     place = np.zeros(len(entries), np.int64)  # where each pronunciation is in the tree

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from asrdistill.lang.lexicon import LINK, goes_on
+from asrdistill.lang.lexicon import LINK, is_continuation
 
 
 class Word(NamedTuple):
@@ -28,7 +28,7 @@ def join(units: Iterable[Word]) -> list[Word]:
     """Words from words and pieces of words, each with its least confidence."""
     words: list[Word] = []
     for unit in units:
-        if words and goes_on(unit.word):
+        if words and is_continuation(unit.word):
             unit = _joined(words.pop(), unit)
         words.append(unit)
     return [word._replace(word=word.word.strip(LINK)) for word in words]

@@ -9,7 +9,7 @@ import numpy as np
 
 from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.features.join import columns
+from asrdistill.features.paste import columns
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.models.io import check_members, check_senones, load_model
 

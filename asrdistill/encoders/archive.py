@@ -17,8 +17,8 @@ from asrdistill.data.directory import DataDirectory
 from asrdistill.encoders.base import Encoder, FrameStream, Windowed
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
-from asrdistill.features.copies import original
 from asrdistill.features.options import FbankOptions, frames, options_of
+from asrdistill.features.perturb import original_id
 from asrdistill.files import read_json, write_json
 
 log = logging.getLogger("asrdistill")
@@ -74,7 +74,7 @@ def _check(archive: FrameArchive, data: DataDirectory) -> None:
         raise UserError(f"{archive.folder} holds no utterance; there is nothing to encode")
     if missing := [name for name in archive if name not in data]:
         hint = ""
-        if original(missing[0]) in data:
+        if original_id(missing[0]) in data:
             hint = "; encode the features of the originals, and give the copies theirs with asrdistill copies"
         raise UserError(
             f"the data directory lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}"

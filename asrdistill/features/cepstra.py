@@ -13,7 +13,7 @@ import numpy as np
 from asrdistill.config import option
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, shorten
-from asrdistill.features.copies import original, voices
+from asrdistill.features.perturb import by_speaker, original_id
 from asrdistill.features.statistics import moments
 from asrdistill.parallel import map_utterances
 
@@ -49,7 +49,7 @@ def _transform(bins: int, coefficients: int, lifter: float) -> np.ndarray:
 def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: CepstraOptions, jobs: int) -> None:
     """Write the cepstra of the archive `fbank` into the existing folder `out`, an archive of the same utterances.
 
-    `speakers` says who says which utterance; copies in the archive are other speakers' (:func:`copies.voices`). Raises
+    `speakers` says who says which utterance; copies in the archive are other speakers' (:func:`by_speaker`). Raises
     UserError unless both name the same utterances and the filterbank has at least as many bins as coefficients are
     wanted.
     """
@@ -85,7 +85,7 @@ def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> 
         )
     for missing, where in (
         ([u for u in speakers if u not in archive], fbank),
-        ([u for u in archive if u not in speakers and original(u) not in speakers], "the data directory"),
+        ([u for u in archive if u not in speakers and original_id(u) not in speakers], "the data directory"),
     ):
         if missing:
             raise UserError(f"{where} lacks {len(missing)} utterances: {shorten(missing)}; make its features again")
@@ -103,7 +103,7 @@ def _parts(options: CepstraOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 def _groups(archive: FrameArchive, speakers: Mapping[str, str], normalise: str) -> list[list[str]]:
     """Utterances that share one mean and variance."""
-    return list(voices(archive, speakers).values()) if normalise == "speaker" else [[u] for u in archive]
+    return list(by_speaker(archive, speakers).values()) if normalise == "speaker" else [[u] for u in archive]
 
 
 def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:

@@ -10,9 +10,9 @@ import numpy as np
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.features.copies import ORIGINALS, Copies, Copy, warped
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
+from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
 from asrdistill.parallel import Chunk, map_utterances, split
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
@@ -25,11 +25,11 @@ def make_fbank(
     options: FbankOptions,
     jobs: int,
     pipes: bool = False,
-    copies: Copies = ORIGINALS,
+    copies: Perturbations = UNPERTURBED,
 ) -> None:
     """Write the log-mel filterbank of every utterance into the existing folder `out`, an archive of kind "features".
 
-    Each utterance stands there once for each of the `copies`; see :mod:`asrdistill.features.copies`.
+    Each utterance stands there once for each of the `copies`; see :mod:`asrdistill.features.perturb`.
     Raises UserError that names the utterance for audio that cannot be read or is too short for one
     frame, for a data directory without utterances, and for copies that cannot be made.
     """
@@ -55,7 +55,11 @@ def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _write_shard(
-    out: Path, variants: list[tuple[Copy, FbankOptions]], pipes: bool, noise: Noise | None, shard: Chunk[Utterance]
+    out: Path,
+    variants: list[tuple[Perturbation, FbankOptions]],
+    pipes: bool,
+    noise: Noise | None,
+    shard: Chunk[Utterance],
 ) -> dict[str, Any]:
     from asrdistill.features.fbank import fbank  # loads torch, which only the workers need
 

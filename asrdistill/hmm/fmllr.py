@@ -12,7 +12,7 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, shorten
-from asrdistill.features.copies import voices
+from asrdistill.features.perturb import by_speaker
 from asrdistill.hmm.estimate import precisions, weighted_products
 from asrdistill.hmm.gmm import Gmm, load_gmm
 from asrdistill.hmm.options import FmllrOptions
@@ -37,7 +37,7 @@ def adapt(
     """Write the adapted vectors of the utterances of `who` (utterance -> speaker) into the existing folder `out`.
 
     It becomes an archive, with those of the utterances' copies that `features` has: these are other speakers'
-    (:func:`asrdistill.features.copies.voices`).
+    (:func:`asrdistill.features.perturb.by_speaker`).
 
     A speaker's transform is estimated from those utterances that `alignment` holds. Speakers with fewer
     frames than ``min_frames`` keep their vectors as they are; they are named and counted. `features` may hold
@@ -46,7 +46,7 @@ def adapt(
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
     if lacking := [utterance for utterance in who if utterance not in archive]:
         raise UserError(f"{features} lacks {len(lacking)} utterances of the data directory: {shorten(lacking)}")
-    speakers = list(voices(archive, who).items())
+    speakers = list(by_speaker(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     tasks = chunks(speakers, SPEAKERS_PER_SHARD)
     load = partial(_load, model, features, alignment)
@@ -64,7 +64,7 @@ def adapt(
             options.min_frames,
             shorten(kept),
         )
-    settings = {"type": "fmllr", "of": base_features(gmm), **gmm.front.describe()}
+    settings = {"type": "fmllr", "of": base_features(gmm), **gmm.transform.describe()}
     finish(
         out,
         "features",
@@ -73,7 +73,7 @@ def adapt(
         frame_shift=archive.meta["frame_shift"],
         features=settings,
     )
-    gmm.front.write(out)
+    gmm.transform.write(out)
 
 
 def check(model: Path, features: Path, alignment: Path) -> None:
@@ -102,7 +102,7 @@ def _load(model: Path, features: Path, alignment: Path) -> Loaded:
 def _adapt_shard(
     out: Path, min_frames: int, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
 ) -> tuple[dict[str, Any], list[str]]:
-    front, archive, size = loaded.gmm.front, loaded.archive, loaded.gmm.mixtures.means.shape[1]
+    front, archive, size = loaded.gmm.transform, loaded.archive, loaded.gmm.mixtures.means.shape[1]
     writer, unadapted = ShardWriter(out, shard.number, {"frames": ("float32", (size,))}), []
     for speaker, utterances in shard:
         transform = _estimate(loaded, utterances, min_frames)
@@ -135,4 +135,4 @@ def _aligned(loaded: Loaded, utterances: list[str]) -> Iterator[tuple[np.ndarray
     for utterance in utterances:
         if utterance in alignment:
             triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
-            yield gmm.front.vectors(archive[utterance]), gmm.senones.find(triphones)
+            yield gmm.transform.vectors(archive[utterance]), gmm.senones.find(triphones)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save
 
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json
-from asrdistill.hmm.front import Front
+from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.senones import Senones
 
 BLOCK = 256  # frames scored at once: their (G, BLOCK) scores stay in the cache
@@ -121,13 +121,13 @@ class Gmm:
     """A trained GMM-HMM: mixtures, senones, which features (`meta`) it was trained on, and what it sees of them.
 
     Where the features are of type "fmllr", vectors that were adapted to their speakers, they are taken
-    as they are, and `front` is what makes the vectors before adaptation.
+    as they are, and `transform` makes the vectors before adaptation.
     """
 
     mixtures: Mixtures
     senones: Senones
     meta: dict[str, Any]
-    front: Front
+    transform: FeatureTransform
 
     @property
     def parameters(self) -> int:
@@ -136,7 +136,7 @@ class Gmm:
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) -> (T, D): what the Gaussians see of the features."""
-        return features if self.meta["features"]["type"] == "fmllr" else self.front.vectors(features)
+        return features if self.meta["features"]["type"] == "fmllr" else self.transform.vectors(features)
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
         """Features (T, F) float32 -> log-likelihoods (T, S) float32, or (T, len(senones)) of these senones only."""
@@ -149,7 +149,7 @@ class Gmm:
         with atomic(Path(folder) / "gmm.safetensors", "wb") as handle:
             handle.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
         self.senones.write(folder)
-        self.front.write(folder)
+        self.transform.write(folder)
         counts = {"senones": self.senones.count, "gaussians": m.gaussians, "parameters": self.parameters}
         write_json(Path(folder) / "meta.json", {**self.meta, "kind": "gmm", **counts})
 
@@ -170,4 +170,4 @@ def load_gmm(folder: Path) -> Gmm:
         sound = False
     if not sound:
         raise UserError(f"{path} is missing, damaged or of other senones; train the model again")
-    return Gmm(mixtures, senones, meta, Front.read(folder))
+    return Gmm(mixtures, senones, meta, FeatureTransform.read(folder))

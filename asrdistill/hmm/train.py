@@ -37,7 +37,7 @@ from asrdistill.hmm.estimate import (
     update,
     weighted_products,
 )
-from asrdistill.hmm.front import Front
+from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.graph import Compiler
 from asrdistill.hmm.options import LdaOptions, MonoOptions, TriphoneOptions
@@ -62,7 +62,7 @@ MLLT_ROUNDS = (2, 4, 6, 12)
 class Model:
     """A model while it is trained: what a round works with."""
 
-    front: Front
+    front: FeatureTransform
     senones: Senones
     mixtures: Mixtures
 
@@ -148,7 +148,7 @@ def train_mono(
     growing = max(1, options.iterations * 3 // 4)
     plan = _plan(options, growing, mono_alignment)
     with _trainer(cepstra, utterances, lang, out, jobs) as trainer:
-        _train(trainer, Front(deltas=DELTAS), senones, plan, cepstra, out)
+        _train(trainer, FeatureTransform(deltas=DELTAS), senones, plan, cepstra, out)
 
 
 def train_triphones(
@@ -166,12 +166,12 @@ def train_triphones(
     speaker-adaptive training. Raises UserError when a senone would have no Gaussian.
     """
     adapted = FrameArchive(features).meta["features"]["type"] == "fmllr"
-    front = Front() if adapted else Front(deltas=DELTAS)
+    front = FeatureTransform() if adapted else FeatureTransform(deltas=DELTAS)
     with _trainer(features, utterances, lang, out, jobs, alignment) as trainer:
         senones = _tree(trainer, front, lang, options.leaves)
         _train(trainer, front, senones, _plan(options, options.iterations * 5 // 7, given_alignment), features, out)
     if adapted:
-        Front.read(features).write(out)  # new speakers are adapted from what it makes
+        FeatureTransform.read(features).write(out)  # new speakers are adapted from what it makes
 
 
 def train_lda(
@@ -193,7 +193,7 @@ def train_lda(
         )
     with _trainer(cepstra, utterances, lang, out, jobs, alignment) as trainer:
         scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
-        front = Front(splice=options.splice, transform=lda(scatter, options.dimension))
+        front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
         senones = _tree(trainer, front, lang, options.leaves)
         plan = replace(_plan(options, options.iterations * 5 // 7, given_alignment), mllt=MLLT_ROUNDS)
         _train(trainer, front, senones, plan, cepstra, out)
@@ -227,14 +227,14 @@ def _trainer(
         yield Trainer(split(utterances, SHARDS), workers)
 
 
-def _tree(trainer: Trainer, front: Front, lang: Lang, leaves: int) -> Senones:
+def _tree(trainer: Trainer, front: FeatureTransform, lang: Lang, leaves: int) -> Senones:
     stats = trainer.sum(_tree_shard, "tree statistics", front)
     senones = grow_tree(stats, lang.phones, Senones.monophones(lang).lengths, leaves)
     log.info("%d triphone states share %d senones", len(stats.contexts), senones.count)
     return senones
 
 
-def _train(trainer: Trainer, front: Front, senones: Senones, plan: Plan, features: Path, out: Path) -> None:
+def _train(trainer: Trainer, front: FeatureTransform, senones: Senones, plan: Plan, features: Path, out: Path) -> None:
     """Train the Gaussians of the senones as planned and write the model into `out`."""
     if plan.gaussians < senones.count:
         raise UserError(f"{senones.count} senones need at least as many Gaussians, not {plan.gaussians}")
@@ -269,7 +269,9 @@ def _train(trainer: Trainer, front: Front, senones: Senones, plan: Plan, feature
     Gmm(mixtures, senones, meta, front).write(out)
 
 
-def _turn(trainer: Trainer, front: Front, senones: Senones, mixtures: Mixtures) -> tuple[Front, Mixtures]:
+def _turn(
+    trainer: Trainer, front: FeatureTransform, senones: Senones, mixtures: Mixtures
+) -> tuple[FeatureTransform, Mixtures]:
     """Turn the front's projection, and the means with it, by MLLT."""
     found = trainer.sum(_products_shard, "MLLT", Model(front, senones, mixtures))
     products, stats = found.products, found.stats
@@ -277,8 +279,8 @@ def _turn(trainer: Trainer, front: Front, senones: Senones, mixtures: Mixtures) 
     across = np.einsum("gd,gi,gj->dij", inverse, stats.sums[:, : means.shape[1]], means, optimize=True)
     centres = np.einsum("gd,gi,gj->dij", inverse * stats.occupancy[:, None], means, means, optimize=True)
     turn = mllt(products - across - across.transpose(0, 2, 1) + centres, stats.occupancy.sum())
-    assert front.transform is not None  # MLLT is planned for projected features only
-    return replace(front, transform=turn @ front.transform), replace(mixtures, means=means @ turn.T)
+    assert front.matrix is not None  # MLLT is planned for projected features only
+    return replace(front, matrix=turn @ front.matrix), replace(mixtures, means=means @ turn.T)
 
 
 def _global_variance(stats: Statistics) -> np.ndarray:
@@ -301,7 +303,7 @@ def _scatter_shard(context: int, corpus: Corpus, shard: Chunk[Transcript]) -> Sc
     return reduce(add, (Scatter.collect(x, senone, count) for x, senone in _blocks(spliced)))
 
 
-def _tree_shard(front: Front, corpus: Corpus, shard: Chunk[Transcript]) -> TreeStatistics:
+def _tree_shard(front: FeatureTransform, corpus: Corpus, shard: Chunk[Transcript]) -> TreeStatistics:
     aligned = (u for u, _ in shard if u in corpus.given)
     pairs = ((front.vectors(corpus.features(u)), corpus.inventory.triphones(*corpus.labels(u))) for u in aligned)
     return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(pairs)))

@@ -29,12 +29,12 @@ LINK = "‿"  # the sign for "no break here": un‿ ‿happi‿ ‿ness is one w
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
 
 
-def goes_on(unit: str) -> bool:
+def is_continuation(unit: str) -> bool:
     """Whether a word of the lexicon is a piece that goes on the word before it."""
     return unit.startswith(LINK)
 
 
-def leaves_open(unit: str) -> bool:
+def is_prefix(unit: str) -> bool:
     """Whether a word of the lexicon is a piece that another one goes on."""
     return unit.endswith(LINK)
 
@@ -154,9 +154,9 @@ def root_of(phone: str) -> str:
 def _placed(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
     """The phones with their positions in the word, or in the one that a piece is of."""
     places = ["_I"] * len(phones)
-    if not goes_on(word):
+    if not is_continuation(word):
         places[0] = "_B"
-    if not leaves_open(word):
+    if not is_prefix(word):
         places[-1] = "_S" if places[-1] == "_B" else "_E"
     return tuple(phone + place for phone, place in zip(phones, places, strict=True))
 
@@ -197,6 +197,6 @@ def _read_pieces(path: Path) -> dict[str, float]:
             pieces[piece] = float(logprob)
         except ValueError:
             raise UserError(f"{path}, line {number} is not 'piece <tab> ln probability'") from None
-        if not math.isfinite(pieces[piece]) or not (goes_on(piece) or leaves_open(piece)):
+        if not math.isfinite(pieces[piece]) or not (is_continuation(piece) or is_prefix(piece)):
             raise UserError(f"{path}, line {number}: '{line}' needs a finite number and a piece marked with {LINK}")
     return pieces

@@ -22,7 +22,7 @@ import numpy as np
 
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_json
-from asrdistill.lang.lexicon import goes_on, leaves_open
+from asrdistill.lang.lexicon import is_continuation, is_prefix
 
 log = logging.getLogger("asrdistill")
 
@@ -230,7 +230,7 @@ def train(
     stream = np.frombuffer(tokens, np.int32).astype(np.int64)
     if stream.max() == unknown:
         symbols.append(UNKNOWN)
-    seams = Seams(np.array([goes_on(symbol) for symbol in symbols]), np.array([leaves_open(s) for s in symbols]))
+    seams = Seams(np.array([is_continuation(symbol) for symbol in symbols]), np.array([is_prefix(s) for s in symbols]))
     counts = count_ngrams(stream, len(symbols), order, np.frombuffer(starts, np.int64), seams)
     least = [*prune, *[prune[-1]] * order][:order] if prune else [0] * order
     kept = [grams.times > most for grams, most in zip(counts, least, strict=True)]
@@ -241,8 +241,8 @@ def train(
 class Seams(NamedTuple):
     """What each symbol says of the words around it, (symbols,) bool: all False where there are no pieces of words."""
 
-    goes_on: np.ndarray  # whether it is a piece that goes on the word before
-    leaves_open: np.ndarray  # whether a piece must follow that goes on its word
+    is_continuation: np.ndarray  # whether it is a piece that goes on the word before
+    is_prefix: np.ndarray  # whether a piece must follow that goes on its word
 
 
 class Counts(NamedTuple):
@@ -267,11 +267,11 @@ def count_ngrams(
     """
     starts = np.flatnonzero(tokens == 0) if starts is None else starts
     place = np.arange(len(tokens)) - np.repeat(starts, np.diff([*starts, len(tokens)]))  # in its sentence
-    within = seams.goes_on.astype(np.int64) if seams else np.zeros(symbols, np.int64)
+    within = seams.is_continuation.astype(np.int64) if seams else np.zeros(symbols, np.int64)
     unigrams = np.bincount(tokens, minlength=symbols)
     heads = np.arange(symbols) == 0
     if seams:
-        heads |= seams.leaves_open & ~seams.goes_on
+        heads |= seams.is_prefix & ~seams.is_continuation
     levels = [Counts(np.arange(symbols), within, within, unigrams, heads)]
     gram = tokens  # at each position the n-gram that ends there
     for n in range(2, order + 1):

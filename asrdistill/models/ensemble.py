@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrdistill.features.join import columns
+from asrdistill.features.paste import columns
 from asrdistill.hmm.gmm import Gmm
 from asrdistill.models.acoustic import AcousticModel
 

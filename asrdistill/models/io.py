@@ -25,7 +25,7 @@ from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
-from asrdistill.features.join import has_columns
+from asrdistill.features.paste import has_columns
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones

@@ -12,7 +12,7 @@ class DnnOptions:
     """What rebuilds a network; see :mod:`asrdistill.models.dnn`, :mod:`~asrdistill.models.tdnn`, and `gru`."""
 
     architecture: str = option(
-        "dnn", "the paper's DNN, a small time-delay network, or a recurrent one", ARCHITECTURES, later=True
+        "dnn", "the paper's DNN, a small time-delay network, or a recurrent one", ARCHITECTURES, since_version="0.1"
     )
     layers: int = option(4, "hidden layers (dnn, gru)")
     width: int = option(512, "units in a hidden layer")
@@ -23,7 +23,7 @@ class DnnOptions:
         default_factory=lambda: [1, 2, 3, 4],
         metadata={"help": "a block for each, which looks at every so manieth frame (tdnn)", "later": True},
     )
-    taps: int = option(3, "frames that a block looks at (tdnn)", later=True)
+    taps: int = option(3, "frames that a block looks at (tdnn)", since_version="0.1")
     widths: list[float] = field(
         default_factory=list,
         metadata={"help": "shares of the width that are trained as networks of their own as well (dnn)", "later": True},

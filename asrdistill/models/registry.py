@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from asrdistill.config import deciding
+from asrdistill.config import hash_fields
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
@@ -25,4 +25,4 @@ def build_network(options: DnnOptions, features: int, senones: int) -> Network:
 def described(options: DnnOptions) -> dict[str, Any]:
     """The options that rebuild a network, for its meta.json."""
     values = {field.name: getattr(options, field.name) for field in dataclasses.fields(DnnOptions)}
-    return deciding(DnnOptions(**values))
+    return hash_fields(DnnOptions(**values))

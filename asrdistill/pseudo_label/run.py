@@ -23,7 +23,7 @@ from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_text
-from asrdistill.lang.normalise import words_of
+from asrdistill.lang.normalize import normalize_text
 from asrdistill.pseudo_label.options import HearOptions
 
 log = logging.getLogger("asrdistill")
@@ -96,7 +96,7 @@ def hear(data: DataDirectory, out: Path, options: HearOptions, jobs: int) -> Non
     ):
         pass
     found = {heard.utterance: heard for number, _ in shards for heard in _read(out / f"{number}.tsv")}
-    said = {name: words_of(heard.written, options.language) for name, heard in found.items()}
+    said = {name: normalize_text(heard.written, options.language) for name, heard in found.items()}
     DataDirectory(replace(utterance, text=said[utterance.id]) for utterance in data).write(out)
     rows = (found[utterance.id].line() for utterance in data)
     write_text(out / TABLE, "\t".join(HEADER) + "\n" + "".join(rows))

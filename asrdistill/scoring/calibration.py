@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asrdistill.data.ctm import read_lines
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json, write_json
+from asrdistill.files import read_json, read_lines, write_json
 from asrdistill.scoring.alignment import align
 from asrdistill.scoring.wer import read_transcripts
 

@@ -15,31 +15,35 @@ LOSSES = ("soft", "logits", "hard")
 class TrainOptions(DnnOptions):
     epochs: int = option(8, "passes over the training frames")
     batch: int = option(512, "frames in a batch")
-    chunk: int = option(1, "neighbouring frames that come into a batch together", later=True)
+    chunk: int = option(1, "neighbouring frames that come into a batch together", since_version="0.1")
     learning_rate: float = option(1e-3, "peak learning rate of AdamW")
     warmup: float = option(0.05, "share of the updates in which the learning rate rises to its peak")
     weight_decay: float = option(0.01, "AdamW's decoupled weight decay")
     pool_frames: int = option(400_000, "frames held in memory and shuffled together")
     temperature: float = option(2.0, "temperature of soft targets")
     hard_weight: float = option(0.5, "weight of the hard targets' cross-entropy beside T²·CE(soft, T)")
-    rest: str = option("states", "what becomes of the mass outside of the kept soft targets", RESTS, later=True)
-    unlabelled: bool = option(
-        False, "learn from the utterances that have soft targets but no alignment as well", later=True
+    rest: str = option(
+        "states", "what becomes of the mass outside of the kept soft targets", RESTS, since_version="0.1"
     )
-    early_stopping: bool = option(False, "keep the weights of the epoch that was best on held-out data", later=True)
+    unlabelled: bool = option(
+        False, "learn from the utterances that have soft targets but no alignment as well", since_version="0.1"
+    )
+    early_stopping: bool = option(
+        False, "keep the weights of the epoch that was best on held-out data", since_version="0.1"
+    )
     loss: str = option(
         *("soft", "what is learnt of soft targets: them, their logits, or for comparison the hard ones alone", LOSSES),
-        later=True,
+        since_version="0.1",
     )
-    max_norm: float = option(0.0, "largest norm of the weights that come into a unit; 0 for any", later=True)
+    max_norm: float = option(0.0, "largest norm of the weights that come into a unit; 0 for any", since_version="0.1")
     omit: list[str] = field(
         default_factory=list,
         metadata={"help": "phones whose frames are left out: a student that never meets them", "later": True},
     )
-    time_masks: int = option(0, "masks over frames of each window that the network sees", later=True)
-    time_mask: int = option(8, "frames that such a mask covers at most", later=True)
-    frequency_masks: int = option(0, "masks over features of each window", later=True)
-    frequency_mask: int = option(8, "features that such a mask covers at most", later=True)
+    time_masks: int = option(0, "masks over frames of each window that the network sees", since_version="0.1")
+    time_mask: int = option(8, "frames that such a mask covers at most", since_version="0.1")
+    frequency_masks: int = option(0, "masks over features of each window", since_version="0.1")
+    frequency_mask: int = option(8, "features that such a mask covers at most", since_version="0.1")
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)

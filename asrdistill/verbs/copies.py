@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.features.copies import copy_rows
+    from asrdistill.features.perturb import expand_to_copies
 
     def work(out: Path) -> None:
-        copy_rows(args.originals, args.features, out)
+        expand_to_copies(args.originals, args.features, out)
 
     stage.make(args.out, work, "copies", {}, [args.originals, args.features])

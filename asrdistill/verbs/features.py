@@ -12,9 +12,9 @@ from pathlib import Path
 
 from asrdistill.config import add_options, resolve
 from asrdistill.data.directory import DataDirectory
-from asrdistill.features.copies import Copies
 from asrdistill.features.extract import make_fbank
 from asrdistill.features.options import FbankOptions
+from asrdistill.features.perturb import Perturbations
 from asrdistill.parallel import default_jobs
 from asrdistill.stage import make
 
@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> None:
     data = DataDirectory.read(args.data, pipes=args.pipes)
     noise = DataDirectory.read(args.noise, pipes=args.pipes) if args.noise else None
     snr = tuple(args.snr) if args.snr else None
-    copies = Copies(tuple(args.warps), tuple(args.speeds), tuple(args.volumes), snr, noise, args.seed, args.pipes)
+    copies = Perturbations(
+        tuple(args.warps), tuple(args.speeds), tuple(args.volumes), snr, noise, args.seed, args.pipes
+    )
     make(
         args.out,
         lambda folder: make_fbank(data, folder, options, args.jobs, args.pipes, copies),

@@ -9,25 +9,25 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
-from asrdistill.data.options import HoldOutOptions
+from asrdistill.data.options import SplitOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, help="data directory")
     parser.add_argument("out", type=Path, help="folder for the three data directories")
-    add_options(parser, HoldOutOptions)
+    add_options(parser, SplitOptions)
 
 
 def run(args: argparse.Namespace) -> None:
     from asrdistill.data.directory import DataDirectory
-    from asrdistill.data.hold_out import write_sets
+    from asrdistill.data.split import write_splits
     from asrdistill.stage import make
 
-    options = resolve(HoldOutOptions, args)
+    options = resolve(SplitOptions, args)
     data = DataDirectory.read(args.data)
     make(
         args.out,
-        lambda out: write_sets(data, options.percent, out),
+        lambda out: write_splits(data, options.percent, out),
         verb="hold-out",
         options=options,
         inputs=[args.data],

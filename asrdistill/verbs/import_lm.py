@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.lang.imports import import_lm
+    from asrdistill.lang.arpa import import_lm
 
     make(
         args.out,

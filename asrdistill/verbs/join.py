@@ -20,6 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.features.join import join
+    from asrdistill.features.paste import paste
 
-    stage.make(args.out, lambda out: join(args.features, out), "join", {}, args.features)
+    stage.make(args.out, lambda out: paste(args.features, out), "join", {}, args.features)

@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.ctm import read_lines
     from asrdistill.data.directory import DataDirectory
     from asrdistill.errors import UserError
+    from asrdistill.files import read_lines
     from asrdistill.lang.dictionary import make_lang, read_dictionary
     from asrdistill.lang.g2p import G2P
     from asrdistill.lang.graphemes import spell_words

@@ -16,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.lang.counts import recount
     from asrdistill.lang.lexicon import Lang
+    from asrdistill.lang.pron_probs import estimate_pron_probs
 
     lang = Lang.read(args.lang)
     make(
         args.out,
-        lambda folder: recount(lang, args.alignment).write(folder),
+        lambda folder: estimate_pron_probs(lang, args.alignment).write(folder),
         verb="lang-counts",
         options={},
         inputs=[args.lang, args.alignment],

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.ctm import read_lines
     from asrdistill.data.directory import DataDirectory
     from asrdistill.errors import UserError
+    from asrdistill.files import read_lines
     from asrdistill.lang.dictionary import read_dictionary
     from asrdistill.lang.lexicon import Lang
     from asrdistill.lang.ngram import make_lm

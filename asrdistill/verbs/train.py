@@ -26,7 +26,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from asrdistill.config import add_options, deciding, resolve
+from asrdistill.config import add_options, hash_fields, resolve
 from asrdistill.distill.options import SOFTMAXES
 from asrdistill.errors import UserError
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         train_model(args.features, args.alignment, args.soft_targets, args.held_out, options, out, args.start, special)
 
     which = {"specialist": special[1], "softmax": special[2]} if special else {}
-    distributed.make(args.out, work, "train", {**deciding(options), **which}, inputs)
+    distributed.make(args.out, work, "train", {**hash_fields(options), **which}, inputs)
 
 
 def _special(args: argparse.Namespace) -> tuple[Path, int, str] | None:

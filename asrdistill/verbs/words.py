@@ -20,13 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.data.ctm import read_lines
-    from asrdistill.files import atomic
-    from asrdistill.lang.normalise import words_of
+    from asrdistill.files import atomic, read_lines
+    from asrdistill.lang.normalize import normalize_text
 
     with atomic(args.out) as out:
         for line in (line for path in args.text for line in read_lines(path)):
             name, rest = [*line.split(maxsplit=1), "", ""][:2] if args.table else ("", line)
-            words = words_of(rest, args.language)
+            words = normalize_text(rest, args.language)
             if name or words:
                 out.write(f"{name} {words}".strip() + "\n")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.lang.lexicon import goes_on, leaves_open
+from asrdistill.lang.lexicon import is_continuation, is_prefix
 
 Path = tuple[float, tuple[str, ...]]  # score, words
 START = ("<s>",)
@@ -63,9 +63,9 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
                 _keep(moved, (history, said, position + 1), score + senones.forward[senone], words)
         for (history, before, promised, last), (score, words) in between.items():
             for entry, (word, _, phones) in enumerate(entries):
-                if phones[0] != promised or not (last or word) or leaves_open(last) != goes_on(word):
+                if phones[0] != promised or not (last or word) or is_prefix(last) != is_continuation(word):
                     continue
-                free = not last or goes_on(word)  # where no silence may stand, it costs nothing to take none
+                free = not last or is_continuation(word)  # where no silence may stand, it costs nothing to take none
                 cost = options.insertion_penalty + (0.0 if free else not_taken) if word else taken
                 for after in following:
                     _keep(moved, (history, (before, entry, after), 0), score + cost, words)
@@ -89,7 +89,7 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
     return [
         (score + options.lm_weight * lm.logprob("</s>", history) + (not_taken if last else 0.0), words)
         for (history, _, promised, last), (score, words) in between.items()
-        if promised == silence and not leaves_open(last)
+        if promised == silence and not is_prefix(last)
     ]
 
 

@@ -5,7 +5,7 @@ from scipy.optimize import minimize
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.weights import mixture_weights
-from asrdistill.features.join import join
+from asrdistill.features.paste import paste
 from asrdistill.files import read_json
 from asrdistill.models.io import load_model
 from tests.conftest import write_archive
@@ -46,7 +46,7 @@ def world(corpus, tmp_path):
     fits = {"feature_hash": FrameArchive(corpus.features).hash, "frame_shift": 0.01}
     write_archive(tmp_path / "others", "features", others, "<f2", features={"type": "whisper"}, **fits)
     (tmp_path / "both").mkdir()
-    join([corpus.features, tmp_path / "others"], tmp_path / "both")
+    paste([corpus.features, tmp_path / "others"], tmp_path / "both")
     for name, features in (("plain", corpus.features), ("head", tmp_path / "others")):
         arguments = ["train", str(features), str(corpus.alignment), str(tmp_path / name), "--epochs", "6"]
         assert main([*arguments, "--learning-rate", "1e-2", *NET]) == 0

@@ -10,10 +10,10 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.features.copies import Copies, Copy, nearest, original, speed_of
 from asrdistill.features.extract import make_fbank
 from asrdistill.features.noise import Noise, mixed
 from asrdistill.features.options import FbankOptions, frames
+from asrdistill.features.perturb import Perturbation, Perturbations, nearest, original_id, speed_of
 from asrdistill.hmm.senones import Senones
 
 from ..conftest import write_archive
@@ -37,24 +37,29 @@ def data(tmp_path):
     return write(tmp_path / "data", {f"{s}-{i}": 0.1 * rng.normal(size=4000 + 400 * i) for i in range(4) for s in "xy"})
 
 
-def make(data: DataDirectory, out: Path, copies: Copies, jobs: int = 1) -> FrameArchive:
+def make(data: DataDirectory, out: Path, copies: Perturbations, jobs: int = 1) -> FrameArchive:
     out.mkdir()
     make_fbank(data, out, OPTIONS, jobs, copies=copies)
     return FrameArchive(out, "features")
 
 
 def test_names_tell_the_original_and_the_speed():
-    for copy in (Copy("speed", 0.9), Copy("volume", 0.125), Copy("snr", snr=(-5, 20.5)), Copy("warp", 1.05)):
+    for copy in (
+        Perturbation("speed", 0.9),
+        Perturbation("volume", 0.125),
+        Perturbation("snr", snr=(-5, 20.5)),
+        Perturbation("warp", 1.05),
+    ):
         assert copy.name("joe-A1") != "joe-A1"
-        assert original(copy.name("joe-A1")) == "joe-A1"
+        assert original_id(copy.name("joe-A1")) == "joe-A1"
         assert speed_of(copy.name("joe-A1")) == (0.9 if copy.kind == "speed" else 1)
-    assert original("speedy-1") == "speedy-1"
+    assert original_id("speedy-1") == "speedy-1"
     assert speed_of("joe") == 1
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.1, 1.25])
 def test_a_copy_at_another_speed_has_as_many_frames_fewer(data, tmp_path, speed):
-    archive = make(data, tmp_path / "out", Copies(speeds=(speed,)))
+    archive = make(data, tmp_path / "out", Perturbations(speeds=(speed,)))
     for utterance in data:
         samples = len(utterance.samples(8000))
         assert archive.rows(f"speed{speed:g}-{utterance.id}") == frames(round(samples / speed), OPTIONS)
@@ -62,7 +67,7 @@ def test_a_copy_at_another_speed_has_as_many_frames_fewer(data, tmp_path, speed)
 
 def test_speed_moves_a_tone():
     tone = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000).astype(np.float32)
-    faster = Copy("speed", 1.25).samples(Utterance("u", "", "s"), tone, 8000, None)
+    faster = Perturbation("speed", 1.25).samples(Utterance("u", "", "s"), tone, 8000, None)
     spectrum = np.abs(np.fft.rfft(faster[1000:5000]))
     assert len(faster) == 6400
     assert spectrum.argmax() * 8000 / 4000 == pytest.approx(1250, abs=2)
@@ -86,7 +91,7 @@ def test_senones_of_a_copy_are_those_at_the_same_moment(speed, snip):
 
 
 def test_copies_of_an_alignment(data, tmp_path):
-    copies = Copies(warps=(1.0, 0.95), speeds=(0.5,), volumes=(0.3,), snr=(10, 10))
+    copies = Perturbations(warps=(1.0, 0.95), speeds=(0.5,), volumes=(0.3,), snr=(10, 10))
     features = make(data, tmp_path / "features", copies)
     labels = {u: np.arange(features.rows(u), dtype=np.int32) % 8 for u in (v.id for v in data)}
     del labels["y-3"]
@@ -110,7 +115,7 @@ def test_copies_of_an_alignment(data, tmp_path):
 
 def test_phones_of_a_copy_go_with_its_senones(data, tmp_path):
     """As asrdistill align writes alignments: the phone of each frame beside its senone."""
-    features = make(data, tmp_path / "features", Copies(speeds=(0.8,)))
+    features = make(data, tmp_path / "features", Perturbations(speeds=(0.8,)))
     (tmp_path / "ali").mkdir()
     parts = {"frames": ("int32", ()), "phones": ("int16", ())}
     writer = ShardWriter(tmp_path / "ali", 0, parts)
@@ -128,7 +133,7 @@ def test_phones_of_a_copy_go_with_its_senones(data, tmp_path):
 
 
 def test_volume_adds_its_logarithm(data, tmp_path):
-    archive = make(data, tmp_path / "out", Copies(volumes=(0.5,)))
+    archive = make(data, tmp_path / "out", Perturbations(volumes=(0.5,)))
     np.testing.assert_allclose(archive["volume0.5-x-2"] - archive["x-2"], 2 * np.log(0.5), atol=1e-3)
 
 
@@ -161,11 +166,11 @@ def test_snrs_lie_in_the_range_and_differ(data, tmp_path, babble):
 
 def test_noise_depends_on_the_utterance_and_the_seed_and_not_on_jobs(data, tmp_path, monkeypatch):
     monkeypatch.setattr("asrdistill.features.extract.UTTERANCES_PER_SHARD", 3)
-    one, two = (make(data, tmp_path / str(jobs), Copies(snr=(0, 10)), jobs) for jobs in (1, 2))
-    other = make(data, tmp_path / "other", Copies(snr=(0, 10), seed=1))
+    one, two = (make(data, tmp_path / str(jobs), Perturbations(snr=(0, 10)), jobs) for jobs in (1, 2))
+    other = make(data, tmp_path / "other", Perturbations(snr=(0, 10), seed=1))
     assert one.hash == two.hash != other.hash
-    few = make(DataDirectory(data.utterances[:3]), tmp_path / "few", Copies(snr=(0, 10), noise=data))
-    again = make(data, tmp_path / "again", Copies(snr=(0, 10), noise=data))
+    few = make(DataDirectory(data.utterances[:3]), tmp_path / "few", Perturbations(snr=(0, 10), noise=data))
+    again = make(data, tmp_path / "again", Perturbations(snr=(0, 10), noise=data))
     np.testing.assert_array_equal(few["snr0to10-x-1"], again["snr0to10-x-1"])
 
 
@@ -189,9 +194,9 @@ def test_what_cannot_be_made_is_one_sentence(data, tmp_path, capsys):
 def test_silence_stays_silence(data):
     source = Noise(data.utterances, True, 0, False)
     silent = np.zeros(1000, np.float32)
-    assert not Copy("snr", snr=(0, 1)).samples(data.utterances[0], silent, 8000, source).any()
+    assert not Perturbation("snr", snr=(0, 1)).samples(data.utterances[0], silent, 8000, source).any()
 
 
 def test_an_unusable_copy_is_named():
     with pytest.raises(UserError, match="asked for twice"):
-        Copies(warps=(1.0,), speeds=(1.0,)).each()
+        Perturbations(warps=(1.0,), speeds=(1.0,)).each()

@@ -8,7 +8,7 @@ from asrdistill import cli
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.hmm.align import Summary, align, check_left_out, transcripts
-from asrdistill.hmm.front import Front
+from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.options import AlignOptions
 from tests.refusals import assert_names, assert_refused, refused
@@ -23,7 +23,7 @@ def model(world, tmp_path):
     mixtures = Mixtures(np.zeros(count), wide, variances, np.arange(count + 1))
     (tmp_path / "model").mkdir()
     meta = {"features": {"type": "planted"}, "frame_shift": 0.01}
-    Gmm(mixtures, world.senones, meta, Front(deltas=2)).write(tmp_path / "model")
+    Gmm(mixtures, world.senones, meta, FeatureTransform(deltas=2)).write(tmp_path / "model")
     return tmp_path / "model"
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from asrdistill.hmm.front import Front
+from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures, load_gmm
 from asrdistill.hmm.senones import Senones
 from tests.refusals import refused
@@ -43,7 +43,7 @@ def test_far_frames_keep_finite_loglikes():
 @pytest.fixture
 def gmm(lang):
     senones = Senones.monophones(lang)
-    return Gmm(make_mixtures(senones.count, 6), senones, {"features": {"type": "cepstra"}}, Front(deltas=2))
+    return Gmm(make_mixtures(senones.count, 6), senones, {"features": {"type": "cepstra"}}, FeatureTransform(deltas=2))
 
 
 def test_written_gmm_is_read_again(gmm, tmp_path):

@@ -140,7 +140,7 @@ def test_speakers_of_few_frames_are_not_adapted(ladder, tmp_path, caplog):
     assert cli.main(["fmllr", *map(str, inputs), "--min-frames", "1000000", "--jobs", "1"]) == 0
     assert_names(caplog.text, "4 of 4 speakers", 1000000, "s0")
     utterance = "s0-000"
-    front = load_gmm(ladder / "lda").front
+    front = load_gmm(ladder / "lda").transform
     plain = front.vectors(FrameArchive(ladder / "cepstra")[utterance])
     np.testing.assert_allclose(FrameArchive(tmp_path / "fmllr")[utterance], plain, rtol=1e-5, atol=1e-5)
 

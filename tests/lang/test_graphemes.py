@@ -4,7 +4,7 @@ from asrdistill.cli import main
 from asrdistill.lang.dictionary import pronounce_words
 from asrdistill.lang.graphemes import spell, spell_words
 from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.normalise import words_of
+from asrdistill.lang.normalize import normalize_text
 from tests.refusals import assert_refused, refused
 
 
@@ -42,11 +42,11 @@ def test_words_without_letters_are_refused():
     ],
 )
 def test_words_of_other_languages_are_kept(sentence, words):
-    assert words_of(sentence, "fr") == words
+    assert normalize_text(sentence, "fr") == words
 
 
 def test_english_is_normalised():
-    assert words_of("Café no. 24!", "en") == "cafe no twenty four"
+    assert normalize_text("Café no. 24!", "en") == "cafe no twenty four"
 
 
 def test_a_lang_folder_of_letters(tmp_path):

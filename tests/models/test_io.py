@@ -6,7 +6,7 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.errors import UserError
-from asrdistill.hmm.front import Front
+from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
@@ -62,7 +62,7 @@ def write_gmm(folder, phone="A", settings="fbank"):
     senones = Senones(["SIL", phone], {"SIL": [0, 1, 2, 3, 4], phone: [5, 6, 7]}, np.full(8, np.log(0.5)))
     means = np.random.default_rng(1).normal(size=(8, 3))
     mixtures = Mixtures(np.zeros(8), means, np.ones((8, 3)), np.arange(9))
-    Gmm(mixtures, senones, {"features": {"type": settings}}, Front()).write(folder)
+    Gmm(mixtures, senones, {"features": {"type": settings}}, FeatureTransform()).write(folder)
     return means
 
 

@@ -28,7 +28,7 @@ from asrdistill.encoders.base import STEP
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.files import read_json
-from asrdistill.lang.normalise import words_of
+from asrdistill.lang.normalize import normalize_text
 from asrdistill.pseudo_label.options import HearOptions
 from asrdistill.pseudo_label.run import BATCH, Ear
 from asrdistill.results.figure import COLOURS, plain_axes, png
@@ -78,10 +78,10 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
     def plain(batch: list[Utterance]) -> Words:
         (utterance,) = batch
         segments, _ = model.transcribe(utterance.samples(16000), language="en")
-        return {utterance.id: words_of(" ".join(segment.text for segment in segments), "en").split()}
+        return {utterance.id: normalize_text(" ".join(segment.text for segment in segments), "en").split()}
 
     def heard(batch: list[Utterance]) -> Words:
-        return {found.utterance: words_of(found.written, "en").split() for found in ear.hear(batch)}
+        return {found.utterance: normalize_text(found.written, "en").split() for found in ear.hear(batch)}
 
     alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # as hear has it: batches of about one length
     batches = [alike[begin : begin + BATCH] for begin in range(0, len(alike), BATCH)]

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asrdistill.data.ctm import Interval, read_ctm, read_lines
+from asrdistill.data.ctm import Interval, read_ctm
 from asrdistill.errors import UserError, shorten
+from asrdistill.files import read_lines
 
 
 class Transcription(NamedTuple):

@@ -33,7 +33,7 @@ from asrdistill import parallel, script, stage
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
-from asrdistill.lang.normalise import normalise
+from asrdistill.lang.normalize import normalize_english
 
 log = logging.getLogger("asrdistill")
 
@@ -160,7 +160,7 @@ class Clip:
 
     @property
     def words(self) -> str:
-        return normalise(self.subtitle)
+        return normalize_english(self.subtitle)
 
     @property
     def key(self) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from asrdistill import script, stage
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError
-from asrdistill.features.copies import shift_name
+from asrdistill.features.perturb import shift_name
 from asrdistill.features.statistics import PIXELS
 
 

@@ -29,7 +29,7 @@ from asrdistill import script, stage
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.lang.normalise import words_of
+from asrdistill.lang.normalize import normalize_text
 
 log = logging.getLogger("asrdistill")
 
@@ -112,7 +112,7 @@ def read_prompts(folder: Path, left_out: Counter[str]) -> Iterator[Utterance]:
         name, colon, sentence = line.partition(":")
         if not colon or line.startswith(";"):
             continue
-        audio, words = folder / "sounds" / f"{name.strip()}.wav", words_of(sentence, language)
+        audio, words = folder / "sounds" / f"{name.strip()}.wav", normalize_text(sentence, language)
         seconds = soundfile.info(audio).duration if audio.is_file() else 0.0
         if reason := _unfit(audio, sentence, words, seconds, language):
             left_out[reason] += 1

@@ -3,9 +3,9 @@ import pytest
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.features.copies import copy_name, copy_rows, original, warped
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
+from asrdistill.features.perturb import expand_to_copies, original_id, warped, warped_name
 
 OPTIONS = FbankOptions(rate=8000, bins=40, low=60, high=3800)
 
@@ -24,10 +24,10 @@ def test_a_stretched_tone_lands_where_the_plain_one_was(warp):
 
 
 def test_names():
-    assert copy_name("joe-A1", 1.0) == "joe-A1"
+    assert warped_name("joe-A1", 1.0) == "joe-A1"
     for warp in (0.92, 1.05, 1e-5):
-        assert original(copy_name("joe-A1", warp)) == "joe-A1"
-    assert original("warp-speed-1") == "warp-speed-1"
+        assert original_id(warped_name("joe-A1", warp)) == "joe-A1"
+    assert original_id("warp-speed-1") == "warp-speed-1"
 
 
 def test_limits():
@@ -39,10 +39,10 @@ def test_limits():
 
 
 def test_copies_share_the_alignment_of_their_original(corpus, tmp_path):
-    frames = {copy_name(u, w): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)}
+    frames = {warped_name(u, w): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)}
     corpus.write_features(tmp_path / "features", frames)
     (tmp_path / "copies").mkdir()
-    copy_rows(corpus.alignment, tmp_path / "features", tmp_path / "copies")
+    expand_to_copies(corpus.alignment, tmp_path / "features", tmp_path / "copies")
     copies = FrameArchive(tmp_path / "copies", "alignment")
     assert set(copies) == set(frames)
     np.testing.assert_array_equal(copies["warp0.9-utt003"], corpus.labels["utt003"])

@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from asrdistill.cli import main
-from asrdistill.data.cut import levels, pieces
 from asrdistill.data.directory import DataDirectory
-from asrdistill.data.options import CutOptions
+from asrdistill.data.options import SegmentOptions
+from asrdistill.data.segment import levels, pieces
 from asrdistill.files import read_json
 from tests.refusals import assert_refused
 
@@ -39,14 +39,14 @@ def out(tmp_path_factory):
     return tmp_path_factory.mktemp("data") / "out"
 
 
-def cut(folder, out, *options: str) -> DataDirectory:
+def segment_recordings(folder, out, *options: str) -> DataDirectory:
     assert main(["cut", str(folder), str(out), "--jobs", "1", *options]) == 0
     return DataDirectory.read(out)
 
 
 def test_segments_are_the_speech_between_pauses(tmp_path, out):
     soundfile.write(tmp_path / "one.wav", spoken(1, 2, 0.8, 3, 0.3, 1, 2), RATE)
-    found = list(cut(tmp_path, out))
+    found = list(segment_recordings(tmp_path, out))
     assert [u.id.split("-")[0] for u in found] == ["one", "one"]
     spans = [(u.start, u.end) for u in found]  # a pause of 0.3 s ends nothing
     assert np.allclose(spans, [(0.8, 3.2), (3.6, 8.3)], atol=0.1)
@@ -58,14 +58,14 @@ def test_noise_level_does_not_change_the_segments(tmp_path, out, noise):
     samples = spoken(1, 2, 1, 2, 1)
     samples += noise * np.random.default_rng(1).normal(size=len(samples)).astype(np.float32)
     soundfile.write(tmp_path / "one.wav", samples, RATE)
-    assert len(cut(tmp_path, out)) == 2
+    assert len(segment_recordings(tmp_path, out)) == 2
 
 
 def test_recordings_whose_words_are_known_stay_whole(tmp_path, out):
     for name in "ab":
         soundfile.write(tmp_path / f"{name}.wav", spoken(1, 2, 0.8, 3, 1), RATE)
     (tmp_path / ".known").write_text("b what is said\nc elsewhere\n")
-    data = cut(tmp_path, out, "--whole", str(tmp_path / ".known"))
+    data = segment_recordings(tmp_path, out, "--whole", str(tmp_path / ".known"))
     assert [utterance.recording for utterance in data] == ["a", "a", "b"]
     assert data.utterances[-1].duration == pytest.approx(len(spoken(1, 2, 0.8, 3, 1)) / RATE, abs=0.01)
 
@@ -74,7 +74,7 @@ def test_a_known_recording_that_seems_silent_keeps_its_audio(tmp_path, out):
     soundfile.write(tmp_path / "a.wav", spoken(1, 2, 1), RATE)
     soundfile.write(tmp_path / "b.ogg", np.zeros(2 * RATE), RATE)
     (tmp_path / ".known").write_text("\nb hardly audible\n")
-    data = cut(tmp_path, out, "--whole", str(tmp_path / ".known"))
+    data = segment_recordings(tmp_path, out, "--whole", str(tmp_path / ".known"))
     assert [len(utterance.samples(RATE)) for utterance in data if utterance.recording == "b"] == [2 * RATE]
 
 
@@ -82,15 +82,15 @@ def test_long_speech_is_cut_where_it_is_quietest():
     level = np.full(2500, -20.0, np.float32)
     level[:100], level[-100:] = -70, -70
     level[990:1000] = -30
-    assert pieces(level, CutOptions(longest=25, margin=0.0)) == [(99, 2401)]
-    first, second = pieces(level, CutOptions(longest=20, margin=0.0))
+    assert pieces(level, SegmentOptions(longest=25, margin=0.0)) == [(99, 2401)]
+    first, second = pieces(level, SegmentOptions(longest=20, margin=0.0))
     assert first[1] == second[0]  # nothing is lost
     assert 990 <= first[1] < 1000
 
 
 def test_no_segment_is_longer_than_the_limit(tmp_path, out):
     soundfile.write(tmp_path / "long.flac", spoken(1, 70, 1), RATE)
-    found = list(cut(tmp_path, out, "--longest", "12"))
+    found = list(segment_recordings(tmp_path, out, "--longest", "12"))
     assert all(3 < u.duration <= 12.001 for u in found)
     assert sum(u.duration for u in found) > 69
     assert all(b.start >= a.end - 1e-6 for a, b in itertools.pairwise(found))
@@ -100,7 +100,7 @@ def test_no_segment_is_longer_than_the_limit(tmp_path, out):
 def test_formats_channels_and_rates_give_the_same_segments(tmp_path, out, form):
     samples = spoken(1, 2, 1, rate=44100)
     soundfile.write(tmp_path / f"two ears.{form}", np.stack([samples, samples], 1), 44100)
-    (found,) = cut(tmp_path, out)
+    (found,) = segment_recordings(tmp_path, out)
     assert found.recording == "two_ears"
     assert abs(found.start - 0.8) < 0.1
     assert abs(len(found.samples(16000)) / 16000 - found.duration) < 0.01
@@ -111,7 +111,7 @@ def test_folders_are_speakers(tmp_path, out):
     for name in ("anna/a.wav", "anna/b.wav", "c.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / name, spoken(1, 1, 1), RATE)
-    data = cut(tmp_path, out)
+    data = segment_recordings(tmp_path, out)
     assert {u.recording: u.speaker for u in data} == {"anna_a": "anna", "anna_b": "anna", "c": "c"}
     assert (out / "rate").read_text() == "8000\n"
 
@@ -124,11 +124,11 @@ def test_files_without_speech_are_left_out_and_named(tmp_path, out, caplog):
     (tmp_path / "empty.mp3").touch()
     (tmp_path / "headerless.raw").write_bytes(bytes(1000))
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
-    data = cut(tmp_path, out)
+    data = segment_recordings(tmp_path, out)
     assert len(data) == 60
     for name in ("notes.txt", "broken.wav", "empty.mp3", "headerless.raw", "silent.wav"):
         assert name in caplog.text
-    record = read_json(out / "cut.json")
+    record = read_json(out / "segment.json")
     assert len(record["left_out"]) == 5
     assert record["recordings"] == 60
 
@@ -172,7 +172,7 @@ def test_two_files_of_one_recording_name_are_refused(tmp_path, out):
 def test_one_name_in_two_formats_makes_two_recordings(tmp_path, out):
     for name in ("a.wav", "a.flac"):
         soundfile.write(tmp_path / name, spoken(0.5, 1, 0.5), RATE)
-    assert {u.recording for u in cut(tmp_path, out)} == {"a.wav", "a.flac"}
+    assert {u.recording for u in segment_recordings(tmp_path, out)} == {"a.wav", "a.flac"}
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path):
@@ -186,5 +186,5 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
         measured, seconds = levels(sound, None)
     assert seconds == 3 * 3600
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 60  # the file has 173 MB
-    spans = pieces(measured, CutOptions())
+    spans = pieces(measured, SegmentOptions())
     assert len(spans) == 180 * 4  # 29 s are two

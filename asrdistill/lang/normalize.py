@@ -13,7 +13,7 @@ NOT_SPOKEN = re.compile(r"[^a-z']+")
 APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
 
 
-def normalise(sentence: str) -> str:
+def normalize_english(sentence: str) -> str:
     """Words in lower case, made of a-z and apostrophes, with one blank between them.
 
     In this order: stage directions in (), <> or [] go; accents go; numbers become words (`24`
@@ -28,14 +28,14 @@ def normalise(sentence: str) -> str:
     return " ".join(word for word in words if word.strip("'"))
 
 
-def words_of(sentence: str, language: str = "en") -> str:
-    """The words that are said, with one blank between them: English by :func:`normalise`, other languages as written.
+def normalize_text(sentence: str, language: str = "en") -> str:
+    """Spoken words of a sentence: English by :func:`normalize_english`, other languages as written.
 
     Of these, stage directions go; letters are lower case and composed (NFC); everything but letters, their marks and
     apostrophes inside of words becomes a blank, digits included, for how they are said is not known here.
     """
     if language == "en":
-        return normalise(sentence)
+        return normalize_english(sentence)
     text = unicodedata.normalize("NFC", STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES).lower())
     words = "".join(c if c == "'" or unicodedata.category(c)[0] in "LM" else " " for c in text).split()
     return " ".join(word for word in (word.strip("'") for word in words) if word)

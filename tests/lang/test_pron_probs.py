@@ -1,7 +1,7 @@
 import pytest
 
-from asrdistill.lang.counts import recount
 from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.pron_probs import estimate_pron_probs
 from tests.refusals import assert_names, refused
 
 LANG = Lang.build(
@@ -27,7 +27,7 @@ def write(folder, **ctms):
 def test_planted_counts_are_found(tmp_path):
     phones = {"u1": "SIL B A A SIL B", "u2": "B A SIL", "u3": "SIL"}
     write(tmp_path, phones=phones, words={"u1": "- a:2 a - b", "u2": "a:2"})
-    lang = recount(LANG, tmp_path)
+    lang = estimate_pron_probs(LANG, tmp_path)
     assert lang.pronunciations["a"] == [(1.0, ("B", "A")), (pytest.approx(2 / 3), ("A",))]  # 2 + 1 against 1 + 1
     assert lang.pronunciations["b"] == [(1.0, ("B",))]
     assert {probability for probability, _ in lang.pronunciations["c"]} == {1.0}  # never said
@@ -39,7 +39,7 @@ def test_planted_counts_are_found(tmp_path):
 def test_words_missing_from_the_lexicon_are_a_warning(tmp_path, caplog):
     write(tmp_path, phones={"u1": "A X B"}, words={"u1": "a xx b"})
     with caplog.at_level("INFO", logger="asrdistill"):
-        lang = recount(LANG, tmp_path)
+        lang = estimate_pron_probs(LANG, tmp_path)
     assert_names(caplog.text, "1 words", "xx")
     assert lang.words == LANG.words
     assert lang.pronunciations["a"][0] == (1.0, ("A",))
@@ -48,10 +48,10 @@ def test_words_missing_from_the_lexicon_are_a_warning(tmp_path, caplog):
 def test_ctm_files_that_do_not_fit_are_refused(tmp_path):
     write(tmp_path, phones={"u1": "A A"}, words={"u1": "a:2"})
     with refused("'a'", "A A"):
-        recount(LANG, tmp_path)
+        estimate_pron_probs(LANG, tmp_path)
     write(tmp_path, phones={"u1": "A"}, words={"u1": "a", "u2": "a"})
     with refused("u2"):
-        recount(LANG, tmp_path)
+        estimate_pron_probs(LANG, tmp_path)
     (tmp_path / "words.ctm").write_text("u1 1 now\n")
     with refused(tmp_path / "words.ctm", "line 1"):
-        recount(LANG, tmp_path)
+        estimate_pron_probs(LANG, tmp_path)

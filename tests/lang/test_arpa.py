@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.lang import imports
+from asrdistill.lang import arpa as module
 from asrdistill.lang.ngram import read_arpa, train, write_arpa
 from tests.refusals import assert_refused
 
@@ -28,7 +28,7 @@ def run(arpa: Path, *more: str) -> int:
 
 
 def test_words_become_lower_case_and_figures_stay(arpa, monkeypatch):
-    monkeypatch.setattr(imports, "BLOCK", 7)  # so that words are cut between blocks
+    monkeypatch.setattr(module, "BLOCK", 7)  # so that words are cut between blocks
     assert run(arpa, "--lower") == 0
     mine, theirs = read_arpa(arpa.parent / "lm" / "lm.arpa"), read_arpa(arpa)
     assert mine.symbols == [symbol.lower() for symbol in theirs.symbols]

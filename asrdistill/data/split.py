@@ -13,7 +13,7 @@ SETS = ("train", "dev", "test")
 FEW = 10  # recordings: fewer are divided inside
 
 
-def hold_out(data: DataDirectory, percent: float) -> dict[str, DataDirectory]:
+def split_recordings(data: DataDirectory, percent: float) -> dict[str, DataDirectory]:
     """The sets train, dev and test, of which each of the last two has about `percent` of the audio.
 
     Recordings are whole in one set, those with the smallest checksums of their names in test. With fewer than FEW
@@ -58,8 +58,8 @@ def _seconds(utterance: Utterance) -> float:
     return utterance.duration if utterance.duration is not None else (utterance.end or 1.0) - utterance.start
 
 
-def write_sets(data: DataDirectory, percent: float, out: Path) -> None:
+def write_splits(data: DataDirectory, percent: float, out: Path) -> None:
     """Write the sets as data directories into the existing folder `out`."""
-    for name, part in hold_out(data, percent).items():
+    for name, part in split_recordings(data, percent).items():
         (out / name).mkdir(exist_ok=True)
         part.write(out / name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from asrdistill.data.line_ends import restore, was_converted
+from asrdistill.corpora.line_ends import restore, was_converted
 
 
 def speechlike(seconds: float, seed: int = 0) -> bytes:

@@ -18,39 +18,39 @@ FILE = "front.safetensors"
 
 
 @dataclass(frozen=True)
-class Front:
+class FeatureTransform:
     """Features (T, F) -> vectors (T, D): deltas up to an order are appended, or frames with `splice`
-    neighbours to each side are multiplied by `transform` (D, (2 · splice + 1) · F).
+    neighbours to each side are multiplied by `matrix` (D, (2 · splice + 1) · F).
     """
 
     deltas: int = 0
     splice: int = 0
-    transform: np.ndarray | None = None
+    matrix: np.ndarray | None = None
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) -> (T, D) float32"""
-        if self.transform is None:
+        if self.matrix is None:
             return add_deltas(features, order=self.deltas)
-        return splice(np.asarray(features, np.float32), self.splice, self.splice) @ self.transform.astype(np.float32).T
+        return splice(np.asarray(features, np.float32), self.splice, self.splice) @ self.matrix.astype(np.float32).T
 
     def size(self, features: int) -> int:
         """D, for features of F dimensions."""
-        return (self.deltas + 1) * features if self.transform is None else len(self.transform)
+        return (self.deltas + 1) * features if self.matrix is None else len(self.matrix)
 
     def describe(self) -> dict[str, Any]:
         """What archives of vectors store to be told apart."""
-        transform = None if self.transform is None else hash_of(self.transform.tolist())
+        transform = None if self.matrix is None else hash_of(self.matrix.tolist())
         return {"deltas": self.deltas, "splice": self.splice, "transform": transform}
 
     def write(self, folder: Path) -> None:
         """Write ``front.safetensors`` into the folder."""
-        transform = np.zeros((0, 0)) if self.transform is None else self.transform
+        transform = np.zeros((0, 0)) if self.matrix is None else self.matrix
         arrays = {"transform": np.ascontiguousarray(transform), "context": np.array([self.deltas, self.splice])}
         with atomic(Path(folder) / FILE, "wb") as handle:
             handle.write(save(arrays))
 
     @classmethod
-    def read(cls, folder: Path) -> Front:
+    def read(cls, folder: Path) -> FeatureTransform:
         """Read it again; raises UserError when it is missing or damaged."""
         path = Path(folder) / FILE
         try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrdistill.lang.normalise import normalise
+from asrdistill.lang.normalize import normalize_english
 
 
 @pytest.mark.parametrize(
@@ -23,17 +23,17 @@ from asrdistill.lang.normalise import normalise
     ],
 )
 def test_words(sentence, words):
-    assert normalise(sentence) == words
+    assert normalize_english(sentence) == words
 
 
 @pytest.mark.parametrize("sentence", ["(sigh)", "<gulp>", "[laughs]", "", "...", "' '", "((sigh))"])
 def test_nothing_is_said(sentence):
-    assert normalise(sentence) == ""
+    assert normalize_english(sentence) == ""
 
 
 def test_stage_directions_go_and_what_is_not_closed_stays():
-    assert normalise("Well (sigh) I <cough> will [pause] go") == "well i will go"
-    assert normalise("&#($!!, he got away!") == "he got away"
+    assert normalize_english("Well (sigh) I <cough> will [pause] go") == "well i will go"
+    assert normalize_english("&#($!!, he got away!") == "he got away"
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_stage_directions_go_and_what_is_not_closed_stays():
     ],
 )
 def test_numbers_become_words(number, words):
-    assert normalise(number) == words
+    assert normalize_english(number) == words
 
 
 @given(st.text())
 def test_only_letters_apostrophes_and_single_blanks_come_out_and_twice_is_once(sentence):
-    words = normalise(sentence)
+    words = normalize_english(sentence)
     assert re.fullmatch(r"([a-z']+( [a-z']+)*)?", words)
-    assert normalise(words) == words
+    assert normalize_english(words) == words
 
 
 @given(st.from_regex(r"[0-9][0-9,.]{0,25}(st|th|s|'s)?", fullmatch=True))
 def test_no_number_is_too_odd(number):
-    assert normalise(number)
+    assert normalize_english(number)

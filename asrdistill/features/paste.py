@@ -13,7 +13,7 @@ from asrdistill.errors import UserError
 JOINED = "joined"  # the type of such features
 
 
-def join(sources: Sequence[Path], out: Path) -> None:
+def paste(sources: Sequence[Path], out: Path) -> None:
     """Write into `out` an archive whose rows are those of all `sources` side by side; it holds only their names.
 
     Raises UserError unless they are features of different kinds, of the same frames.

@@ -19,7 +19,7 @@ NOBODY: tuple[str, list[Interval]] = ("", [])  # comes after the last utterance
 PSEUDO = 1.0  # counts that each pronunciation has beforehand
 
 
-def recount(lang: Lang, alignment: Path) -> Lang:
+def estimate_pron_probs(lang: Lang, alignment: Path) -> Lang:
     """The lexicon with the probabilities that the alignment's phones.ctm and words.ctm show.
 
     The most frequent pronunciation of a word gets 1 and the others their share of it, so that a word

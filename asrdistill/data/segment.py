@@ -21,7 +21,7 @@ import soundfile
 
 from asrdistill.data.audio import UNKNOWN
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.data.options import CutOptions
+from asrdistill.data.options import SegmentOptions
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_json, write_text
 from asrdistill.parallel import map_utterances
@@ -70,13 +70,15 @@ class Recording:
             )
 
 
-def cut(folder: Path, out: Path, options: CutOptions, jobs: int, whole: Collection[str] = ()) -> None:
+def segment_recordings(
+    folder: Path, out: Path, options: SegmentOptions, jobs: int, whole: Collection[str] = ()
+) -> None:
     """Make the existing folder `out` a data directory of the pieces of all recordings below `folder`.
 
     A recording is named after its file, its speaker is the folder that it stands in, or else the recording itself.
     Recordings of several channels (which are mixed), and those of formats whose middle is slow to reach, are written
     again as FLAC into ``out/audio``. ``out/rate`` is the sample rate that suits most of the audio, 16000 or 8000;
-    ``out/cut.json`` says what was left out, and why. Recordings named in `whole` are not cut, unless they are longer
+    ``out/segment.json``: what was left out, and why. Recordings named in `whole` are not cut, unless they are longer
     than a piece may be. Raises UserError where there are no recordings, where more of them cannot be read than the
     options allow, and where there is no sound in any.
     """
@@ -85,13 +87,15 @@ def cut(folder: Path, out: Path, options: CutOptions, jobs: int, whole: Collecti
         raise UserError(f"there is no file in {folder}; give a folder with recordings")
     (out / AUDIO).mkdir(exist_ok=True)
     tasks = [(name, path, name in whole) for name, path in _names(folder, files).items()]
-    found = list(map_utterances(partial(_cut_file, folder, out / AUDIO, options), tasks, jobs, "segment", unit="files"))
+    found = list(
+        map_utterances(partial(_segment_file, folder, out / AUDIO, options), tasks, jobs, "segment", unit="files")
+    )
     if not any((out / AUDIO).iterdir()):
         (out / AUDIO).rmdir()
     heard = _check(folder, found, options)
     DataDirectory(utterance for recording in heard for utterance in recording.utterances()).write(out)
     write_text(out / "rate", f"{_rate(heard)}\n")
-    write_json(out / "cut.json", _describe(found))
+    write_json(out / "segment.json", _describe(found))
 
 
 def _hidden(path: Path) -> bool:
@@ -111,7 +115,7 @@ def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
     return names
 
 
-def _check(folder: Path, found: list[Recording], options: CutOptions) -> list[Recording]:
+def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> list[Recording]:
     """The recordings that have pieces; says which files have none, and refuses too many that cannot be read."""
     faulty = [recording for recording in found if recording.fault]
     for recording in faulty:
@@ -166,7 +170,7 @@ def _describe(found: list[Recording]) -> dict[str, object]:
     }
 
 
-def _cut_file(folder: Path, audio: Path, options: CutOptions, task: tuple[str, Path, bool]) -> Recording:
+def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tuple[str, Path, bool]) -> Recording:
     name, path, whole = task
     parent = path.relative_to(folder).parent
     speaker = name if parent == Path(".") else re.sub(r"[^\w.+-]+", "_", str(parent))
@@ -218,7 +222,7 @@ def levels(sound: soundfile.SoundFile, copy: Path | None) -> tuple[np.ndarray, f
     return np.concatenate(measured), count / sound.samplerate
 
 
-def pieces(measured: np.ndarray, options: CutOptions) -> list[Span]:
+def pieces(measured: np.ndarray, options: SegmentOptions) -> list[Span]:
     """The stretches of sound between pauses, as frames; levels (T,) in dB."""
     if not len(measured):
         return []

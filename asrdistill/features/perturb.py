@@ -1,4 +1,4 @@
-"""Copies of utterances as others might have said them, elsewhere.
+"""Perturbed copies of utterances.
 
 warp    the frequency axis stretched. A factor below 1 makes a voice sound as from a shorter vocal tract, above 1 from
         a longer one: the mel filters lie between `factor` times the usual edges
@@ -33,7 +33,7 @@ _PREFIX = re.compile(rf"(?:(warp|speed|volume)({_NUMBER})|snr-?{_NUMBER}to-?{_NU
 
 
 @dataclass(frozen=True)
-class Copy:
+class Perturbation:
     """One copy of every utterance: what is changed, and by how much."""
 
     kind: str  # warp, speed, volume or snr
@@ -63,7 +63,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class Copies:
+class Perturbations:
     """Which copies of every utterance there are: the sum of these, not their products."""
 
     warps: Sequence[float] = (1.0,)
@@ -74,15 +74,15 @@ class Copies:
     seed: int = 0
     pipes: bool = False
 
-    def each(self) -> list[Copy]:
+    def each(self) -> list[Perturbation]:
         """Raises UserError for a copy that is asked for twice, and for factors that are not above 0."""
-        copies = [Copy("warp", warp) for warp in self.warps]
-        copies += [Copy("speed", speed) for speed in self.speeds]
-        copies += [Copy("volume", volume) for volume in self.volumes]
+        copies = [Perturbation("warp", warp) for warp in self.warps]
+        copies += [Perturbation("speed", speed) for speed in self.speeds]
+        copies += [Perturbation("volume", volume) for volume in self.volumes]
         if self.snr:
             if self.snr[0] > self.snr[1]:
                 raise UserError(f"a range of SNRs has its lowest first, not {self.snr[0]:g} {self.snr[1]:g}")
-            copies.append(Copy("snr", snr=self.snr))
+            copies.append(Perturbation("snr", snr=self.snr))
         elif self.noise:
             raise UserError("noise is added at a signal to noise ratio; give its range, --snr LOW HIGH")
         for copy in copies:
@@ -108,24 +108,24 @@ class Copies:
         return Noise(sources, self.noise is None, self.seed, self.pipes)
 
 
-ORIGINALS = Copies()
+UNPERTURBED = Perturbations()
 
 
-def copy_name(utterance: str, warp: float) -> str:
-    return Copy("warp", warp).name(utterance)
+def warped_name(utterance: str, warp: float) -> str:
+    return Perturbation("warp", warp).name(utterance)
 
 
 def shift_name(image: str, down: int, right: int) -> str:
     return f"shift{down:+d}{right:+d}-{image}"
 
 
-def original(name: str) -> str:
+def original_id(name: str) -> str:
     """The utterance that a copy was made of; its own name where it is none."""
     found = _PREFIX.match(name)
     return name[found.end() :] if found else name
 
 
-def voices(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, list[str]]:
+def by_speaker(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, list[str]]:
     """speaker -> the utterances that he says, of those that `speakers` has (utterance -> speaker), and of their copies.
 
     Copies sound as if another had said them: a speaker's copies of one kind and factor are another speaker's, who is
@@ -133,7 +133,7 @@ def voices(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, 
     """
     found: dict[str, list[str]] = {}
     for name in utterances:
-        utterance = name if name in speakers else original(name)
+        utterance = name if name in speakers else original_id(name)
         if utterance in speakers:
             found.setdefault(name.removesuffix(utterance) + speakers[utterance], []).append(name)
     return found
@@ -158,13 +158,13 @@ def warped(options: FbankOptions, warp: float) -> FbankOptions:
     return dataclasses.replace(options, low=options.low * warp, high=options.top * warp)
 
 
-def copy_rows(originals: Path, features: Path, out: Path) -> None:
+def expand_to_copies(originals: Path, features: Path, out: Path) -> None:
     """Write into `out` the rows of all copies in `features` whose originals have some: an alignment, soft targets, …
 
     It is an index, but for copies at another speed, whose rows are written anew.
     """
     source, copies = FrameArchive(originals), FrameArchive(features, "features")
-    names = {name: original(name) for name in copies if original(name) in source}
+    names = {name: original_id(name) for name in copies if original_id(name) in source}
     sped = {name: speed for name in names if (speed := speed_of(name)) != 1}
     own = []
     if sped:

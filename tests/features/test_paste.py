@@ -3,7 +3,7 @@ import pytest
 
 from asrdistill.data.archive import FrameArchive, combine
 from asrdistill.errors import UserError
-from asrdistill.features.join import columns, has_columns, join
+from asrdistill.features.paste import columns, has_columns, paste
 from tests.conftest import write_archive
 
 
@@ -15,7 +15,7 @@ def both(corpus, tmp_path):
     fits = {"feature_hash": FrameArchive(corpus.features).hash, "frame_shift": 0.01}
     write_archive(tmp_path / "others", "features", others, "<f2", features={"type": "whisper"}, **fits)
     (tmp_path / "both").mkdir()
-    join([corpus.features, tmp_path / "others"], tmp_path / "both")
+    paste([corpus.features, tmp_path / "others"], tmp_path / "both")
     return FrameArchive(tmp_path / "both", "features"), others
 
 
@@ -47,20 +47,20 @@ def test_what_does_not_belong_together_is_refused(both, corpus, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(UserError, match="only different ones are joined"):
-        join([corpus.features, corpus.features], out)
+        paste([corpus.features, corpus.features], out)
     with pytest.raises(UserError, match="two or more archives that are not joined themselves"):
-        join([corpus.features], out)
+        paste([corpus.features], out)
     with pytest.raises(UserError, match="two or more archives that are not joined themselves"):
-        join([archive.folder, tmp_path / "others"], out)
+        paste([archive.folder, tmp_path / "others"], out)
     fits = {"feature_hash": "another", "frame_shift": 0.01}
     write_archive(tmp_path / "stray", "features", others, "<f2", features={"type": "hubert"}, **fits)
     with pytest.raises(UserError, match="stray was not made for the frames of"):
-        join([corpus.features, tmp_path / "stray"], out)
+        paste([corpus.features, tmp_path / "stray"], out)
     shorter = {u: rows[:-1] for u, rows in others.items()}
     fits["feature_hash"] = FrameArchive(corpus.features).hash
     write_archive(tmp_path / "shorter", "features", shorter, "<f2", features={"type": "hubert"}, **fits)
     with pytest.raises(UserError, match=r"utterance utt000 has \d+ frames"):
-        join([corpus.features, tmp_path / "shorter"], out)
+        paste([corpus.features, tmp_path / "shorter"], out)
     with pytest.raises(UserError, match="joins other archives"):
         combine([archive.folder], out)
 
