@@ -21,12 +21,12 @@ class DnnOptions:
     dropout: float = option(0.0, "share of hidden units that are dropped in training")
     dilations: list[int] = field(
         default_factory=lambda: [1, 2, 3, 4],
-        metadata={"help": "a block for each, which looks at every so manieth frame (tdnn)", "later": True},
+        metadata={"help": "a block for each, which looks at every so manieth frame (tdnn)", "since_version": "0.1"},
     )
     taps: int = option(3, "frames that a block looks at (tdnn)", since_version="0.1")
     widths: list[float] = field(
         default_factory=list,
-        metadata={"help": "shares of the width that are trained as networks of their own as well (dnn)", "later": True},
+        metadata={"help": "shares of the width that are trained as networks of their own as well (dnn)", "since_version": "0.1"},
     )
 
 

@@ -38,7 +38,7 @@ class TrainOptions(DnnOptions):
     max_norm: float = option(0.0, "largest norm of the weights that come into a unit; 0 for any", since_version="0.1")
     omit: list[str] = field(
         default_factory=list,
-        metadata={"help": "phones whose frames are left out: a student that never meets them", "later": True},
+        metadata={"help": "phones whose frames are left out: a student that never meets them", "since_version": "0.1"},
     )
     time_masks: int = option(0, "masks over frames of each window that the network sees", since_version="0.1")
     time_mask: int = option(8, "frames that such a mask covers at most", since_version="0.1")
