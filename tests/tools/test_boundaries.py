@@ -1,22 +1,17 @@
 """Boundaries against hand-made ones, on labels whose figures can be worked out by hand."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import boundaries
 import numpy as np
 import pytest
 
 from asrdistill.errors import UserError
 
-TOOL = Path(__file__).resolve().parents[2] / "tools/bench/boundaries.py"
-spec = importlib.util.spec_from_file_location("boundaries", TOOL)
-assert spec
-assert spec.loader
-boundaries = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(boundaries)
+TOOL = Path(boundaries.__file__)
 
 
 def labels(text: str) -> list[tuple[float, str]]:

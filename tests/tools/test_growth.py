@@ -2,7 +2,7 @@
 
 import gzip
 
-from tools.bench.growth import read
+from growth import read
 
 PAGE = """Coagulate \\Co*ag"u*late\\, v. t. [imp. & p. p. {Coagulated}; p.
    pr. & vb. n. {Coagulating}.]

@@ -1,9 +1,8 @@
 """The graph for WFST decoders: kaldi-decoder finds in it what our search finds, with the same score."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
+import hclg
 import kaldi_decoder
 import kaldifst
 import numpy as np
@@ -14,13 +13,6 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
-
-TOOL = Path(__file__).resolve().parents[2] / "tools/bench/hclg.py"
-spec = importlib.util.spec_from_file_location("hclg", TOOL)
-assert spec
-assert spec.loader
-hclg = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(hclg)
 
 WIDE = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=1e4, word_end_beam=1e4, max_active=10**6)
 LANG = Lang.build(

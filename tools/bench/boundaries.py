@@ -1,29 +1,25 @@
-"""Phone boundaries against those that human hands set in TIMIT.
+"""Phone boundaries of an alignment against TIMIT's hand labels.
 
-PHONES_CTM has lines "utterance channel start duration phone", as asrdistill align writes them; HAND is a
-folder of TIMIT, or a data directory that asrdistill prepare timit made. Phones of both are folded to 48.
-Boundaries pair one to one, because every utterance was aligned to its own hand-made phones:
+PHONES_CTM has lines "utterance channel start duration phone"; HAND is a folder of TIMIT or a data directory made of
+it. Phones of both are folded to 48. Every utterance must be aligned to its own hand-made phones:
 
-* A boundary lies where a phone begins, the first one excepted. What one side alone has (the glottal stop q,
-  which folding deletes; a silence that the aligner put between the phones or left out) is dropped there,
-  so that its time goes to the phone before; a silence at the beginning that one side lacks is no boundary.
-* Equal phones in succession, which folding makes, have no boundary between them, on neither side.
+* A boundary is the beginning of a phone other than the first. A phone that one side lacks (the glottal stop q, an
+  optional silence) is dropped, and its time goes to the phone before.
+* Equal phones in succession, a result of folding, have no boundary between them.
 
-Frames have a length, so a system's boundaries may all lie early or late: one constant offset is added to
-them, that of most boundaries within 20 ms (among these the one of the smallest error). The last line is JSON.
+One constant offset is added to the system's boundaries: the one with most boundaries within 20 ms.
 
 Example:
   python tools/bench/boundaries.py exp/ali/train/phones.ctm recipes/timit/data/default/corpus/train
 """
 
-import argparse
 import itertools
-import json
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from common import arguments, finish
 
 from asrdistill.corpora.timit import find_recordings, read_fold, read_phones
 from asrdistill.errors import UserError, shorten
@@ -32,11 +28,11 @@ WITHIN = 0.020  # seconds
 OFFSETS = np.arange(-50, 51) / 1000
 SILENCE, END = "sil", "the end"
 
-Labels = list[tuple[float, str]]  # when each phone begins, in seconds
+Labels = list[tuple[float, str]]  # start of each phone in seconds
 
 
 class Place(NamedTuple):
-    """A phone, when it begins, and when the silence before it does, if there is one."""
+    """A phone, its start, and the start of the silence before it, if any."""
 
     phone: str
     begin: float
@@ -47,7 +43,7 @@ NOTHING = Place("nothing", 0.0, None)  # beyond the end
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("ctm", type=Path, help="phones.ctm of an alignment")
     parser.add_argument("hand", type=Path, help="folder of TIMIT, or data directory made of it")
     args = parser.parse_args()
@@ -55,15 +51,11 @@ def main() -> None:
         figures = compare(read_ctm(args.ctm), read_hand(args.hand))
     except UserError as error:
         sys.exit(f"boundaries.py: {error}")
-    print("{utterances} utterances, {boundaries} boundaries; without a counterpart: {without}".format(**figures))
-    print("within 20 ms: {within_20ms_unshifted:.1f} % as they are".format(**figures))
-    print("within 20 ms: {within_20ms:.1f} % at the best offset, {offset_ms:+.0f} ms".format(**figures))
-    print("mean absolute error there: {mean_absolute_error_ms:.2f} ms".format(**figures))
-    print(json.dumps(figures))
+    finish(figures)
 
 
 def compare(system: dict[str, Labels], hand: dict[str, Labels]) -> dict[str, float]:
-    """Figures over all utterances of the system; raises UserError for one that the hands did not label."""
+    """Figures over all utterances of the system; raises UserError for one without hand labels."""
     if unknown := sorted(system.keys() - hand.keys()):
         raise UserError(
             f"{len(unknown)} aligned utterances have no hand-made labels: {shorten(unknown)}; compare the same set"
@@ -85,12 +77,12 @@ def compare(system: dict[str, Labels], hand: dict[str, Labels]) -> dict[str, flo
 
 
 def within(lag: np.ndarray) -> float:
-    """Share of the boundaries that are at most 20 ms away, those at exactly 20 ms among them."""
+    """Share of the boundaries that are at most 20 ms away."""
     return float((np.abs(lag) <= WITHIN + 1e-6).mean())
 
 
 def best_offset(lag: np.ndarray) -> float:
-    """The offset of most boundaries within 20 ms; of equal ones that of the smallest mean absolute error."""
+    """The offset with most boundaries within 20 ms; ties go to the smallest mean absolute error."""
     return float(min(OFFSETS, key=lambda offset: (-within(lag + offset), np.abs(lag + offset).mean())))
 
 
@@ -114,7 +106,7 @@ def pair_boundaries(utterance: str, hand: Labels, system: Labels) -> list[tuple[
 
 
 def _places(labels: Labels) -> list[Place]:
-    """The phones but silence, each with the silence before it; then the end."""
+    """All phones but silence, each with the silence before it; then the end."""
     places, silence = [], None
     for begin, phone in [*labels, (0.0, END)]:
         if phone == SILENCE:
@@ -126,7 +118,7 @@ def _places(labels: Labels) -> list[Place]:
 
 
 def read_ctm(path: Path) -> dict[str, Labels]:
-    """When the phones of each utterance begin by a CTM file, folded to 48."""
+    """Phones of each utterance in a CTM file, folded to 48."""
     fold = {**_all_names(), "SIL": SILENCE}
     found: dict[str, list[tuple[float, str]]] = {}
     for number, line in enumerate(_lines(path), 1):
@@ -146,7 +138,7 @@ def read_ctm(path: Path) -> dict[str, Labels]:
 
 
 def read_hand(folder: Path) -> dict[str, Labels]:
-    """When the phones of each utterance begin by hand: of a data directory, or of all that stands below TIMIT."""
+    """Hand-labelled phones of each utterance, of a data directory or of a TIMIT folder."""
     if (folder / "phones.ctm").is_file():
         return read_ctm(folder / "phones.ctm")
     fold = read_fold()

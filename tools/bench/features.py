@@ -1,24 +1,20 @@
-#!/usr/bin/env python3
-"""Speed of asrdistill's filterbank beside kaldi-native-fbank's, on one core, in the same run.
+"""Compare the speed of the filterbank with kaldi-native-fbank's on one core.
 
-    .venv/bin/python tools/bench/features.py [--seconds 300]
+Both get the same utterances of 1 to 8 s; rounds alternate and the fastest of each counts. Fetching frames from
+kaldi-native-fbank's Python object is not counted. Decoding FLAC is measured apart, on noise that costs as many bits a
+sample as LibriSpeech. `ratio` is the smaller of the two rates' ratios.
 
-Both get the same utterances of 1 to 8 s; the rounds alternate and the fastest of each counts.
-Fetching the frames one by one from kaldi-native-fbank's Python object is not counted against it.
-FLAC files are decoded too, apart from all this: noise that costs as many bits a sample as LibriSpeech does
-(59.3 GB for 960 hours, 8.6 bits). Their share is that of decoding in decoding and filterbank together.
-The last line is one JSON object; `ratio` is the smaller of the two rates' ratios.
+Example:
+  python tools/bench/features.py --seconds 300
 """
 
-import argparse
-import json
 import tempfile
-import time
 
 import kaldi_native_fbank as knf
 import numpy as np
 import soundfile
 import torch
+from common import arguments, fastest, finish
 
 from asrdistill.data.audio import read_audio
 from asrdistill.features.fbank import fbank
@@ -33,58 +29,42 @@ SETTINGS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="of audio in each round (default: %(default)s)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    results = {name: compare(name, options, args.seconds) for name, options in SETTINGS.items()}
-    print(json.dumps({"ratio": min(r["ratio"] for r in results.values()), **results}))
+    results = {name: compare(options, args.seconds) for name, options in SETTINGS.items()}
+    finish({"ratio": min(found["ratio"] for found in results.values()), **results})
 
 
-def compare(name: str, options: FbankOptions, seconds: float) -> dict[str, float]:
+def compare(options: FbankOptions, seconds: float) -> dict[str, float]:
     utterances = noise(options.rate, seconds)
     duration = sum(map(len, utterances)) / options.rate
-    ours, kaldis = [], []
-    for _ in range(ROUNDS):
-        ours.append(clock(lambda: fbank(utterances, options)))
-        kaldis.append(clock(lambda: [kaldi(samples, options) for samples in utterances]))
-    decoding = flac_seconds(options.rate, utterances)
-    ratio = min(kaldis) / min(ours)
-    print(
-        f"{name}: asrdistill {duration / min(ours):.0f} x real time, kaldi-native-fbank "
-        f"{duration / min(kaldis):.0f} x real time, ratio {ratio:.2f}; decoding FLAC {duration / decoding:.0f} x real "
-        f"time, {100 * decoding / (decoding + min(ours)):.0f} % of decoding and filterbank"
-    )
-    return {
-        "asrdistill_xrt": round(duration / min(ours)),
-        "kaldi_native_fbank_xrt": round(duration / min(kaldis)),
-        "ratio": round(ratio, 2),
-        "flac_xrt": round(duration / decoding),
-        "flac_share": round(decoding / (decoding + min(ours)), 3),
-    }
-
-
-def flac_seconds(rate: int, utterances: list[np.ndarray]) -> float:
-    """Seconds for reading the utterances from FLAC files in the cache, scaled to LibriSpeech's bits a sample."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{number}.flac" for number in range(len(utterances))]
         for path, samples in zip(paths, utterances, strict=True):
-            soundfile.write(path, samples * BITS_OF_LIBRISPEECH, rate, subtype="PCM_16")
-        return min(clock(lambda: [read_audio(path, rate) for path in paths]) for _ in range(ROUNDS))
+            soundfile.write(path, samples * BITS_OF_LIBRISPEECH, options.rate, subtype="PCM_16")
+        works = {
+            "ours": lambda: fbank(utterances, options),
+            "kaldi": lambda: [kaldi(samples, options) for samples in utterances],
+            "flac": lambda: [read_audio(path, options.rate) for path in paths],
+        }
+        best = fastest(works, ROUNDS)
+    return {
+        "asrdistill_xrt": round(duration / best["ours"]),
+        "kaldi_native_fbank_xrt": round(duration / best["kaldi"]),
+        "ratio": round(best["kaldi"] / best["ours"], 2),
+        "flac_xrt": round(duration / best["flac"]),
+        "flac_share": round(best["flac"] / (best["flac"] + best["ours"]), 3),
+    }
 
 
 def noise(rate: int, seconds: float) -> list[np.ndarray]:
     random = np.random.default_rng(0)
-    lengths = []
+    lengths: list[int] = []
     while sum(lengths) < seconds * rate:
         lengths.append(int(random.uniform(1, 8) * rate))
     return [random.normal(scale=0.1, size=length).astype(np.float32) for length in lengths]
-
-
-def clock(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def kaldi(samples: np.ndarray, options: FbankOptions) -> None:

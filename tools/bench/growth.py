@@ -1,14 +1,11 @@
-"""How the decoder grows with the vocabulary and with the beam: time to be ready, memory, speed and word errors.
+"""Measure how the decoder grows with vocabulary and beam: time to be ready, memory, speed and word errors.
 
-A vocabulary has the words of the recipe's own transcripts, then the most frequent words of a large
-text, then those of CMUdict, then the text's other words, which the G2P pronounces; it is cut at each
-size. Its trigram is trained on the large text and the transcripts. The large text is that of two
-dictionaries, 7 million words:
+A vocabulary has the words of the recipe's transcripts, then the most frequent words of a large text, then CMUdict's,
+then the text's other words, pronounced by the G2P; it is cut at each size. Its trigram is trained on the large text
+and the transcripts. The large text is that of two dictionaries, 7 million words: apt-get install dict-gcide dict-wn
 
-  apt-get install dict-gcide dict-wn
-
-Every figure comes from a process of its own, with one thread. Being ready means lexicon, language
-model and senones compiled, or mapped from the graph folder, and one frame decoded.
+Every figure comes from a process of its own with one thread. Ready means lexicon, language model and senones
+compiled, or mapped from the graph folder, and one frame decoded.
 
 Example:
   python tools/bench/growth.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default student.0 dev growth
@@ -19,50 +16,41 @@ import dataclasses
 import gzip
 import json
 import logging
-import multiprocessing
 import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asrdistill import parallel, stage
-from asrdistill.config import build, read_yaml
-from asrdistill.data.archive import FrameArchive
+from common import ROOT, alone, arguments, decode_options, finish, loglikes, seconds_of, timed
+
+from asrdistill import stage
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.corpus import warm_up
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tuning import tuned
 from asrdistill.lang.dictionary import make_lang, read_dictionary
 from asrdistill.lang.g2p import G2P
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.scoring.wer import read_transcripts, score
 
-ROOT = Path(__file__).resolve().parents[2]
-CONF = ROOT / "recipes/amazon_queen/conf"
 TEXTS = [Path("/usr/share/dictd") / f"{name}.dict.dz" for name in ("gcide", "wn")]
 FREQUENT = 20000  # words of the text that come before those of CMUdict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the recipe's data folder")
-    parser.add_argument("exp", type=Path, help="its experiment folder")
-    parser.add_argument("model", help="name of a network that was tuned")
+    parser = arguments(__doc__, recipe=True)
+    parser.add_argument("model", help="name of a tuned network")
     parser.add_argument("set", help="dev, test or test_unseen")
     parser.add_argument("out", type=Path, help="folder for lexica, language models, graphs and the picture growth.png")
-    parser.add_argument(
-        "--texts", type=Path, nargs="+", default=TEXTS, help="gzipped texts (default: the dictionaries)"
-    )
+    parser.add_argument("--texts", type=Path, nargs="+", default=TEXTS, help="gzipped (default: the dictionaries)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2000, 20000, 200000], help="words of the vocabulary")
     parser.add_argument("--beams", type=float, nargs="+", default=[8, 10, 12, 14, 16, 18], help="in ln P(words)")
-    parser.add_argument("--prune", type=int, nargs="+", default=[0, 1, 2], help="as for asrdistill lm")
-    parser.add_argument("--utterances", type=int, default=150, help="the first so many (default: 150)")
+    parser.add_argument("--prune", type=int, nargs="+", default=[0, 1, 2], help="as for asrdistill lang lm")
+    parser.add_argument("--utterances", type=int, default=150, help="only the first N (default: %(default)s)")
     args = parser.parse_args()
     logging.getLogger("asrdistill").setLevel(logging.ERROR)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -72,24 +60,18 @@ def main() -> None:
         if not (folder / "made.json").exists():
             alone(prepare, args, size, folder)
         found = json.loads((folder / "made.json").read_text())
-        alone(ready, args, folder, False)  # numba compiles what it has not kept
+        alone(ready, args, folder, False)  # compiles the kernels
         for name in ("first", "cached"):
-            found[name] = alone(ready, args, folder, name == "first")
-        found["beams"] = alone(search, args, folder)
+            found[name], _ = alone(ready, args, folder, name == "first")
+        found["beams"], _ = alone(search, args, folder)
         figures["vocabulary"][size] = found
         print(size, found, flush=True)
     draw(figures["vocabulary"], args.out / "growth.png")
-    print(json.dumps(figures))
-
-
-def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the function in a fresh process with one thread."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), parallel.single_thread) as pool:
-        return pool.submit(function, *arguments).result()
+    finish(figures)
 
 
 def prepare(args: argparse.Namespace, size: int, folder: Path) -> None:
-    """Lexicon and language model of the `size` first words."""
+    """Lexicon and language model of the first `size` words."""
     folder.mkdir(exist_ok=True)
     dictionary = read_dictionary(ROOT / "data/cmudict.txt.gz")
     own = [" ".join(words) for words in read_transcripts(args.data / "corpus/train/text").values()]
@@ -98,19 +80,17 @@ def prepare(args: argparse.Namespace, size: int, folder: Path) -> None:
     words = list(dict.fromkeys([*ranked, *dictionary, *frequent]))[:size]
     if len(words) < size:
         raise SystemExit(f"texts, transcripts and CMUdict have only {len(words)} words")
-    start = time.process_time()
-    lm = train((s for source in (own, read(args.texts)) for s in source), words, 3, args.prune)
-    seconds = time.process_time() - start
+    lm, seconds = timed(lambda: train((s for source in (own, read(args.texts)) for s in source), words, 3, args.prune))
     write_arpa(lm, folder / "lm.arpa")
+    (folder / "lang").mkdir(exist_ok=True)
+    peak = stage.peak_mb()
+    make_lang(words, dictionary, G2P.read(args.data / "g2p").pronounce, folder / "lang")
     made = {
         "ngrams": [len(level) for level in lm.levels],
         "train_seconds": round(seconds, 1),
-        "train_mb": stage.peak_mb(),
+        "train_mb": peak,
+        "words_by_g2p": len({line.split("\t")[0] for line in (folder / "lang/g2p.txt").read_text().splitlines()}),
     }
-    (folder / "lang").mkdir(exist_ok=True)
-    make_lang(words, dictionary, G2P.read(args.data / "g2p").pronounce, folder / "lang")
-    guessed = {line.split("\t")[0] for line in (folder / "lang/g2p.txt").read_text().splitlines()}
-    made["words_by_g2p"] = len(guessed)
     (folder / "made.json").write_text(json.dumps(made))
 
 
@@ -126,63 +106,53 @@ def read(texts: Iterable[Path]) -> Iterator[str]:
 
 
 def ready(args: argparse.Namespace, folder: Path, anew: bool) -> dict[str, float]:
-    """Seconds until the decoder is ready and the process's peak memory; `anew` without the graph that is there."""
+    """Seconds until the decoder is ready and the peak memory; `anew` compiles the graph again."""
     if anew:
         shutil.rmtree(folder / "graph", ignore_errors=True)
     scorer = load_scorer(args.exp / args.model)
-    start = time.perf_counter()
-    warm_up(decoder_of(scorer, folder))
-    return {"seconds": round(time.perf_counter() - start, 2), "mb": stage.peak_mb()}
+    _, seconds = timed(lambda: warm_up(decoder_of(scorer, folder)), time.perf_counter)
+    return {"seconds": round(seconds, 2), "mb": stage.peak_mb()}
 
 
 def decoder_of(scorer: Any, folder: Path) -> Decoder:
-    return Decoder.of(
-        keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", scorer.senones), DecodeOptions()
-    )
+    graph = keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", scorer.senones)
+    return Decoder.of(graph, DecodeOptions())
 
 
 def search(args: argparse.Namespace, folder: Path) -> dict[float, dict[str, float]]:
-    """Real-time factor of the search, word error rate, search errors and peak memory so far, for each beam.
+    """Real-time factor, word error rate, search errors and peak memory so far for each beam.
 
-    Search errors are the words in which the result differs from that of the widest beam, in percent.
+    Search errors: words that differ from the result of the widest beam, percent.
     """
-    options = tuned(
-        build(DecodeOptions, read_yaml(CONF / "decode.yaml"), "decode.yaml"), args.exp / "tune" / args.model
-    )
-    scorer = load_scorer(args.exp / args.model, options.prior_floor)
-    archive = FrameArchive(args.data / "fbank" / args.set)
-    utterances = archive.utterances[: args.utterances]
-    scores = {utterance: scorer.loglikes(archive[utterance]) for utterance in utterances}
+    options, features = decode_options(args.exp, args.model), args.data / "fbank" / args.set
+    scores = loglikes(args.exp / args.model, features, options, args.utterances)
     truth = read_transcripts(args.data / "corpus" / args.set / "text")
-    truth = {utterance: truth[utterance] for utterance in utterances}
-    spoken = sum(map(archive.rows, utterances)) * archive.meta["frame_shift"]
-    decoder = decoder_of(scorer, folder)
+    truth = {utterance: truth[utterance] for utterance in scores}
+    length = seconds_of(features, scores)
+    decoder = decoder_of(load_scorer(args.exp / args.model), folder)
     warm_up(decoder)
     figures: dict[float, dict[str, float]] = {}
     widest: dict[str, list[str]] = {}
     for beam in sorted(args.beams, reverse=True):
         narrow = dataclasses.replace(options, beam=beam, word_end_beam=beam * options.word_end_beam / options.beam)
-        decoding = decoder.with_options(narrow)
-        start = time.process_time()
-        heard = {utterance: decoding.decode(frames).words for utterance, frames in scores.items()}
-        seconds = time.process_time() - start
-        widest = widest or heard
-        wer, errors = (round(score(reference, heard).total.percent, 2) for reference in (truth, widest))
-        rtf = round(seconds / spoken, 4)
+        decode = decoder.with_options(narrow).decode
+        found, seconds = timed(lambda decode=decode: {u: decode(frames).words for u, frames in scores.items()})
+        widest = widest or found
+        wer, errors = (round(score(reference, found).total.percent, 2) for reference in (truth, widest))
+        rtf = round(seconds / length, 4)
         figures[beam] = {"rtf": rtf, "wer": wer, "search_errors": errors, "mb": stage.peak_mb()}
     return figures
 
 
 def draw(vocabulary: dict[int, dict[str, Any]], path: Path) -> None:
-    """Real-time factor against vocabulary for each beam, and against word error rate for each vocabulary."""
+    """Real-time factor over vocabulary for each beam, and over word error rate for each vocabulary."""
     from matplotlib.figure import Figure
 
     figure = Figure((10, 4), layout="constrained")
     growth, trade = figure.subplots(1, 2, sharey=True)
     for beam in next(iter(vocabulary.values()))["beams"]:
-        growth.plot(
-            list(vocabulary), [found["beams"][beam]["rtf"] for found in vocabulary.values()], ".-", label=f"{beam:g}"
-        )
+        rtf = [found["beams"][beam]["rtf"] for found in vocabulary.values()]
+        growth.plot(list(vocabulary), rtf, ".-", label=f"{beam:g}")
     growth.set(xscale="log", yscale="log", xlabel="words in the vocabulary", ylabel="real-time factor of the search")
     growth.legend(title="beam", fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     for size, found in vocabulary.items():

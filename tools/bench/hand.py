@@ -1,23 +1,20 @@
-"""Recognisers side by side as one would have them in the hand, Whisper among them: words, size and speed on one core.
+"""Compare recognisers, Whisper among them, by words, size and speed on one core.
 
-Each recogniser folder (asrdistill export) goes from audio files to words as `asrdistill transcribe` does, one
-utterance after the other. Whisper is in 8-bit integers, with a beam of 5: once as faster-whisper has it, in windows of
-30 s, once as `asrdistill hear` does, in batches of 8 that are as long as they must be. Times are processor time with
-the models loaded; a real-time factor is time by audio. Whisper writes any word, the others those of their lexicon. The
-last line is JSON.
+Each recogniser folder goes from audio files to words as `asrdistill transcribe` does, one utterance after the other.
+Whisper runs in 8-bit integers with a beam of 5: as faster-whisper does, in windows of 30 s, and as `asrdistill
+pseudo-label run` does, in batches without padding. Times are processor time with the models loaded; a real-time
+factor is time by audio. Whisper writes any word, the others those of their lexicon.
 
 Example:
   python tools/bench/hand.py recipes/amazon_queen/data/default/corpus --sets dev test test_unseen --every 4 \\
     --recognisers exp/whisper/hand/* --picture hand.png
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from common import arguments, finish, timed
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -41,7 +38,7 @@ Figures = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("data", type=Path, help="folder with the sets' data directories, with text")
     parser.add_argument("--sets", nargs="+", default=["dev"])
     parser.add_argument("--every", type=int, default=1, help="take every Nth utterance of a set (default: all)")
@@ -59,7 +56,7 @@ def main() -> None:
     Console(width=140, highlight=False).print(_table(figures).rich())
     if args.picture:
         args.picture.write_bytes(_draw(figures))
-    print(json.dumps({"utterances": len(utterances), "systems": figures}))
+    finish({"utterances": len(utterances), "systems": figures})
 
 
 def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
@@ -80,14 +77,14 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
         segments, _ = model.transcribe(utterance.samples(16000), language="en")
         return {utterance.id: normalize_text(" ".join(segment.text for segment in segments), "en").split()}
 
-    def heard(batch: list[Utterance]) -> Words:
+    def batched(batch: list[Utterance]) -> Words:
         return {found.utterance: normalize_text(found.written, "en").split() for found in ear.hear(batch)}
 
-    alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # as hear has it: batches of about one length
+    alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # batches of about one length
     batches = [alike[begin : begin + BATCH] for begin in range(0, len(alike), BATCH)]
     return {
         f"Whisper {name}": about | _measure(plain, [[utterance] for utterance in utterances]),
-        f"Whisper {name} (hear)": about | _measure(heard, batches),
+        f"Whisper {name} (pseudo-label)": about | _measure(batched, batches),
     }
 
 
@@ -95,7 +92,7 @@ def _recogniser(folder: Path, utterances: Sequence[Utterance]) -> Figures:
     recogniser, meta = Recogniser(folder), read_json(folder / "meta.json")
     rate = recogniser.front.rate
 
-    def heard(batch: list[Utterance]) -> Words:
+    def recognise(batch: list[Utterance]) -> Words:
         found = {}
         for utterance in batch:
             stream = recogniser.stream()
@@ -107,25 +104,22 @@ def _recogniser(folder: Path, utterances: Sequence[Utterance]) -> Figures:
         "parameters": meta["parameters"],
         "mb": sum((folder / name).stat().st_size for name in meta["export"]["sha256"]) / 1e6,
         "look_ahead_ms": _look_ahead(meta),
-        **_measure(heard, [[utterance] for utterance in utterances]),
+        **_measure(recognise, [[utterance] for utterance in utterances]),
     }
 
 
 def _look_ahead(meta: Figures) -> float | None:
-    """How long the network waits for what follows a frame, at most; None: for the utterance's end."""
+    """Look-ahead of the network in ms; None: it waits for the end of the utterance."""
     features, right = meta["features"], 1000 * meta["frame_shift"] * meta["options"]["right"]
     if features["type"] == "whisper":
         return 1000 * (STEP + features["ahead"]) + right if "ahead" in features else None
     return right
 
 
-def _measure(heard: Callable[[list[Utterance]], Words], batches: Sequence[list[Utterance]]) -> dict[str, float]:
-    heard(batches[0])  # compiled and loaded
-    start = time.process_time()
-    words: Words = {}
-    for batch in batches:
-        words |= heard(batch)
-    seconds = time.process_time() - start
+def _measure(recognise: Callable[[list[Utterance]], Words], batches: Sequence[list[Utterance]]) -> dict[str, float]:
+    recognise(batches[0])  # compiles and loads
+    found, seconds = timed(lambda: [recognise(batch) for batch in batches])
+    words = {utterance: said for batch in found for utterance, said in batch.items()}
     truth = {u.id: (u.text or "").split() for batch in batches for u in batch}
     audio = sum(len(u.samples(16000)) / 16000 for batch in batches for u in batch)
     total = score(truth, words).total

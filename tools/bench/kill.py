@@ -1,17 +1,14 @@
-#!/usr/bin/env python3
-"""Kill recipes/librispeech at random moments, go on each time, and compare the end with that of a run left in peace.
+"""Kill recipes/librispeech at random moments, continue each time, and compare the result with an undisturbed run.
 
-    .venv/bin/python tools/bench/kill.py FOLDER [--kills 20] [--seed 0] [--queen | --utterances 80]
+The recipe runs in its smallest form (tests/recipes/librispeech_site.py, --mini): once undisturbed in FOLDER/peace,
+and in FOLDER/killed.0, … with SIGKILL to the whole process group at random moments, until there were --kills of them.
+All fetch from a server on loopback that breaks connections. Figures: the stages hit, whether results agree (all but
+times), how many files differ, and `twice_kb`: kB of archives sent twice.
 
-The recipe runs in its smallest form (tests/recipes/librispeech_site.py), --mini: in FOLDER/peace, in FOLDER/killed.0
-with a SIGKILL to the whole process group at a moment drawn anew for each run, until it gets to its end; from an empty
-folder again (killed.1, …) until there were as many kills as wanted. All fetch from a server on loopback that breaks
-connections. The last line is one JSON object: the stages that the kills hit, whether all runs found the same (all but
-times), how many files differ, and `twice_kb`: kB of packed files that were sent twice, of which up to what a socket
-holds was in flight at each kill.
+Example:
+  python tools/bench/kill.py /tmp/kill --kills 20
 """
 
-import argparse
 import json
 import os
 import random
@@ -22,21 +19,22 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from common import ROOT, arguments, finish
 
-from tests.recipes.flaky_server import FlakyServer  # noqa: E402
-from tests.recipes.librispeech_site import RECIPE, make_site, queen_speech, small_conf, spoken_phones  # noqa: E402
+sys.path[:0] = [str(ROOT), str(ROOT / "recipes/amazon_queen/local")]
+
+from tests.recipes.flaky_server import FlakyServer
+from tests.recipes.librispeech_site import RECIPE, make_site, queen_speech, small_conf, spoken_phones
 
 RESULTS = (".txt", ".ctm", ".tsv", ".safetensors", ".npy")  # files that must be the same byte by byte
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("folder", type=Path, help="new folder to work in")
     parser.add_argument("--kills", type=int, default=20, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: %(default)s)")
-    parser.add_argument("--queen", action="store_true", help="amazon_queen's speech in the place of tones")
+    parser.add_argument("--queen", action="store_true", help="amazon_queen's speech instead of tones")
     parser.add_argument("--utterances", type=int, default=80, help="of the tones (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     args = parser.parse_args()
@@ -71,11 +69,11 @@ def main() -> None:
         sent = {path: server.bytes_of(path.relative_to(site).as_posix()) for path in site.rglob("*.gz")}
     twice = sum(count - rounds * path.stat().st_size for path, count in sent.items() if count)
     figures = {"kills": len(hit), "stages": hit, "runs": rounds, "same_results": same, "files_that_differ": different}
-    print(json.dumps({**figures, "twice_kb": round(twice / 1000), "seconds_in_peace": round(seconds)}))
+    finish({**figures, "twice_kb": round(twice / 1000), "seconds_in_peace": round(seconds)})
 
 
 def lives(process: subprocess.Popen, seconds: float | None) -> float | None:
-    """Let a run live for so long, then kill it and all that it started; None where it ended by itself, well."""
+    """Kill a run and all that it started after `seconds`; None if it ended well by itself."""
     try:
         status = process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -92,7 +90,7 @@ def last_stage(log: Path) -> int:
 
 
 def compare(peace: Path, killed: Path) -> tuple[bool, int]:
-    """(whether both found the same, how many files of one are not the same in the other)"""
+    """(whether results agree, number of files that differ)"""
     results = [json.loads((folder / "exp/results.json").read_text()) for folder in (peace, killed)]
     for result in results:
         del result["stages"], result["environment"]

@@ -1,21 +1,20 @@
-"""Private memory of the verbs that see a whole train set: a corpus, and the same corpus listed several times.
+"""Measure private memory of the commands that see a whole train set, on a corpus and on the same listed N times.
 
-Runs the verbs on DATA's train set and on a data directory that names each of its utterances TIMES times, and
-samples the private memory (RssAnon) of each verb's processes. Flat memory means ratios of about 1; what an utterance
-costs is printed too, since each process holds the index of the archives that it reads.
+Each command runs on DATA's train set and on a data directory with every utterance under N names, while the private
+memory (RssAnon) of its processes is sampled. Flat memory means ratios of about 1. Kilobytes per utterance are printed
+too, since each process holds the index of the archives that it reads.
 
 Example:
   python tools/bench/memory.py recipes/amazon_queen/data/default recipes/amazon_queen/exp/default
 """
 
-import argparse
 import dataclasses
-import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+from common import CONF, arguments, asrdistill, finish
 
 from asrdistill.data.archive import alias
 from asrdistill.data.directory import DataDirectory
@@ -23,15 +22,12 @@ from asrdistill.hmm.senones import Senones
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the recipe's data folder")
-    parser.add_argument("exp", type=Path, help="experiment folder with ali/sat/train, lda_mllt and teacher.0")
-    parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--verbs", nargs="+", help="only these (default: all)")
+    parser = arguments(__doc__, recipe=True)  # exp needs ali/sat/train, lda_mllt and teacher.0
+    parser.add_argument("--times", type=int, default=5, help="how often the corpus is listed (default: %(default)s)")
+    parser.add_argument("--commands", nargs="+", help="only these, for example 'feats fbank' (default: all)")
     args = parser.parse_args()
     corpus, lang = args.data / "corpus/train", args.data / "lang"
     utterances = len(DataDirectory.read(corpus))
-    config = Path(__file__).resolve().parents[2] / "recipes/amazon_queen/conf/fbank.yaml"
     figures: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for times in (1, args.times):
@@ -40,40 +36,38 @@ def main() -> None:
             repeat(corpus, data, times)
             repeat_archive(args.data / "cepstra/train", data, cepstra)
             repeat_archive(args.exp / "ali/sat/train", data, alignment)
-            net = ["--width", 64, "--layers", 2, "--epochs", 1]
             commands = {
-                "features": ["features", data, features, "--config", config],
-                "train-mono": ["train-mono", cepstra, data, lang, folder / "mono", "--iterations", 2],
-                "align": ["align", folder / "mono", cepstra, data, lang, folder / "aligned"],
-                "lang-counts": ["lang-counts", lang, folder / "aligned", folder / "counted"],
-                "train-tri": ["train-tri", cepstra, alignment, data, lang, folder / "tri", "--iterations", 2],
-                "fmllr": ["fmllr", args.exp / "lda_mllt", cepstra, alignment, data, folder / "fmllr"],
-                "train": ["train", features, alignment, folder / "net", *net],
-                "soft-targets": ["soft-targets", args.exp / "teacher.0", features, folder / "targets"],
+                "feats fbank": [data, features, "--config", CONF / "fbank.yaml"],
+                "gmm mono": [cepstra, data, lang, folder / "mono", "--iterations", 2],
+                "ali make": [folder / "mono", cepstra, data, lang, folder / "aligned"],
+                "lang pron-probs": [lang, folder / "aligned", folder / "probs"],
+                "gmm tri": [cepstra, alignment, data, lang, folder / "tri", "--iterations", 2],
+                "feats fmllr": [args.exp / "lda_mllt", cepstra, alignment, data, folder / "fmllr"],
+                "nnet train": [features, alignment, folder / "net", "--width", 64, "--layers", 2, "--epochs", 1],
+                "distill targets": [args.exp / "teacher.0", features, folder / "targets"],
             }
-            for verb, command in commands.items():
-                if args.verbs and verb not in args.verbs:
-                    continue
-                peak = peak_private_mb([sys.executable, "-m", "asrdistill", *map(str, command)])
-                figures.setdefault(verb, {})[times] = peak
-                print(f"{verb}, corpus listed {times} x: {peak:.0f} MB private", flush=True)
-    ratios = {f"{verb}_ratio": round(peaks[args.times] / peaks[1], 3) for verb, peaks in figures.items()}
-    megabytes = {f"{verb}_mb_{times}x": round(mb) for verb, peaks in figures.items() for times, mb in peaks.items()}
-    more = utterances * (args.times - 1)
-    slopes = {f"{verb}_kb_an_utterance": round(1024 * (p[args.times] - p[1]) / more, 2) for verb, p in figures.items()}
-    print(json.dumps({**ratios, **megabytes, **slopes}))
+            for name, words in commands.items():
+                if not args.commands or name in args.commands:
+                    peak = peak_private_mb(asrdistill(*name.split(), *words))
+                    figures.setdefault(name.replace(" ", "_"), {})[times] = peak
+                    print(f"{name}, corpus listed {times} x: {peak:.0f} MB private", flush=True)
+    result: dict[str, float] = {}
+    for name, peaks in figures.items():
+        result[f"{name}_ratio"] = round(peaks[args.times] / peaks[1], 3)
+        result |= {f"{name}_mb_{times}x": round(mb) for times, mb in peaks.items()}
+        more = utterances * (args.times - 1)
+        result[f"{name}_kb_an_utterance"] = round(1024 * (peaks[args.times] - peaks[1]) / more, 2)
+    finish(result)
 
 
 def repeat(data: Path, out: Path, times: int) -> None:
     """The data directory with each utterance under `times` names."""
-    utterances = list(DataDirectory.read(data))
     out.mkdir(parents=True)
-    copies = [
+    DataDirectory(
         dataclasses.replace(u, id=f"{u.id}-{n}", recording="", audio=str(Path(u.audio).resolve()))
-        for u in utterances
+        for u in DataDirectory.read(data)
         for n in range(times)
-    ]
-    DataDirectory(copies).write(out)
+    ).write(out)
 
 
 def repeat_archive(source: Path, data: Path, out: Path) -> None:

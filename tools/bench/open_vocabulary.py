@@ -1,13 +1,10 @@
-"""Words that no lexicon holds: a closed vocabulary against one that is open by subwords, side by side.
+"""Compare a closed vocabulary with one opened by subwords, on words that no lexicon holds.
 
-Half of a corpus' different words are taken away: the rarest ones by default, as they are where a vocabulary is
-cut, or any (--random SEED). Nothing but the acoustic model keeps anything of them: they are gone from the lexicon,
-from the dictionary that says how pieces are pronounced, from the words that sentencepiece is trained on, and from the
-text of the language models. There <unk> stands in their place, or, for the open vocabulary, some other word of
-those that are left, spelled in pieces: where unknown words stand is known, but not which. With --in-text the open
-vocabulary's text and sentencepiece keep the words: no lexicon or dictionary holds them, but they have been read.
-Scales are tuned on every second utterance of dev and all figures are of the other ones and of the test sets. The
-last line is JSON.
+Half of the corpus's words are removed: the rarest by default, or any (--random SEED). They are gone from the lexicon,
+the dictionary that pronounces pieces, sentencepiece's training words, and the text of the language models. There
+<unk> takes their place or, for the open vocabulary, another word spelled in pieces: where unknown words stand is
+known, but not which. With --in-text the open vocabulary's text keeps them. Scales are tuned on every second utterance
+of dev; figures are of the others and of the test sets.
 
 Example:
   cd recipes/amazon_queen; python ../../tools/bench/open_vocabulary.py data/default exp/default student.0 /tmp/open
@@ -18,11 +15,13 @@ import dataclasses
 import gzip
 import json
 import random
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from asrdistill import cli
+from common import ROOT, SETS, arguments, asrdistill, finish
+
 from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.lang.dictionary import read_dictionary
 from asrdistill.lang.lexicon import Lang
@@ -30,17 +29,12 @@ from asrdistill.lang.subwords import Speller
 from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.wer import Transcripts, read_transcripts, score
 
-ROOT = Path(__file__).resolve().parents[2]
-SETS = ("dev", "test", "test_unseen")
-# Wider than for whole words: pieces end within words, where the word end beam must cut no closer than the beam, and
-# with narrow ones the scales that win are those of few pieces.
+# Wider than for whole words: pieces end within words, where the word end beam must not cut closer than the beam.
 BEAMS = ("--beam", 14, "--word-end-beam", 13, "--max-active", 40_000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="the recipe's data folder")
-    parser.add_argument("exp", type=Path, help="its experiment folder")
+    parser = arguments(__doc__, recipe=True)
     parser.add_argument("model", help="name of a network in it")
     parser.add_argument("work", type=Path, help="folder for what is made")
     parser.add_argument("--random", type=int, metavar="SEED", help="take any half of the words away, not the rarest")
@@ -55,11 +49,11 @@ def main() -> None:
     for name, (lang, lm) in systems.items():
         for key, value in _recognise(args, name, lang, lm, texts, gone).items():
             figures[f"{name}_{key}"] = value
-    print(json.dumps(figures))
+    finish(figures)
 
 
 def _taken_away(texts: dict[str, Transcripts], seed: int | None) -> set[str]:
-    """Half of the different words of all sets."""
+    """Half of the distinct words of all sets."""
     words = sorted({word for transcripts in texts.values() for words in transcripts.values() for word in words})
     if seed is not None:
         return set(random.Random(seed).sample(words, len(words) // 2))
@@ -76,7 +70,7 @@ def _closed(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tup
     dataclasses.replace(whole, words=sorted(left), pronunciations=left).write(lang)
     text = {utterance: ["<unk>" if word in gone else word for word in words] for utterance, words in train.items()}
     data = _data(args, "text", text)
-    _run("lm", data, lang, lm, "--order", 3)
+    _run("lang lm", data, lang, lm, "--order", 3)
     return lang, lm
 
 
@@ -89,18 +83,18 @@ def _open(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple
     left = sorted({word for words in train.values() for word in words} - gone)
     known_text = {u: [word for word in words if args.in_text or word not in gone] for u, words in train.items()}
     data = _data(args, "words", known_text)
-    _run("subwords", data, args.work / "lang", lang, "--dictionary", dictionary, "--pieces", args.pieces)
+    _run("lang subwords", data, args.work / "lang", lang, "--dictionary", dictionary, "--pieces", args.pieces)
     speller, rng = Speller(Lang.read(lang).pieces), random.Random(0)
     spelled = [" ".join(speller.spell(word)) or "<unk>" for word in left]
     text = train
     if not args.in_text:
         text = {u: [rng.choice(spelled) if word in gone else word for word in words] for u, words in train.items()}
-    _run("lm", _data(args, "text_open", text), lang, lm, "--order", args.order, "--dictionary", dictionary)
+    _run("lang lm", _data(args, "text_open", text), lang, lm, "--order", args.order, "--dictionary", dictionary)
     return lang, lm
 
 
 def _data(args: argparse.Namespace, name: str, text: Transcripts) -> Path:
-    """A data directory with a text and nothing to hear."""
+    """A data directory with a text and no audio."""
     folder = args.work / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wav.scp").write_text("".join(f"{utterance} true |\n" for utterance in text))
@@ -120,28 +114,27 @@ def _recognise(
         subset(args.data / "fbank/dev", halves[half], FrameArchive(args.data / "fbank/dev").utterances[number::2])
     graph = ("--graph", work / "graph")
     tuning = (lang, lm, args.data / "corpus/dev", work / "tuned", *BEAMS, *graph)
-    _run("tune", model, halves["tune"], *tuning)
-    said: Transcripts = {}
-    heard: Transcripts = {}
+    _run("decode tune", model, halves["tune"], *tuning)
+    reference: Transcripts = {}
+    hypotheses: Transcripts = {}
     for part in SETS:
         features = halves["judge"] if part == "dev" else args.data / "fbank" / part
         settings = ("--tuned", work / "tuned", *BEAMS, *graph)
-        _run("decode", model, features, lang, lm, work / part, *settings)
+        _run("decode run", model, features, lang, lm, work / part, *settings)
         found = read_transcripts(work / part / "hyp.txt")
-        heard |= found
-        said |= {utterance: texts[part][utterance] for utterance in found}
-    unknown = oov_errors(said, heard, {word for words in said.values() for word in words} - gone)
+        hypotheses |= found
+        reference |= {utterance: texts[part][utterance] for utterance in found}
+    unknown = oov_errors(reference, hypotheses, {word for words in reference.values() for word in words} - gone)
     return {
-        "wer": round(score(said, heard).total.percent, 2),
+        "wer": round(score(reference, hypotheses).total.percent, 2),
         "oov": unknown["words"],
         "oov_wrong_percent": round(unknown["rate"], 2),
         "rtf": json.loads((work / "test_unseen/decode.json").read_text())["rtf"],
     }
 
 
-def _run(*command: Any) -> None:
-    if code := cli.main([str(part) for part in command]):
-        raise SystemExit(code)
+def _run(name: str, *words: Any) -> None:
+    subprocess.run(asrdistill(*name.split(), *words), check=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""What the benchmarks share: arguments, a recipe's model, processor time, fresh processes, and the last line."""
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from asrdistill import parallel
+from asrdistill.config import build, read_yaml
+from asrdistill.data.archive import FrameArchive
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.stage import peak_mb
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "recipes/amazon_queen/conf"
+SETS = ("dev", "test", "test_unseen")
+
+T = TypeVar("T")
+
+
+def arguments(description: str | None, recipe: bool = False) -> argparse.ArgumentParser:
+    """A parser whose help is the module's docstring; with `recipe` it has the arguments data and exp."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if recipe:
+        parser.add_argument("data", type=Path, help="the recipe's data folder")
+        parser.add_argument("exp", type=Path, help="its experiment folder")
+    return parser
+
+
+def finish(figures: dict[str, Any]) -> None:
+    """Print the figures as one line of JSON."""
+    print(json.dumps(figures), flush=True)
+
+
+def timed(work: Callable[[], T], clock: Callable[[], float] = time.process_time) -> tuple[T, float]:
+    """(result, seconds) of a call; processor time unless another clock is given."""
+    start = clock()
+    result = work()
+    return result, clock() - start
+
+
+def fastest(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """The shortest processor time of each call in seconds; the calls take turns."""
+    best = dict.fromkeys(works, float("inf"))
+    for _ in range(rounds):
+        for name, work in works.items():
+            best[name] = min(best[name], timed(work)[1])
+    return best
+
+
+def alone(work: Callable[..., T], *args: Any) -> tuple[T, int]:
+    """What `work` returns in a process of its own with one thread, and that process's peak memory in MB."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), parallel.single_thread) as process:
+        return process.submit(work, *args).result(), process.submit(peak_mb).result()
+
+
+def asrdistill(*words: object) -> list[str]:
+    """The command line of an asrdistill command in this interpreter."""
+    return [sys.executable, "-m", "asrdistill", *map(str, words)]
+
+
+def decode_options(exp: Path, model: str, config: Path = CONF / "decode.yaml") -> DecodeOptions:
+    """The beams of a configuration with the scales that were tuned for a model."""
+    from asrdistill.decode.tuning import tuned
+
+    return tuned(build(DecodeOptions, read_yaml(config), str(config)), exp / "tune" / model)
+
+
+def loglikes(model: Path, features: Path, options: DecodeOptions, count: int | None = None) -> dict[str, np.ndarray]:
+    """Utterance -> log-likelihoods (T, S) of the first `count` utterances of an archive (None: all)."""
+    from asrdistill.decode.acoustic import load_scorer
+
+    scorer, archive = load_scorer(model, options.prior_floor), FrameArchive(features)
+    return {utterance: scorer.loglikes(archive[utterance]) for utterance in archive.utterances[:count]}
+
+
+def seconds_of(features: Path, utterances: Iterable[str]) -> float:
+    """How long the utterances of an archive are together."""
+    archive = FrameArchive(features)
+    return sum(map(archive.rows, utterances)) * archive.meta["frame_shift"]
