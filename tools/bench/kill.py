@@ -23,8 +23,8 @@ from common import ROOT, arguments, finish
 
 sys.path[:0] = [str(ROOT), str(ROOT / "recipes/amazon_queen/local")]
 
-from tests.recipes.flaky_server import FlakyServer
-from tests.recipes.librispeech_site import RECIPE, make_site, queen_speech, small_conf, spoken_phones
+from tests.recipes.flaky_server import FlakyServer  # noqa: E402
+from tests.recipes.librispeech_site import RECIPE, make_site, queen_speech, small_conf, spoken_phones  # noqa: E402
 
 RESULTS = (".txt", ".ctm", ".tsv", ".safetensors", ".npy")  # files that must be the same byte by byte
 
