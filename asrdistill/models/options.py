@@ -26,7 +26,10 @@ class DnnOptions:
     taps: int = option(3, "frames that a block looks at (tdnn)", since_version="0.1")
     widths: list[float] = field(
         default_factory=list,
-        metadata={"help": "shares of the width that are trained as networks of their own as well (dnn)", "since_version": "0.1"},
+        metadata={
+            "help": "shares of the width that are trained as networks of their own as well (dnn)",
+            "since_version": "0.1",
+        },
     )
 
 

@@ -1,0 +1,48 @@
+"""README and docs/: links lead somewhere, and paths in commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/RESULTS.md")]
+ids = lambda page: page.relative_to(ROOT).as_posix()  # noqa: E731
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's shell blocks, continued lines joined, without comments."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not target.startswith(("https://", "http://")):
+            path, _, anchor = target.partition("#")
+            file = page.parent / path if path else page
+            assert file.exists(), f"{target} does not exist"
+            assert not anchor or anchor in anchors(file), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_scripts_in_pages_exist(page: Path) -> None:
+    for path in re.findall(r"(?:\./)?((?:recipes|tools|tests)/[\w/.-]+\.(?:sh|py|yaml))\b", page.read_text()):
+        assert "NAME" in path or (ROOT / path).is_file(), path
+
+
+def test_readme_begins_with_the_two_commands_and_is_short() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 130
+    assert [line.split()[0] for line in commands(ROOT / "README.md")[:2]] == [
+        "./recipes/amazon_queen/run.sh",
+        "./tests/run.sh",
+    ]
