@@ -1,5 +1,7 @@
 """README and docs/: links lead somewhere, and paths in commands exist."""
 
+import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -37,6 +39,15 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_scripts_in_pages_exist(page: Path) -> None:
     for path in re.findall(r"(?:\./)?((?:recipes|tools|tests)/[\w/.-]+\.(?:sh|py|yaml))\b", page.read_text()):
         assert "NAME" in path or (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_python_blocks_compile_and_their_imports_exist(page: Path) -> None:
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
 
 
 def test_readme_begins_with_the_two_commands_and_is_short() -> None:
