@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError
 from asrdistill.features import add_deltas, global_stats, splice
+from tests.refusals import refused
 
 
 def matrix(frames: int, size: int) -> np.ndarray:
@@ -28,7 +28,7 @@ def test_deltas_follow_the_definition(frames: int, size: int) -> None:
     np.testing.assert_allclose(add_deltas(features), np.hstack([features, delta, double]), atol=1e-5)
 
 
-def test_deltas_of_order_one_are_torchaudios() -> None:
+def test_deltas_equal_those_of_torchaudio() -> None:
     features = matrix(50, 13)
     theirs = torchaudio.functional.compute_deltas(torch.from_numpy(features.T.copy()), win_length=5).numpy().T
     np.testing.assert_allclose(add_deltas(features, order=1)[:, 13:], theirs, atol=1e-5)
@@ -48,7 +48,7 @@ def test_order_zero_changes_nothing() -> None:
 
 
 @given(st.integers(1, 9), st.integers(0, 12), st.integers(0, 12))
-def test_splice_is_the_neighbours_side_by_side(frames: int, left: int, right: int) -> None:
+def test_splice_concatenates_the_neighbours(frames: int, left: int, right: int) -> None:
     features = matrix(frames, 2)
     slow = [
         np.concatenate([features[min(max(t + d, 0), frames - 1)] for d in range(-left, right + 1)])
@@ -86,6 +86,6 @@ def test_large_archives_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(mean, np.concatenate(arrays).mean(axis=0, dtype=np.float64))
 
 
-def test_no_frames_no_stats(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no frames"):
+def test_statistics_of_no_frames_are_refused(tmp_path: Path) -> None:
+    with refused("frames"):
         global_stats(archive_of(tmp_path, []))

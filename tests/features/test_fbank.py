@@ -6,9 +6,9 @@ import pytest
 import torch
 import torchaudio.compliance.kaldi
 
-from asrdistill.errors import UserError
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions, frames, mel_filters, options_of
+from tests.refusals import refused
 
 OPTIONS = [
     FbankOptions(),
@@ -73,7 +73,7 @@ def test_agrees_with_torchaudio(rate: int, snip_edges: bool) -> None:
 
 
 @pytest.mark.parametrize("snip_edges", [True, False])
-def test_frame_count_is_kaldis_for_every_length(snip_edges: bool) -> None:
+def test_frame_count_equals_kaldis_at_every_length(snip_edges: bool) -> None:
     options = FbankOptions(snip_edges=snip_edges)
     for samples in [*range(30, 500, 7), 39, 40, 41, 119, 120, 199, 200, 201, 279, 280]:
         assert frames(samples, options) == len(kaldi(np.ones(samples, np.float32), options)), samples
@@ -94,7 +94,7 @@ def test_an_utterance_does_not_depend_on_its_neighbours() -> None:
         np.testing.assert_allclose(fbank([samples], options)[0], features, atol=1e-4)
 
 
-def test_a_large_offset_costs_no_digits() -> None:
+def test_large_offset_keeps_precision() -> None:
     options = FbankOptions()
     samples = (0.001 * np.random.default_rng(0).normal(size=8000)).astype(np.float32)
     with_offset = (samples + np.float32(0.5)).astype(np.float32)
@@ -115,24 +115,24 @@ def test_a_tone_peaks_in_its_filter() -> None:
     assert (features.argmax(axis=1) == expected).all()
 
 
-def test_described_options_come_back() -> None:
+def test_described_options_are_read_again() -> None:
     options = FbankOptions(rate=16000, high=0.0, snip_edges=False)
     assert options_of(options.describe()) == options
-    with pytest.raises(UserError, match="cepstra, not fbank"):
+    with refused("cepstra", "fbank"):
         options_of({"type": "cepstra"})
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("wrong", "names"),
     [
-        ({"high": 5000.0}, "low < high <= 4000 Hz"),
-        ({"low": 3900.0}, "low < high"),
-        ({"rate": 0}, "must be positive"),
-        ({"bins": 0}, "must be positive"),
-        ({"frame_shift": 0.0}, "must be positive"),
-        ({"bins": 200}, "200 mel filters are too many"),
+        ({"high": 5000.0}, ["high", "4000 Hz", 5000]),
+        ({"low": 3900.0}, ["low", 3900]),
+        ({"rate": 0}, ["rate"]),
+        ({"bins": 0}, ["bins"]),
+        ({"frame_shift": 0.0}, ["frame_shift"]),
+        ({"bins": 200}, ["200 mel filters", "25 ms"]),
     ],
 )
-def test_impossible_options_are_refused(wrong: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
+def test_impossible_options_are_refused(wrong: dict, names: list) -> None:
+    with refused(*names):
         FbankOptions(**wrong)

@@ -26,7 +26,7 @@ def in_pieces(samples: np.ndarray, sizes: list[int], options: FbankOptions) -> n
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("length", [0, 1, 50, 99, 100, 160, 199, 200, 201, 279, 280, 281, 359, 1000, 4321, 8000])
-def test_pieces_of_any_size_give_the_same_frames(options, length):
+def test_blocks_of_any_size_give_the_same_frames(options, length):
     rng = np.random.default_rng(length)
     samples = rng.normal(scale=0.1, size=length).astype(np.float32) + np.float32(0.05)
     whole = fbank([samples], options)[0]
@@ -37,7 +37,7 @@ def test_pieces_of_any_size_give_the_same_frames(options, length):
         np.testing.assert_allclose(found, whole, atol=2e-3)
 
 
-def test_a_frame_comes_with_its_last_sample():
+def test_frame_is_returned_with_its_last_sample():
     options, stream = FbankOptions(), FbankStream(FbankOptions())
     samples = np.random.default_rng(0).normal(size=2000).astype(np.float32)
     counts = [len(stream.accept(samples[n : n + 1])) for n in range(2000)]

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.errors import UserError
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
 from asrdistill.features.perturb import expand_to_copies, original_id, warped, warped_name
+from tests.refusals import refused
 
 OPTIONS = FbankOptions(rate=8000, bins=40, low=60, high=3800)
 
@@ -23,18 +23,18 @@ def test_a_stretched_tone_lands_where_the_plain_one_was(warp):
     assert peaks != [fbank([tone(f * warp)], OPTIONS)[0].mean(0).argmax() for f in (600, 1500, 2800)]
 
 
-def test_names():
+def test_copies_are_named_for_their_warp():
     assert warped_name("joe-A1", 1.0) == "joe-A1"
     for warp in (0.92, 1.05, 1e-5):
         assert original_id(warped_name("joe-A1", warp)) == "joe-A1"
     assert original_id("warp-speed-1") == "warp-speed-1"
 
 
-def test_limits():
+def test_impossible_warps_are_refused():
     assert warped(OPTIONS, 1.0) == OPTIONS
-    with pytest.raises(UserError, match=r"use at most 1\.05"):
+    with refused("1.2", "1.05"):
         warped(OPTIONS, 1.2)
-    with pytest.raises(UserError, match="above 0"):
+    with refused("warp", 0):
         warped(OPTIONS, 0)
 
 
