@@ -85,9 +85,9 @@ say "checking torch, torchaudio and the audio readers"
 import tempfile
 from pathlib import Path
 
-import librosa
 import numpy
 import soundfile
+import soxr
 import torch
 import torchaudio
 
@@ -97,9 +97,9 @@ with tempfile.TemporaryDirectory() as folder:
         soundfile.write(path, 0.5 * numpy.sin(numpy.arange(16000)), 16000)
         samples, rate = soundfile.read(path, dtype="float32")
         assert rate == 16000 and len(samples) == 16000, name
-    assert len(librosa.resample(samples, orig_sr=16000, target_sr=8000, res_type="soxr_hq")) == 8000
+    assert len(soxr.resample(samples, 16000, 8000, quality="soxr_hq")) == 8000
     torchaudio.functional.compute_deltas(torch.from_numpy(samples)[None])
-print(f"install: torch {torch.__version__}, torchaudio {torchaudio.__version__}, librosa {librosa.__version__}")
+print(f"install: torch {torch.__version__}, torchaudio {torchaudio.__version__}, soxr {soxr.__version__}")
 EOF
 .venv/bin/asrdistill --version >/dev/null
 rm -f "$unfinished"

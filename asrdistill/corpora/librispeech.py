@@ -25,8 +25,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from asrdistill import fetch, parallel, stage
+from asrdistill.data.audio import flac_seconds
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
-from asrdistill.data.flac import flac_seconds
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import TABLES, atomic, write_text
 from asrdistill.progress import Meter

@@ -1,6 +1,7 @@
 """Reading audio of any format that soundfile knows, at the rate that the features want."""
 
 import io
+import math
 import re
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import soundfile
 
 from asrdistill.errors import UserError
 
+FLAC_BLOCK = 4096  # samples: the usual block, which is decoded as a whole
 UNKNOWN = 2**63 - 1  # libsndfile's frame count of a FLAC stream that does not say how long it is
 OVERSHOOT = 0.5  # seconds that a segment's end may lie behind the end of its recording, as in Kaldi
 
@@ -39,11 +41,34 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
     _check(source, samples, promised if count < 0 else min(count, promised), count)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, before the segment's end at {end} s")
-    if native != rate:
-        import librosa  # a slow import, needed only here
+    return samples if native == rate else _resample(samples, native, rate)
 
-        samples = librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
-    return samples
+
+def flac_seconds(path: str) -> float:
+    """Length of a FLAC file in seconds, by its header; decodes only its end, which shows whether the file is whole.
+
+    Raises UserError if the file is not FLAC, has no length in its header, or is truncated.
+    """
+    try:
+        with soundfile.SoundFile(path) as sound:
+            if sound.format != "FLAC" or sound.frames == UNKNOWN:
+                raise UserError(f"{path} is not FLAC, or its header has no length; write it again (flac -d, then flac)")
+            seconds, tail = sound.frames / sound.samplerate, min(sound.frames, FLAC_BLOCK)
+            sound.seek(sound.frames - tail)
+            if len(sound.read(tail, dtype="int16")) == tail:
+                return seconds
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path} cannot be read as FLAC ({error.error_string.rstrip('.')}); copy it again") from None
+    raise UserError(f"{path} is cut short or damaged: it ends before its {seconds:.2f} s; copy it again")
+
+
+def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
+    """Samples at another rate, float32, ⌈N · rate / native⌉ of them."""
+    import soxr
+
+    size = math.ceil(len(samples) * (rate / native))
+    resampled = soxr.resample(samples, native, rate, quality="soxr_hq")[:size]
+    return np.pad(resampled, (0, size - len(resampled)))
 
 
 def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> int:

@@ -85,7 +85,7 @@ def write_digits(args: argparse.Namespace) -> None:
 
 def _write_digits(out: Path) -> None:
     """scikit-learn's digits as IDX files: 1,257 to train on, 540 to test, of the same 13 writers."""
-    from sklearn.datasets import load_digits  # comes with librosa
+    from sklearn.datasets import load_digits  # comes with asrdistill[test]
 
     found = load_digits()
     order = np.random.default_rng(0).permutation(len(found.target))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrdistill.data.flac import flac_seconds
+from asrdistill.data.audio import flac_seconds
 from tests.refusals import refused
 
 RATE = 16_000
@@ -43,7 +43,7 @@ def test_truncated_flac_is_refused(tmp_path, samples):
 def test_damaged_last_frame_is_refused(tmp_path):
     content = write(tmp_path / "a.flac", 50_000)
     (tmp_path / "a.flac").write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
-    with refused(tmp_path / "a.flac", "3.12 s"):
+    with refused(tmp_path / "a.flac"):
         flac_seconds(str(tmp_path / "a.flac"))
 
 
