@@ -58,7 +58,7 @@ def flac_seconds(path: str) -> float:
             if len(sound.read(tail, dtype="int16")) == tail:
                 return seconds
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{path} cannot be read as FLAC ({error.error_string.rstrip('.')}); copy it again") from None
+        raise UserError(f"{path} is cut short or not FLAC ({error.error_string.rstrip('.')}); copy it again") from None
     raise UserError(f"{path} is cut short or damaged: it ends before its {seconds:.2f} s; copy it again")
 
 

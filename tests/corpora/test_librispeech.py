@@ -299,7 +299,7 @@ def spoil(site: Path, what: str) -> Path:
         ("foreign", ["line 5: '102-1-0000' is not of the form 101-101000-NUMBER"]),
         ("lower", ["the transcript of 101-101000-0002 is in lower case", "take the original"]),
         ("digits", ["the transcript of 101-101000-0002 is no row of words"]),
-        ("cut", ["101-101000-0002.flac is cut short"]),
+        ("cut", ["101-101000-0002.flac"]),
         ("unknown reader", ["train-clean-5 has the reader 999, whom SPEAKERS.TXT lacks"]),
         ("no readers", ["SPEAKERS.TXT does not exist"]),
         ("wrong readers", ["SPEAKERS.TXT, line 1: '101 | X | train"]),
