@@ -13,7 +13,7 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, Tree, side_of
 from asrdistill.lang.lexicon import Lang, root_of
-from asrdistill.results.table import duration
+from asrdistill.results.tables import duration
 from asrdistill.scoring.wer import read_transcripts
 
 Facts = list[tuple[str, Any]]  # what, and its value

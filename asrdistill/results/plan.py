@@ -1,95 +1,155 @@
-"""Which systems an experiment compares: the recipe's ``systems.yaml``.
+"""What a report shows: its YAML file (``--config``), and results.json, where the rows stand beside it."""
 
-corpus: Flight of the Amazon Queen
-note: a sentence on the corpus                # optional, for RESULTS.md
-sets: [dev, test, test_unseen]
-pooled: [dev, test, test_unseen]      # for comparisons and the share of the gain; default: all sets
-systems:
-  mono:     {kind: gmm, models: [mono]}
-  single:   {kind: single, models: ["teacher.*"]}
-  ensemble: {kind: ensemble, models: [ensemble]}
-  student:  {kind: student, models: ["student.*"]}
-  student_fglarge: {kind: student, models: ["student.*"], decoded: rescore}   # EXP/rescore/student.0/test
-comparisons: [[student, single], [student, ensemble], [student_fglarge, student]]
-map: ../../../data/timit_phones.txt   # where phones are recognised: how they are folded before they are scored
-"""
-
+import dataclasses
+import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asrdistill.config import build, option, read_yaml
 from asrdistill.errors import UserError
+from asrdistill.files import read_json, write_text
+from asrdistill.results.measurements import Measurement, Measurements
 
-KINDS = ("gmm", "single", "ensemble", "baseline", "student", "specialists")
-
-
+KINDS = ("", "gmm", "single", "ensemble", "baseline", "student", "specialists")
 SEARCHED = "decode"  # where the recipes decode to
 
 
 @dataclass(frozen=True)
 class System:
-    kind: str = option("single", "what the system is", choices=KINDS)
-    models: list[str] = field(default_factory=list)  # patterns of model folders below EXP, one folder a seed
+    """One model, or several that differ only in their seed, as decoded in one way."""
+
+    kind: str = option("", "what the system is", choices=KINDS)
+    models: list[str] = field(default_factory=list)  # patterns of model folders below EXP; default: NAME.SEED
     decoded: str = option(SEARCHED, "folder below EXP with the hypotheses")  # of another search, or of rescoring
+    what: str = option("", "description")
+    paper: str = option("", "the paper's figure")
+    phones: list[str] = field(default_factory=list)  # measured apart
+    targets: str = option("", "soft targets below EXP that it learnt from, whose size is shown")
+    int8: str = option("", "exported 8-bit model below EXP")
+    without: str = option("", "the system trained without a teacher, shown in the same row")
+    shown: bool = option(True, "whether it has a row of its own")
 
 
 @dataclass(frozen=True)
 class Plan:
+    """A report: systems, and what is compared.
+
+    ratios   pairs of systems whose frame errors are divided
+    curves   lines of a picture, {name: {x: system}}, kept as lists of [x, system]; `x` names the axis
+    train    set with what was learnt from, measured beside the sets
+    speed    whether sizes and speeds are measured, on one core
+    optional  whether systems without a model folder are left out
+    map      file that folds phones before they are scored: error rates are of phones
+    """
+
     corpus: str = ""
     note: str = ""
+    variant: str = ""
     sets: list[str] = field(default_factory=list)
     pooled: list[str] = field(default_factory=list)
     systems: dict[str, Any] = field(default_factory=dict)
     comparisons: list[list[str]] = field(default_factory=list)
+    ratios: list[list[str]] = field(default_factory=list)
+    curves: dict[str, Any] = field(default_factory=dict)
+    x: str = "temperature"
+    train: str = ""
+    speed: bool = False
+    optional: bool = False
     map: str = ""
 
     @property
     def measure(self) -> str:
-        """Which error rate it is: of words, or of phones, which are folded by a map."""
         return "per" if self.map else "wer"
 
 
-def read_plan(path: Path) -> Plan:
-    """Read and check systems.yaml; raises UserError for anything that does not fit together.
+@dataclass(frozen=True)
+class Results:
+    """A report and its rows: all that its tables and pictures are drawn from (``results.json``)."""
 
-    Where there is no baseline, the ensemble's members (`single`) are it: trained as the student
-    was, but on hard targets.
+    plan: Plan
+    table: Measurements
+    environment: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        return f"{self.plan.corpus} ({self.plan.variant})" if self.plan.variant else self.plan.corpus
+
+    def write(self, path: Path) -> None:
+        systems = {name: _changed(system) for name, system in self.plan.systems.items()}
+        head = {**_changed(self.plan), "systems": systems, "environment": self.environment}
+        rows = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in self.table.rows)
+        text = json.dumps({**head, "measurements": []}, indent=1, ensure_ascii=False)
+        write_text(path, text.removesuffix("[]\n}") + f"[\n{rows}\n ]\n}}\n")  # a row a line
+
+
+def read_results(path: Path) -> Results:
+    """results.json; raises UserError for any other file."""
+    found = read_json(path)
+    try:
+        rows = [Measurement(*row) for row in found.pop("measurements")]
+        environment = found.pop("environment")
+        systems = {name: build(System, values, str(path)) for name, values in found["systems"].items()}
+    except (KeyError, TypeError, AttributeError):
+        raise UserError(f"{path} has no measurements; make it with asrdistill report") from None
+    return Results(build(Plan, {**found, "systems": systems}, str(path)), Measurements(rows), environment)
+
+
+def _changed(options: Any) -> dict[str, Any]:
+    """The fields that do not stand at their defaults."""
+    default = type(options)()
+    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
+    return {key: value for key, value in values.items() if value != getattr(default, key)}
+
+
+def read_plan(path: Path) -> Plan:
+    """Read and check a report's YAML; raises UserError for anything that does not fit together.
+
+    The ensemble's members (`single`) are the baseline where there is no other.
     """
     plan = build(Plan, read_yaml(path), str(path))
+    return check_plan(dataclasses.replace(plan, map=str(Path(path).parent / plan.map) if plan.map else ""), str(path))
+
+
+def check_plan(plan: Plan, source: str) -> Plan:
     for key in ("corpus", "sets", "systems"):
         if not getattr(plan, key):
-            raise UserError(f"{path} lacks '{key}'")
-    systems = {name: _system(name, values, path) for name, values in plan.systems.items()}
-    if "single" in systems and "baseline" not in systems:
-        systems["baseline"] = replace(systems["single"], kind="baseline")
+            raise UserError(f"{source} lacks '{key}'")
+    systems = {name: _system(name, values, source) for name, values in plan.systems.items()}
+    curves = {
+        line: list(map(list, points.items() if isinstance(points, dict) else points))
+        for line, points in plan.curves.items()
+    }
+    for _, name in [point for points in curves.values() for point in points]:
+        systems.setdefault(name, System(shown=False))
     if unknown := [name for name in plan.pooled if name not in plan.sets]:
-        raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets")
-    for pair in plan.comparisons:
+        raise UserError(f"{source}: the pooled set '{unknown[0]}' is not among the sets")
+    for pair in [*plan.comparisons, *plan.ratios]:
         if not (isinstance(pair, list) and len(pair) == 2):
-            raise UserError(f"{path}: a comparison is a pair of systems, not {pair!r}")
-        if unknown := [name for name in pair if name not in systems]:
-            raise UserError(f"{path} compares the system '{unknown[0]}', which it does not define")
-    folding = str(Path(path).parent / plan.map) if plan.map else ""
-    return replace(plan, pooled=plan.pooled or plan.sets, systems=systems, map=folding)
+            raise UserError(f"{source}: a comparison is a pair of systems, not {pair!r}")
+    for name in [name for pair in [*plan.comparisons, *plan.ratios] for name in pair]:
+        if name not in systems:
+            raise UserError(f"{source} compares the system '{name}', which it does not define")
+    return dataclasses.replace(plan, pooled=plan.pooled or plan.sets, systems=systems, curves=curves)
 
 
-def _system(name: str, values: Any, path: Path) -> System:
+def _system(name: str, values: Any, source: str) -> System:
+    if isinstance(values, System):
+        return values
     if not isinstance(values, dict):
-        raise UserError(f"{path}: the system '{name}' must have a kind and models")
-    system = build(System, values, f"{path}, system '{name}'")
-    if not system.models:
-        raise UserError(f"{path}: the system '{name}' names no models")
-    return system
+        raise UserError(f"{source}: the system '{name}' must have a kind and models")
+    return build(System, values, f"{source}, system '{name}'")
 
 
-def find_models(exp: Path, name: str, system: System) -> list[Path]:
-    """The system's model folders, seed by seed (2 before 10)."""
+def find_models(exp: Path, name: str, system: System, optional: bool = False) -> list[Path]:
+    """The system's model folders, seed by seed (2 before 10); raises UserError if there is none."""
+    own = re.compile(re.escape(name) + r"\.\d+")  # narrow_2.0, not narrow_2.5.0
     found = {p for pattern in system.models for p in exp.glob(pattern) if not p.name.startswith(".")}
+    found |= set() if system.models else {p for p in exp.glob(f"{name}.*") if own.fullmatch(p.name)}
     folders = sorted((p for p in found if (p / "meta.json").is_file()), key=_natural)
-    if not folders:
-        patterns = " or ".join(system.models)
+    if not folders and not optional:
+        patterns = " or ".join(system.models) or f"{name}.SEED"
         raise UserError(f"the system '{name}' has no model folder {patterns} in {exp}; run the stage that makes it")
     return folders
 

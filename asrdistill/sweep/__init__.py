@@ -1,9 +1,7 @@
-"""Sweeps: what a student owes to each of the paper's knobs.
+"""Sweeps over the settings of teachers, soft targets and students: one YAML file each.
 
-settings  what one system is made with; what a recipe made its own systems with
-spec      one YAML file: what varies, what is measured
-plan      settings -> runs of the command's own verbs, each of which makes one folder
-execute   runs side by side, as processes
-collect   what was measured -> EXP/sweeps/<sweep>.json
-draw      a sweep's figures -> its picture and its table
+spec    the YAML file: what varies, what is measured
+recipe  what a recipe made its own systems with: where all sweeps start
+plan    settings -> runs, each of which makes one folder
+run     runs side by side, then the results
 """

@@ -1,7 +1,7 @@
-"""A sweep as its YAML file says it.
+"""A sweep's YAML file.
 
 title: Temperature of the soft targets
-vary: {temperature: [1, 2, 5, 10]}            # settings and their values; of several, all combinations. The first is x
+vary: {temperature: [1, 2, 5, 10]}            # settings and their values, in all combinations; the first is the axis
 base: {hard_weight: 1.0}                      # settings of all
 rows:                                         # what is measured at each point, a line of the picture each
   student: {system: student}
@@ -11,33 +11,94 @@ sets: [dev, test, test_unseen]
 pooled: [test, test_unseen]
 measure: [frames, wer, train]                 # frame accuracy; words; frame accuracy on what was learnt from
 compare: [[student, ensemble]]                # rows whose words are compared at each point
-quick: {vary: {temperature: [1, 2]}, measure: [frames]}   # what --quick has in the place of these
+quick: {vary: {temperature: [1, 2]}, measure: [frames]}   # replaces these keys with --quick
 
-A row's settings go before the point's, those before the base; with `only: [1, 2]` it is measured at these values of x
-alone. Settings are those of
-:class:`asrdistill.sweep.settings.Settings`.
+A row's settings override the point's, and those the base; `only: [1, 2]` restricts a row to these values of the axis.
 """
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asrdistill.config import build, read_yaml
+from asrdistill.config import build, option, read_yaml
 from asrdistill.errors import UserError
-from asrdistill.sweep.settings import Settings
+from asrdistill.models.options import COMBINATIONS
+from asrdistill.training.options import RESTS
 
+SYSTEMS = ("student", "hard", "single", "ensemble")
 MEASURES = ("frames", "wer", "train")
 
-Point = dict[str, Any]  # setting -> its value
+
+@dataclass(frozen=True)
+class Settings:
+    """One system; None stands for the recipe's value.
+
+    student   learns from soft targets, one network a seed
+    hard      the same network on the alignment alone, with the recipe's options of a teacher, one a seed
+    single    the ensemble's members, of which the mean is taken
+    ensemble  the members together
+
+    A network that sees part of the utterances makes as many updates as one that sees all: more epochs of fewer frames.
+    """
+
+    system: str = option("student", "what it is", SYSTEMS)
+    teachers: int | None = option(None, "members of the ensemble, with the seeds from the recipe's first on")
+    combine: str | None = option(None, "mean of the members' distributions", COMBINATIONS)
+    saw: float = option(100.0, "percent of the utterances that each teacher learns from, drawn by its seed")
+    labelled: float = option(100.0, "percent of the utterances with known transcripts")
+    transfer: str = option("all", "transfer set: all utterances, or those with transcripts", ("all", "labelled"))
+    data: float = option(100.0, "percent of the utterances that student or hard learn from")
+    unseen: bool = option(False, "take targets of an utterance from teachers that have not learnt from it")
+    keep: int | None = option(None, "senones kept a frame")
+    rest: str | None = option(None, "how the mass of the other senones is distributed", RESTS)
+    temperature: float | None = option(None, "temperature of the soft targets")
+    hard_weight: float | None = option(None, "weight of the hard-target cross-entropy")
+    layers: int | None = option(None, "hidden layers")
+    width: int | None = option(None, "units in a hidden layer")
+    dropout: float | None = option(None, "dropout rate of hidden units")
+    learning_rate: float | None = option(None, "peak learning rate")
+    epochs: int | None = option(None, "epochs over all utterances")
+    early_stopping: bool = option(False, "keep the weights of the epoch that was best on held-out data")
+
+    def check(self, source: str) -> None:
+        for name in ("saw", "labelled", "data"):
+            if not 0 < getattr(self, name) <= 100:
+                raise UserError(f"'{name}' in {source} must be a percentage above 0, not {getattr(self, name):g}")
+        for name in ("teachers", "layers", "width", "epochs"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UserError(f"'{name}' in {source} must be at least 1, not {value}")
+        if self.unseen and self.saw == 100:
+            raise UserError(f"{source}: 'unseen' needs 'saw' below 100")
+        if self.system == "student" and self.transfer == "all" and self.labelled < 100 and self.data < 100:
+            raise UserError(f"{source}: 'data' with 'labelled' below 100 needs 'transfer: labelled'")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One system of a sweep: a row at a point."""
+
+    row: str
+    point: dict[str, Any]
+    settings: Settings
+
+    @property
+    def key(self) -> str:
+        """The system's name in the results: "student, temperature 2"."""
+        return label(self.row, self.point)
+
+
+def label(row: str, point: dict[str, Any]) -> str:
+    return ", ".join([row, *(f"{name} {plain(value)}" for name, value in point.items())])
+
+
+def plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep; `name` is its file's."""
-
-    name: str = ""
+    name: str = ""  # of the file
     title: str = ""
     vary: dict[str, Any] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
@@ -53,77 +114,42 @@ class Sweep:
         """The setting along the axis."""
         return next(iter(self.vary))
 
-    @property
-    def points(self) -> list[Point]:
-        return [dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())]
+    def cells(self) -> list[Cell]:
+        """All systems, point by point; raises UserError for settings that make no sense."""
+        found = []
+        for values in itertools.product(*self.vary.values()):
+            point = dict(zip(self.vary, values, strict=True))
+            for row, own in self.rows.items():
+                where = f"{self.name}.yaml, row '{row}'"
+                if not isinstance(own or {}, dict):
+                    raise UserError(f"settings in {where} must be 'setting: value' pairs, not {own!r}")
+                joined = {**self.base, **point, **(own or {})}
+                if point[self.x] in joined.pop("only", self.vary[self.x]):
+                    settings = build(Settings, joined, where)
+                    settings.check(where)
+                    found.append(Cell(row, point, settings))
+        return found
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One system of a sweep: a row at a point."""
-
-    row: str
-    point: Point
-    settings: Settings
-
-    @property
-    def key(self) -> str:
-        """What the sweep's results call it: "student, temperature 2"."""
-        return ", ".join([self.row, *(f"{name} {plain(value)}" for name, value in self.point.items())])
-
-
-def plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def read_sweep(path: Path, quick: bool, seeds: int | None = None) -> Sweep:
-    """Read and check a sweep, with so many seeds if it is said; raises UserError for what it cannot mean."""
-    values = {"title": path.stem, **read_yaml(path)}
-    instead = values.pop("quick", {})
+def read_sweep(path: Path, quick: bool = False, seeds: int | None = None) -> Sweep:
+    """Read and check a sweep, with seeds 0 to `seeds` - 1 if given; raises UserError for what does not fit."""
+    values = read_yaml(path)
+    reduced = values.pop("quick", {})
     if seeds is not None and seeds < 1:
         raise UserError(f"--seeds must be at least 1, not {seeds}")
-    if not isinstance(instead, dict):
-        raise UserError(f"'quick' in {path} must have the lines that --quick has in the place of others")
-    values |= (instead if quick else {}) | ({"seeds": list(range(seeds))} if seeds else {})
-    sweep = build(Sweep, {**values, "name": path.stem}, str(path))
+    if not isinstance(reduced, dict):
+        raise UserError(f"'quick' in {path} must have the keys that --quick replaces")
+    values |= (reduced if quick else {}) | ({"seeds": list(range(seeds))} if seeds else {})
+    sweep = build(Sweep, {"title": path.stem, **values, "name": path.stem}, str(path))
     if not sweep.vary:
         raise UserError(f"{path} lacks 'vary': the settings that vary, each with its values")
-    for name, listed in {**sweep.vary, **{key: getattr(sweep, key) for key in ("seeds", "sets", "pooled")}}.items():
+    for name, listed in {**sweep.vary, "seeds": sweep.seeds, "sets": sweep.sets, "pooled": sweep.pooled}.items():
         if not isinstance(listed, list) or not listed:
             raise UserError(f"'{name}' in {path} must be a list of at least one value, not {listed!r}")
-    if unknown := [name for name in sweep.measure if name not in MEASURES]:
-        raise UserError(f"{path} measures '{unknown[0]}'; what can be measured are {', '.join(MEASURES)}")
-    if unknown := [name for name in sweep.pooled if name not in sweep.sets]:
-        raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets")
-    if unknown := [name for pair in sweep.compare for name in pair if name not in sweep.rows]:
-        raise UserError(f"{path} compares the row '{unknown[0]}', which it does not define")
-    cells(sweep, str(path))
+    named = {"measure": (sweep.measure, MEASURES), "pooled": (sweep.pooled, sweep.sets)}
+    named["compare"] = ([name for pair in sweep.compare for name in pair], list(sweep.rows))
+    for key, (names, known) in named.items():
+        if unknown := [name for name in names if name not in known]:
+            raise UserError(f"'{key}' in {path} names '{unknown[0]}'; known are {', '.join(known)}")
+    sweep.cells()
     return sweep
-
-
-def cells(sweep: Sweep, source: str = "") -> list[Cell]:
-    """All systems of a sweep, point by point."""
-    found = []
-    for point in sweep.points:
-        for row, settings in sweep.rows.items():
-            where = f"{source or sweep.name}, row '{row}'"
-            layers = [layer or {} for layer in (sweep.base, point, settings)]
-            joined = _join(layers, where)
-            if point[sweep.x] in joined.pop("only", sweep.vary[sweep.x]):
-                found.append(Cell(row, point, _settings(joined, where)))
-    return found
-
-
-def _join(layers: Sequence[Any], source: str) -> dict[str, Any]:
-    joined: dict[str, Any] = {}
-    for layer in layers:
-        if not isinstance(layer, dict):
-            raise UserError(f"settings in {source} must be 'setting: value' pairs, not {layer!r}")
-        joined |= layer
-    return joined
-
-
-def _settings(values: dict[str, Any], source: str) -> Settings:
-    settings = build(Settings, values, source)
-    settings.check(source)
-    return settings

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.results.reliability import calibrate
+    from asrdistill.results.calibrate import calibrate
 
     inputs = [path for path in (args.decoded, args.text, args.calibration) if path]
     stage.make(

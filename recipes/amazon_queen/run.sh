@@ -230,7 +230,7 @@ if $paper; then
     if ! $quick && ((seeds < 3)); then seeds=3; fi
     recipe=$exp exp=$exp/paper
     parts paper
-    asrdistill reproduction "$here/paper/paper.yaml" "$exp/reproduction.md" --exp "$exp" "$root/recipes"
+    asrdistill report "$exp" "$root/recipes" --config "$here/paper/paper.yaml" --out "$exp/reproduction.md"
   )
 fi
 if $whisper; then parts whisper; fi

@@ -133,5 +133,5 @@ if stage 6; then
       echo "evaluate $exp/$system.$i $images/test $ali/test $exp/frames/$system.$i/test --jobs 1"
     done
   done | batch
-  asrdistill report-phones "$exp" --config "$conf/systems.yaml"
+  asrdistill report "$exp" --config "$conf/systems.yaml"
 fi

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asrdistill import stage
 from asrdistill.cli import main
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
-from asrdistill.sweep.execute import execute
-from asrdistill.sweep.plan import Run, make_plan
-from asrdistill.sweep.settings import Layout, Settings, read_recipe
-from asrdistill.sweep.spec import cells, read_sweep
+from asrdistill.results.plan import read_results
+from asrdistill.sweep.plan import Plan, Run
+from asrdistill.sweep.recipe import Layout, read_recipe
+from asrdistill.sweep.run import execute
+from asrdistill.sweep.spec import Settings, read_sweep
+from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = ["--layers", "1", "--width", "8", "--left", "2", "--right", "1", "--epochs", "2", "--batch", "64"]
@@ -60,7 +63,13 @@ class Recipe:
         return read_sweep(path, quick)
 
     def names(self, *sweeps) -> list[str]:
-        return [str(folder.relative_to(self.exp)) for folder in make_plan(self.read, sweeps).runs]
+        return [str(folder.relative_to(self.exp)) for folder in self.plan(*sweeps).runs]
+
+    def plan(self, *sweeps) -> Plan:
+        plan = Plan(self.read)
+        for sweep in sweeps:
+            plan.add(sweep)
+        return plan
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +83,14 @@ def test_the_recipes_own_models_are_what_they_are(recipe):
     assert sorted(models) == ["ensemble", "student.0", "targets", "teacher.0", "teacher.1"]
 
 
-def test_their_commands_find_them_up_to_date(recipe):
+def test_runs_find_the_recipes_own_models_up_to_date(recipe):
     """The same options and inputs as the recipe's own calls: nothing is trained again."""
     sweep = recipe.sweep("t", "vary: {temperature: [2]}\nseeds: [0]\n")
     made = {p: (p / ".done").stat().st_mtime_ns for p in recipe.exp.iterdir() if (p / ".done").is_file()}
-    for run in make_plan(recipe.read, [sweep]).runs.values():
-        if run.folder in made:
-            recipe.call(*run.arguments)
-            assert (run.folder / ".done").stat().st_mtime_ns == made[run.folder]
+    for run in recipe.plan(sweep).runs.values():
+        if run.out in made:
+            assert not stage.make(run.out, run.work, run.verb, run.options, run.inputs)
+            assert (run.out / ".done").stat().st_mtime_ns == made[run.out]
     assert len(made) == 5
 
 
@@ -108,93 +117,89 @@ def test_their_commands_find_them_up_to_date(recipe):
     ],
 )
 def test_names_are_decided_by_what_differs(recipe, settings, name):
-    [model] = make_plan(recipe.read, []).models(Settings(**settings), [0])
+    [model] = recipe.plan().models(Settings(**settings), [0])
     assert str(model.folder.relative_to(recipe.exp)) == name
 
 
 def test_more_teachers_than_the_recipe_has_and_equal_ones_are_shared(recipe):
     many = recipe.sweep("n", "vary: {teachers: [2, 12]}\nrows: {all: {system: ensemble}, one: {system: single}}\n")
     hard = recipe.sweep("h", "vary: {width: [8]}\nseeds: [0, 5]\nrows: {hard: {system: hard}}\n")
-    plan = make_plan(recipe.read, [many, hard])
-    trained = [run for run in plan.runs.values() if run.arguments[0] == "train"]
+    plan = recipe.plan(many, hard)
+    trained = [run for run in plan.runs.values() if run.verb == "train"]
     assert len(trained) == 12  # the second sweep's are among them
     assert recipe.exp / "sweeps/teacher.11" in plan.runs
-    assert set(plan.runs[recipe.exp / "sweeps/ensemble-n12"].needs) == {run.folder for run in trained}
+    assert set(plan.runs[recipe.exp / "sweeps/ensemble-n12"].inputs) == {run.out for run in trained}
 
 
 def test_runs_stand_after_what_they_need(recipe):
     sweep = recipe.sweep("t", "vary: {labelled: [25, 100], temperature: [2, 5]}\nrows: {a: {}, b: {saw: 50}}\n")
     seen = set()
-    for run in make_plan(recipe.read, [sweep]).runs.values():
-        assert set(run.needs) <= seen
-        seen.add(run.folder)
+    plan = recipe.plan(sweep)
+    for run in plan.runs.values():
+        assert {path for path in run.inputs if path in plan.runs} <= seen
+        seen.add(run.out)
 
 
 def test_the_unseen_are_asked_by_what_each_teacher_heard(recipe):
-    plan = make_plan(recipe.read, [])
+    plan = recipe.plan()
     plan.models(Settings(saw=50.0, unseen=True), [0])
     store = plan.runs[recipe.exp / "sweeps/targets-saw50-unseen"]
     heard = [recipe.exp / f"sweeps/ali/train-saw50-{seed}-copies" for seed in (0, 1)]
-    assert store.arguments[-3:] == ("--unseen", *map(str, heard))
-    assert set(heard) < set(store.needs)
+    assert store.inputs[-2:] == tuple(heard)
     teachers = [plan.runs[recipe.exp / f"sweeps/teacher-saw50.{seed}"] for seed in (0, 1)]
-    assert [run.arguments[2] for run in teachers] == [*map(str, heard)]
+    assert [run.inputs[1] for run in teachers] == heard
 
 
 def test_without_copies_nothing_else_is_heard(recipe):
     layout = Layout(heard="train")
-    plan = make_plan(dataclasses.replace(recipe.read, layout=layout), [])
+    plan = Plan(dataclasses.replace(recipe.read, layout=layout))
     plan.models(Settings(data=50.0), [0])
-    runs = {str(run.folder.relative_to(recipe.exp)): run.arguments for run in plan.runs.values()}
-    features, part = str(recipe.data / "fbank/train"), str(recipe.exp / "sweeps/ali/train-data50")
-    assert runs["targets"][:3] == ("soft-targets", str(recipe.exp / "ensemble"), features)
-    assert runs["sweeps/student-learnt50.0"][1:3] == (features, part)
+    runs = {str(run.out.relative_to(recipe.exp)): run.inputs for run in plan.runs.values()}
+    features, part = recipe.data / "fbank/train", recipe.exp / "sweeps/ali/train-data50"
+    assert runs["targets"] == (recipe.exp / "ensemble", features)
+    assert runs["sweeps/student-learnt50.0"][:2] == (features, part)
 
 
 def test_as_many_updates_on_a_share_as_on_all(recipe):
-    plan = make_plan(recipe.read, [])
+    plan = recipe.plan()
     plan.models(Settings(system="hard", data=20.0), [0])
     plan.models(Settings(saw=50.0, data=10.0, epochs=3), [0])
-    epochs = {
-        run.folder.name: run.arguments[run.arguments.index("--epochs") + 1]
-        for run in plan.runs.values()
-        if "--epochs" in run.arguments
-    }
-    assert epochs["teacher-data20.0"] == "10"  # the recipe's 2 over everything
-    assert epochs["teacher-saw50.0"] == "4"
-    assert epochs["student-saw50-learnt10-epochs3.0"] == "30"
+    epochs = {run.out.name: run.options.epochs for run in plan.runs.values() if run.verb == "train"}
+    assert epochs["teacher-data20.0"] == 10  # the recipe's 2 over everything
+    assert epochs["teacher-saw50.0"] == 4
+    assert epochs["student-saw50-learnt10-epochs3.0"] == 30
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "names"),
     [
-        ("seeds: [0]\n", "lacks 'vary'"),
-        ("vary: {temprature: [1]}\n", "unknown configuration key 'temprature' .* did you mean 'temperature'"),
-        ("vary: {saw: [100]}\nbase: {unseen: true}\n", "'unseen' wants 'saw' below 100"),
-        ("vary: {temperature: []}\n", "'temperature' in .* must be a list of at least one value"),
-        ("vary: {temperature: 2}\n", "'temperature' in .* must be a list"),
-        ("vary: {temperature: [hot]}\n", "'temperature' in .* must be a float, not 'hot'"),
-        ("vary: {teachers: [0]}\n", "'teachers' in .* at least 1, not 0"),
-        ("vary: {data: [130]}\n", "'data' in .* percentage above 0, not 130"),
-        ("vary: {labelled: [50]}\nbase: {data: 10}\n", "transfer: labelled"),
-        ("vary: {keep: [4]}\nmeasure: [per]\n", "measures 'per'; what can be measured are frames, wer, train"),
-        ("vary: {keep: [4]}\nseeds: []\n", "'seeds' in .* at least one value"),
-        ("vary: {keep: [4]}\npooled: [eval]\n", "pooled set 'eval' is not among the sets"),
-        ("vary: {keep: [4]}\ncompare: [[student, other]]\n", "compares the row 'other'"),
-        ("vary: {keep: [4]}\nrows: {a: 3}\n", "row 'a' must be 'setting: value' pairs"),
-        ("vary: {keep: [4]}\nrows: {a: {system: gmm}}\n", "'system' in .* must be one of student"),
-        ("vary: {keep: [4]}\nquick: 3\n", "'quick' in"),
+        ("seeds: [0]\n", ["vary"]),
+        ("vary: {temprature: [1]}\n", ["temprature", "temperature"]),
+        ("vary: {saw: [100]}\nbase: {unseen: true}\n", ["unseen", "saw"]),
+        ("vary: {temperature: []}\n", ["temperature"]),
+        ("vary: {temperature: 2}\n", ["temperature", 2]),
+        ("vary: {temperature: [hot]}\n", ["temperature", "float", "hot"]),
+        ("vary: {teachers: [0]}\n", ["teachers", 1, 0]),
+        ("vary: {data: [130]}\n", ["data", 130]),
+        ("vary: {labelled: [50]}\nbase: {data: 10}\n", ["data", "labelled", "transfer"]),
+        ("vary: {keep: [4]}\nmeasure: [per]\n", ["measure", "per", "wer"]),
+        ("vary: {keep: [4]}\nseeds: []\n", ["seeds"]),
+        ("vary: {keep: [4]}\npooled: [eval]\n", ["pooled", "eval"]),
+        ("vary: {keep: [4]}\ncompare: [[student, other]]\n", ["compare", "other"]),
+        ("vary: {keep: [4]}\nrows: {a: 3}\n", ["a", 3]),
+        ("vary: {keep: [4]}\nrows: {a: {system: gmm}}\n", ["system", "student", "gmm"]),
+        ("vary: {keep: [4]}\nquick: 3\n", ["quick"]),
     ],
 )
-def test_mistakes_in_a_sweep_are_one_sentence(tmp_path, text, message):
+def test_mistake_in_a_sweep_is_named(tmp_path, text, names):
     (tmp_path / "s.yaml").write_text(text)
-    with pytest.raises(UserError, match=message):
+    with refused("s.yaml", *names):
         read_sweep(tmp_path / "s.yaml", quick=False)
 
 
 def test_a_row_may_be_measured_at_some_points_only(tmp_path):
     (tmp_path / "s.yaml").write_text("vary: {keep: [4, 8], rest: [one, even]}\nrows: {a: {}, b: {only: [8]}}\n")
-    keys = [cell.key for cell in cells(read_sweep(tmp_path / "s.yaml", quick=False))]
+    keys = [cell.key for cell in read_sweep(tmp_path / "s.yaml").cells()]
     assert len(keys) == 6
     assert "b, keep 8, rest one" in keys
     assert "b, keep 4, rest one" not in keys
@@ -204,7 +209,7 @@ def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
     (tmp_path / "s.yaml").write_text("vary: {keep: [4]}\nseeds: [7]\nquick: {seeds: [8]}\n")
     assert [read_sweep(tmp_path / "s.yaml", quick).seeds for quick in (False, True)] == [[7], [8]]
     assert read_sweep(tmp_path / "s.yaml", True, seeds=2).seeds == [0, 1]
-    with pytest.raises(UserError, match="--seeds must be at least 1, not 0"):
+    with refused("--seeds", 0):
         read_sweep(tmp_path / "s.yaml", True, seeds=0)
 
 
@@ -213,35 +218,35 @@ def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
 )
 def test_the_recipes_sweeps_can_be_read(recipe, path):
     if path.stem != "paper":
-        whole, quick = (cells(read_sweep(path, quick)) for quick in (False, True))
+        whole, quick = (read_sweep(path, quick).cells() for quick in (False, True))
         assert 0 < len(quick) <= len(whole)
 
 
 def test_an_experiment_without_its_base_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"ensemble.meta.json does not exist"):
+    with refused("ensemble/meta.json"):
         read_recipe(tmp_path, tmp_path, tmp_path, tmp_path, Layout())
 
 
-def run(folder: Path, code: str, *needs: Path, cores: int = 1) -> Run:
-    return Run(folder, ("info", code), needs, cores)
+def fail(out: Path) -> None:
+    raise UserError(f"no {out.parent.name} today")
 
 
-def test_failed_runs_end_the_sweep_with_their_last_line(tmp_path):
+def touch(out: Path) -> None:
+    (out / "made").touch()
+
+
+def test_failed_run_ends_the_sweep_and_is_named(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
-    with pytest.raises(UserError, match=r"'info' of .*/a ended with 2: .*nowhere does not exist .*log"):
-        execute([run(a, str(tmp_path / "nowhere")), run(b, str(tmp_path), a)], 2, tmp_path / "log")
+    with refused(a, "train", "today", tmp_path / "log"):
+        execute([Run(a, fail, "train", {}, ()), Run(b, touch, "train", {}, (a,))], 2, tmp_path / "log")
+    assert not b.exists()
 
 
-def test_cores_bound_what_runs_side_by_side(tmp_path):
-    from asrdistill.sweep.execute import _ready, _Started
-
-    two, one, other, last = (Run(tmp_path / n, (n,), (), c) for n, c in (("two", 2), ("one", 1), ("o", 1), ("l", 1)))
-    after = Run(tmp_path / "after", ("after",), (one.folder,))
-    assert _ready([one, after, other, last], [], 2) == [one, other]
-    assert _ready([one, two, other], [], 2) == [one]  # what needs two cores is not passed by for ever
-    assert _ready([two, other], [], 1) == [two]
-    started = _Started(one, None, tmp_path, 0.0)
-    assert _ready([after, other], [started], 2) == [other]
+def test_runs_follow_those_that_make_their_inputs(tmp_path):
+    a, b, c = (tmp_path / name for name in "abc")
+    execute([Run(c, touch, "x", {}, (b,)), Run(b, touch, "x", {}, (a,)), Run(a, touch, "x", {}, ())], 3, tmp_path / "l")
+    ends = [stage.marker(folder)["end"] for folder in (a, b, c)]
+    assert ends == sorted(ends)
 
 
 def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
@@ -255,20 +260,21 @@ def test_a_tiny_sweep_from_end_to_end(recipe, capsys, monkeypatch):
     command = ["sweep", str(path), "--data", str(recipe.data), "--exp", str(recipe.exp), "--jobs", "2"]
     assert main(command) == 0
     out = recipe.exp / "sweeps/tiny"
-    results = read_json(out.with_suffix(".json"))
-    assert list(results["cells"]) == ["student, labelled 25", "ours, labelled 100"]
-    student = results["cells"]["ours, labelled 100"]
-    assert student["models"] == ["student.0"]
+    results = read_results(out.with_suffix(".json"))
+    assert list(results.plan.systems) == ["student, labelled 25", "ours, labelled 100"]
+    ours = "ours, labelled 100"
+    assert results.plan.systems[ours].models == ["student.0"]
     records = [read_json(recipe.exp / f"frames/student.0/{name}/frames.json") for name in ("test", "test_unseen")]
     percent = 100 * sum(r["correct"] for r in records) / sum(r["frames"] for r in records)
-    assert student["frame_accuracy"]["pooled"]["percent"] == [pytest.approx(percent, abs=1e-3)]
-    assert student["store"]["bytes"] == 4 * 4 + 8
+    assert results.table.mean(ours, "frame_accuracy", "test", "test_unseen") == pytest.approx(percent, abs=1e-3)
+    assert results.table.mean(ours, "store_bytes") == 4 * 4 + 8
+    assert results.table.values("student, labelled 25", "frame_accuracy", "train")
     assert read_json(recipe.exp / "sweeps/student-n1-data25.0/.done")["options"]["unlabelled"] is True
-    assert "| 25 | student |" in out.with_suffix(".md").read_text()
+    assert "| student, labelled 25 |" in out.with_suffix(".md").read_text()
     picture = out.with_suffix(".png").read_bytes()
     made = {p: p.stat().st_mtime_ns for p in recipe.exp.rglob(".done")}
     assert main(command) == 0  # nothing is made again, and the same is drawn
     assert made == {p: p.stat().st_mtime_ns for p in recipe.exp.rglob(".done")}
-    assert read_json(out.with_suffix(".json")) == results
+    assert read_results(out.with_suffix(".json")).table.rows == results.table.rows
     assert out.with_suffix(".png").read_bytes() == picture
     capsys.readouterr()

@@ -28,8 +28,8 @@ from asrdistill.files import read_json
 from asrdistill.lang.normalize import normalize_text
 from asrdistill.pseudo_label.options import HearOptions
 from asrdistill.pseudo_label.run import BATCH, Ear
-from asrdistill.results.figure import COLOURS, plain_axes, png
-from asrdistill.results.table import Table
+from asrdistill.results.pictures import COLOURS, plain_axes, png
+from asrdistill.results.tables import Table
 from asrdistill.runtime.recogniser import Recogniser
 from asrdistill.scoring.wer import score
 

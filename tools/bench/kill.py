@@ -9,7 +9,6 @@ Example:
   python tools/bench/kill.py /tmp/kill --kills 20
 """
 
-import json
 import os
 import random
 import re
@@ -23,6 +22,7 @@ from common import ROOT, arguments, finish
 
 sys.path[:0] = [str(ROOT), str(ROOT / "recipes/amazon_queen/local")]
 
+from asrdistill.results.plan import read_results  # noqa: E402
 from tests.recipes.flaky_server import FlakyServer  # noqa: E402
 from tests.recipes.librispeech_site import RECIPE, make_site, queen_speech, small_conf, spoken_phones  # noqa: E402
 
@@ -91,11 +91,8 @@ def last_stage(log: Path) -> int:
 
 def compare(peace: Path, killed: Path) -> tuple[bool, int]:
     """(whether results agree, number of files that differ)"""
-    results = [json.loads((folder / "exp/results.json").read_text()) for folder in (peace, killed)]
-    for result in results:
-        del result["stages"], result["environment"]
-        for system in result["systems"].values():
-            del system["rtf"]
+    rows = [read_results(folder / "exp/results.json").table.rows for folder in (peace, killed)]
+    results = [[row for row in found if row.measure not in ("rtf", "stage_seconds", "stage_peak_mb")] for found in rows]
     files = [path for path in sorted(peace.rglob("*")) if path.suffix in RESULTS and path.is_file()]
     pairs = [(path, killed / path.relative_to(peace)) for path in files]
     different = [a for a, b in pairs if not b.is_file() or a.read_bytes() != b.read_bytes()]

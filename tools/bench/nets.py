@@ -21,7 +21,7 @@ from asrdistill.config import build, read_yaml
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import save_model
 from asrdistill.models.registry import build_network
-from asrdistill.results.pareto import frames_per_second
+from asrdistill.results.speed import frames_per_second
 from asrdistill.training.options import TrainOptions
 
 FORMS = {"float32": "safetensors", "onnx": "onnx", "int8": "int8"}

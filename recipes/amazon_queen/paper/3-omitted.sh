@@ -16,4 +16,4 @@ for ((i = seed; i < seed + seeds; i++)); do
     asrdistill evaluate "$omitted/$system.$i" "$data/fbank/test" "$ali/test" "$omitted/frames/$system.$i/test" --jobs "$jobs"
   done
 done
-asrdistill report-phones "$omitted" --config "$conf/omitted.yaml"
+asrdistill report "$omitted" --config "$conf/omitted.yaml"

@@ -57,4 +57,4 @@ measure_all() {
 }
 together measure_all
 
-asrdistill pareto "$students_at" "$data/corpus" "$students_at/report" --sets test test_unseen
+asrdistill report "$students_at" --config "$conf/students.yaml" --data "$data" --lang "$spoken" --lm "$lm"

@@ -1,16 +1,13 @@
-"""How true confidences are: measured, calibrated, and drawn as the share of right words against the confidence."""
+"""Calibration of word confidences: fitted or measured, and drawn as a reliability diagram."""
 
 import logging
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from asrdistill.files import atomic, write_json
-from asrdistill.results.figure import COLOURS, FAINT, INK, png
+from asrdistill.results import pictures
 from asrdistill.scoring.calibration import (
-    Bin,
     expected_calibration_error,
     fit,
     judged,
@@ -35,19 +32,4 @@ def calibrate(decoded: Path, text: Path, calibration: Path | None, out: Path) ->
     chosen.write(out)
     write_json(Path(out) / "confidence.json", {"words": len(right), "right": int(np.sum(right)), **figures})
     with atomic(Path(out) / "reliability.png", "wb") as file:
-        file.write(draw({name: reliability(sure, right) for name, sure in systems.items()}))
-
-
-def draw(systems: dict[str, list[Bin]]) -> bytes:
-    """The picture as PNG bytes; `systems` are bins by name."""
-    figure = Figure(figsize=(4.6, 4.4), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=FAINT, zorder=0)
-    for colour, (name, bins) in zip(COLOURS, systems.items(), strict=False):
-        axes.plot([b.confidence for b in bins], [b.right for b in bins], "o-", color=colour, label=name, markersize=4)
-    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("mean confidence of a tenth of the words", color=INK)
-    axes.set_ylabel("share of them that is right", color=INK)
-    axes.legend(frameon=False, fontsize=9)
-    return png(figure)
+        file.write(pictures.reliability({name: reliability(sure, right) for name, sure in systems.items()}))

@@ -5,12 +5,15 @@ import pytest
 import torch
 
 from asrdistill.cli import main
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.models.registry import build_network
-from asrdistill.results.pareto import frames_per_second
+from asrdistill.results.plan import read_results
+from asrdistill.results.speed import frames_per_second
+from asrdistill.results.tables import systems_table
 
 SENONES = Senones(["SIL", "A"], {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}, np.full(8, -0.5))
 WORDS = {"u1": "one two three four", "u2": "five six seven eight"}
@@ -36,40 +39,56 @@ def world(tmp_path):
                 for name in ("a", "b"):
                     frames = exp / "frames" / model.name / name
                     frames.mkdir(parents=True)
-                    write_json(frames / "frames.json", {"frames": 100, "correct": correct + gain + 2 * seed})
+                    write_json(
+                        frames / "frames.json",
+                        {"frames": 100, "correct": correct + gain + 2 * seed, "cross_entropy": 1.0},
+                    )
                     if size == "big":
                         heard = exp / "decode" / model.name / name
                         heard.mkdir(parents=True)
                         wrong = "five six seven nine" if kind == "soft" else "five nine nine nine"
+                        scales = {"lm_weight": 1, "insertion_penalty": 0}
+                        write_json(heard / "decode.json", {**scales, "rtf": 0.1, "seconds_of_speech": 10})
                         (heard / "hyp.txt").write_text(f"u1 {WORDS['u1']}\nu2 {wrong}\n")
+    (data / "lang").mkdir()
+    Lang.build({"one": [(1.0, ("A",))]}, ["A"]).write(data / "lang")
     return exp, data
 
 
-def test_planted_figures_come_out(world, tmp_path, capsys):
-    exp, data = world
-    assert main(["pareto", str(exp), str(data), str(tmp_path / "out"), "--sets", "a", "b"]) == 0
-    assert "big" in capsys.readouterr().out
-    students = read_json(tmp_path / "out/students.json")["students"]
-    assert list(students) == ["small", "big"]  # by size
-    assert students["small"]["soft"]["frame_accuracy"] == [50, 52]
-    assert students["small"]["hard"]["frame_accuracy"] == [40, 42]
-    assert "wer" not in students["small"]["soft"]
-    assert students["big"]["soft"]["wer"] == [12.5, 12.5]
-    assert students["big"]["hard"]["wer"] == [37.5, 37.5]
-    assert students["big"]["look_ahead_ms"] == pytest.approx(30)
-    assert students["big"]["parameters"] == 5 * 4 * 32 + 32 + 32 * 8 + 8
-    text = (tmp_path / "out/STUDENTS.md").read_text()
-    assert "51.00 ± 1.41" in text
-    assert "12.50 ± 0.00" in text
-    assert (tmp_path / "out/students.png").read_bytes().startswith(b"\x89PNG")
+CONFIG = """
+corpus: students
+sets: [a, b]
+speed: true
+optional: true
+systems:
+  small: {models: ["small.soft.*"], without: small_alone}
+  small_alone: {models: ["small.hard.*"]}
+  big: {models: ["big.soft.*"], without: big_alone}
+  big_alone: {models: ["big.hard.*"]}
+  huge: {models: ["huge.soft.*"], without: huge_alone}
+"""
 
 
-def test_what_is_missing_is_named(world, tmp_path, capsys):
+def test_planted_figures_come_out(world):
     exp, data = world
-    assert main(["pareto", str(data), str(data), str(tmp_path / "out")]) == 2
-    assert "no student named SIZE.soft.SEED" in capsys.readouterr().err
-    assert main(["pareto", str(exp), str(data), str(tmp_path / "out"), "--sets", "c"]) == 2
-    assert "c has no frames.json; run asrdistill evaluate" in capsys.readouterr().err
+    (exp / "students.yaml").write_text(CONFIG)
+    command = ["report", str(exp), "--config", str(exp / "students.yaml"), "--data", str(data)]
+    assert main(command) == 0
+    results = read_results(exp / "results.json")
+    table, rows = results.table, {row[0]: row for row in systems_table(results).rows}
+    assert table.values("small", "frame_accuracy", "a", "b") == [50, 52]
+    assert table.values("small_alone", "frame_accuracy", "a", "b") == [40, 42]
+    assert table.values("small", "wer", "a") == []
+    assert table.values("big", "wer", "a", "b") == [12.5, 12.5]
+    assert table.values("big_alone", "wer", "a", "b") == [37.5, 37.5]
+    assert table.mean("big", "look_ahead_ms") == pytest.approx(30)
+    assert table.mean("big", "parameters") == 5 * 4 * 32 + 32 + 32 * 8 + 8
+    assert list(rows) == ["small", "big"]
+    assert {"61.0±1.4", "37.5±0.0"} <= set(rows["big"])
+    speeds = table.values("big", "frames_per_second")
+    assert all(speed > 0 for speed in speeds)
+    assert main(command) == 0  # a speed is not measured again
+    assert read_results(exp / "results.json").table.values("big", "frames_per_second") == speeds
 
 
 def test_speed_is_of_every_model_and_leaves_the_threads_alone(world):

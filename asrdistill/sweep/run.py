@@ -1,0 +1,132 @@
+"""Runs side by side, each in a process of its own, then the sweep's results.
+
+The processes are forks of one that has loaded torch: most runs are shorter than loading it takes.
+"""
+
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Sequence
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from asrdistill import parallel, stage
+from asrdistill.errors import UserError
+from asrdistill.results import plan as report
+from asrdistill.results.collect import Folders, collect
+from asrdistill.results.report import show, write
+from asrdistill.sweep.plan import Plan, Run
+from asrdistill.sweep.recipe import Layout, Recipe, read_recipe
+from asrdistill.sweep.spec import Sweep, label, read_sweep
+
+log = logging.getLogger("asrdistill")
+
+
+def run_sweeps(
+    files: Sequence[Path],
+    data: Path,
+    exp: Path,
+    lang: Path | None,
+    lm: Path | None,
+    layout: Layout,
+    jobs: int,
+    quick: bool = False,
+    seeds: int | None = None,
+    only_plan: bool = False,
+) -> None:
+    """Make what the sweeps need below EXP, and their results EXP/sweeps/SWEEP.json, .md and .png."""
+    recipe = read_recipe(data, exp, lang or data / "lang", lm or data / "lm", layout)
+    sweeps = [read_sweep(path, quick, seeds) for path in files]
+    plan = Plan(recipe)
+    for sweep in sweeps:
+        plan.add(sweep)
+    if only_plan:
+        print("\n".join(map(str, plan.runs.values())))
+        return
+    execute(plan.runs.values(), jobs, recipe.made / "log")
+    for sweep in sweeps:
+        folders = Folders(exp, data if "wer" in sweep.measure else None, recipe.lang, recipe.lm)
+        results = collect(folders, describe(sweep, plan))
+        write(results, recipe.made, sweep.name)
+        show(results)
+
+
+def describe(sweep: Sweep, plan: Plan) -> report.Plan:
+    """The sweep as a report: a system per row and point, a curve per row."""
+    recipe: Recipe = plan.recipe
+    systems, curves, names = {}, dict[str, list[list[object]]](), set()
+    for cell in sweep.cells():
+        models = [str(model.folder.relative_to(recipe.exp)) for model in plan.models(cell.settings, sweep.seeds)]
+        store = plan.store(cell.settings)[0].relative_to(recipe.exp) if cell.settings.system == "student" else ""
+        systems[cell.key] = report.System(models=models, targets=str(store))
+        others = {name: value for name, value in cell.point.items() if name != sweep.x}
+        curves.setdefault(label(cell.row, others), []).append([cell.point[sweep.x], cell.key])
+        names.add((cell.row, cell.key.removeprefix(cell.row)))
+    points = dict.fromkeys(key.removeprefix(row) for row, key in ((c.row, c.key) for c in sweep.cells()))
+    pairs = [[a + at, b + at] for a, b in sweep.compare for at in points if {(a, at), (b, at)} <= names]
+    return report.Plan(
+        corpus=sweep.title,
+        sets=sweep.sets,
+        pooled=sweep.pooled,
+        systems=systems,
+        comparisons=pairs,
+        curves=curves,
+        x=sweep.x,
+        train=recipe.layout.train if "train" in sweep.measure else "",
+        map=recipe.layout.map,
+    )
+
+
+def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
+    """Make all folders, each after those that it is made from; logs go to files in `logs`.
+
+    Raises UserError with the last line of the first run that fails, after the others were stopped; each can go on
+    where it was.
+    """
+    waiting, total = list(runs), 0
+    running: dict[ForkServerProcess, tuple[Run, Path, float]] = {}
+    total = len(waiting)
+    logs.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["asrdistill.sweep.plan"])
+    try:
+        while waiting or running:
+            missing = {run.out for run in waiting} | {run.out for run, _, _ in running.values()}
+            ready = [run for run in waiting if missing.isdisjoint(run.inputs)]
+            for run in ready[: jobs - len(running)]:
+                waiting.remove(run)
+                path = logs / f"{run.verb}-{'-'.join(run.out.parts[-3:])}.log"
+                process = context.Process(target=_make, args=(run, path))
+                process.start()
+                running[process] = run, path, time.monotonic()
+            wait([process.sentinel for process in running])
+            for process in [process for process in running if process.exitcode is not None]:
+                run, path, begun = running.pop(process)
+                said = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
+                if process.exitcode:
+                    last = said[-1] if said else f"exit code {process.exitcode}"
+                    raise UserError(f"{run.verb} of {run.out} failed: {last} ({path})")
+                if not said or not said[-1].endswith("up to date"):
+                    made = total - len(waiting) - len(running)
+                    log.info("%d of %d: %s in %.0f s", made, total, run.out, time.monotonic() - begun)
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.join()
+
+
+def _make(run: Run, path: Path) -> None:
+    """A run in a process of its own, which logs to a file."""
+    with open(path, "wb") as handle:
+        for stream in (1, 2):
+            os.dup2(handle.fileno(), stream)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parallel.end_with_parent()
+    parallel.single_thread()
+    try:
+        stage.make(run.out, run.work, run.verb, run.options, run.inputs)  # type: ignore[arg-type]
+    except UserError as error:
+        raise SystemExit(str(error)) from None
