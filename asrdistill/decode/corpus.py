@@ -2,17 +2,14 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.acoustic import Scorer, describe, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
@@ -20,6 +17,7 @@ from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_files import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
+from asrdistill.parallel import Workers
 
 log = logging.getLogger("asrdistill")
 
@@ -45,17 +43,15 @@ class Result(NamedTuple):
     search_seconds: float
 
 
-@contextmanager
-def recognisers(model: Path, decoder: Decoder, jobs: int) -> Iterator[Executor | None]:
-    """Processes that hold model and decoder, for any number of archives; None for one job: this process."""
-    with parallel.workers(jobs, _set_up, (model, decoder)) as pool:
-        yield pool
+def recognisers(model: Path, decoder: Decoder, jobs: int) -> Workers:
+    """Processes that each hold model and decoder, for any number of archives."""
+    return Workers(jobs, partial(_load, model, decoder))
 
 
-def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, jobs: int, pool: Executor | None) -> dict:
+def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: Workers) -> dict:
     """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned.
 
-    With a lattice beam also lattices/UTTERANCE.slf.gz. The work is done by the :func:`recognisers` in `pool`.
+    With a lattice beam also lattices/UTTERANCE.slf.gz. `workers` are :func:`recognisers`.
     """
     shift = archive.meta["frame_shift"]
     seconds, search, both, words, partial = archive.total_rows * shift, 0.0, 0.0, 0, []
@@ -64,9 +60,7 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, jobs: int
         lattices.mkdir(exist_ok=True)
     with atomic(out / "hyp.txt") as text, atomic(out / "words.ctm") as ctm:
         work = [(archive.folder, utterance, lattices) for utterance in archive]
-        results = parallel.run(
-            _decode, work, jobs, "decode", "frames", weight=lambda item: archive.rows(item[1]), pool=pool
-        )
+        results = workers.map(_decode, work, "decode", "frames", lambda item: archive.rows(item[1]))
         for utterance, hypothesis, model_seconds, search_seconds in results:
             text.write(" ".join([utterance, *hypothesis.words]) + "\n")
             for word in hypothesis.times:
@@ -97,16 +91,17 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, jobs: int
     return record
 
 
-# What a worker process holds; set up once.
-_scorer: Scorer
-_decoder: Decoder
+class Recogniser(NamedTuple):
+    """What a process of :func:`recognisers` holds."""
+
+    scorer: Scorer
+    decoder: Decoder
 
 
-def _set_up(model: Path, decoder: Decoder) -> None:
-    global _scorer, _decoder
-    _scorer, _decoder = load_scorer(model, decoder.options.prior_floor), decoder
+def _load(model: Path, decoder: Decoder) -> Recogniser:
     _archive.cache_clear()  # one that this process read earlier may have been made again since
     warm_up(decoder)
+    return Recogniser(load_scorer(model, decoder.options.prior_floor), decoder)
 
 
 def warm_up(decoder: Decoder) -> None:
@@ -119,24 +114,24 @@ def _archive(folder: Path) -> FrameArchive:
     return FrameArchive(folder)
 
 
-def recognise(features: Path, utterance: str, lm_weight: float, insertion_penalty: float) -> Result:
-    """Decode an utterance of a feature archive in a process of :func:`recognisers`, under some scales."""
+def recognise(state: Recogniser, features: Path, utterance: str, lm_weight: float, insertion_penalty: float) -> Result:
+    """Decode an utterance of a feature archive with these scales."""
     try:
         start = time.process_time()
-        loglikes = _scorer.loglikes(_archive(features)[utterance])
+        loglikes = state.scorer.loglikes(_archive(features)[utterance])
         middle = time.process_time()
-        options = replace(_decoder.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
-        hypothesis = _decoder.with_options(options).decode(loglikes)
+        options = replace(state.decoder.options, lm_weight=lm_weight, insertion_penalty=insertion_penalty)
+        hypothesis = state.decoder.with_options(options).decode(loglikes)
         end = time.process_time()
     except UserError as error:
         raise UserError(f"utterance {utterance}: {error}") from None
     return Result(utterance, hypothesis, middle - start, end - middle)
 
 
-def _decode(work: tuple[Path, str, Path | None]) -> Result:
+def _decode(state: Recogniser, work: tuple[Path, str, Path | None]) -> Result:
     features, utterance, lattices = work
-    options = _decoder.options
-    result = recognise(features, utterance, options.lm_weight, options.insertion_penalty)
+    options = state.decoder.options
+    result = recognise(state, features, utterance, options.lm_weight, options.insertion_penalty)
     lattice = result.hypothesis.lattice
     if lattices and lattice:
         path, shift = lattice_path(lattices, utterance), _archive(features).meta["frame_shift"]

@@ -1,12 +1,12 @@
 """New words, n-best lists and confidences from the lattices of a decode folder, without a new search."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.graph import keep_grammar, read_grammar
 from asrdistill.decode.lattice import Lattice
@@ -16,6 +16,7 @@ from asrdistill.decode.options import RescoreOptions
 from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, read_json, write_json
+from asrdistill.parallel import map_utterances
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
 from asrdistill.scoring.wer import read_transcripts
 
@@ -52,8 +53,8 @@ def rescore(
     shift = searched["frame_shift"]
     if lm:
         keep_grammar(graph, lm)
-    settings = (Path(decoded) / "lattices", graph if lm else None, calibration, options, scales, shift)
-    results = parallel.run(_rescore, utterances, jobs, "rescore", "utterances", _set_up, settings)
+    load = partial(_load, Path(decoded) / "lattices", graph if lm else None, calibration, options, scales, shift)
+    results = map_utterances(_rescore, utterances, jobs, "rescore", load)
     with ExitStack() as files:
         text, ctm = (files.enter_context(atomic(out / name)) for name in ("hyp.txt", "words.ctm"))
         n_best = files.enter_context(atomic(out / "nbest.txt")) if options.n_best else None
@@ -69,51 +70,45 @@ def rescore(
     write_json(out / "rescore.json", record)
 
 
-# What a worker process holds; set up once.
-_lattices: Path
-_model: tuple[Grammar, dict[str, int]] | None
-_calibration: Calibration
-_options: RescoreOptions
-_scales: tuple[float, float]
-_shift: float
+class _State(NamedTuple):
+    """What a process needs to rescore lattices."""
+
+    lattices: Path
+    model: tuple[Grammar, dict[str, int]] | None
+    calibration: Calibration
+    options: RescoreOptions
+    scales: tuple[float, float]
+    shift: float
 
 
-def _set_up(
-    lattices: Path,
-    graph: Path | None,
-    calibration: Path | None,
-    options: RescoreOptions,
-    scales: tuple[float, float],
-    shift: float,
-) -> None:
-    global _lattices, _model, _calibration, _options, _scales, _shift
-    _lattices, _options, _scales, _shift = lattices, options, scales, shift
-    _calibration = read_calibration(calibration) if calibration else NONE
-    _model = read_grammar(graph) if graph else None
+def _load(lattices: Path, graph: Path | None, calibration: Path | None, *rest: Any) -> _State:
+    model = read_grammar(graph) if graph else None
+    return _State(lattices, model, read_calibration(calibration) if calibration else NONE, *rest)
 
 
-def _rescore(utterance: str) -> Rescored:
-    lattice = read_slf(lattice_path(_lattices, utterance), _shift)
-    if _model:
+def _rescore(state: _State, utterance: str) -> Rescored:
+    lattice = read_slf(lattice_path(state.lattices, utterance), state.shift)
+    if state.model:
         try:
-            lattice = lattice.rescored(*_model)
+            lattice = lattice.rescored(*state.model)
         except ValueError:
             raise UserError(
-                f"utterance {utterance}: the language model knows the words of no path of the lattice, and has no <unk>"
+                f"utterance {utterance}: the language model accepts no path of the lattice and has no <unk>"
             ) from None
-    n_best = lattice.n_best(*_scales, _options.n_best) if _options.n_best else []
+    options = state.options
+    n_best = lattice.n_best(*state.scales, options.n_best) if options.n_best else []
     n_best = [(score, [word.word for word in join(Word(unit, 0, 0, 0.0) for unit in units)]) for score, units in n_best]
-    return Rescored(utterance, _words(lattice), n_best, kaldi_text(utterance, lattice) if _options.kaldi else "")
+    return Rescored(utterance, _words(state, lattice), n_best, kaldi_text(utterance, lattice) if options.kaldi else "")
 
 
-def _words(lattice: Lattice) -> list[Word]:
+def _words(state: _State, lattice: Lattice) -> list[Word]:
     """The best words with their calibrated confidences."""
-    if _options.risk:
-        found = minimum_risk(lattice, *_scales)
-        heard = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]
+    if state.options.risk:
+        found = minimum_risk(lattice, *state.scales)
+        words = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]
     else:
-        _, arcs = lattice.best(*_scales)
-        heard = [Word(arc.word, arc.start, arc.end, arc.score) for arc in arcs if arc.word]
-        found = confidences(lattice, *_scales, [word.word for word in heard])
-    sure = _calibration(np.array(found.confidences))
-    return join(word._replace(confidence=float(c)) for word, c in zip(heard, sure, strict=True))
+        _, arcs = lattice.best(*state.scales)
+        words = [Word(arc.word, arc.start, arc.end, arc.score) for arc in arcs if arc.word]
+        found = confidences(lattice, *state.scales, [word.word for word in words])
+    calibrated = state.calibration(np.array(found.confidences))
+    return join(word._replace(confidence=float(c)) for word, c in zip(words, calibrated, strict=True))

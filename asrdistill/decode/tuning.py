@@ -9,21 +9,20 @@ luckiest point. The next search is made there, until the bottom hardly moves.
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.decode.corpus import recognise, recognisers
+from asrdistill.decode.corpus import Recogniser, recognise, recognisers
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
+from asrdistill.parallel import Workers
 from asrdistill.scoring.alignment import count_errors
 
 log = logging.getLogger("asrdistill")
@@ -64,10 +63,10 @@ def tune(
         raise UserError(f"{len(missing)} utterances of {archive.folder} have no transcript: {shorten(missing)}")
     references = {utterance: texts[utterance].split() for utterance in archive}
     options = replace(decoder.options, lattice_beam=decoder.options.lattice_beam or LATTICE_BEAM)
-    with recognisers(model, decoder.with_options(options), jobs) as pool:
+    with recognisers(model, decoder.with_options(options), jobs) as workers:
         scales, points = _settled(
             (options.lm_weight, options.insertion_penalty),
-            lambda scales: _search(scales, archive, references, jobs, pool),
+            lambda scales: _search(scales, archive, references, workers),
         )
     chosen = min(points, key=lambda point: max(_steps(scales, point[:2])))._replace(
         lm_weight=scales[0], insertion_penalty=scales[1]
@@ -142,20 +141,18 @@ def _bottom(points: list[Point]) -> tuple[float, float]:
     return round(float(np.exp(x)), 3), round(float(np.exp(x) * ratio), 3)
 
 
-def _search(
-    scales: Scales, archive: FrameArchive, references: dict[str, list[str]], jobs: int, pool: Executor | None
-) -> list[Point]:
+def _search(scales: Scales, archive: FrameArchive, references: dict[str, list[str]], workers: Workers) -> list[Point]:
     """Search the whole set under some scales: the grid around them with its error rates."""
     work = [(archive.folder, utterance, references[utterance], scales) for utterance in archive]
-    errors = np.sum(list(parallel.run(_errors, work, jobs, "tune", "utterances", pool=pool)), axis=0)
+    errors = np.sum(list(workers.map(_errors, work, "tune")), axis=0)
     words = max(1, sum(map(len, references.values())))
     return [Point(*there, 100 * int(count) / words) for there, count in zip(_grid(scales), errors, strict=True)]
 
 
-def _errors(work: tuple[Path, str, list[str], Scales]) -> np.ndarray:
+def _errors(state: Recogniser, work: tuple[Path, str, list[str], Scales]) -> np.ndarray:
     """Word errors (G,) of one utterance at each point of the grid around the scales of its search."""
     features, utterance, reference, scales = work
-    lattice = recognise(features, utterance, *scales).hypothesis.lattice
+    lattice = recognise(state, features, utterance, *scales).hypothesis.lattice
     assert lattice is not None  # there is a lattice beam
     found: dict[tuple[str, ...], int] = {}
     errors = []

@@ -1,18 +1,18 @@
 """What specialists add, by their own senones and by how many of them know a senone (the paper's Tables 3 and 4)."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
-from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import write_json, write_text
-from asrdistill.hmm.aligned import open_aligned
-from asrdistill.models.io import check_senones, load_model
+from asrdistill.models.io import load_model, load_with, open_for
 from asrdistill.models.specialists import Specialists
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 Pairs = Sequence[Sequence[Path]]  # features and their alignment
 
@@ -32,19 +32,12 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     names = [GENERALIST, model.name, *(other.name for other in against)]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two models would both be called {twice[0]} in the tables; give one another name")
-    items = [(number, chunk) for number, (_, labels) in enumerate(on) for chunk in _chunks(labels)]
-    sums: Any = 0
-    for part in parallel.run(
-        _measure,
-        items,
-        jobs,
-        f"frames of {model.name}",
-        "utterances",
-        _setup,
-        (model, against, on),
-        lambda i: len(i[1]),
-    ):
-        sums = sums + part
+    sums = np.zeros((2 + 1 + len(against), 2 * len(together.members) + 1), np.int64)
+    for features, alignment in on:
+        load = partial(_load, model, against, features, alignment)
+        utterances = chunks(FrameArchive(alignment).utterances, 100)
+        for counts in map_utterances(_measure, utterances, jobs, f"frames of {model.name}", load):
+            sums += counts
     record = describe(names, sums, len(together.members))
     write_json(out / "specialists.json", record)
     write_text(out / "specialists.md", tables(record))
@@ -53,41 +46,26 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
 def _check(model: Path, on: Pairs) -> None:
     loaded = load_model(model)
     for features, alignment in on:
-        inputs, _, senones = open_aligned(features, alignment)
-        check_features(inputs, loaded.meta["features"], model)
-        check_senones(loaded, senones, model, alignment)
+        open_for(loaded, model, features, alignment)
 
 
-def _chunks(alignment: Path) -> list[list[str]]:
-    utterances = FrameArchive(alignment).utterances
-    return [utterances[i : i + 100] for i in range(0, len(utterances), 100)]
+def _load(model: Path, against: Sequence[Path], features: Path, alignment: Path) -> tuple[Any, ...]:
+    together, features, labels = load_with(model, features, alignment)
+    return [together.generalist, together, *map(load_model, against)], together.covers.numpy(), features, labels
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
-
-
-def _setup(model: Path, against: Sequence[Path], on: Pairs) -> None:
-    together = load_model(model)
-    assert isinstance(together, Specialists)
-    models = [together.generalist, together, *map(load_model, against)]
-    data = [(FrameArchive(features), FrameArchive(alignment)) for features, alignment in on]
-    _worker.update(models=models, data=data, covers=together.covers.numpy())
-
-
-def _measure(item: tuple[int, list[str]]) -> np.ndarray:
-    """Counts (1 + models, M + 1 + M) over some utterances: frames, then each model's right ones.
+def _measure(state: tuple[Any, ...], utterances: Chunk[str]) -> np.ndarray:
+    """Counts (1 + models, M + 1 + M) over some utterances: frames, then the correct frames of each model.
 
     First by the number of specialists that cover the frame's senone, 0 … M; then of each specialist's own senones,
-    right when only those are to choose from.
+    where only those are candidates.
     """
-    number, utterances = item
-    features, alignment = _worker["data"][number]
-    covers = _worker["covers"]  # (M, S)
-    counts = np.zeros((1 + len(_worker["models"]), 2 * len(covers) + 1), np.int64)
+    models, covers, features, alignment = state  # covers (M, S)
+    counts = np.zeros((1 + len(models), 2 * len(covers) + 1), np.int64)
     for utterance in utterances:
         labels = np.asarray(alignment[utterance])
         counts[0] += count(covers, labels, np.ones(len(labels), bool), np.ones((len(covers), len(labels)), bool))
-        for row, model in zip(counts[1:], _worker["models"], strict=True):
+        for row, model in zip(counts[1:], models, strict=True):
             log_p = model.log_posteriors(features[utterance])
             within = np.stack([np.where(own, log_p, -np.inf).argmax(-1) == labels for own in covers])
             row += count(covers, labels, log_p.argmax(-1) == labels, within)

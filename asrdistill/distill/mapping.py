@@ -9,16 +9,16 @@ nothing: it has our senones' relative frequencies.
 """
 
 import logging
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teacher import Mapping, open_teacher
+from asrdistill.distill.teacher import Mapping, Teacher, open_teacher
 from asrdistill.hmm.aligned import open_aligned
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -29,10 +29,8 @@ def cooccurrence(folder: Path, features: Path, alignment: Path, jobs: int) -> Ma
     """P(our senone | the teacher's unit) over the frames of an alignment, all of whose utterances have features."""
     inputs, labels, senones = open_aligned(features, alignment)
     open_teacher(folder, inputs)  # says at once what does not fit
-    chunks = [labels.utterances[i : i + 100] for i in range(0, len(labels), 100)]
-    setup = (folder, features, alignment, senones.count)
-    counts = sum(parallel.run(_count, chunks, jobs, "co-occurrence", "utterances", _setup, setup, len))
-    assert isinstance(counts, np.ndarray)  # the alignment is not empty
+    count, load = partial(_count, senones.count), partial(_load, folder, features, alignment)
+    counts: Any = sum(map_utterances(count, chunks(labels.utterances, 100), jobs, "co-occurrence", load))
     ours, theirs = counts.sum(0), counts.sum(1, keepdims=True)
     if never := int((theirs < NEVER).sum()):
         log.info("%d of the teacher's %d units never occur and say nothing", never, len(theirs))
@@ -40,16 +38,14 @@ def cooccurrence(folder: Path, features: Path, alignment: Path, jobs: int) -> Ma
     return Mapping(matrix, senones)
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+def _load(folder: Path, features: Path, alignment: Path) -> tuple[Teacher, FrameArchive]:
+    return open_teacher(folder, FrameArchive(features)), FrameArchive(alignment)
 
 
-def _setup(folder: Path, features: Path, alignment: Path, senones: int) -> None:
-    _worker.update(teacher=open_teacher(folder, FrameArchive(features)), labels=FrameArchive(alignment), ours=senones)
-
-
-def _count(utterances: Sequence[str]) -> np.ndarray:
+def _count(senones: int, state: tuple[Teacher, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
     """(U, S): sum of the teacher's posteriors over the frames of each of our senones."""
-    counts = np.zeros((_worker["ours"], _worker["teacher"].senones.count))
+    teacher, labels = state
+    counts = np.zeros((senones, teacher.senones.count))
     for utterance in utterances:
-        np.add.at(counts, _worker["labels"][utterance], np.exp(_worker["teacher"].log_posteriors(utterance)))
+        np.add.at(counts, labels[utterance], np.exp(teacher.log_posteriors(utterance)))
     return counts.T

@@ -16,19 +16,19 @@ mass that the generalist gives them; the identity of senones, features and gener
 """
 
 import logging
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.options import SetOptions
 from asrdistill.errors import UserError
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, leaves
-from asrdistill.models.io import load_model
+from asrdistill.models.io import load_model, load_with
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -97,29 +97,20 @@ def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
 
 def moments(model: Path, features: FrameArchive, jobs: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean (S,) and covariance (S, S) of the model's predictions over all frames, float64."""
-    chunks = [features.utterances[i : i + CHUNK] for i in range(0, len(features), CHUNK)]
     total: Any = 0
-    setup = (model, features.folder)
-    for part in parallel.run(_sums, chunks, jobs, f"what {model.name} confuses", "utterances", _setup, setup, len):
-        total = total + part
+    load = partial(load_with, model, features.folder)
+    for sums in map_utterances(_sums, chunks(features.utterances, CHUNK), jobs, f"moments of {model.name}", load):
+        total = total + sums
     mean, products = total[0] / features.total_rows, total[1:] / features.total_rows
     return mean, products - np.outer(mean, mean)
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
-
-
-def _setup(model: Path, features: Path) -> None:
-    _worker.update(model=load_model(model), features=FrameArchive(features))
-
-
-def _sums(utterances: Sequence[str]) -> np.ndarray:
+def _sums(state: tuple[Any, FrameArchive], chunk: Chunk[str]) -> np.ndarray:
     """(1 + S, S) float64: the sum of predictions p over frames, then that of p pᵀ."""
-    count = _worker["model"].senones.count
-    sums = np.zeros((1 + count, count))
-    for begin in range(0, len(utterances), JOINED):
-        some = utterances[begin : begin + JOINED]
-        p = np.exp(np.concatenate([_worker["model"].log_posteriors(_worker["features"][name]) for name in some]))
+    model, features = state
+    sums = np.zeros((1 + model.senones.count, model.senones.count))
+    for utterances in chunks(chunk.utterances, JOINED):
+        p = np.exp(np.concatenate([model.log_posteriors(features[utterance]) for utterance in utterances]))
         p[p < NOTHING] = 0
         sums[0] += p.sum(0, dtype=np.float64)
         sums[1:] += p.T @ p

@@ -26,6 +26,7 @@ combination, temperatures, features, K, and the share of the mass that the K sen
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.teacher import Mapping, Teacher, open_teacher, seen_by_all
 from asrdistill.errors import UserError
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -145,16 +146,14 @@ def make_store(
         np.save(out / "map.npy", mapping.matrix)
     count = len(owner)
     keep = options.keep or count
-    chunks = [features.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(features), SHARD_UTTERANCES)]
-    tasks = [(number, chunk) for number, chunk in enumerate(chunks)]
     parts = _parts(keep, len(temperatures))
-    setup = (model, features.folder, out, keep, list(temperatures), who)
+    write, load = partial(_write_shard, out, keep, temperatures), partial(_load, model, features.folder, who)
     shards: list[dict[str, Any]] = []
     mass, tails = np.zeros(len(temperatures)), torch.zeros((), dtype=torch.float64)
-    weight = lambda task: len(task[1])  # noqa: E731
-    for shard, kept, tail in parallel.run(
-        _write_shard, tasks, jobs, "soft targets", "utterances", _setup, setup, weight
-    ):  # added up as they come: the tails of one shard are as large as those of all
+    # added up as they come: the tails of one shard are as large as those of all
+    for shard, kept, tail in map_utterances(
+        write, chunks(features.utterances, SHARD_UTTERANCES), jobs, "soft targets", load
+    ):
         shards.append(shard)
         mass += kept
         tails = tails + tail
@@ -192,23 +191,19 @@ def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]
     return {"ids": ("<u2", (keep,)), "logp": ("<f2", (keep,)), "rest": ("<f4", (temperatures,))}
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+def _load(model: Path, features: Path, who: tuple[Any, ...]) -> Teacher:
+    return open_teacher(model, FrameArchive(features), *who)
 
 
-def _setup(model: Path, features: Path, out: Path, keep: int, temperatures: list[float], who: tuple[Any, ...]) -> None:
-    teacher = open_teacher(model, FrameArchive(features), *who)
-    _worker.update(teacher=teacher, out=out, keep=keep, temperatures=temperatures)
-
-
-def _write_shard(task: tuple[int, list[str]]) -> tuple[dict[str, Any], np.ndarray, Tensor]:
+def _write_shard(
+    out: Path, keep: int, temperatures: Sequence[float], teacher: Teacher, chunk: Chunk[str]
+) -> tuple[dict[str, Any], np.ndarray, Tensor]:
     """Write one shard; returns its record, and the kept mass and the tails at each temperature, summed over frames."""
-    number, utterances = task
-    keep, temperatures, teacher = _worker["keep"], _worker["temperatures"], _worker["teacher"]
-    writer = ShardWriter(_worker["out"], number, _parts(keep, len(temperatures)))
+    writer = ShardWriter(out, chunk.number, _parts(keep, len(temperatures)))
     mass = np.zeros(len(temperatures))
     owner = torch.from_numpy(teacher.senones.owner)
     tails = torch.zeros(len(temperatures), int(owner.max()) + 1, len(owner))
-    for utterance in utterances:
+    for utterance in chunk:
         logp = torch.from_numpy(teacher.log_posteriors(utterance))
         top, rest, outside = truncate(logp, keep, temperatures)
         for tail, p in zip(tails, outside, strict=True):

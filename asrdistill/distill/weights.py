@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import UserError
 from asrdistill.features.paste import columns
 from asrdistill.hmm.aligned import open_aligned
-from asrdistill.models.io import check_members, check_senones, load_model
+from asrdistill.models.io import check_members, load_model
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -25,12 +27,10 @@ def choose_weights(members: Sequence[Path], features: Path, alignment: Path, job
     """
     inputs, labels, senones = open_aligned(features, alignment)
     check_members(members, features=inputs.meta["features"])
-    check_senones(load_model(members[0]), senones, members[0], alignment)
-    chunks = [labels.utterances[i : i + 50] for i in range(0, len(labels), 50)]
-    measured = parallel.run(
-        _measure, chunks, jobs, "weights", "utterances", _setup, (members, features, alignment), len
-    )
-    right = np.concatenate(list(measured))
+    if load_model(members[0]).senones.hash != senones.hash:
+        raise UserError(f"{members[0]} predicts other senones than those of {alignment}")
+    load = partial(_load, members, features, alignment)
+    right = np.concatenate(list(map_utterances(_measure, chunks(labels.utterances, 50), jobs, "weights", load)))
     weights = mixture_weights(right)
     for member, weight, logp in zip(members, weights, right.T, strict=True):
         log.info("%s: weight %.3f, cross-entropy %.4f", member, weight, -logp.mean(dtype=np.float64))
@@ -60,21 +60,18 @@ def _mixture(log_p: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.logaddexp.reduce(log_p.astype(np.float64) + np.log(weights), axis=1)
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
-
-
-def _setup(members: Sequence[Path], features: Path, alignment: Path) -> None:
-    inputs = FrameArchive(features)
-    models = [load_model(member) for member in members]
+def _load(members: Sequence[Path], features: Path, alignment: Path) -> tuple[list[Any], FrameArchive, FrameArchive]:
+    inputs, models = FrameArchive(features), [load_model(member) for member in members]
     own = [columns(inputs.meta["features"], model.meta["features"]) for model in models]
-    _worker.update(models=list(zip(models, own, strict=True)), features=inputs, labels=FrameArchive(alignment))
+    return list(zip(models, own, strict=True)), inputs, FrameArchive(alignment)
 
 
-def _measure(utterances: list[str]) -> np.ndarray:
-    """(frames, M) each member's log posterior of the right senone."""
+def _measure(state: tuple[list[Any], FrameArchive, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
+    """(frames, M) each member's log posterior of the aligned senone."""
+    models, features, alignment = state
     parts = []
     for utterance in utterances:
-        frames, labels = _worker["features"][utterance], np.asarray(_worker["labels"][utterance])
-        said = [model.log_posteriors(frames[:, own]) for model, own in _worker["models"]]
-        parts.append(np.stack([logp[np.arange(len(labels)), labels] for logp in said], axis=1))
+        frames, labels = features[utterance], np.asarray(alignment[utterance])
+        log_p = [model.log_posteriors(frames[:, own]) for model, own in models]
+        parts.append(np.stack([logp[np.arange(len(labels)), labels] for logp in log_p], axis=1))
     return np.concatenate(parts)

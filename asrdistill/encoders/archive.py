@@ -6,12 +6,12 @@ middle, between two of the encoder's frames by linear interpolation, so that wha
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
 from asrdistill.encoders.base import Encoder, FrameStream, Windowed
@@ -20,6 +20,7 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
 from asrdistill.features.perturb import original_id
 from asrdistill.files import read_json, write_json
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
@@ -45,16 +46,15 @@ def encode(
     archive = FrameArchive(features, "features")
     options = options_of(archive.meta["features"])
     _check(archive, data)
-    chunks = [archive.utterances[i : i + SHARD_UTTERANCES] for i in range(0, len(archive), SHARD_UTTERANCES)]
-    tasks = [(number, chunk) for number, chunk in enumerate(chunks) if not _record(out, number).is_file()]
-    if len(tasks) < len(chunks):
-        log.info("%d of %d shards are there from an earlier run", len(chunks) - len(tasks), len(chunks))
-    setup = (encoder if jobs == 1 else None, name, device, archive.folder, data, out, pipes)
-    for number, shard in parallel.run(
-        _write_shard, tasks, jobs, name, "utterances", _setup, setup, lambda t: len(t[1])
-    ):
-        write_json(_record(out, number), shard)
-    records = [_record(out, number) for number in range(len(chunks))]
+    shards = chunks(archive.utterances, SHARD_UTTERANCES)
+    missing = [shard for shard in shards if not _record(out, shard.number).is_file()]
+    if len(missing) < len(shards):
+        log.info("%d of %d shards exist from an earlier run", len(shards) - len(missing), len(shards))
+    write = partial(_write_shard, out, data, pipes)
+    load = partial(_load, encoder if jobs == 1 else None, name, device, archive.folder)
+    for number, written in map_utterances(write, missing, jobs, name, load):
+        write_json(_record(out, number), written)
+    records = [_record(out, shard.number) for shard in shards]
     finish(
         out,
         "features",
@@ -97,24 +97,18 @@ def _middle(options: FbankOptions) -> float:
     return (options.window if options.snip_edges else options.shift) / 2 / options.rate
 
 
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+def _load(encoder: Encoder | None, name: str, device: str, features: Path) -> tuple[Encoder, FrameArchive]:
+    return encoder or open_encoder(name, device), FrameArchive(features, "features")
 
 
-def _setup(
-    encoder: Encoder | None, name: str, device: str, features: Path, data: DataDirectory, out: Path, pipes: bool
-) -> None:
-    archive = FrameArchive(features, "features")
-    encoder = encoder or open_encoder(name, device)
-    _worker.update(encoder=encoder, archive=archive, data=data, out=out, pipes=pipes)
-
-
-def _write_shard(task: tuple[int, list[str]]) -> tuple[int, dict[str, Any]]:
-    number, utterances = task
-    encoder, archive = _worker["encoder"], _worker["archive"]
+def _write_shard(
+    out: Path, data: DataDirectory, pipes: bool, state: tuple[Encoder, FrameArchive], chunk: Chunk[str]
+) -> tuple[int, dict[str, Any]]:
+    encoder, archive = state
     options = options_of(archive.meta["features"])
-    writer = ShardWriter(_worker["out"], number, _parts(encoder.dimension))
-    for name in utterances:
-        waveform = _worker["data"][name].samples(encoder.rate, _worker["pipes"])
+    writer = ShardWriter(out, chunk.number, _parts(encoder.dimension))
+    for name in chunk:
+        waveform = data[name].samples(encoder.rate, pipes)
         rows, heard = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
         if abs(rows - heard) > 1:  # one more or less is what rounding between the rates makes
             raise UserError(
@@ -123,7 +117,7 @@ def _write_shard(task: tuple[int, list[str]]) -> tuple[int, dict[str, Any]]:
             )
         seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
         writer.write(name, frames=at_our_frames(_frames(encoder, name, waveform), encoder, seconds))
-    return number, writer.close()
+    return chunk.number, writer.close()
 
 
 def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarray:

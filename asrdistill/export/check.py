@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.decode.acoustic import PosteriorScorer
@@ -19,6 +19,7 @@ from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
 from asrdistill.models.network import Network
+from asrdistill.parallel import map_utterances
 from asrdistill.runtime.frontend import Front, front_of
 from asrdistill.scoring.alignment import count_errors
 
@@ -47,9 +48,8 @@ def check(
         largest, counts = _compare(original.log_posteriors(features), exported.log_posteriors(features))
     else:
         _check_inputs(model, data, alignment)
-        settings = (form, model, out, decoder, alignment)
-        compared = parallel.run(_utterance, data.utterances, jobs, "check", setup=_set_up, setup_args=settings)
-        for difference, found in compared:
+        load = partial(_load, form, model, out, decoder, alignment)
+        for difference, found in map_utterances(_compare_utterance, data.utterances, jobs, "check", load):
             largest = float(np.maximum(largest, difference))  # NaN stays
             counts.update(found)
         if alignment and not counts["aligned"]:
@@ -93,29 +93,36 @@ def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter
     return float(np.abs(original - exported).max()), Counter(frames=len(original), agreeing=agreeing)
 
 
-_worker: dict[str, Any] = {}  # of one process: what _set_up loaded
+class _State(NamedTuple):
+    """What a process needs to compare both networks."""
+
+    original: PosteriorScorer
+    exported: Any
+    front: Front
+    decoder: Decoder
+    labels: Any  # an alignment archive, or an empty dict
 
 
-def _set_up(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> None:
-    _worker.update(
-        original=PosteriorScorer(load_model(model), decoder.options.prior_floor),
-        exported=open_form(form, out),
-        front=front_of(read_json(out / "meta.json")["features"], out),
-        decoder=decoder,
-        labels=FrameArchive(alignment, "alignment") if alignment else {},
-    )
+def _load(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> _State:
     warm_up(decoder)
+    return _State(
+        PosteriorScorer(load_model(model), decoder.options.prior_floor),
+        open_form(form, out),
+        front_of(read_json(out / "meta.json")["features"], out),
+        decoder,
+        FrameArchive(alignment, "alignment") if alignment else {},
+    )
 
 
-def _utterance(utterance: Utterance) -> tuple[float, Counter[str]]:
+def _compare_utterance(state: _State, utterance: Utterance) -> tuple[float, Counter[str]]:
     """The largest difference in an utterance, and its counts."""
-    scorer, front, decoder, labels = (_worker[key] for key in ("original", "front", "decoder", "labels"))
+    scorer, exported, front, decoder, labels = state
     features = front.frames(utterance.samples(front.rate))
     if not len(features):
         raise UserError(f"utterance {utterance.id} is too short for one frame; remove it from the data directory")
     scores = {
         "original": scorer.model.log_posteriors(features),
-        "exported": _worker["exported"].log_posteriors(features),
+        "exported": exported.log_posteriors(features),
     }
     largest, counts = _compare(*scores.values())
     if utterance.id in labels:

@@ -2,24 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from asrdistill import parallel
 from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError
 from asrdistill.files import write_json
-from asrdistill.hmm.aligned import open_aligned
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn, units_of
-from asrdistill.models.io import check_senones, load_model, replace_tensor, save_model
+from asrdistill.models.io import load_model, load_with, open_for, replace_tensor, save_model
 from asrdistill.models.options import DnnOptions
-
-_worker: dict[str, Any] = {}  # of one process: what _setup loaded
+from asrdistill.parallel import Chunk, chunks, map_utterances
 
 
 def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
@@ -31,11 +28,10 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     check_features(archive, loaded.meta["features"], model)
     if archive.total_rows == 0:
         raise UserError(f"{features} holds no frames")
-    chunks = [archive.utterances[i : i + 100] for i in range(0, len(archive), 100)]
     total = np.zeros(loaded.senones.count)
-    setup = (model, features)
-    for part in parallel.run(_sum, chunks, jobs, f"priors of {model.name}", "utterances", _setup, setup, len):
-        total += part
+    load = partial(load_with, model, features)
+    for sums in map_utterances(_sum_posteriors, chunks(archive.utterances, 100), jobs, f"priors of {model.name}", load):
+        total += sums
     log_priors = np.log(np.maximum(total / archive.total_rows, 1e-30))
     loaded.senones.write(out)
     write_json(out / "meta.json", {**loaded.meta, "priors": f"mean posterior over {archive.folder.name}"})
@@ -49,19 +45,14 @@ def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones:
     offset. ``meta.json`` records it with the correct frames before and after. Returns the offset. Raises UserError for
     anything but a single network, for unknown phones or all of them, and for an alignment of only one of both sides.
     """
-    inputs, labels, senones = open_aligned(features, alignment)
     loaded = _load_network(model)
-    check_features(inputs, loaded.meta["features"], model)
-    check_senones(loaded, senones, model, alignment)
+    _, labels, senones = open_for(loaded, model, features, alignment)
     chosen = senones.of_phones(phones)
     if chosen.all():
         raise UserError("an offset to all senones changes nothing; name some of the phones")
-    chunks = [labels.utterances[i : i + 100] for i in range(0, len(labels), 100)]
-    setup = (model, features, alignment, chosen)
-    parts = list(
-        parallel.run(_margins, chunks, jobs, f"margins of {model.name}", "utterances", _setup, setup, weight=len)
-    )
-    margins, inside, outside, members = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    measure, load = partial(_margins, chosen), partial(load_with, model, features, alignment)
+    parts = map_utterances(measure, chunks(labels.utterances, 100), jobs, f"margins of {model.name}", load)
+    margins, inside, outside, members = map(np.concatenate, zip(*parts, strict=True))
     if not members.any() or members.all():
         raise UserError(
             f"{alignment} has {members.sum()} frames of {' '.join(phones)} among {len(members)}; held-out data must "
@@ -139,22 +130,20 @@ def _load_network(folder: Path) -> AcousticModel:
     return loaded
 
 
-def _setup(model: Path, features: Path, alignment: Path | None = None, chosen: np.ndarray | None = None) -> None:
-    _worker.update(model=load_model(model), features=FrameArchive(features), chosen=chosen)
-    _worker["labels"] = FrameArchive(alignment) if alignment else None
-
-
-def _sum(utterances: list[str]) -> np.ndarray:
+def _sum_posteriors(state: tuple[AcousticModel, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
     """(S,) sum of the posteriors over the frames of some utterances."""
-    model, features = _worker["model"], _worker["features"]
+    model, features = state
     sums = [np.exp(model.log_posteriors(features[utterance])).sum(0, dtype=np.float64) for utterance in utterances]
     return np.sum(sums, axis=0)
 
 
-def _margins(utterances: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _margins(
+    chosen: np.ndarray, state: tuple[AcousticModel, FrameArchive, FrameArchive], utterances: Chunk[str]
+) -> tuple[np.ndarray, ...]:
     """Per frame: d; is the best chosen senone correct; is the best other senone; is the label a chosen one."""
-    chosen, labels = _worker["chosen"], np.concatenate([_worker["labels"][utterance] for utterance in utterances])
-    logits = np.concatenate([_worker["model"].logits(_worker["features"][name]).numpy() for name in utterances])
+    model, features, alignment = state
+    labels = np.concatenate([alignment[utterance] for utterance in utterances])
+    logits = np.concatenate([model.logits(features[utterance]).numpy() for utterance in utterances])
     ours, others = np.where(chosen, logits, -np.inf), np.where(chosen, -np.inf, logits)
     inside, outside = ours.argmax(1) == labels, others.argmax(1) == labels
     return others.max(1) - ours.max(1), inside, outside, chosen[labels]

@@ -24,9 +24,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from asrdistill.config import build
+from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError
 from asrdistill.features.paste import has_columns
 from asrdistill.files import read_json, sha256, write_json
+from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
@@ -67,10 +69,18 @@ def replace_tensor(folder: Path, name: str, value: Tensor, out: Path) -> None:
     save_file({**tensors, name: value}, Path(out) / "model.safetensors")
 
 
-def check_senones(model: Any, senones: Senones, folder: Path, alignment: Path) -> None:
-    """Raise UserError unless the model in `folder` predicts the senones of the alignment."""
+def open_for(model: Any, folder: Path, features: Path, alignment: Path) -> tuple[FrameArchive, FrameArchive, Senones]:
+    """Features and alignment for the model in `folder`; raises UserError unless features and senones are its own."""
+    inputs, labels, senones = open_aligned(features, alignment)
+    check_features(inputs, model.meta["features"], folder)
     if model.senones.hash != senones.hash:
-        raise UserError(f"{folder} predicts other senones than {alignment} is over")
+        raise UserError(f"{folder} predicts other senones than those of {alignment}")
+    return inputs, labels, senones
+
+
+def load_with(model: Path, *archives: Path) -> tuple[Any, ...]:
+    """A model and frame archives, as one worker process needs them."""
+    return load_model(model), *map(FrameArchive, archives)
 
 
 def save_ensemble(

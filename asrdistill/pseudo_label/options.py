@@ -1,4 +1,4 @@
-"""What can be chosen in transcribing by Whisper and in believing it, apart so that reading it loads no model."""
+"""Options of pseudo-labels and of their filter."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from asrdistill.errors import UserError
 
 
 @dataclass(frozen=True)
-class HearOptions:
-    whisper: str = option("tiny.en", "the model: a folder in CTranslate2's form, or one of faster-whisper's names")
-    language: str = option("en", "what is spoken, as Whisper names languages: en, fr, ru …")
-    beam: int = option(5, "hypotheses of the beam search")
+class PseudoLabelOptions:
+    whisper: str = option("tiny.en", "Whisper model: a CTranslate2 folder, or a name that faster-whisper knows")
+    language: str = option("en", "language, by Whisper's codes: en, fr, ru …")
+    beam: int = option(5, "beam size")
 
     def __post_init__(self) -> None:
         if self.beam < 1:
@@ -18,9 +18,9 @@ class HearOptions:
 
 
 @dataclass(frozen=True)
-class ConfidentOptions:
+class FilterOptions:
     logprob: float = option(-1.0, "lowest mean log-probability of the tokens")
-    no_speech: float = option(0.6, "highest probability that nobody speaks")
-    compression: float = option(2.4, "highest ratio of the text's size to its compressed size: repeated words")
-    pace: float = option(25.0, "most letters a second: words that were never said")
+    no_speech: float = option(0.6, "highest probability of no speech")
+    compression: float = option(2.4, "highest ratio of the text's size to its compressed size (repeated words)")
+    pace: float = option(25.0, "most letters per second (invented words)")
     disagreement: float = option(60.0, "highest percentage of phones on which transcript and phone loop disagree")

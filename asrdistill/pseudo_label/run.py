@@ -1,108 +1,112 @@
-"""What Whisper hears in the utterances of a data directory, and how sure it is of each.
+"""Transcripts by Whisper for a data directory, with a confidence per utterance.
 
-Whisper's encoder was trained on windows of 30 s, padded with silence where less is said, and costs the same for a clip
-of 2 s. Given the clip alone, the decoder does not know that nothing follows, and goes on inventing words. Here the
-encoder sees the clip and a second of silence, and the decoder these frames, continued by the encoder's output for the
-same place in a window that is silent throughout, which is computed once. As positions are encoded absolutely, the two
-fit together. The window is as long as the longest clips of the batch need, but at least ``WINDOW``.
+Whisper's encoder was trained on 30 s windows padded with silence, which cost the same for a clip of 2 s; given a bare
+clip, the decoder invents words after its end. So the encoder gets the clip and a second of silence, and the decoder
+gets its frames followed by those of a silent window (computed once) at the same positions. As positions are encoded
+absolutely, the two fit together. The window is as long as the longest clip of the batch needs, at least ``WINDOW``.
 """
 
 from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asrdistill import parallel
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_text
 from asrdistill.lang.normalize import normalize_text
-from asrdistill.pseudo_label.options import HearOptions
+from asrdistill.parallel import Chunk, chunks, map_utterances, split
+from asrdistill.pseudo_label.options import PseudoLabelOptions
 
 log = logging.getLogger("asrdistill")
 
-RATE = 16_000  # Hz that Whisper wants
-FRAMES = 50  # of its encoder in a second; its features have twice as many
+RATE = 16_000  # Hz of Whisper's input
+FRAMES = 50  # encoder frames per second; its features have twice as many
 LONGEST = 29.0  # seconds of an utterance: 30 with the silence after it
 SILENCE = 1.0  # seconds after an utterance
-WINDOW = 15.0  # seconds that the decoder looks at
+WINDOW = 15.0  # seconds that the decoder sees, at least
 BATCH = 8  # utterances that are encoded and decoded together
-SHARD = 64  # utterances whose words are written down together
-TOKENS, PACE = 20, 12  # most tokens of an utterance, and for each second of it more: nobody says twice as many
-TABLE = "heard.tsv"
-HEADER = ("utterance", "logprob", "no_speech", "compression", "written")
+SHARD = 64  # utterances per intermediate file
+TOKENS, PACE = 20, 12  # most tokens of an utterance, and more per second: about twice the fastest speech
+TABLE = "pseudo_labels.tsv"
+HEADER = ("utterance", "logprob", "no_speech", "compression", "text")
 NEEDED = ("model.bin", "config.json", "tokenizer.json")
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What Whisper wrote for an utterance: mean log-probability of its tokens, probability that nobody speaks there,
-    size of the text by its compressed size."""
+class PseudoLabel:
+    """Whisper's text of an utterance and its confidence.
+
+    logprob: mean log-probability of the tokens; no_speech: probability of no speech; compression: size of the text
+    divided by its compressed size.
+    """
 
     utterance: str
     logprob: float
     no_speech: float
     compression: float
-    written: str
+    text: str
 
     def line(self) -> str:
-        return f"{self.utterance}\t{self.logprob:.4f}\t{self.no_speech:.4f}\t{self.compression:.3f}\t{self.written}\n"
+        return f"{self.utterance}\t{self.logprob:.4f}\t{self.no_speech:.4f}\t{self.compression:.3f}\t{self.text}\n"
 
 
-def read_heard(folder: Path) -> dict[str, Heard]:
-    """The table that stands beside the data directory `folder`; raises UserError where there is none, or another."""
-    path = Path(folder) / TABLE
-    return {heard.utterance: heard for heard in _read(path)}
+def read_pseudo_labels(folder: Path) -> dict[str, PseudoLabel]:
+    """The table in a folder that :func:`make_pseudo_labels` wrote; raises UserError if it is missing or malformed."""
+    return {label.utterance: label for label in _read(Path(folder) / TABLE)}
 
 
-def _read(path: Path) -> Iterable[Heard]:
+def _read(path: Path) -> Iterable[PseudoLabel]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make the data directory with asrdistill hear") from None
+        raise UserError(f"{path} does not exist; make it with asrdistill pseudo-label run") from None
     for number, line in enumerate(lines[:-1], 1):
         try:
-            utterance, logprob, no_speech, compression, written = line.split("\t")
+            utterance, logprob, no_speech, compression, text = line.split("\t")
             if utterance != HEADER[0]:
-                yield Heard(utterance, float(logprob), float(no_speech), float(compression), written)
+                yield PseudoLabel(utterance, float(logprob), float(no_speech), float(compression), text)
         except ValueError:
-            raise UserError(f"{path}, line {number} is not '{' <tab> '.join(HEADER)}'; hear again") from None
+            raise UserError(f"{path}, line {number} is not '{' <tab> '.join(HEADER)}'; make it again") from None
 
 
-def hear(data: DataDirectory, out: Path, options: HearOptions, jobs: int) -> None:
-    """Write the data directory `out`: the utterances with the words that Whisper hears, and a table of its confidence.
+def make_pseudo_labels(data: DataDirectory, out: Path, options: PseudoLabelOptions, jobs: int) -> None:
+    """Write the data directory `out`: the utterances with Whisper's text, and a table of confidences.
 
-    English is normalised, numbers included; of other languages the words are kept as they are, lower-cased, and Whisper
-    may write no digits. Utterances are taken in order of their length, in shards; those that a killed run finished are
-    not heard again. Raises UserError for a model that cannot be used or does not know the language, and for an
-    utterance that is longer than Whisper's window.
+    English text is normalised, numbers included. Text of other languages is lower-cased and written without digits.
+    Utterances are processed by length, in shards; a rerun after a kill keeps finished shards. Raises UserError for an
+    unusable model, a language that it does not know, and an utterance longer than Whisper's window.
     """
     folder = model_folder(options.whisper)
-    Ear(folder, options)  # whose mistakes are better found before the work begins
+    WhisperTranscriber(folder, options)  # reports an unusable model before the work begins
     for utterance in data:
         _check_length(utterance, utterance.duration or 0.0)
-    tasks = parallel.split(sorted(data, key=_length), -(-len(data) // SHARD))
-    shards = [(task.number, task.utterances) for task in tasks]
-    missing = [(out / f"{number}.tsv", shard) for number, shard in shards if not (out / f"{number}.tsv").exists()]
-    for _ in parallel.run(
-        _hear_shard, missing, jobs, "hear", "utterances", _setup, (folder, options), lambda task: len(task[1])
-    ):
+    shards = split(sorted(data, key=_length), -(-len(data) // SHARD))
+    missing = [shard for shard in shards if not _shard_path(out, shard.number).exists()]
+    write, load = partial(_write_shard, out), partial(WhisperTranscriber, folder, options)
+    for _ in map_utterances(write, missing, jobs, "pseudo-labels", load):
         pass
-    found = {heard.utterance: heard for number, _ in shards for heard in _read(out / f"{number}.tsv")}
-    said = {name: normalize_text(heard.written, options.language) for name, heard in found.items()}
-    DataDirectory(replace(utterance, text=said[utterance.id]) for utterance in data).write(out)
-    rows = (found[utterance.id].line() for utterance in data)
+    paths = [_shard_path(out, shard.number) for shard in shards]
+    labels = {label.utterance: label for path in paths for label in _read(path)}
+    words = {name: normalize_text(label.text, options.language) for name, label in labels.items()}
+    DataDirectory(replace(utterance, text=words[utterance.id]) for utterance in data).write(out)
+    rows = (labels[utterance.id].line() for utterance in data)
     write_text(out / TABLE, "\t".join(HEADER) + "\n" + "".join(rows))
-    for number, _ in shards:
-        (out / f"{number}.tsv").unlink()
-    log.info("heard %d words in %d utterances", sum(len(words.split()) for words in said.values()), len(said))
+    for path in paths:
+        path.unlink()
+    log.info("%d words in %d utterances", sum(len(text.split()) for text in words.values()), len(words))
+
+
+def _shard_path(out: Path, number: int) -> Path:
+    return out / f"{number}.tsv"
 
 
 def _length(utterance: Utterance) -> tuple[float, str]:
@@ -113,47 +117,37 @@ def _length(utterance: Utterance) -> tuple[float, str]:
 def _check_length(utterance: Utterance, seconds: float) -> None:
     if seconds > LONGEST:
         raise UserError(
-            f"utterance {utterance.id} is {seconds:.0f} s long, but Whisper hears at most {LONGEST:g} s at once; "
-            "cut it at its pauses with asrdistill cut"
+            f"utterance {utterance.id} is {seconds:.0f} s long, longer than Whisper's window of {LONGEST:g} s; "
+            "cut it with asrdistill data segment"
         )
 
 
-_ear: Ear  # of one process
+def _write_shard(out: Path, transcriber: WhisperTranscriber, shard: Chunk[Utterance]) -> None:
+    with atomic(_shard_path(out, shard.number)) as table:
+        for batch in chunks(shard.utterances, BATCH):
+            table.writelines(label.line() for label in transcriber.transcribe(batch.utterances))
 
 
-def _setup(folder: Path, options: HearOptions) -> None:
-    global _ear
-    _ear = Ear(folder, options)
-
-
-def _hear_shard(task: tuple[Path, list[Utterance]]) -> None:
-    path, utterances = task
-    with atomic(path) as table:
-        for first in range(0, len(utterances), BATCH):
-            for heard in _ear.hear(utterances[first : first + BATCH]):
-                table.write(heard.line())
-
-
-class Ear:
+class WhisperTranscriber:
     """A Whisper model that transcribes batches of utterances, on one core.
 
-    Raises UserError for a folder that is no Whisper model, and for a language that the model does not know.
+    Raises UserError for an unusable folder, and for a language that the model does not know.
     """
 
-    def __init__(self, folder: Path, options: HearOptions):
+    def __init__(self, folder: Path, options: PseudoLabelOptions):
         try:
             from faster_whisper import WhisperModel
             from faster_whisper.tokenizer import Tokenizer
             from faster_whisper.transcribe import get_suppressed_tokens
         except ImportError:
             raise UserError(
-                "Whisper transcribes only where faster-whisper is installed: pip install 'asrdistill[whisper]'"
+                "pseudo-labels need the package faster-whisper; install it: pip install 'asrdistill[whisper]'"
             ) from None
         if lacking := [name for name in NEEDED if not (folder / name).is_file()]:
-            raise UserError(f"{folder} is no Whisper model as CTranslate2 writes it: there is no {lacking[0]} in it")
+            raise UserError(f"{folder} is no Whisper model in CTranslate2's format: it lacks {lacking[0]}")
         try:
             model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
-        except Exception as error:  # of libraries that say what is wrong with a file in their own ways
+        except Exception as error:  # of several libraries
             raise UserError(f"{folder} is no Whisper model that CTranslate2 can read ({error})") from None
         self.beam, self.model, self.features = options.beam, model.model, model.feature_extractor
         _check_language(folder, model, options.language)
@@ -164,7 +158,7 @@ class Ear:
         self.suppressed = [*get_suppressed_tokens(self.tokenizer, [-1]), *digits]  # type: ignore[arg-type]
         self.silent = self._encode(self._features(np.zeros(30 * RATE, np.float32))[None, :, : 60 * FRAMES])
 
-    def hear(self, utterances: list[Utterance]) -> Iterable[Heard]:
+    def transcribe(self, utterances: Sequence[Utterance]) -> Iterable[PseudoLabel]:
         features = []
         for utterance in utterances:
             samples = utterance.samples(RATE)
@@ -183,9 +177,9 @@ class Ear:
         )
         for utterance, result in zip(utterances, results, strict=True):
             tokens = result.sequences_ids[0]
-            written = " ".join(self.tokenizer.decode(tokens).split())
+            text = " ".join(self.tokenizer.decode(tokens).split())
             logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)  # the end is a token too
-            yield Heard(utterance.id, logprob, result.no_speech_prob, _compression(written), written)
+            yield PseudoLabel(utterance.id, logprob, result.no_speech_prob, _compression(text), text)
 
     def _window(self, lengths: list[int], features: list[np.ndarray]) -> np.ndarray:
         """Encoder frames of clips, continued by silence: float32 (B, T, D)."""
@@ -206,7 +200,7 @@ class Ear:
         return np.array(self.model.encode(_storage(features)), np.float32)
 
     def _digits(self) -> list[int]:
-        """Tokens with digits in them: what they stand for would have to be said in the language."""
+        """Tokens with digits, which only English is normalised from."""
         texts = ((token, self.tokenizer.decode([token])) for token in range(self.tokenizer.eot))
         return [token for token, text in texts if any(letter.isdigit() for letter in text)]
 

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from asrdistill.config import add_options, resolve
-from asrdistill.pseudo_label.options import ConfidentOptions
+from asrdistill.pseudo_label.options import FilterOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,18 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--loop", type=Path, nargs=2, metavar=("ALIGNMENT", "HYP"), help="a phone loop's second opinion"
     )
     parser.add_argument("--known", type=Path, metavar="FILE", help="what is really said: recording words …")
-    add_options(parser, ConfidentOptions)
+    add_options(parser, FilterOptions)
 
 
 def run(args: argparse.Namespace) -> None:
-    from asrdistill.pseudo_label.filter import keep_confident
+    from asrdistill.pseudo_label.filter import filter_pseudo_labels
     from asrdistill.stage import make
 
-    options = resolve(ConfidentOptions, args)
+    options = resolve(FilterOptions, args)
     alignment, loop = args.loop or (None, None)
     make(
         args.out,
-        lambda out: keep_confident(args.heard, out, options, alignment, loop, args.known),
+        lambda out: filter_pseudo_labels(args.heard, out, options, alignment, loop, args.known),
         verb="confident",
         options=options,
         inputs=[args.heard, *(args.loop or []), *([args.known] if args.known else [])],

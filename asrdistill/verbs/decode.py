@@ -59,12 +59,12 @@ def run(args: argparse.Namespace) -> None:
         @cache
         def ready() -> Any:  # what the first set that is not up to date needs serves the others too
             archives, decoder = load(args.model, [features for features, _ in sets], args.lang, args.lm, options, graph)
-            pool = stack.enter_context(recognisers(args.model, decoder, args.jobs))
-            return {archive.folder: archive for archive in archives}, decoder, pool
+            workers = stack.enter_context(recognisers(args.model, decoder, args.jobs))
+            return {archive.folder: archive for archive in archives}, decoder, workers
 
         def work(features: Path, out: Path) -> None:
-            archives, decoder, pool = ready()
-            record = decode_archive(archives[features], decoder, out, args.jobs, pool)
+            archives, decoder, workers = ready()
+            record = decode_archive(archives[features], decoder, out, workers)
             logging.getLogger("asrdistill").info(
                 "%s: %d words in %.1f min of speech, real-time factor %.4f (with the model %.4f)",
                 args.model.name,

@@ -149,17 +149,17 @@ def test_jobs_and_a_kill_do_not_change_a_byte(world, monkeypatch):
     written = []
     keep = module._write_shard
 
-    def killed(task):
+    def killed(*task):
         if len(written) == 2:
             raise KeyboardInterrupt
-        written.append(task[0])
-        return keep(task)
+        written.append(task[-1].number)
+        return keep(*task)
 
     monkeypatch.setattr(module, "_write_shard", killed)
     arguments = [encoder(world), *(str(world / name) for name in ("fbank", "data", "again"))]
     assert main(["encode", *arguments, "--jobs", "1"]) == 130
     assert not (world / "again").exists()
-    monkeypatch.setattr(module, "_write_shard", lambda task: written.append(task[0]) or keep(task))
+    monkeypatch.setattr(module, "_write_shard", lambda *task: written.append(task[-1].number) or keep(*task))
     run(world, "encode", encoder(world), "fbank", "data", "again")
     assert written == [0, 1, 2, 3]  # none twice
     contents = [
