@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+
+import asrdistill
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/RESULTS.md")]
@@ -57,3 +60,17 @@ def test_readme_begins_with_the_two_commands_and_is_short() -> None:
         "./recipes/amazon_queen/run.sh",
         "./tests/run.sh",
     ]
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == asrdistill.__version__
+    assert f"## {asrdistill.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".pre-commit-config.yaml"])
+def test_configuration_of_checks_names_those_of_the_test_script(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert yaml.safe_load(text)
+    for check in ("ruff check", "ruff format", "mypy"):
+        assert check in text
