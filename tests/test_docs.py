@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import asrdistill
+from asrdistill.results.report import update
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/RESULTS.md")]
@@ -51,6 +52,11 @@ def test_python_blocks_compile_and_their_imports_exist(page: Path) -> None:
             if isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(str(node.module))
                 assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "<!-- table:" in page.read_text()], ids=ids)
+def test_tables_are_up_to_date(page: Path) -> None:
+    assert not update(page, write=False), f"run asrdistill report --update {page}"
 
 
 def test_readme_begins_with_the_two_commands_and_is_short() -> None:
