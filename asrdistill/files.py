@@ -1,20 +1,24 @@
-"""Small file helpers: atomic writes, checksums, JSON; where the shipped tables are."""
+"""File helpers: atomic writes, checksums, JSON, text tables."""
 
+import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from asrdistill.errors import UserError
 
-TABLES = Path(__file__).resolve().parent / "tables"  # data/ of the checkout, which every wheel has a copy of
+T = TypeVar("T")
+
+TABLES = Path(__file__).resolve().parent / "tables"  # a link to data/; in a wheel a copy
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those that it lies in, where they are not there; raises UserError where that cannot be."""
+    """Make a folder and its parents if they are missing; raises UserError if that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -23,7 +27,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file for writing that appears under its name only once it is whole; a folder for it is made if need be."""
+    """Open a file for writing that gets its name once it is whole; makes its folder."""
     path = Path(path)
     make_folder(path.parent)
     partial = path.with_name(f".{path.name}.partial")
@@ -49,14 +53,34 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file; raises UserError if it is missing or not UTF-8."""
+    """Yield the lines of a text file, gzipped if it is called NAME.gz, without line ends.
+
+    Raises UserError if it is missing, damaged or not UTF-8.
+    """
+    path = Path(path)
     try:
-        with open(path, encoding="utf-8") as handle:
-            yield from handle
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+            for line in file:
+                yield line.rstrip("\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error})") from None
+
+
+def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]:
+    """Yield ``parse(line)`` for every line of a text file.
+
+    A ValueError of `parse` becomes a UserError that names the line and the expected `form`.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            value = parse(line)
+        except ValueError:
+            raise UserError(f"{path}, line {number}: '{line[:60]}' is not '{form}'") from None
+        yield value
 
 
 def read_json(path: Path) -> Any:
@@ -72,14 +96,10 @@ def read_json(path: Path) -> Any:
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _digest(handle)
-
-
-def _digest(handle: IO[bytes]) -> str:  # Python 3.10 has no file_digest
-    state = hashlib.sha256()
-    while block := handle.read(1 << 20):
-        state.update(block)
-    return state.hexdigest()
+        state = hashlib.sha256()
+        while block := handle.read(1 << 20):
+            state.update(block)
+        return state.hexdigest()
 
 
 def hash_of(value: Any) -> str:

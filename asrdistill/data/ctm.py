@@ -1,15 +1,15 @@
 """CTM files: a line `utterance channel start duration label` for each phone or word, times in seconds."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from asrdistill.errors import UserError
-from asrdistill.files import read_lines
+from asrdistill.files import parse_lines
 
 
 class Interval(NamedTuple):
-    """What is heard from `begin` to `end`, in seconds."""
+    """A phone or word from `begin` to `end`, in seconds."""
 
     begin: float
     end: float
@@ -17,23 +17,14 @@ class Interval(NamedTuple):
 
 
 def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
-    """Yield (utterance, intervals) of a CTM whose lines stand together by utterance; raises UserError naming lines."""
-    current: str | None = None
-    intervals: list[Interval] = []
-    for number, line in enumerate(read_lines(path), 1):
-        if not line.strip() or line.startswith(";;"):
-            continue
-        try:
-            utterance, _, start, duration, label = line.split()[:5]
-            interval = Interval(float(start), float(start) + float(duration), label)
-        except ValueError:
-            raise UserError(
-                f"{path} is not a CTM file: line {number} is not 'utterance channel start duration label'"
-            ) from None
-        if utterance != current:
-            if current is not None:
-                yield current, intervals
-            current, intervals = utterance, []
-        intervals.append(interval)
-    if current is not None:
-        yield current, intervals
+    """Yield (utterance, intervals); the lines of an utterance must be adjacent. Raises UserError naming the line."""
+    entries = (entry for entry in parse_lines(path, _parse, "utterance channel start duration label") if entry)
+    for utterance, group in itertools.groupby(entries, key=lambda entry: entry[0]):
+        yield utterance, [interval for _, interval in group]
+
+
+def _parse(line: str) -> tuple[str, Interval] | None:
+    if not line.strip() or line.startswith(";;"):
+        return None
+    utterance, _, start, duration, label = line.split()[:5]
+    return utterance, Interval(float(start), float(start) + float(duration), label)

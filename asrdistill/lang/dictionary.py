@@ -1,15 +1,13 @@
-"""Which pronunciations the words of a task have: from a dictionary, from a base word, from a G2P."""
+"""Pronunciations of a vocabulary: from a dictionary, a base word or a G2P model."""
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, write_text
+from asrdistill.files import TABLES, parse_lines, write_text
 from asrdistill.lang.lexicon import SILENCE, Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
@@ -20,56 +18,31 @@ Guess = Callable[[str], list[Pronunciation]]
 DICTIONARY = "lines of 'word <tab> phones', gzipped or not; cmudict is the one that comes with asrdistill"
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
-ENGLISH = {  # the phones of CMUdict
-    *(
-        "AA",
-        "AE",
-        "AH",
-        "AO",
-        "AW",
-        "AY",
-        "B",
-        "CH",
-        "D",
-        "DH",
-        "EH",
-        "ER",
-        "EY",
-        "F",
-        "G",
-        "HH",
-        "IH",
-        "IY",
-        "JH",
-        "K",
-    ),
-    *("L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH"),
-}
+CMUDICT_PHONES = """
+AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH
+"""
 
 
 def dictionary_path(name: str) -> Path:
-    """Where a dictionary is: a file, or ``cmudict``, which the project ships."""
+    """Path of a dictionary: a file, or ``cmudict``, which is shipped."""
     return TABLES / "cmudict.txt.gz" if name == "cmudict" and not Path(name).exists() else Path(name)
 
 
 def read_dictionary(path: Path) -> Dictionary:
     """Read lines of ``word <tab> phones``, gzipped or not; raises UserError naming the line."""
-    path = Path(path)
-    try:
-        text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"dictionary {path} does not exist") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"dictionary {path} cannot be read ({error})") from None
     dictionary: Dictionary = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        word, _, phones = line.partition("\t")
-        if not word.strip() or not phones.strip():
-            raise UserError(f"{path}, line {number}: '{line[:40]}' is not 'word <tab> phones'")
-        dictionary.setdefault(word, []).append(tuple(phones.split()))
+    for word, phones in parse_lines(path, _parse_entry, "word <tab> phones"):
+        dictionary.setdefault(word, []).append(phones)
     if not dictionary:
         raise UserError(f"dictionary {path} is empty")
     return dictionary
+
+
+def _parse_entry(line: str) -> tuple[str, tuple[str, ...]]:
+    word, _, phones = line.partition("\t")
+    if not word.strip() or not phones.split():
+        raise ValueError
+    return word, tuple(phones.split())
 
 
 def phones_of(dictionary: Dictionary) -> list[str]:
@@ -79,9 +52,9 @@ def phones_of(dictionary: Dictionary) -> list[str]:
 def make_lang(
     words: Iterable[str], dictionary: Dictionary, guess: Guess | None, folder: Path, positions: bool = False
 ) -> None:
-    """Write the lang folder of the words, and g2p.txt with what was guessed, for a person to look at.
+    """Write the lang folder of the words, and the guessed pronunciations as g2p.txt.
 
-    With `positions`, phones are named for their position in the word.
+    positions  make position-dependent phones
     """
     phones = phones_of(dictionary)
     if SILENCE in phones:
@@ -102,13 +75,13 @@ def make_lang(
 def pronounce_words(
     words: Iterable[str], dictionary: Dictionary, guess: Guess | None
 ) -> tuple[dict[str, list[Pronunciation]], dict[str, list[Pronunciation]]]:
-    """(pronunciations of all words, those of them that were guessed).
+    """(pronunciations of all words, those that were guessed).
 
-    Variants of the dictionary are equally probable. `guess` pronounces what the dictionary lacks
-    (``G2P.pronounce``); without it such words raise a UserError. Endings in 's are taken off and put on again where
-    the dictionary is of English, as the names of its phones show.
+    Variants of the dictionary are equally probable. `guess` (``G2P.pronounce``) pronounces words that the dictionary
+    lacks; without it they raise a UserError. With CMUdict's phones, words in 's are derived from their base words.
     """
-    split = _split if {phone.rstrip("012") for phone in phones_of(dictionary)} <= ENGLISH else _whole
+    english = {phone.rstrip("012") for phone in phones_of(dictionary)} <= set(CMUDICT_PHONES.split())
+    split = _split if english else lambda word: (word, "")
     found: dict[str, list[Pronunciation]] = {}
     sources: dict[str, list[str]] = {"the dictionary": [], "their base word": [], "G2P": []}
     for word in sorted(set(words)):
@@ -126,13 +99,12 @@ def pronounce_words(
         raise UserError(
             f"the dictionary lacks {len(missing)} word(s) ({shorten(missing)}); add them, or give --g2p a model"
         )
-    guessed = {word: _guess(*split(word), guess) for word in missing} if guess else {}
+    guessed: dict[str, list[Pronunciation]] = {}
+    for word in missing if guess else ():
+        base, ending = split(word)
+        guessed[word] = [(probability, _join(phones, ending)) for probability, phones in guess(base)]  # type: ignore[misc]
     log.info("%d words: %s", len(found), "; ".join(f"{len(w)} by {s} ({shorten(w)})" for s, w in sources.items() if w))
     return found | guessed, guessed
-
-
-def _guess(base: str, ending: str, guess: Guess) -> list[Pronunciation]:
-    return [(probability, _join(phones, ending)) for probability, phones in guess(base)]
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -141,10 +113,6 @@ def _split(word: str) -> tuple[str, str]:
         return word[:-2], "'s"
     if word.endswith("s'") and len(word) > 2:
         return word[:-1], "'"
-    return word, ""
-
-
-def _whole(word: str) -> tuple[str, str]:
     return word, ""
 
 

@@ -1,41 +1,42 @@
-"""The lexicon: which phones a word may be made of, and the folder that holds it.
+"""Lexicon and lang folder.
 
-phones.txt    symbol table: <eps> 0, then silence, then the phones
-words.txt     symbol table: <eps> 0, then the words
-lexicon.txt   word <tab> probability <tab> phones; several lines a word for several pronunciations
-silence.txt   the silence phone, and how probable it is at each place where it may stand
-pieces.txt    in an open vocabulary: piece <tab> ln probability; pieces are among the words, see lang/subwords.py
+phones.txt    symbol table: <eps> 0, silence, the phones
+words.txt     symbol table: <eps> 0, the words
+lexicon.txt   word <tab> probability <tab> phones; one line per pronunciation
+silence.txt   the silence phone and the probability of optional silence
+pieces.txt    with subwords: piece <tab> ln probability; the pieces are also words, see lang/subwords.py
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.files import write_text
+from asrdistill.files import parse_lines, write_text
 
 SILENCE = "SIL"
-SILENCE_PROBABILITY = 0.5  # until it is counted in an alignment
-NEVER = 1e-300  # the probability of silence where every silence is a word; its logarithm is still finite
+SILENCE_PROBABILITY = 0.5  # until it is estimated from an alignment
+NEVER = 1e-300  # probability of optional silence if silence is a word; its logarithm is finite
 EPSILON = "<eps>"
 
-POSITIONS = ("_B", "_I", "_E", "_S")  # of a phone in its word: begins it, inside, ends it, is all of it
+POSITIONS = ("_B", "_I", "_E", "_S")  # of a phone in its word: begin, inside, end, single
 
-LINK = "‿"  # the sign for "no break here": un‿ ‿happi‿ ‿ness is one word in three pieces
+LINK = "‿"  # joins pieces: un‿ ‿happi‿ ‿ness is one word
 
 Pronunciation = tuple[float, tuple[str, ...]]  # probability, phones
 
 
 def is_continuation(unit: str) -> bool:
-    """Whether a word of the lexicon is a piece that goes on the word before it."""
+    """Whether a unit of the lexicon continues the word before it."""
     return unit.startswith(LINK)
 
 
 def is_prefix(unit: str) -> bool:
-    """Whether a word of the lexicon is a piece that another one goes on."""
+    """Whether a unit of the lexicon is continued by the next one."""
     return unit.endswith(LINK)
 
 
@@ -43,12 +44,12 @@ def is_prefix(unit: str) -> bool:
 class Lang:
     """Words and their pronunciations.
 
-    phones               phones[0] is silence; a phone's index in the list is its number
+    phones               phones[0] is silence
     words                all words, sorted
     silence              the optional phone before, between and after words
     pronunciations       word -> its (probability, phones), the most probable first
-    silence_probability  of silence at each place where it may stand
-    pieces               in an open vocabulary: those of the words that are pieces -> their ln probability
+    silence_probability  of silence at each place where it is optional
+    pieces               with subwords: piece -> ln probability
     """
 
     phones: list[str]
@@ -60,16 +61,13 @@ class Lang:
 
     @classmethod
     def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:
-        """From pronunciations over the given speech phones; silence is added."""
+        """Lang of these pronunciations over the speech phones; adds silence."""
         words = sorted(pronunciations)
         return cls([SILENCE, *sorted(phones)], words, SILENCE, {word: pronunciations[word] for word in words})
 
     @classmethod
     def of_phones(cls, phones: Iterable[str], silence: str) -> Lang:
-        """Where phones are recognised: each is a word that is pronounced as itself, `silence` as the silence phone.
-
-        Silence then stands where the transcript has it, and nowhere else.
-        """
+        """Lang for phone recognition: each phone is a word, `silence` is never optional."""
         words = sorted({*phones, silence})
         spoken = {word: SILENCE if word == silence else word for word in words}
         lexicon: dict[str, list[Pronunciation]] = {word: [(1.0, (phone,))] for word, phone in spoken.items()}
@@ -77,7 +75,7 @@ class Lang:
         return cls([SILENCE, *others], words, SILENCE, lexicon, NEVER)
 
     def positioned(self) -> Lang:
-        """The same words with phones that are named for their position in the word: AA_B, AA_I, AA_E, AA_S."""
+        """The same words with position-dependent phones: AA_B, AA_I, AA_E, AA_S."""
         phones = [self.silence, *(phone + position for phone in self.phones[1:] for position in POSITIONS)]
         pronunciations = {
             word: [(probability, _placed(word, sounds)) for probability, sounds in entries]
@@ -86,7 +84,7 @@ class Lang:
         return replace(self, phones=phones, pronunciations=pronunciations)
 
     def with_pieces(self, pieces: dict[str, float], pronunciations: dict[str, list[Pronunciation]]) -> Lang:
-        """The open vocabulary of these words and pieces, the latter with phones that have no positions."""
+        """These words and subword pieces; the pieces' phones have no positions yet."""
         if all(phone[-2:] in POSITIONS for phone in self.phones[1:]):
             pronunciations = {
                 piece: [(probability, _placed(piece, sounds)) for probability, sounds in entries]
@@ -128,22 +126,18 @@ class Lang:
             write_text(folder / "pieces.txt", "".join(pieces))
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make the lang folder with asrdistill lang") from None
-
-
 def _read_symbols(path: Path) -> list[str]:
     """Symbols of a Kaldi symbol table, without <eps>, in the order of their numbers."""
-    symbols = []
-    for number, line in enumerate(_lines(path)):
+    numbers = itertools.count()
+
+    def parse(line: str) -> str:
         symbol, _, index = line.partition(" ")
+        number = next(numbers)
         if index != str(number) or (symbol == EPSILON) != (number == 0):
-            raise UserError(f"{path}, line {number + 1}: '{line}' should be a symbol and {number}")
-        symbols.append(symbol)
-    return symbols[1:]
+            raise ValueError
+        return symbol
+
+    return list(parse_lines(path, parse, f"symbol number, in order from {EPSILON} 0"))[1:]
 
 
 def root_of(phone: str) -> str:
@@ -152,7 +146,7 @@ def root_of(phone: str) -> str:
 
 
 def _placed(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
-    """The phones with their positions in the word, or in the one that a piece is of."""
+    """Position-dependent phones of a word or piece."""
     places = ["_I"] * len(phones)
     if not is_continuation(word):
         places[0] = "_B"
@@ -162,27 +156,29 @@ def _placed(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read_silence(path: Path) -> tuple[str, float]:
-    try:
-        (line,) = _lines(path)
+    def parse(line: str) -> tuple[str, float]:
         phone, probability = line.split()
-        found = phone, float(probability)
-    except ValueError:
-        raise UserError(f"{path} is not one line 'phone probability'; make the lang folder again") from None
-    if not 0 < found[1] < 1:
-        raise UserError(f"{path}: the probability of silence must lie between 0 and 1, not {found[1]:g}")
-    return found
+        if not 0 < float(probability) < 1:
+            raise ValueError
+        return phone, float(probability)
+
+    entries = list(parse_lines(path, parse, "phone probability in (0, 1)"))
+    if len(entries) != 1:
+        raise UserError(f"{path} must have one line 'phone probability'; make the lang folder again")
+    return entries[0]
 
 
 def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]]:
-    pronunciations: dict[str, list[Pronunciation]] = {}
-    for number, line in enumerate(_lines(path), 1):
-        try:
-            word, probability, sounds = line.split("\t")
-            entry = (float(probability), tuple(sounds.split()))
-        except ValueError:
-            raise UserError(f"{path}, line {number} is not 'word <tab> probability <tab> phones'") from None
+    def parse(line: str) -> tuple[str, Pronunciation]:
+        word, probability, sounds = line.split("\t")
+        entry = float(probability), tuple(sounds.split())
         if not 0 < entry[0] <= 1 or not entry[1]:
-            raise UserError(f"{path}, line {number}: '{word}' needs a probability in (0, 1] and at least one phone")
+            raise ValueError
+        return word, entry
+
+    pronunciations: dict[str, list[Pronunciation]] = {}
+    form = "word <tab> probability in (0, 1] <tab> at least one phone"
+    for number, (word, entry) in enumerate(parse_lines(path, parse, form), 1):
         if unknown := set(entry[1]) - phones:
             raise UserError(f"{path}, line {number}: '{word}' has the phone {min(unknown)}, which phones.txt lacks")
         pronunciations.setdefault(word, []).append(entry)
@@ -190,13 +186,10 @@ def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]
 
 
 def _read_pieces(path: Path) -> dict[str, float]:
-    pieces = {}
-    for number, line in enumerate(_lines(path), 1):
-        piece, _, logprob = line.partition("\t")
-        try:
-            pieces[piece] = float(logprob)
-        except ValueError:
-            raise UserError(f"{path}, line {number} is not 'piece <tab> ln probability'") from None
-        if not math.isfinite(pieces[piece]) or not (is_continuation(piece) or is_prefix(piece)):
-            raise UserError(f"{path}, line {number}: '{line}' needs a finite number and a piece marked with {LINK}")
-    return pieces
+    def parse(line: str) -> tuple[str, float]:
+        piece, logprob = line.split("\t")
+        if not math.isfinite(float(logprob)) or not (is_continuation(piece) or is_prefix(piece)):
+            raise ValueError
+        return piece, float(logprob)
+
+    return dict(parse_lines(path, parse, f"piece marked with {LINK} <tab> ln probability"))

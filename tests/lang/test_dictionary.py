@@ -25,7 +25,7 @@ def test_reads_plain_and_packed(tmp_path):
         (b"cat\tK AE T\ndog D AO G\n", ["line 2", "'dog D AO G'"]),
         (b"cat\t \n", ["line 1"]),
         (b"", ["empty"]),
-        (b"\xff\xfe\x00", ["utf-8"]),
+        (b"\xff\xfe\x00", ["UTF-8"]),
     ],
 )
 def test_bad_dictionaries_are_refused(tmp_path, content, names):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from asrdistill.data.ctm import Interval, read_ctm
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_lines
+from asrdistill.files import parse_lines
 
 
 class Transcription(NamedTuple):
@@ -118,15 +118,14 @@ def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval
 
 def read_phn(path: Path, rate: int) -> list[Interval]:
     """The lines `begin end label` of a PHN or WRD file, times in samples of `rate` Hz."""
-    intervals = []
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            try:
-                begin, end, label = line.split()
-                intervals.append(Interval(int(begin) / rate, int(end) / rate, label))
-            except ValueError:
-                raise UserError(f"{path}, line {number} is not 'begin end label' in samples") from None
-    return intervals
+
+    def parse(line: str) -> Interval | None:
+        if not line.strip():
+            return None
+        begin, end, label = line.split()
+        return Interval(int(begin) / rate, int(end) / rate, label)
+
+    return [interval for interval in parse_lines(path, parse, "first-sample end-sample label") if interval]
 
 
 def phn_transcription(path: Path, utterance: str, rate: int) -> Transcription:
