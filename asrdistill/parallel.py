@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 import threadpoolctl
@@ -180,35 +179,3 @@ def single_thread() -> None:
     threadpoolctl.threadpool_limits(1)  # for those that are loaded
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-
-
-def run(
-    function: Callable[..., R],
-    items: Sequence[Any],
-    jobs: int,
-    what: str,
-    unit: str = "utterances",
-    setup: Callable[..., None] | None = None,
-    setup_args: tuple[Any, ...] = (),
-    weight: Callable[[Any], float] | None = None,
-    pool: Any = None,
-) -> Iterator[R]:
-    """Old form of :func:`map_utterances`: to be removed once its last caller is converted."""
-    if pool:
-        return pool.map(partial(_without_state, function), items, what, unit, weight)
-    load = partial(_set_up, setup, setup_args)
-    return map_utterances(partial(_without_state, function), items, jobs, what, load, unit, weight)
-
-
-def workers(jobs: int, setup: Callable[..., None] | None = None, setup_args: tuple[Any, ...] = ()) -> Any:
-    """Old form of :class:`Workers`."""
-    return Workers(jobs, partial(_set_up, setup, setup_args))
-
-
-def _set_up(setup: Callable[..., None] | None, setup_args: tuple[Any, ...]) -> None:
-    if setup:
-        setup(*setup_args)
-
-
-def _without_state(function: Callable[..., R], _: Any, item: Any) -> R:
-    return function(item)

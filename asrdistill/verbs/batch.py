@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     text = sys.stdin.read() if str(args.commands) == "-" else args.commands.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.strip()]
     in_turn = args.jobs == 1  # without a progress bar: each command shows its own
-    states = map(_run, lines) if in_turn else parallel.run(_run, lines, args.jobs, "batch", "commands")
+    states = map(_run, lines) if in_turn else parallel.map_utterances(_run, lines, args.jobs, "batch", unit="commands")
     for line, status in zip(lines, states, strict=True):
         if status:
             raise UserError(f"'{line}' failed (see above); run the same batch again to go on")

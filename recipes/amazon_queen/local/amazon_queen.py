@@ -181,7 +181,7 @@ def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
     names = [name.removesuffix(".SB") for name in queen.names(".SB")]
     blocks = parallel.split([(name, queen[f"{name}.SB"]) for name in names], 32)
     seconds = dict(
-        pair for pairs in parallel.run(_measure, blocks, jobs, "decode", "clips", weight=len) for pair in pairs
+        pair for pairs in parallel.map_utterances(_measure, blocks, jobs, "decode", unit="clips") for pair in pairs
     )
     clips = [Clip(name, *found[name], seconds[name]) for name in names if name in found]
     without = [name for name in names if name not in found]
@@ -198,7 +198,7 @@ def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
     return clips
 
 
-def _measure(clips: list[tuple[str, bytes]]) -> list[tuple[str, float]]:
+def _measure(clips: parallel.Chunk[tuple[str, bytes]]) -> list[tuple[str, float]]:
     """Durations of clips in seconds, by decoding, which also verifies them."""
     lengths = []
     for name, content in clips:

@@ -70,7 +70,7 @@ def _prepare(source: Path, out: Path, jobs: int) -> None:
     entries = sorted(read_index(source))
     (out / "clips").mkdir(exist_ok=True)
     blocks = parallel.split([(source / FILES[1], out / "clips", *entry) for entry in entries], 32)
-    clips = [clip for block in parallel.run(_unpack, blocks, jobs, "unpack", "clips", weight=len) for clip in block]
+    clips = [clip for block in parallel.map_utterances(_unpack, blocks, jobs, "unpack", unit="clips") for clip in block]
     kept = [(name, seconds) for name, seconds, loudness in clips if seconds >= SHORTEST and loudness >= SILENCE]
     if left := sorted({name for name, *_ in clips} - {name for name, _ in kept}):
         log.info("left out: %d clips shorter than %g s or silent: %s", len(left), SHORTEST, shorten(left))
@@ -105,7 +105,7 @@ def read_index(source: Path) -> Iterator[tuple[int, int, int]]:
             yield number, place, length
 
 
-def _unpack(entries: list[tuple[Path, Path, int, int, int]]) -> list[tuple[str, float, float]]:
+def _unpack(entries: parallel.Chunk[tuple[Path, Path, int, int, int]]) -> list[tuple[str, float, float]]:
     """Write clips as FLAC; the name, seconds and loudness (standard deviation of 8-bit samples) of each."""
     clips = []
     for disk, folder, number, place, length in entries:
