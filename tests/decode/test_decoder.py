@@ -9,11 +9,11 @@ from asrdistill.decode import decoder as decoding
 from asrdistill.decode import search
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
 from tests.decode.reference import search as reference
+from tests.refusals import refused
 
 OPTIONS = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=15, word_end_beam=12)
 WORDS = {"ab": "A B", "abc": "A B C", "ba": "B A", "c": "C", "cab": "C A B", "kab": "C A B"}
@@ -58,7 +58,7 @@ def live_paths(going) -> list[list[tuple[int, int]]]:
 
 @pytest.mark.parametrize("size", [1, 7, 16, 33, 200])
 @pytest.mark.parametrize("seed", range(4))
-def test_pieces_of_any_size_give_the_same_hypothesis(size, seed):
+def test_blocks_of_any_size_give_the_same_hypothesis(size, seed):
     decoder, frames = build(), scores(200, seed)
     whole = decoder.decode(frames)
     going = decoder.start()
@@ -143,15 +143,15 @@ def test_searches_of_one_decoder_do_not_disturb_each_other():
     assert (first.finish(), second.finish()) == wanted
 
 
-def test_bad_scores_are_named_by_their_place_in_the_stream():
+def test_bad_scores_are_refused_with_their_frame_in_the_stream():
     going, frames = build().start(), scores(100)
     going.accept(frames)
     frames[13, 2] = np.nan
-    with pytest.raises(UserError, match="frame 113 are not finite"):
+    with refused("frame 113", "NaN"):
         going.accept(frames)
 
 
-def test_a_lattice_is_that_of_the_whole():
+def test_lattice_of_a_stream_equals_that_of_the_whole():
     decoder, frames = build(replace(OPTIONS, lattice_beam=5.0)), scores(100)
     whole, going = decoder.decode(frames), decoder.start()
     for begin in range(0, 100, 7):

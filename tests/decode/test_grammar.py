@@ -77,7 +77,7 @@ def arpa(tmp_path: Path) -> Path:
     return path
 
 
-def test_scores_that_kenlm_gave(arpa):
+def test_scores_equal_recorded_ones_of_kenlm(arpa):
     found = {sentence: score(read_arpa(arpa), sentence) for sentence in KENLM}
     assert found == pytest.approx(KENLM, abs=1e-5)
 
@@ -106,7 +106,7 @@ def test_equals_kenlm(tmp_path, order):
         assert score(lm, sentence) == pytest.approx(theirs.score(sentence), abs=1e-4)
 
 
-def test_kenlm_still_says_so(tmp_path):
+def test_recorded_scores_equal_kenlm(tmp_path):
     kenlm = pytest.importorskip("kenlm")
     (tmp_path / "lm.arpa").write_text(ARPA[ARPA.index("\\data\\") :])  # it refuses what stands before
     model = kenlm.Model(str(tmp_path / "lm.arpa"))

@@ -101,7 +101,7 @@ def test_pruning_keeps_what_is_within_the_beam():
     assert pruned.n_best(2.0, -0.7, len(expected)) == expected
 
 
-def test_oracle_counts_the_errors_of_the_nearest_path():
+def test_oracle_is_the_errors_of_the_nearest_path():
     *_, found = lattice_of(11, 2, contexts=False)
     sequences = [words for _, words in found.lattice.n_best(2.0, -0.7, 10**6)]
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def edit_distance(a, b):
     return row[-1]
 
 
-def test_frames_that_end_inside_a_word_have_a_lattice_of_what_was_heard():
+def test_frames_ending_inside_a_word_have_a_lattice():
     lang, lm, senones, scores = random_problem(9, 2, frames=3)
     scores[:, senones.silence] = -1e3
     found = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=BEAM)).decode(scores[:2])

@@ -47,7 +47,7 @@ def test_wide_beam_equals_the_reference(seed):
     assert found.words == together(units)
 
 
-def test_the_reference_does_use_pieces():
+def test_reference_uses_pieces():
     units = [
         reference(*random_problem(seed, 1, UNITS)[:3], WIDE, random_problem(seed, 1, UNITS)[3]) for seed in range(6)
     ]
@@ -55,7 +55,7 @@ def test_the_reference_does_use_pieces():
 
 
 @pytest.mark.parametrize("units", [["w", f"a{LINK}"], ["w", f"{LINK}d"], ["w", f"{LINK}c{LINK}"]])
-def test_pieces_without_their_other_half_are_not_heard(units):
+def test_incomplete_pieces_are_not_recognised(units):
     for seed in range(5):
         lang, lm, senones, scores = random_problem(seed, 2, units)
         found = Decoder(lang, lm, senones, WIDE).decode(scores)
@@ -87,7 +87,7 @@ def test_words_become_final_only_when_they_are_whole(seed):
     assert going.finish().times == whole.times
 
 
-def test_join_adds_up_what_pieces_have():
+def test_joined_pieces_have_summed_scores():
     units = [Word("w", 0, 3, 1.0, 0.9), Word(f"a{LINK}", 4, 6, 2.0, 0.5), Word(f"{LINK}c{LINK}", 6, 8, 3.0, 0.4)]
     units += [Word(f"{LINK}d", 8, 9, 4.0, 0.7), Word("v", 9, 10, 5.0, 0.8)]
     assert join(units) == [Word("w", 0, 3, 1.0, 0.9), Word("acd", 4, 9, 9.0, 0.4), Word("v", 9, 10, 5.0, 0.8)]

@@ -13,6 +13,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.scoring.wer import read_transcripts, score
+from tests.refusals import assert_refused
 
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))], "aa": [(1.0, ("A", "A"))]}
 SCALES = ["--lm-weight", "2", "--insertion-penalty", "-0.5", "--jobs", "1"]
@@ -59,7 +60,7 @@ def rescored(world: Path, out: Path, *args: object) -> Path:
     return out
 
 
-def test_nothing_changes_where_nothing_is_asked(world, tmp_path):
+def test_rescoring_without_options_changes_nothing(world, tmp_path):
     out = rescored(world, tmp_path / "out")
     assert (out / "hyp.txt").read_text() == (world / "decoded/hyp.txt").read_text()
     ours, theirs = ((folder / "words.ctm").read_text().splitlines() for folder in (out, world / "decoded"))
@@ -77,7 +78,7 @@ def test_another_language_model_gives_the_words_of_a_search_with_it(world, tmp_p
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_kept_language_model_serves_again(world, tmp_path, jobs):
+def test_compiled_language_model_is_used_again(world, tmp_path, jobs):
     graph = tmp_path / "graph"
     args = ["--lm", world / "long.arpa", "--graph", graph]
     first = rescored(world, tmp_path / "first", *args)
@@ -127,21 +128,21 @@ def test_confidences_are_calibrated(world, tmp_path):
     assert again["posterior"]["normalised_cross_entropy"] == pytest.approx(expected, abs=0.01)
 
 
-def test_mistakes_get_one_sentence(world, tmp_path, capsys):
+def test_inputs_that_do_not_fit_are_refused(world, tmp_path):
     decode(world, "short.arpa", tmp_path / "plain")
-    for command, message in [
-        (("rescore", tmp_path / "plain", tmp_path / "a"), "has no lattices; decode again"),
-        (("confidence", tmp_path / "plain", world / "text", tmp_path / "b"), "has no confidence"),
-        (("confidence", world / "decoded", tmp_path / "plain/hyp.txt", tmp_path / "c"), "all of them right"),
-        (("rescore", world / "decoded", tmp_path / "d", "--calibration", tmp_path / "plain"), "does not exist"),
+    plain, decoded = tmp_path / "plain", world / "decoded"
+    for command, names in [
+        (("rescore", plain, tmp_path / "a"), [plain, "--lattice-beam"]),
+        (("confidence", plain, world / "text", tmp_path / "b"), [plain / "words.ctm", "--lattice-beam"]),
+        (("confidence", decoded, plain / "hyp.txt", tmp_path / "c"), [decoded / "words.ctm", "85 words"]),
+        (("rescore", decoded, tmp_path / "d", "--calibration", plain), [plain / "calibration.json"]),
     ]:
-        assert ran(*command) == 2
-        assert message in capsys.readouterr().err
+        assert_refused(command, *names)
 
 
-def test_a_language_model_that_knows_no_word_is_refused(world, tmp_path, capsys):
+def test_language_model_without_the_words_is_refused(world, tmp_path):
     arpa = "\\data\\\nngram 1=3\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 other\n\n\\end\\\n"
     (tmp_path / "other.arpa").write_text(arpa)
     decode(world, "short.arpa", tmp_path / "narrow", "--lattice-beam", 1)  # the path without words is not in these
-    assert ran("rescore", tmp_path / "narrow", tmp_path / "out", "--lm", tmp_path / "other.arpa", "--jobs", "1") == 2
-    assert "utt00" in capsys.readouterr().err
+    command = ["rescore", tmp_path / "narrow", tmp_path / "out", "--lm", tmp_path / "other.arpa", "--jobs", "1"]
+    assert_refused(command, "utt00", "<unk>")

@@ -23,7 +23,7 @@ def scorer(left: int, right: int) -> PosteriorScorer:
 
 @pytest.mark.parametrize("context", [(20, 5), (0, 0), (3, 0), (0, 2)])
 @pytest.mark.parametrize("frames", [0, 1, 4, 24, 25, 26, 90])
-def test_pieces_of_any_size_give_the_same_scores(context, frames):
+def test_blocks_of_any_size_give_the_same_scores(context, frames):
     model = scorer(*context)
     features = np.random.default_rng(frames).normal(size=(frames, 4)).astype(np.float32)
     whole = model.loglikes(features) if frames else np.empty((0, SENONES.count))

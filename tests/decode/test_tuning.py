@@ -7,7 +7,7 @@ import pytest
 
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled, tuned
-from asrdistill.errors import UserError
+from tests.refusals import refused
 
 
 @pytest.mark.parametrize(("weight", "ratio"), [(6.0, 0.0), (3.1, 0.4), (11.0, -0.9), (15.5, 0.8), (60.0, 0.0)])
@@ -94,5 +94,5 @@ def test_a_surface_that_is_bent_down_leaves_the_best_point():
 @pytest.mark.parametrize("record", [{"beam": 12.0}, [8.0, 0.5]])
 def test_a_file_without_scales_is_refused(record, tmp_path):
     (tmp_path / "tuned.json").write_text(json.dumps(record))
-    with pytest.raises(UserError, match="has no lm_weight and insertion_penalty"):
+    with refused(tmp_path / "tuned.json", "lm_weight", "insertion_penalty"):
         tuned(DecodeOptions(), tmp_path)

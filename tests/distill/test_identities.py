@@ -88,14 +88,14 @@ def test_the_limit_is_the_gradient_of_the_named_loss():
     assert torch.autograd.gradcheck(lambda z: logit_matching(z, v), z)
 
 
-def test_matching_logits_asks_for_no_constant():
+def test_logit_matching_ignores_constants():
     """Log-probabilities are logits less a constant a frame, and serve as well."""
     z, v = draw(5)
     torch.testing.assert_close(logit_matching(z, v), logit_matching(z + 7, v.log_softmax(-1)))
     assert logit_matching(v + torch.arange(B)[:, None], v).item() == pytest.approx(0, abs=1e-20)
 
 
-def test_times_t_squared_the_gradient_keeps_its_scale():
+def test_gradient_times_t_squared_keeps_its_scale():
     """Without the factor it falls as 1/T²; with it, it stays within a factor of two from T = 5 on."""
     z, v = draw(6)
     temperatures = list(np.geomspace(5, 500, 9))
@@ -105,7 +105,7 @@ def test_times_t_squared_the_gradient_keeps_its_scale():
     assert max(scaled) / min(scaled) < 2
 
 
-def test_beside_hard_targets_the_gradients_add_up():
+def test_gradients_of_soft_and_hard_targets_add_up():
     """L = T² CE(soft, T) + λ CE(hard, 1), both on the same logits."""
     z, v = draw(7)
     labels, temperature, weight = torch.arange(B) % S, 4.0, 0.5

@@ -58,7 +58,7 @@ def test_all_kept_is_the_whole_distribution():
     torch.testing.assert_close(completed(top.indices, top.values, rest, torch.ones_like(logp)), logp.exp())
 
 
-def test_the_rest_is_shared_out_by_the_tails():
+def test_remaining_mass_is_distributed_by_the_tails():
     logp, tails = random_pair()[1].log_softmax(-1), torch.rand(B, S, dtype=torch.float64) + 0.1
     top = logp.topk(4)
     rest = torch.log1p(-top.values.exp().sum(-1))
@@ -71,7 +71,7 @@ def test_the_rest_is_shared_out_by_the_tails():
         torch.testing.assert_close(whole[b, list(kept)], logp[b, list(kept)].exp())
 
 
-def test_tails_that_are_right_on_average_make_a_gradient_that_is():
+def test_unbiased_tails_give_an_unbiased_gradient():
     """Many frames with the same best senones and one student: their mean gradient is the true one."""
     generator = torch.Generator().manual_seed(0)
     tails = torch.rand(2000, S - 4, generator=generator, dtype=torch.float64)

@@ -3,13 +3,13 @@
 import shutil
 
 import numpy as np
-import pytest
 import torch
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.store import SoftTargets, check_store
 from asrdistill.hmm.senones import Senones
+from tests.refusals import assert_refused
 
 
 def posteriors_of(labels: dict[str, np.ndarray], units: int, sharpness: float, seed: int = 0) -> dict[str, np.ndarray]:
@@ -55,13 +55,6 @@ def dense(store: FrameArchive, utterance: str, senones: int) -> np.ndarray:
         out, store.part(utterance, "ids").astype(int), np.exp(store.part(utterance, "logp").astype(float)), 1
     )
     return out
-
-
-def fails(capsys: pytest.CaptureFixture, message: str, *argv: object) -> None:
-    capsys.readouterr()
-    assert main([str(word) for word in argv]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert message in error
 
 
 def test_imported_posteriors_are_a_teacher(corpus, tmp_path):
@@ -120,16 +113,16 @@ def test_soft_counts_by_the_formula_and_units_that_never_occur(corpus, tmp_path)
     np.testing.assert_allclose(dense(store, "utt000", 11), given["utt000"] @ wanted, rtol=5e-3, atol=1e-5)
 
 
-def test_what_does_not_fit_is_said(corpus, tmp_path, capsys):
+def test_posteriors_that_do_not_fit_are_refused(corpus, tmp_path):
     given = posteriors_of(corpus.labels, corpus.senones.count, 2.0)
     theirs = imported(tmp_path, corpus.senones, {**given, "utt004": given["utt004"][:-1]}, str(corpus.alignment))
     rest = (corpus.features, tmp_path / "store", "--jobs", 1)
-    fails(capsys, "utterance utt004 has", "soft-targets", theirs, *rest)
+    assert_refused(["soft-targets", theirs, *rest], "utterance utt004", theirs, corpus.features)
     np.savez(tmp_path / "theirs.npz", **{u: np.log(p) for u, p in given.items()})
     argv = ["import-posteriors", tmp_path / "theirs.npz", tmp_path / "units", tmp_path / "scores", "--form", "loglikes"]
     assert main([str(word) for word in argv]) == 0
-    fails(capsys, "which are no posteriors; import those", "soft-targets", tmp_path / "scores", *rest)
+    assert_refused(["soft-targets", tmp_path / "scores", *rest], tmp_path / "scores", "log-likelihoods")
     del given["utt007"]
     shutil.rmtree(theirs)
     lacking = imported(tmp_path, corpus.senones, given, str(corpus.alignment))
-    fails(capsys, "utterance utt007 is in", "soft-targets", lacking, *rest)
+    assert_refused(["soft-targets", lacking, *rest], "utterance utt007", lacking, corpus.features)

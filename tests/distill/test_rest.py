@@ -100,7 +100,7 @@ def test_gradient_is_that_of_finite_differences(planted, rest):
         assert z.grad[b, i].item() == pytest.approx(slope.item(), rel=1e-4, abs=1e-6)
 
 
-def test_one_class_moves_the_others_in_their_own_proportions():
+def test_tail_class_gradient_is_proportional_to_the_posteriors():
     z, p = distributions(3)
     ids, logp, rest = split(p)
     z.requires_grad_()
@@ -111,7 +111,7 @@ def test_one_class_moves_the_others_in_their_own_proportions():
     torch.testing.assert_close(z.grad, (q - wanted) / T / B)
 
 
-def test_one_class_of_nothing_is_the_whole_distribution():
+def test_empty_tail_class_is_the_whole_distribution():
     z, p = distributions(4)
     z.requires_grad_()
     top = p.topk(S)
@@ -151,7 +151,7 @@ def test_errors_lie_below_their_bounds(seed, scale):
             torch.testing.assert_close(found, bound)
 
 
-def test_the_bound_of_even_shares_is_reached():
+def test_bound_of_even_tails_is_tight():
     """Where a part of the others has all that it may have, the smallest of the kept, and the rest nothing."""
     p = torch.tensor([[0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0]], dtype=torch.float64)
     mass, smallest = torch.tensor([0.4], dtype=torch.float64), torch.tensor([0.1], dtype=torch.float64)
@@ -159,7 +159,7 @@ def test_the_bound_of_even_shares_is_reached():
     torch.testing.assert_close(rest_error_bound("even", mass, smallest, S - K, T), found)
 
 
-def test_a_student_may_choose_its_rest(planted):
+def test_tail_mode_is_an_option_of_the_student(planted):
     losses = {rest: planted[3](rest).loss(planted[0]).item() for rest in RESTS}
     assert len({round(loss, 6) for loss in losses.values()}) == len(RESTS)
     from asrdistill.training.options import TrainOptions

@@ -11,11 +11,11 @@ from asrdistill.distill.losses import soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
 from asrdistill.distill.teach import train_model
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_ensemble, save_model
 from asrdistill.training.options import TrainOptions
+from tests.refusals import refused
 
 OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=1, batch=64)
 
@@ -68,10 +68,10 @@ def test_tails_are_the_states_mean_rest(corpus, ensemble, tmp_path):
         torch.testing.assert_close(SoftTargets(store, 2.0).tails[number], mean / mean.sum(), rtol=1e-3, atol=1e-4)
 
 
-def test_a_store_without_its_tails_is_refused(corpus, ensemble, tmp_path):
+def test_damaged_tails_are_refused(corpus, ensemble, tmp_path):
     store = make(corpus, ensemble, tmp_path / "store")
     (store.folder / "tails.safetensors").write_bytes(b"cut short")
-    with pytest.raises(UserError, match=r"tails.safetensors cannot be read .* make the soft targets again"):
+    with refused(store.folder / "tails.safetensors"):
         SoftTargets(store, 2.0)
 
 
@@ -102,7 +102,7 @@ def seen(corpus, folder, *utterances):
     return folder
 
 
-def test_of_unseen_utterances_those_speak_that_have_not_learnt_from_them(corpus, ensemble, tmp_path):
+def test_unseen_excludes_members_trained_on_the_utterance(corpus, ensemble, tmp_path):
     """By each utterance's own members, one by one: the posteriors of those, averaged by hand."""
     learnt = [
         seen(corpus, tmp_path / "a", "utt000", "utt001"),
@@ -121,13 +121,13 @@ def test_of_unseen_utterances_those_speak_that_have_not_learnt_from_them(corpus,
         )
 
 
-def test_unseen_wants_what_each_member_learnt_from(corpus, ensemble, tmp_path):
+def test_unseen_with_too_few_alignments_is_refused(corpus, ensemble, tmp_path):
     one = seen(corpus, tmp_path / "a", "utt000")
-    for model, learnt, message in (
-        (ensemble, [one], "has 3 members, but --unseen names 1 alignments"),
-        (ensemble.parent / "teacher.0", [one], "is no ensemble"),
+    for model, learnt, names in (
+        (ensemble, [one], ["3 members", "--unseen", "1 alignments"]),
+        (ensemble.parent / "teacher.0", [one], ["ensemble"]),
     ):
-        with pytest.raises(UserError, match=message):
+        with refused(model, *names):
             make_store(model, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0), 1, learnt=learnt)
 
 
@@ -136,7 +136,7 @@ def test_store_does_not_depend_on_jobs(corpus, ensemble, tmp_path):
     assert one.hash == two.hash
 
 
-def test_tails_are_added_up_as_they_come(corpus, ensemble, tmp_path, monkeypatch):
+def test_tails_are_accumulated_in_order(corpus, ensemble, tmp_path, monkeypatch):
     """However many shards there are, those of one or two are held."""
     whole = make(corpus, ensemble, tmp_path / "whole")
     held, most = [], []
@@ -159,30 +159,30 @@ def test_tails_are_added_up_as_they_come(corpus, ensemble, tmp_path, monkeypatch
 
 def test_unknown_temperature_is_refused(corpus, ensemble, tmp_path):
     store = make(corpus, ensemble, tmp_path / "store")
-    with pytest.raises(UserError, match=r"temperature 5 but for 1, 2"):
+    with refused(store.folder, 5, 1, 2):
         SoftTargets(store, 5.0)
 
 
 @pytest.mark.parametrize(
-    ("keep", "temperatures", "message"),
-    [(15, [1.0], "15 targets a frame cannot be kept: the model has 11"), (4, [0.0], "above 0"), (4, [-1.0], "above 0")],
+    ("keep", "temperatures", "names"),
+    [(15, [1.0], [15, "11 senones"]), (4, [0.0], ["temperatures", 0]), (4, [-1.0], ["temperatures", -1])],
 )
-def test_impossible_stores_are_refused(corpus, ensemble, tmp_path, keep, temperatures, message):
-    with pytest.raises(UserError, match=message):
+def test_impossible_stores_are_refused(corpus, ensemble, tmp_path, keep, temperatures, names):
+    with refused(*names):
         make(corpus, ensemble, tmp_path / "store", keep, temperatures)
 
 
 def test_store_of_other_features_senones_or_utterances_is_refused(corpus, ensemble, tmp_path):
     store, features = make(corpus, ensemble, tmp_path / "store"), FrameArchive(corpus.features)
     check_store(store, features, corpus.senones.hash, features.utterances)
-    with pytest.raises(UserError, match="another senone inventory"):
+    with refused(store.folder, "senone"):
         check_store(store, features, "other", features.utterances)
-    with pytest.raises(UserError, match="utterance utt999"):
+    with refused("utterance utt999", corpus.features, store.folder):
         check_store(store, features, corpus.senones.hash, ["utt999"])
     features.meta["hash"] = "changed"
-    with pytest.raises(UserError, match="other features"):
+    with refused(store.folder, corpus.features):
         check_store(store, features, corpus.senones.hash, features.utterances)
-    with pytest.raises(UserError, match="holds features"):
+    with refused(corpus.features, "soft-targets"):
         check_store(features, features, corpus.senones.hash, features.utterances)
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teach import train_model
-from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import UNLABELLED, HardTargets
+from tests.refusals import refused
 
 OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=4, batch=64, learning_rate=5e-3, precision="float32")
 
@@ -37,7 +37,7 @@ def fit(corpus, alignment, store, out, options=OPTIONS, held_out=True):
     return read_json(out / "meta.json")
 
 
-def test_labels_of_those_that_have_them(corpus, half):
+def test_missing_labels_are_marked(corpus, half):
     labels, features = FrameArchive(half), FrameArchive(corpus.features)
     names = features.utterances[:6]
     [rows] = HardTargets(labels, features).gather(names)
@@ -46,7 +46,7 @@ def test_labels_of_those_that_have_them(corpus, half):
     np.testing.assert_array_equal(rows.numpy(), np.concatenate(wanted))
 
 
-def test_frames_without_a_label_have_no_gradient_and_the_others_their_own():
+def test_unlabelled_frames_have_no_hard_gradient():
     logits = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([3, UNLABELLED, 0, UNLABELLED, UNLABELLED, 4])
     HardTargets(None).loss(logits, [labels]).backward()
@@ -58,11 +58,11 @@ def test_frames_without_a_label_have_no_gradient_and_the_others_their_own():
             torch.testing.assert_close(logits.grad[b], expected / 6)
 
 
-def test_a_batch_without_any_label_is_no_nan():
+def test_batch_without_labels_has_finite_loss():
     assert HardTargets(None).loss(torch.randn(3, 5), [torch.full((3,), UNLABELLED)]).item() == 0
 
 
-def test_unlabelled_utterances_are_learnt_from(corpus, half, tmp_path):
+def test_unlabelled_utterances_are_trained_on(corpus, half, tmp_path):
     store = tmp_path / "store"
     options = dataclasses.replace(OPTIONS, unlabelled=True)
     everything = fit(corpus, half, store, tmp_path / "everything", options)
@@ -71,7 +71,7 @@ def test_unlabelled_utterances_are_learnt_from(corpus, half, tmp_path):
     assert everything["history"][-1]["held_out_accuracy"] > labelled["history"][-1]["held_out_accuracy"]
 
 
-def test_unlabelled_is_nothing_new_where_all_have_labels(corpus, half, tmp_path):
+def test_unlabelled_option_changes_nothing_if_all_have_labels(corpus, half, tmp_path):
     same = [
         fit(
             corpus,
@@ -85,10 +85,10 @@ def test_unlabelled_is_nothing_new_where_all_have_labels(corpus, half, tmp_path)
     assert same[0]["history"] == same[1]["history"]
 
 
-def test_without_soft_targets_or_held_out_data_there_is_nothing_to_go_by(corpus, half, tmp_path):
-    with pytest.raises(UserError, match="give --soft-targets"):
+def test_unlabelled_without_soft_targets_and_stopping_without_held_out_are_refused(corpus, half, tmp_path):
+    with refused("--soft-targets"):
         fit(corpus, half, None, tmp_path / "a", dataclasses.replace(OPTIONS, unlabelled=True))
-    with pytest.raises(UserError, match="give --held-out"):
+    with refused("--held-out"):
         fit(corpus, half, None, tmp_path / "b", dataclasses.replace(OPTIONS, early_stopping=True), held_out=False)
 
 

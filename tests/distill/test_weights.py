@@ -9,6 +9,7 @@ from asrdistill.features.paste import paste
 from asrdistill.files import read_json
 from asrdistill.models.io import load_model
 from tests.conftest import write_archive
+from tests.refusals import assert_refused
 
 NET = ("--layers", "1", "--width", "16", "--left", "1", "--right", "1", "--batch", "64")
 
@@ -59,7 +60,7 @@ def accuracy(world, corpus, model: str, features) -> dict:
     return read_json(world / f"{model}_frames" / "frames.json")
 
 
-def test_teachers_who_hear_differently_are_better_together(world, corpus):
+def test_weighted_ensemble_beats_its_members(world, corpus):
     arguments = ["ensemble", *(str(world / name) for name in ("head", "plain", "company"))]
     on = ["--weights-on", str(world / "both"), str(corpus.alignment)]
     assert main([*arguments, *on, "--jobs", "1"]) == 0
@@ -76,7 +77,7 @@ def test_teachers_who_hear_differently_are_better_together(world, corpus):
     np.testing.assert_allclose(company.priors, load_model(world / "head").priors, rtol=1e-5)
 
 
-def test_its_soft_targets_teach_a_student_on_the_plain_features(world, corpus):
+def test_weighted_ensemble_teaches_a_student_on_other_features(world, corpus):
     names = [str(world / name) for name in ("head", "plain", "company")]
     assert main(["ensemble", *names, "--weights-on", str(world / "both"), str(corpus.alignment), "--jobs", "1"]) == 0
     store = ["soft-targets", str(world / "company"), str(world / "both"), str(world / "store"), "--keep", "4"]
@@ -85,13 +86,9 @@ def test_its_soft_targets_teach_a_student_on_the_plain_features(world, corpus):
     assert main([*student, "--soft-targets", str(world / "store"), "--epochs", "1", *NET]) == 0
 
 
-def test_what_does_not_fit_is_one_sentence(world, corpus, capsys):
-    def refused(message: str, *more: str) -> None:
-        names = [str(world / name) for name in ("head", "plain", "x")]
-        assert main(["ensemble", *names, "--jobs", "1", *more]) == 2
-        assert message in capsys.readouterr().err
-
-    refused("differ in their feature settings and cannot form an ensemble, but on joined features")
-    refused("are not among those that the weights", "--weights-on", str(corpus.features), str(corpus.alignment))
-    on = ["--weights-on", str(world / "both"), str(corpus.alignment)]
-    refused("weights are chosen for the arithmetic mean", "--combine", "geometric", *on)
+def test_members_that_do_not_fit_are_refused(world, corpus):
+    command = ["ensemble", world / "head", world / "plain", world / "x", "--jobs", 1]
+    assert_refused(command, world / "plain", world / "head", "--weights-on")
+    assert_refused([*command, "--weights-on", corpus.features, corpus.alignment], world / "head", "weights")
+    on = ["--weights-on", world / "both", corpus.alignment]
+    assert_refused([*command, "--combine", "geometric", *on], "--combine", "--weights-on")

@@ -110,7 +110,7 @@ def test_full_softmax_alone_is_the_arithmetic_mean():
     torch.testing.assert_close(minimise(p, others), (p + others[0].p + others[1].p) / 3)
 
 
-def test_frames_without_specialists_are_handed_through():
+def test_frames_without_specialists_are_the_generalists():
     p, opinions = random_case(frames=6)
     some = torch.tensor([1, 4])
     log_p = p.log().float()
@@ -123,7 +123,7 @@ def test_frames_without_specialists_are_handed_through():
     assert combine(log_p, []) is log_p
 
 
-def test_certain_specialists_leave_no_hole():
+def test_certain_specialists_leave_every_senone_possible():
     """A specialist that is sure of its own, or of its dustbin, in float32."""
     log_p = torch.tensor([[0.0, -60.0, -90.0], [-90.0, -60.0, 0.0]])
     sure = Opinion(torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.acoustic import AcousticModel
@@ -14,6 +13,7 @@ from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 from asrdistill.models.registry import build_network
+from tests.refusals import refused
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))
 
@@ -47,7 +47,7 @@ def by_the_formula(layer: torch.nn.GRU, inputs: torch.Tensor) -> torch.Tensor:
     return torch.stack(out)
 
 
-def test_it_is_the_formula_and_speaks_of_the_frame_before_its_look_ahead():
+def test_output_equals_the_formula_delayed_by_the_look_ahead():
     module = random_network().double()
     x = torch.randn(1, 20, 4, dtype=torch.float64)
     hidden = (x[0] - 0.5) / 2
@@ -56,7 +56,7 @@ def test_it_is_the_formula_and_speaks_of_the_frame_before_its_look_ahead():
     torch.testing.assert_close(module(x)[0], module.output(hidden[8:]))
 
 
-def test_it_hears_its_look_ahead_and_no_farther():
+def test_output_depends_on_the_look_ahead_and_no_later_frame():
     module = random_network()
     features = torch.randn(1, 28, 4, requires_grad=True)
     module(features)[0, 10].square().sum().backward()
@@ -66,7 +66,7 @@ def test_it_hears_its_look_ahead_and_no_farther():
 
 @pytest.mark.parametrize(("left", "right"), [(6, 2), (6, 0), (0, 3)])
 @pytest.mark.parametrize("count", [1, 30, 90])
-def test_a_stream_gives_the_scores_of_the_whole(left, right, count):
+def test_stream_gives_the_scores_of_the_whole_utterance(left, right, count):
     model = PosteriorScorer(AcousticModel(random_network(left, right), SENONES, np.full(SENONES.count, 0.1), {}), 1e-5)
     whole = model.loglikes(frames(count))
     for size in (1, 16):
@@ -76,7 +76,7 @@ def test_a_stream_gives_the_scores_of_the_whole(left, right, count):
         np.testing.assert_allclose(np.concatenate([*scores, stream.finish()]), whole, atol=1e-4)
 
 
-def test_what_was_heard_long_ago_is_remembered():
+def test_output_depends_on_distant_past_frames():
     """Beyond `left`, which is only where training begins to hear."""
     model = AcousticModel(random_network(), SENONES, np.full(SENONES.count, 0.1), {})
     features = frames(30)
@@ -91,11 +91,11 @@ def test_untrained_output_is_uniform():
 
 
 def test_widths_are_refused():
-    with pytest.raises(UserError, match="only a dnn"):
+    with refused("dnn", "widths"):
         build_network(DnnOptions(architecture="gru", widths=[0.5]), 4, 5)
 
 
-def test_a_folder_rebuilds_it(tmp_path):
+def test_saved_network_is_rebuilt(tmp_path):
     module = random_network()
     priors = np.full(SENONES.count, -1, np.float32)
     save_model(tmp_path, module, options(), SENONES, priors, features={"type": "fbank"})

@@ -9,18 +9,18 @@ import torch
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teach import check_options, train_model
-from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.models.adjust import narrow
 from asrdistill.models.dnn import Dnn, Widths
 from asrdistill.models.io import load_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.training.options import TrainOptions
+from tests.refusals import assert_refused, refused
 
 OPTIONS = TrainOptions(layers=2, width=64, left=2, right=2, epochs=8, batch=64, learning_rate=3e-3)
 
 
-def test_the_first_units_are_a_network_of_their_own():
+def test_first_units_are_a_network_of_their_own():
     torch.manual_seed(0)
     options = DnnOptions(layers=3, width=16, left=1, right=1)
     module = Dnn(options, 4, 7).eval()
@@ -35,7 +35,7 @@ def test_the_first_units_are_a_network_of_their_own():
     assert torch.equal(logits[2], module(features))
 
 
-def test_every_width_learns_and_can_be_taken_out(corpus, tmp_path, capsys):
+def test_every_width_is_trained_and_can_be_extracted(corpus, tmp_path):
     wide = tmp_path / "wide"
     wide.mkdir()
     train_model(corpus.features, corpus.alignment, None, None, dataclasses.replace(OPTIONS, widths=[0.25, 1.0]), wide)
@@ -51,8 +51,7 @@ def test_every_width_learns_and_can_be_taken_out(corpus, tmp_path, capsys):
     padded = torch.from_numpy(np.pad(frames, ((2, 2), (0, 0)), mode="edge"))[None]
     with torch.no_grad():
         assert torch.equal(slim.module(padded), whole.module(padded, None, 16))
-    assert main(["slim", str(wide), "0.5", str(tmp_path / "other")]) == 2
-    assert "not trained at 0.5 of its width; the widths in it are 0.25, 1" in capsys.readouterr().err
+    assert_refused(["slim", wide, "0.5", tmp_path / "other"], wide, "0.5", "0.25", 1)
 
 
 def test_the_loss_is_the_mean_over_the_widths(corpus, tmp_path):
@@ -67,6 +66,6 @@ def test_the_loss_is_the_mean_over_the_widths(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
-def test_impossible_widths(share):
-    with pytest.raises(UserError, match="above 0 and up to 1"):
+def test_impossible_widths_are_refused(share):
+    with refused("widths", f"{share:g}"):
         check_options(dataclasses.replace(OPTIONS, widths=[1.0, share]))

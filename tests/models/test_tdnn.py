@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.acoustic import AcousticModel
@@ -14,6 +13,7 @@ from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 from asrdistill.models.registry import build_network
 from asrdistill.models.tdnn import Tdnn
+from tests.refusals import refused
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))
 CONTEXTS = [(26, 5), (31, 0), (13, 15), (26, 30)]
@@ -48,7 +48,7 @@ def test_whole_utterance_equals_chunks_and_single_frames(context):
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_it_looks_at_its_context_and_no_farther(context):
+def test_output_depends_on_its_context_alone(context):
     """The gradient of a frame's scores reaches from the first frame of its context to the last."""
     left, right = context
     module = random_network(*context)
@@ -60,7 +60,7 @@ def test_it_looks_at_its_context_and_no_farther(context):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("count", [1, 30, 90])
-def test_a_stream_gives_the_scores_of_the_whole(context, count):
+def test_stream_gives_the_scores_of_the_whole_utterance(context, count):
     module = random_network(*context)
     model = PosteriorScorer(AcousticModel(module, SENONES, np.full(SENONES.count, 0.1), {}), 1e-5)
     whole = model.loglikes(frames(count))
@@ -71,7 +71,7 @@ def test_a_stream_gives_the_scores_of_the_whole(context, count):
         np.testing.assert_allclose(np.concatenate([*scores, stream.finish()]), whole, atol=1e-3)
 
 
-def test_a_block_is_the_formula():
+def test_block_equals_the_formula():
     """The network against its definition, frame by frame, in float64."""
     module = random_network(26, 5).double()
     x = torch.randn(1, 32, 4, dtype=torch.float64)
@@ -101,20 +101,20 @@ def test_untrained_output_is_uniform_and_blocks_are_the_identity():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "names"),
     [
-        ({"left": 10, "right": 5}, "reach over 20 frames, but left and right are 15 together; raise left by 5"),
-        ({"dilations": [0]}, "at least 1"),
-        ({"taps": 0}, "at least 1"),
-        ({"widths": [0.5]}, "only a dnn"),
+        ({"left": 10, "right": 5}, ["20 frames", "left", "right", 15, 5]),
+        ({"dilations": [0]}, ["dilations", "[0]"]),
+        ({"taps": 0}, ["taps", 0]),
+        ({"widths": [0.5]}, ["dnn", "widths"]),
     ],
 )
-def test_options_that_do_not_fit_are_one_sentence(options, message):
-    with pytest.raises(UserError, match=message):
+def test_impossible_options_are_refused(options, names):
+    with refused(*names):
         build_network(DnnOptions(architecture="tdnn", width=8, **options), 4, 5)
 
 
-def test_a_folder_rebuilds_it(tmp_path):
+def test_saved_network_is_rebuilt(tmp_path):
     options = DnnOptions(architecture="tdnn", width=12, left=26, right=5, dilations=[1, 2, 4, 6])
     module = random_network(26, 5)
     priors = np.full(SENONES.count, -1, np.float32)

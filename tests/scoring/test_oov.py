@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asrdistill.errors import UserError
 from asrdistill.scoring.oov import oov_errors, read_vocabulary
+from tests.refusals import refused
 
 
 def transcripts(**texts: str) -> dict[str, list[str]]:
@@ -47,12 +47,12 @@ def test_vocabularies(tmp_path: Path, text: str) -> None:
     assert read_vocabulary(path) - {"<eps>"} == {"a", "cat"}
 
 
-def test_bad_vocabularies(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none is not there, or is no text"):
+def test_bad_vocabularies_are_refused(tmp_path: Path) -> None:
+    with refused(tmp_path / "none"):
         read_vocabulary(tmp_path / "none")
     (tmp_path / "empty").write_text("\n")
-    with pytest.raises(UserError, match="empty is empty; name the file with the words"):
+    with refused(tmp_path / "empty"):
         read_vocabulary(tmp_path / "empty")
     (tmp_path / "bytes").write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match="bytes is not there, or is no text"):
+    with refused(tmp_path / "bytes"):
         read_vocabulary(tmp_path / "bytes")

@@ -65,7 +65,7 @@ def fit(corpus, out, options=OPTIONS):
 
 
 @pytest.mark.parametrize("options", [OPTIONS, GRU], ids=["tdnn", "gru"])
-def test_it_learns_what_was_planted(corpus, tmp_path, options):
+def test_planted_senones_are_learnt(corpus, tmp_path, options):
     fit(corpus, tmp_path / "model", dataclasses.replace(options, epochs=12, time_masks=0, frequency_masks=0))
     history = read_json(tmp_path / "model/meta.json")["history"]
     assert history[-1]["held_out_accuracy"] > 75  # the best possible is about 85; chance is 9

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from asrdistill.errors import UserError
 from asrdistill.training import device
 from asrdistill.training.device import choose_device, choose_precision
+from tests.refusals import refused
 
 CPU = torch.device("cpu")
 
@@ -18,13 +18,13 @@ def test_bfloat16_only_where_it_is_measured_to_be_faster(monkeypatch, seconds, e
     assert choose_precision("bfloat16", CPU) == torch.bfloat16
 
 
-def test_measuring_leaves_the_threads_alone():
+def test_measuring_does_not_change_the_threads():
     before = torch.get_num_threads()
     assert all(seconds > 0 for seconds in device._seconds([torch.float32, torch.bfloat16], CPU, trials=2))
     assert torch.get_num_threads() == before
 
 
-def test_a_missing_gpu_is_named():
+def test_missing_gpu_is_refused():
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="finds no GPU"):
+        with refused("'cuda'", "'cpu'"):
             choose_device("cuda")

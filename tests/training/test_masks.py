@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from asrdistill.distill.teach import check_options
-from asrdistill.errors import UserError
 from asrdistill.training.masks import covered, masked
 from asrdistill.training.options import TrainOptions
+from tests.refusals import refused
 
 CPU = torch.device("cpu")
 
 
-def test_a_mask_is_one_run_of_even_size_and_place():
+def test_masks_are_uniform_in_size_and_place():
     torch.manual_seed(0)
     hidden = covered(1, 4, 10, (0, 30_000), 30_000, CPU)
     sizes = hidden.sum(1)
@@ -25,7 +25,7 @@ def test_a_mask_is_one_run_of_even_size_and_place():
     assert torch.bincount(begins).tolist() == pytest.approx([len(begins) / 7] * 7, rel=0.1)
 
 
-def test_no_more_is_covered_than_there_is():
+def test_masks_do_not_exceed_the_input():
     assert covered(1, 99, 5, (0, 500), 500, CPU).sum(1).max() == 5
 
 
@@ -57,5 +57,5 @@ def test_same_seed_same_masks_and_parts_are_those_of_the_whole():
 
 @pytest.mark.parametrize("name", ["time_masks", "time_mask", "frequency_masks", "frequency_mask"])
 def test_negative_masks_are_refused(name):
-    with pytest.raises(UserError, match=f"{name} must not be negative"):
+    with refused(name, -1):
         check_options(dataclasses.replace(TrainOptions(), **{name: -1}))
