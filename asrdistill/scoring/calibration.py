@@ -80,7 +80,7 @@ def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:
     for line in read_lines(ctm):
         fields = line.split()
         if len(fields) != 6:
-            raise UserError(f"{ctm}: '{line[:60]}' has no confidence; decode with --lattice-beam 5, say")
+            raise UserError(f"{ctm}: '{line[:60].rstrip()}' has no confidence; decode with --lattice-beam 5, say")
         heard.setdefault(fields[0], []).append((fields[4], float(fields[5])))
     if unknown := sorted(heard.keys() - references.keys()):
         raise UserError(
