@@ -222,9 +222,14 @@ def truncate(
     temperature (T, N), and for each temperature the probabilities (T, S), 0 for the K.
     """
     top = logp.topk(keep)
-    others = logp.scatter(-1, top.indices, -torch.inf)
-    rest = torch.stack([(others / t).logsumexp(-1) for t in temperatures], -1)
-    return top, rest, [(others / t - (logp / t).logsumexp(-1, keepdim=True)).exp() for t in temperatures]
+    rest, outside = [], []
+    for temperature in temperatures:  # one exponential each; the largest of S probabilities is at least 1 / S
+        p = (logp / temperature).exp_()
+        total = p.sum(-1, keepdim=True)
+        others = p.scatter_(-1, top.indices, 0.0)
+        rest.append(others.sum(-1).log_())
+        outside.append(others.div_(total))
+    return top, torch.stack(rest, -1), outside
 
 
 def _write_tails(path: Path, sums: Tensor, owner: np.ndarray) -> None:
