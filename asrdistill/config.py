@@ -17,8 +17,6 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from asrdistill.errors import UserError
 
 T = TypeVar("T")
@@ -46,9 +44,11 @@ def flags(options: Any) -> list[str]:
     """The command line's flags that make these options from the defaults."""
     words: list[str] = []
     for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if value != _default(field):
-            words += ["--" + field.name.replace("_", "-"), *map(str, value if isinstance(value, list) else [value])]
+        value, name = getattr(options, field.name), field.name.replace("_", "-")
+        if isinstance(value, bool) and value != _default(field):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif value != _default(field):
+            words += ["--" + name, *map(str, value if isinstance(value, list) else [value])]
     return words
 
 
@@ -62,16 +62,22 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
         several = kind is list
         if several:
             kind = typing.get_args(hints[field.name])[0]
-        group.add_argument(
+        name, help = (
             "--" + field.name.replace("_", "-"),
+            f"{field.metadata.get('help', '')} (default: {_default(field)})",
+        )
+        if kind is bool:
+            group.add_argument(name, dest=field.name, action=argparse.BooleanOptionalAction, default=None, help=help)
+            continue
+        group.add_argument(
+            name,
             dest=field.name,
-            nargs="+" if several else "?" if kind is bool else None,
-            const=True if kind is bool else None,  # a flag alone says true
-            type=yaml.safe_load if kind is bool else kind,
+            nargs="+" if several else None,
+            type=kind,
             choices=field.metadata.get("choices"),
             default=None,
             metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
-            help=f"{field.metadata.get('help', '')} (default: {_default(field)})",
+            help=help,
         )
 
 
@@ -89,6 +95,8 @@ def resolve(cls: type[T], args: argparse.Namespace) -> T:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds one mapping of plain values; raises UserError otherwise."""
+    import yaml
+
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

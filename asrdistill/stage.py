@@ -34,7 +34,7 @@ log = logging.getLogger("asrdistill")
 MARKER = ".done"
 
 
-def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> bool:
+def make(out: Path, work: Callable[[Path], object], verb: str, options: Any, inputs: Sequence[Path]) -> bool:
     """Make the folder `out` by ``work(partial folder)`` unless it is there and up to date.
 
     `options` is a dataclass (or a plain mapping) of what decides the result; `inputs` are the

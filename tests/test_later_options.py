@@ -35,4 +35,4 @@ def test_what_decides_and_what_the_command_line_says():
     assert hash_fields(After()) == {"width": 8}
     assert hash_fields(After(many=True)) == {"width": 8, "many": True}
     assert flags(After()) == []
-    assert flags(After(9, many=True)) == ["--width", "9", "--many", "True"]
+    assert flags(After(9, many=True)) == ["--width", "9", "--many"]

@@ -4,6 +4,20 @@
 A corpus that only one recipe uses is a script in that recipe's ``local/``.
 """
 
+from dataclasses import dataclass
+
+from asrdistill.config import option
+from asrdistill.errors import UserError
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    minutes: float | None = option(None, "keep about this many minutes of all sets together (default: all)")
+
+    def __post_init__(self) -> None:
+        if self.minutes is not None and self.minutes <= 0:
+            raise UserError(f"--minutes must be above 0, not {self.minutes}")
+
 
 def names() -> list[str]:
     """The corpora that the package knows."""

@@ -82,7 +82,7 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     """
     record = read_json(path := Path(folder) / "tuned.json")
     if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
-        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill tune")
+        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill decode tune")
     return replace(options, **{field.name: record[field.name] for field in fields(options) if field.name in record})
 
 

@@ -26,7 +26,9 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     """
     together = load_model(model)
     if not isinstance(together, Specialists):
-        raise UserError(f"{model} is no generalist with specialists; make one with asrdistill specialists-ensemble")
+        raise UserError(
+            f"{model} is no generalist with specialists; make one with asrdistill nnet ensemble --generalist"
+        )
     for other in (model, *against):
         _check(other, on)
     names = [GENERALIST, model.name, *(other.name for other in against)]

@@ -78,7 +78,7 @@ def check_sizes(options: SetOptions, senones: Senones) -> None:
 def read_sets(folder: Path) -> dict[str, Any]:
     """What :func:`make_sets` wrote; raises UserError for anything else."""
     if not (Path(folder) / SETS).is_file():
-        raise UserError(f"{folder} holds no {SETS}; make it with asrdistill specialists")
+        raise UserError(f"{folder} holds no {SETS}; make it with asrdistill distill cluster-senones")
     record = read_json(Path(folder) / SETS)
     if not isinstance(record, dict) or not {"senones", "sets"} <= record.keys():
         raise UserError(f"{Path(folder) / SETS} is not a file of specialists' sets; make it again")

@@ -75,7 +75,7 @@ def _check(archive: FrameArchive, data: DataDirectory) -> None:
     if missing := [name for name in archive if name not in data]:
         hint = ""
         if original_id(missing[0]) in data:
-            hint = "; encode the features of the originals, and give the copies theirs with asrdistill copies"
+            hint = "; encode the features of the originals, and give the copies theirs with asrdistill ali expand"
         raise UserError(
             f"the data directory lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}"
         )

@@ -150,7 +150,7 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         return "\n\n".join(lines)
     left, right, bins = meta["options"]["left"], meta["options"]["right"], meta["features"]["bins"]
     window = (
-        "features as `asrdistill features` or Kaldi's compute-fbank-feats make them, the first frame "
+        "features as `asrdistill feats fbank` or Kaldi's compute-fbank-feats make them, the first frame "
         f"{left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":

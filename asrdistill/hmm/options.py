@@ -21,13 +21,10 @@ class TriphoneOptions:
     gaussians: int = option(10000, "Gaussians of all senones together at the end")
     iterations: int = option(35, "rounds of training")
     seed: int = option(0, "seed of the directions in which Gaussians are split")
+    lda: bool = option(False, "project spliced cepstra by LDA and MLLT instead of adding deltas")
+    splice: int = option(3, "with --lda: frames spliced to each side before the projection")
+    dimension: int = option(40, "with --lda: dimensions of the projection")
     max_left_out: float = option(5.0, _LEFT_OUT)
-
-
-@dataclass(frozen=True)
-class LdaOptions(TriphoneOptions):
-    splice: int = option(3, "frames to each side that are spliced before the projection")
-    dimension: int = option(40, "dimensions that are kept")
 
 
 @dataclass(frozen=True)

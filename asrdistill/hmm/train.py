@@ -40,7 +40,7 @@ from asrdistill.hmm.estimate import (
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.graph import Compiler
-from asrdistill.hmm.options import LdaOptions, MonoOptions, TriphoneOptions
+from asrdistill.hmm.options import MonoOptions, TriphoneOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
@@ -162,41 +162,25 @@ def train_triphones(
 ) -> None:
     """Grow the trees of triphones on an alignment, train their GMMs, and write them into the existing folder `out`.
 
-    To cepstra deltas are added; features adapted to their speakers are taken as they are, which is
-    speaker-adaptive training. Raises UserError when a senone would have no Gaussian.
+    Cepstra get deltas, or with `lda` are spliced and projected by LDA over the alignment's senones, which MLLT turns
+    during training. Features adapted to their speakers are taken as they are, which is speaker-adaptive training.
+    Raises UserError when a senone would have no Gaussian.
     """
-    adapted = FrameArchive(features).meta["features"]["type"] == "fmllr"
+    meta = FrameArchive(features).meta
+    size, spliced = meta["parts"]["frames"]["shape"][0], 2 * options.splice + 1
+    if options.lda and not 1 <= options.dimension <= spliced * size:
+        raise UserError(f"{options.dimension} dimensions cannot be made of {spliced} spliced frames of {size}")
+    adapted = not options.lda and meta["features"]["type"] == "fmllr"
     front = FeatureTransform() if adapted else FeatureTransform(deltas=DELTAS)
+    plan = _plan(options, options.iterations * 5 // 7, given_alignment)
     with _trainer(features, utterances, lang, out, jobs, alignment) as trainer:
-        senones = _tree(trainer, front, lang, options.leaves)
-        _train(trainer, front, senones, _plan(options, options.iterations * 5 // 7, given_alignment), features, out)
+        if options.lda:
+            scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
+            front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
+            plan = replace(plan, mllt=MLLT_ROUNDS)
+        _train(trainer, front, _tree(trainer, front, lang, options.leaves), plan, features, out)
     if adapted:
         FeatureTransform.read(features).write(out)  # new speakers are adapted from what it makes
-
-
-def train_lda(
-    cepstra: Path,
-    alignment: Path,
-    utterances: Sequence[Transcript],
-    lang: Lang,
-    out: Path,
-    options: LdaOptions,
-    jobs: int,
-) -> None:
-    """Project spliced cepstra by LDA over the senones of an alignment, grow trees of triphones on these vectors,
-    train their GMMs while MLLT turns the projection, and write them into the existing folder `out`.
-    """
-    size = FrameArchive(cepstra).meta["parts"]["frames"]["shape"][0]
-    if not 1 <= options.dimension <= (2 * options.splice + 1) * size:
-        raise UserError(
-            f"{options.dimension} dimensions cannot be made of {2 * options.splice + 1} spliced frames of {size}"
-        )
-    with _trainer(cepstra, utterances, lang, out, jobs, alignment) as trainer:
-        scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
-        front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
-        senones = _tree(trainer, front, lang, options.leaves)
-        plan = replace(_plan(options, options.iterations * 5 // 7, given_alignment), mllt=MLLT_ROUNDS)
-        _train(trainer, front, senones, plan, cepstra, out)
 
 
 def mono_alignment(number: int) -> str:

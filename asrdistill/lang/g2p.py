@@ -122,10 +122,10 @@ class G2P:
         """Read a model; raises UserError for a folder that holds none or a damaged one."""
         folder = Path(folder)
         if not folder.is_dir():
-            raise UserError(f"G2P model {folder} does not exist; make it with asrdistill g2p")
+            raise UserError(f"G2P model {folder} does not exist; make it with asrdistill lang g2p")
         meta = read_json(folder / "meta.json")
         if not isinstance(meta, dict) or meta.get("kind") != "g2p":
-            raise UserError(f"{folder} is no G2P model; make one with asrdistill g2p")
+            raise UserError(f"{folder} is no G2P model; make one with asrdistill lang g2p")
         try:
             lines = (folder / "graphones.txt").read_text(encoding="utf-8").splitlines()
             pairs = [line.split("\t") for line in lines]
@@ -133,7 +133,9 @@ class G2P:
             graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
             _check(tree, len(graphones) + 2)
         except (OSError, SafetensorError, TypeError, ValueError) as error:
-            raise UserError(f"G2P model {folder} is damaged ({error}); make it again with asrdistill g2p") from None
+            raise UserError(
+                f"G2P model {folder} is damaged ({error}); make it again with asrdistill lang g2p"
+            ) from None
         return cls(graphones, tree)
 
 

@@ -98,7 +98,7 @@ class Lang:
         """Read and check a lang folder; raises UserError naming the file and what is wrong in it."""
         folder = Path(folder)
         if not folder.is_dir():
-            raise UserError(f"lang folder {folder} does not exist; make it with asrdistill lang")
+            raise UserError(f"lang folder {folder} does not exist; make it with asrdistill lang build")
         phones, words = (_read_symbols(folder / f"{name}.txt") for name in ("phones", "words"))
         silence, probability = _read_silence(folder / "silence.txt")
         if phones[:1] != [silence]:

@@ -373,7 +373,7 @@ def read_arpa(path: Path) -> NGram:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             return _Arpa(path, file).read()
     except FileNotFoundError:
-        raise UserError(f"language model {path} does not exist; make it with asrdistill lm") from None
+        raise UserError(f"language model {path} does not exist; make it with asrdistill lang lm") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise UserError(f"language model {path} cannot be read ({error})") from None
 

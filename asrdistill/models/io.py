@@ -119,7 +119,7 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
         raise UserError(f"{generalist} is a specialist; the generalist comes first")
     for member, meta in zip(members, metas[1:], strict=True):
         if "specialist" not in meta:
-            raise UserError(f"{member} is no specialist; train it with asrdistill train --specialist")
+            raise UserError(f"{member} is no specialist; train it with asrdistill nnet train --specialist")
     senones = Senones.read(generalist)
     if not 1 <= active <= senones.count:
         raise UserError(f"{active} of the generalist's {senones.count} senones cannot choose the active specialists")
@@ -146,7 +146,7 @@ def check_members(
         if features is None and meta["features"] != metas[0]["features"]:
             raise UserError(
                 f"{member} and {members[0]} differ in their feature settings and cannot form an ensemble, but on "
-                "joined features (asrdistill join) with weights that are chosen there (--weights-on)"
+                "joined features (asrdistill feats paste) with weights that are chosen there (--weights-on)"
             )
         if features is not None and not has_columns(features, meta["features"]):
             raise UserError(f"{member} was trained on features that are not among those that the weights are chosen on")
@@ -181,9 +181,7 @@ def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxMod
         ]
         return Specialists(generalist, members, meta["active"], meta)
     if meta["kind"] == "specialist":
-        raise UserError(
-            f"{folder} knows the senones of one set alone; use it with its generalist (asrdistill specialists-ensemble)"
-        )
+        raise UserError(f"{folder} knows the senones of one set alone; combine it by nnet ensemble --generalist")
     if meta["kind"] == "onnx":
         return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")

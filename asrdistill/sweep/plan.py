@@ -77,11 +77,13 @@ class Plan:
                 on |= {recipe.layout.train: model.learnt} if "train" in sweep.measure else {}
                 for part, alignment in on.items():
                     inputs = (model.folder, recipe.features(part), alignment)
-                    self._run(exp / "frames" / name / part, partial(evaluate, *inputs, jobs=1), "evaluate", {}, *inputs)
+                    self._run(
+                        exp / "frames" / name / part, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs
+                    )
                 for part in sweep.sets if "wer" in sweep.measure else ():
                     out, options = exp / "decode" / name / part, recipe.decoding(cell.settings.system)
                     needs = (model.folder, recipe.features(part), recipe.lang, recipe.lm)
-                    self._run(out, partial(_decode, *needs, options), "decode", options, *needs)
+                    self._run(out, partial(_decode, *needs, options), "decode run", options, *needs)
 
     def models(self, settings: Settings, seeds: Sequence[int]) -> list[Model]:
         """The models of a system, seed by seed; their runs are added."""
@@ -113,7 +115,7 @@ class Plan:
         folder = self._folder("ensemble", self._ensemble_parts(settings))
         how = settings.combine or self.recipe.combine
         work = partial(save_ensemble, members=members, how=how)
-        self._run(folder, work, "ensemble", {"combine": how}, *members)
+        self._run(folder, work, "nnet ensemble", {"combine": how}, *members)
         return Model(folder, self.learnt(settings.labelled))
 
     def store(self, settings: Settings) -> tuple[Path, list[str]]:
@@ -131,7 +133,7 @@ class Plan:
         unseen = [self._with_copies(m.learnt) for m in self.members(settings)] if settings.unseen else []
         inputs = (self.ensemble(settings).folder, self.recipe.features(self.recipe.layout.heard))
         options = StoreOptions(keep, temperatures)
-        self._run(folder, partial(_store, *inputs, options, unseen), "soft-targets", options, *inputs, *unseen)
+        self._run(folder, partial(_store, *inputs, options, unseen), "distill targets", options, *inputs, *unseen)
         return folder, parts
 
     def student(self, settings: Settings, seed: int) -> Model:
@@ -155,7 +157,7 @@ class Plan:
             return alignment
         out = self.recipe.made / "ali" / "-".join([self.recipe.layout.train, *parts])
         options = SubsetOptions(percent=percent, seed=seed)
-        self._run(out, partial(_subset, alignment, options), "subset", options, alignment)
+        self._run(out, partial(_subset, alignment, options), "data subset", options, alignment)
         return out
 
     def _with_copies(self, learnt: Path) -> Path:
@@ -167,7 +169,7 @@ class Plan:
             return self.recipe.alignment(layout.heard)
         out = learnt.with_name(f"{learnt.name}-copies")
         inputs = (learnt, self.recipe.features(layout.heard))
-        self._run(out, partial(expand_to_copies, *inputs), "copies", {}, *inputs)
+        self._run(out, partial(expand_to_copies, *inputs), "ali expand", {}, *inputs)
         return out
 
     def _train(
@@ -180,7 +182,7 @@ class Plan:
         inputs = (self.recipe.features(layout.heard), self._with_copies(learnt))
         held_out = (self.recipe.features(layout.held_out), self.recipe.alignment(layout.held_out))
         work = partial(train_model, *inputs, store, held_out, options)
-        self._run(folder, work, "train", options, *inputs, *([store] if store else []), *held_out)
+        self._run(folder, work, "nnet train", options, *inputs, *([store] if store else []), *held_out)
         return Model(folder, learnt)
 
     def _ensemble_parts(self, settings: Settings) -> list[str]:
@@ -211,8 +213,8 @@ def _store(model: Path, features: Path, options: StoreOptions, unseen: Sequence[
 def _decode(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> None:
     with graph_folder(None, out) as graph:
         archives, decoder = load(model, [features], lang, lm, options, graph)
-        with recognisers(model, decoder, 1) as pool:
-            decode_archive(archives[0], decoder, out, 1, pool)
+        with recognisers(model, decoder, 1) as workers:
+            decode_archive(archives[0], decoder, out, workers)
 
 
 def _options(

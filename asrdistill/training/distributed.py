@@ -1,6 +1,6 @@
 """Training by several processes, as torchrun starts them: each takes its part of every batch.
 
-    torchrun --standalone --nproc-per-node 8 -m asrdistill train ...
+    torchrun --standalone --nproc-per-node 8 -m asrdistill nnet train ...
 
 The model that comes out is the one that a single process makes of the same options, but for the
 order in which float32 numbers are added. The first process (rank 0) alone writes and reports. A

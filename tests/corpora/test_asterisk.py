@@ -64,18 +64,18 @@ def test_russian_is_learnt_from_its_letters(prompts, tmp_path):
         (tmp_path / name).mkdir()
         DataDirectory(some).write(tmp_path / name)
 
-    def run(verb: str, *arguments: str) -> None:
+    def run(group: str, command: str, *arguments: str) -> None:
         argv = [str(tmp_path / a[1:]) if a.startswith("@") else a for a in arguments]
-        assert main([verb, *argv]) == 0
+        assert main([group, command, *argv]) == 0
 
     for name in ("train", "test"):
-        run("features", f"@{name}", f"@fbank/{name}", "--jobs", "1")
-        run("cepstra", f"@fbank/{name}", f"@{name}", f"@cepstra/{name}", "--jobs", "1")
-    run("lang", "@train", "@test", "@lang", "--graphemes")
-    run("lm", "@train", "@lang", "@lm", "--order", "2")
+        run("feats", "fbank", f"@{name}", f"@fbank/{name}", "--jobs", "1")
+        run("feats", "cepstra", f"@fbank/{name}", f"@{name}", f"@cepstra/{name}", "--jobs", "1")
+    run("lang", "build", "@train", "@test", "@lang", "--graphemes")
+    run("lang", "lm", "@train", "@lang", "@lm", "--order", "2")
     size = ("--gaussians", "300", "--iterations", "12")
-    run("train-mono", "@cepstra/train", "@train", "@lang", "@mono", *size, "--jobs", "1")
-    run("decode", "@mono", "@cepstra/test", "@lang", "@lm", "@decode", "--jobs", "1", "--beam", "11")
+    run("gmm", "mono", "@cepstra/train", "@train", "@lang", "@mono", *size, "--jobs", "1")
+    run("decode", "run", "@mono", "@cepstra/test", "@lang", "@lm", "@decode", "--jobs", "1", "--beam", "11")
     said, heard = (read_transcripts(tmp_path / name) for name in ("test/text", "decode/hyp.txt"))
     others = random.Random(0).sample(list(heard), len(heard))
     chance = score(said, dict(zip(heard, (heard[name] for name in others), strict=True))).total.percent

@@ -47,7 +47,7 @@ def site(made, tmp_path) -> Path:
 
 def download(out: Path, site: Path, url: str, *parts: str) -> list[str]:
     table = str(site / "librispeech.tsv")
-    return ["download", "librispeech", str(out), "--mirror", url, "--table", table, "--parts", *(parts or ALL)]
+    return ["data", "download", "librispeech", str(out), "--mirror", url, "--table", table, "--parts", *(parts or ALL)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -222,18 +222,20 @@ def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
     ],
 )
 def test_mistakes_of_a_download(tmp_path, capsys, extra, words):
-    fails(["download", "librispeech", str(tmp_path / "out"), *extra], capsys, *words)
+    fails(["data", "download", "librispeech", str(tmp_path / "out"), *extra], capsys, *words)
 
 
 def test_a_corpus_in_one_piece_has_no_parts(tmp_path, capsys):
-    fails(["prepare", "timit", str(tmp_path), str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out")
+    fails(
+        ["data", "prepare", "timit", str(tmp_path), str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out"
+    )
 
 
 # prepare
 
 
 def test_prepare_makes_a_data_directory_of_each_part(site, tmp_path):
-    assert main(["prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "2"]) == 0
+    assert main(["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "2"]) == 0
     for part, speech in PARTS.items():
         data = DataDirectory.read(tmp_path / "data" / part)
         assert sorted(u.text for u in data) == sorted(s.text.lower() for s in speech)
@@ -245,7 +247,7 @@ def test_prepare_makes_a_data_directory_of_each_part(site, tmp_path):
 
 
 def test_parts_are_chosen_and_other_folders_do_not_matter(site, tmp_path):
-    argv = ["prepare", "librispeech", str(site / CORPUS), str(tmp_path / "data"), "--parts", "dev-clean-2"]
+    argv = ["data", "prepare", "librispeech", str(site / CORPUS), str(tmp_path / "data"), "--parts", "dev-clean-2"]
     assert main(argv) == 0
     stamp = (tmp_path / "data" / ".done").stat().st_mtime_ns
     shutil.rmtree(site / CORPUS / "train-clean-5")
@@ -308,21 +310,21 @@ def spoil(site: Path, what: str) -> Path:
 )
 def test_what_is_wrong_is_named(site, tmp_path, capsys, what, words):
     spoil(site, what)
-    fails(["prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "1"], capsys, *words)
+    fails(["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "1"], capsys, *words)
     assert not (tmp_path / "data").exists()
 
 
 def test_mistakes_of_preparing(site, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     out = str(tmp_path / "data")
-    fails(["prepare", "librispeech", str(tmp_path / "none"), out], capsys, "none holds no LibriSpeech")
-    fails(["prepare", "librispeech", str(tmp_path / "empty"), out], capsys, "empty holds no LibriSpeech")
+    fails(["data", "prepare", "librispeech", str(tmp_path / "none"), out], capsys, "none holds no LibriSpeech")
+    fails(["data", "prepare", "librispeech", str(tmp_path / "empty"), out], capsys, "empty holds no LibriSpeech")
     fails(
         ["prepare", "librispeech", str(site), out, "--parts", "dev-clean"],
         capsys,
         "has no part dev-clean; it has dev-clean-2",
     )
-    fails(["prepare", "librispeech", str(site), out, "--minutes", "3"], capsys, "leave --minutes out")
+    fails(["data", "prepare", "librispeech", str(site), out, "--minutes", "3"], capsys, "leave --minutes out")
 
 
 LEXICON = "A\tAH0\nA\tEY1\nA''S EY1 Z\nREAD  R EH1 D\nREAD  R IY1 D\nREAD  R IY0 D\n"  # with tabs and with blanks
@@ -330,7 +332,7 @@ LEXICON = "A\tAH0\nA\tEY1\nA''S EY1 Z\nREAD  R EH1 D\nREAD  R IY1 D\nREAD  R IY0
 
 def test_the_lexicon_loses_its_capitals_and_its_stress(site, tmp_path):
     (site / "librispeech-lexicon.txt").write_text(LEXICON)
-    argv = ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "dev-clean-2", "lexicon"]
+    argv = ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "dev-clean-2", "lexicon"]
     assert main(argv) == 0
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [".done", "dev-clean-2", "lexicon.txt"]
     assert read_dictionary(tmp_path / "data" / "lexicon.txt") == {
@@ -346,7 +348,7 @@ def test_the_lexicon_loses_its_capitals_and_its_stress(site, tmp_path):
 @pytest.mark.parametrize("line", ["said\tS EH1 D", "SAID", ""])
 def test_a_lexicon_of_another_form_is_named(site, tmp_path, capsys, line):
     (site / "librispeech-lexicon.txt").write_text(LEXICON + line + "\n")
-    argv = ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"]
+    argv = ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"]
     fails(argv, capsys, f"librispeech-lexicon.txt, line 7: '{line}' is not a word in capitals with its phones")
 
 

@@ -111,7 +111,7 @@ def test_shifted_images_keep_their_digits(source, tmp_path, capsys):
     up = blank.copy()
     up[:-1] = image[1:]
     np.testing.assert_array_equal(moved[f"shift-1+0-{name}"].reshape(ROWS, COLUMNS), up)
-    assert main(["copies", str(out / "ali/train"), str(moved.folder), str(tmp_path / "ali")]) == 0
+    assert main(["ali", "expand", str(out / "ali/train"), str(moved.folder), str(tmp_path / "ali")]) == 0
     digits, copied = FrameArchive(out / "ali/train"), FrameArchive(tmp_path / "ali")
     assert all(copied[copy] == digits[copy[-len(name) :]] for copy in moved)
     assert shift_images.main([str(train.folder), str(tmp_path / "some"), "--pixels", "2", "--copies", "3"]) == 0

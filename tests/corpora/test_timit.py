@@ -46,7 +46,7 @@ def sample(tmp_path: Path) -> Path:
 
 
 def test_sample(sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert main(["prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
+    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
     assert "is a sample of TIMIT (9 of 630 speakers)" in caplog.text
     assert "dev is the train speakers FCAA0" in caplog.text
     sets = {path.name: DataDirectory.read(path) for path in (tmp_path / "out").iterdir() if path.is_dir()}
@@ -114,7 +114,7 @@ def test_damaged_audio_is_restored(sample: Path, tmp_path: Path, caplog: pytest.
     octets = octets.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     shorter = np.frombuffer(octets[: len(octets) // 2 * 2], "<i2")
     soundfile.write(sample / "TEST/DR1/MZZZ0/SX10.WAV", shorter, 16000, format="NIST", subtype="PCM_16")
-    assert main(["prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
+    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
     assert "1 of 18 recordings had lost bytes in a conversion of line ends" in caplog.text
     restored = DataDirectory.read(tmp_path / "out/test").utterances[3]
     assert restored.id == "MZZZ0_SX10"
@@ -126,7 +126,7 @@ def test_damaged_audio_is_restored(sample: Path, tmp_path: Path, caplog: pytest.
 @pytest.mark.parametrize("name", ["PHN", "TXT", "WAV"])
 def test_missing_file_is_named(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (sample / f"TRAIN/DR1/FAAA0/SX10.{name}").unlink()
-    assert main(["prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
+    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
     assert f"FAAA0/SX10 has no .{name} file; copy it from LDC93S1 again" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -134,13 +134,13 @@ def test_missing_file_is_named(sample: Path, tmp_path: Path, capsys: pytest.Capt
 def test_foreign_phone_is_named(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = sample / "TEST/DR1/MZZZ0/SX10.PHN"
     path.write_text(PHN.replace("ae", "AE"))
-    assert main(["prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
+    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
     assert "SX10.PHN, line 7: 'AE' is none of TIMIT's 61 phones" in capsys.readouterr().err
 
 
 def test_folder_without_timit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    assert main(["prepare", "timit", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
+    assert main(["data", "prepare", "timit", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
     assert "holds no TIMIT: no TRAIN or TEST" in capsys.readouterr().err
 
 

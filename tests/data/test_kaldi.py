@@ -42,12 +42,12 @@ def test_written_for_kaldiio(tmp_path: Path, matrices: dict[str, np.ndarray]) ->
 def test_features_there_and_back(tmp_path: Path, ark: Path, matrices: dict[str, np.ndarray]) -> None:
     for source in (ark, ark.with_suffix(".scp")):
         out = tmp_path / source.suffix[1:]
-        assert main(["import-features", str(source), str(out), "--name", "fbank", "--frame-shift", "0.02"]) == 0
+        assert main(["convert", "feats", str(source), str(out), "--name", "fbank", "--frame-shift", "0.02"]) == 0
         archive = FrameArchive(out, "features")
         assert same({name: archive[name] for name in archive}, matrices)
         assert archive.meta["features"] == {"type": "kaldi", "name": "fbank", "dimension": 4}
         assert archive.meta["frame_shift"] == 0.02
-    assert main(["export-features", str(out), str(tmp_path / "back" / "feats.ark")]) == 0
+    assert main(["convert", "feats", str(out), str(tmp_path / "back" / "feats.ark")]) == 0
     assert (tmp_path / "back" / "feats.ark").read_bytes() == ark.read_bytes()
 
 
@@ -146,23 +146,23 @@ def test_bad_features_are_refused(tmp_path: Path, matrices: dict[str, np.ndarray
     }
     for number, (name, matrix) in enumerate(bad.items()):
         kaldi.write(tmp_path / "a.ark", {**matrices, "utt9": matrix}.items())
-        import_features = ["import-features", tmp_path / "a.ark", tmp_path / f"out{number}"]
+        import_features = ["convert", "feats", tmp_path / "a.ark", tmp_path / f"out{number}"]
         assert_refused(import_features, tmp_path / "a.ark", "utterance utt9", name)
     (tmp_path / "a.ark").write_bytes(b"")
-    assert_refused(["import-features", str(tmp_path / "a.ark"), str(tmp_path / "out9")], tmp_path / "a.ark")
+    assert_refused(["convert", "feats", str(tmp_path / "a.ark"), str(tmp_path / "out9")], tmp_path / "a.ark")
 
 
 def test_only_features_are_exported(tmp_path: Path, corpus) -> None:
-    assert_refused(["export-features", str(corpus.alignment), str(tmp_path / "a.ark")], corpus.alignment, "alignment")
-    assert main(["export-features", str(corpus.features), str(tmp_path / "a.txt")]) == 2
+    assert_refused(["convert", "feats", str(corpus.alignment), str(tmp_path / "a.ark")], corpus.alignment, "alignment")
+    assert main(["convert", "feats", str(corpus.features), str(tmp_path / "a.txt")]) == 2
 
 
 def test_kaldi_features_train(tmp_path: Path, corpus) -> None:
     """Another system's features train our network on our alignment."""
-    assert main(["export-features", str(corpus.features), str(tmp_path / "a.ark")]) == 0
-    assert main(["import-features", str(tmp_path / "a.scp"), str(tmp_path / "features")]) == 0
+    assert main(["convert", "feats", str(corpus.features), str(tmp_path / "a.ark")]) == 0
+    assert main(["convert", "feats", str(tmp_path / "a.scp"), str(tmp_path / "features")]) == 0
     size = ["--layers", "1", "--width", "8", "--epochs", "1"]
-    trained = ["train", str(tmp_path / "features"), str(corpus.alignment), str(tmp_path / "model"), *size]
+    trained = ["nnet", "train", str(tmp_path / "features"), str(corpus.alignment), str(tmp_path / "model"), *size]
     assert main(trained) == 0
-    evaluated = ["evaluate", str(tmp_path / "model"), str(corpus.features), str(corpus.alignment)]
+    evaluated = ["nnet", "evaluate", str(tmp_path / "model"), str(corpus.features), str(corpus.alignment)]
     assert main([*evaluated, str(tmp_path / "out")]) == 2  # fbank of the same dimension is something else

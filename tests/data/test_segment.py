@@ -40,7 +40,7 @@ def out(tmp_path_factory):
 
 
 def segment_recordings(folder, out, *options: str) -> DataDirectory:
-    assert main(["cut", str(folder), str(out), "--jobs", "1", *options]) == 0
+    assert main(["data", "segment", str(folder), str(out), "--jobs", "1", *options]) == 0
     return DataDirectory.read(out)
 
 
@@ -134,7 +134,7 @@ def test_files_without_speech_are_left_out_and_named(tmp_path, out, caplog):
 
 
 def fails(folder, out, *names: object) -> None:
-    assert_refused(["cut", folder, out, "--jobs", 1], *names)
+    assert_refused(["data", "segment", folder, out, "--jobs", 1], *names)
     assert not out.exists()
 
 

@@ -1,4 +1,4 @@
-"""Subsets and unions of data directories, by the verbs."""
+"""Subsets and unions of data directories, by commands."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def data(tmp_path) -> Path:
 
 def subset(data: Path, *options: object) -> list[str]:
     out = data.parent / "out"
-    assert main(["subset", str(data), str(out), *map(str, options)]) == 0
+    assert main(["data", "subset", str(data), str(out), *map(str, options)]) == 0
     found = DataDirectory.read(out)
     for utterance in found:
         assert utterance.samples(RATE).shape == (round(utterance.duration * RATE),)
@@ -87,7 +87,7 @@ def test_shortest_of_unknown_lengths_is_refused(tmp_path):
 
 def test_a_union_has_all_utterances_and_tables(data, tmp_path):
     other = write(tmp_path / "other", {"e-1": 0.1})
-    assert main(["combine", str(data), str(other), str(tmp_path / "out")]) == 0
+    assert main(["data", "combine", str(data), str(other), str(tmp_path / "out")]) == 0
     out = DataDirectory.read(tmp_path / "out")
     assert [utterance.id for utterance in out] == [*(u.id for u in DataDirectory.read(data)), "e-1"]
     assert list(read_table(tmp_path / "out/spk2gender")) == ["a", "b", "c", "d", "e"]
@@ -96,12 +96,12 @@ def test_a_union_has_all_utterances_and_tables(data, tmp_path):
 
 def test_a_union_of_some_without_gender_has_none(data, tmp_path):
     other = write(tmp_path / "other", {"e-1": 0.1}, genders=False)
-    assert main(["combine", str(data), str(other), str(tmp_path / "out")]) == 0
+    assert main(["data", "combine", str(data), str(other), str(tmp_path / "out")]) == 0
     assert not (tmp_path / "out/spk2gender").exists()
 
 
 def test_union_with_a_doubled_utterance_is_refused(data, tmp_path):
-    assert_refused(["combine", str(data), str(data), str(tmp_path / "out")], "utterance a-1")
+    assert_refused(["data", "combine", str(data), str(data), str(tmp_path / "out")], "utterance a-1")
     assert not (tmp_path / "out").exists()
 
 
@@ -109,7 +109,7 @@ def test_smaller_random_subsets_lie_in_larger_ones(corpus, tmp_path):
     shares = {}
     for percent, seed in ((10, 0), (50, 0), (50, 1)):
         out = tmp_path / f"{percent}.{seed}"
-        command = ["subset", str(corpus.alignment), str(out), "--percent", str(percent), "--seed", str(seed)]
+        command = ["data", "subset", str(corpus.alignment), str(out), "--percent", str(percent), "--seed", str(seed)]
         assert main(command) == 0
         shares[percent, seed] = set(FrameArchive(out))
     assert [len(share) for share in shares.values()] == [3, 15, 15]
@@ -117,7 +117,7 @@ def test_smaller_random_subsets_lie_in_larger_ones(corpus, tmp_path):
 
 
 def test_subset_of_an_archive_keeps_rows_and_senones(corpus, tmp_path):
-    assert main(["subset", str(corpus.alignment), str(tmp_path / "some"), "--shortest", "4"]) == 0
+    assert main(["data", "subset", str(corpus.alignment), str(tmp_path / "some"), "--shortest", "4"]) == 0
     some, whole = FrameArchive(tmp_path / "some", "alignment"), FrameArchive(corpus.alignment)
     assert max(map(some.rows, some)) <= min(whole.rows(u) for u in whole if u not in some)
     for utterance in some:
@@ -133,4 +133,4 @@ def test_speakers_of_an_archive_and_impossible_percentages_are_refused(corpus, t
         ("--percent", 120, ["percent", 120]),
         ("--percent", -1, ["--percent"]),
     ):
-        assert_refused(["subset", corpus.alignment, tmp_path / "x", option, value], *names)
+        assert_refused(["data", "subset", corpus.alignment, tmp_path / "x", option, value], *names)

@@ -52,11 +52,13 @@ def world(tmp_path_factory) -> Path:
 
 
 def decode(world: Path, lm: str, out: Path, *more: object) -> None:
-    assert ran("decode", world / "scores", world / "scores", world / "lang", world / lm, out, *SCALES, *more) == 0
+    assert (
+        ran("decode", "run", world / "scores", world / "scores", world / "lang", world / lm, out, *SCALES, *more) == 0
+    )
 
 
 def rescored(world: Path, out: Path, *args: object) -> Path:
-    assert ran("rescore", world / "decoded", out, "--jobs", "1", *args) == 0
+    assert ran("decode", "rescore", world / "decoded", out, "--jobs", "1", *args) == 0
     return out
 
 
@@ -83,7 +85,7 @@ def test_compiled_language_model_is_used_again(world, tmp_path, jobs):
     args = ["--lm", world / "long.arpa", "--graph", graph]
     first = rescored(world, tmp_path / "first", *args)
     stamp = (graph / ".done").stat().st_mtime_ns
-    assert ran("rescore", world / "decoded", tmp_path / "again", "--jobs", jobs, *args) == 0
+    assert ran("decode", "rescore", world / "decoded", tmp_path / "again", "--jobs", jobs, *args) == 0
     without = rescored(world, tmp_path / "without", "--lm", world / "long.arpa")
     for name in ("hyp.txt", "words.ctm"):
         assert (first / name).read_text() == (tmp_path / "again" / name).read_text() == (without / name).read_text()
@@ -113,7 +115,7 @@ def test_n_best_kaldi_lattices_and_least_risk(world, tmp_path):
 
 
 def test_confidences_are_calibrated(world, tmp_path):
-    assert ran("confidence", world / "decoded", world / "text", tmp_path / "calibration") == 0
+    assert ran("decode", "calibrate", world / "decoded", world / "text", tmp_path / "calibration") == 0
     figures = json.loads((tmp_path / "calibration/confidence.json").read_text())
     truth, heard = read_transcripts(world / "text"), read_transcripts(world / "decoded/hyp.txt")
     counts = score(truth, heard).total
@@ -122,7 +124,7 @@ def test_confidences_are_calibrated(world, tmp_path):
     assert figures["calibrated"]["normalised_cross_entropy"] > 0.05
     assert (tmp_path / "calibration/reliability.png").read_bytes().startswith(b"\x89PNG")
     out = rescored(world, tmp_path / "out", "--calibration", tmp_path / "calibration")
-    assert ran("confidence", out, world / "text", tmp_path / "again") == 0
+    assert ran("decode", "calibrate", out, world / "text", tmp_path / "again") == 0
     again = json.loads((tmp_path / "again/confidence.json").read_text())
     expected = figures["calibrated"]["normalised_cross_entropy"]
     assert again["posterior"]["normalised_cross_entropy"] == pytest.approx(expected, abs=0.01)
@@ -132,10 +134,10 @@ def test_inputs_that_do_not_fit_are_refused(world, tmp_path):
     decode(world, "short.arpa", tmp_path / "plain")
     plain, decoded = tmp_path / "plain", world / "decoded"
     for command, names in [
-        (("rescore", plain, tmp_path / "a"), [plain, "--lattice-beam"]),
-        (("confidence", plain, world / "text", tmp_path / "b"), [plain / "words.ctm", "--lattice-beam"]),
-        (("confidence", decoded, plain / "hyp.txt", tmp_path / "c"), [decoded / "words.ctm", "85 words"]),
-        (("rescore", decoded, tmp_path / "d", "--calibration", plain), [plain / "calibration.json"]),
+        (("decode", "rescore", plain, tmp_path / "a"), [plain, "--lattice-beam"]),
+        (("decode", "calibrate", plain, world / "text", tmp_path / "b"), [plain / "words.ctm", "--lattice-beam"]),
+        (("decode", "calibrate", decoded, plain / "hyp.txt", tmp_path / "c"), [decoded / "words.ctm", "85 words"]),
+        (("decode", "rescore", decoded, tmp_path / "d", "--calibration", plain), [plain / "calibration.json"]),
     ]:
         assert_refused(command, *names)
 
@@ -144,5 +146,14 @@ def test_language_model_without_the_words_is_refused(world, tmp_path):
     arpa = "\\data\\\nngram 1=3\n\n\\1-grams:\n-1 <s>\n-1 </s>\n-1 other\n\n\\end\\\n"
     (tmp_path / "other.arpa").write_text(arpa)
     decode(world, "short.arpa", tmp_path / "narrow", "--lattice-beam", 1)  # the path without words is not in these
-    command = ["rescore", tmp_path / "narrow", tmp_path / "out", "--lm", tmp_path / "other.arpa", "--jobs", "1"]
+    command = [
+        "decode",
+        "rescore",
+        tmp_path / "narrow",
+        tmp_path / "out",
+        "--lm",
+        tmp_path / "other.arpa",
+        "--jobs",
+        "1",
+    ]
     assert_refused(command, "utt00", "<unk>")

@@ -26,14 +26,15 @@ def imported(tmp_path, senones: Senones, posteriors: dict[str, np.ndarray], prio
     senones.write(tmp_path / "units")
     np.savez(tmp_path / "theirs.npz", **posteriors)
     out = tmp_path / "theirs"
-    argv = ["import-posteriors", tmp_path / "theirs.npz", tmp_path / "units", out, "--form", form]
+    argv = ["convert", "posteriors", tmp_path / "theirs.npz", tmp_path / "units", out, "--form", form]
     assert main([str(word) for word in (*argv, *(["--priors", priors] if priors else []))]) == 0
     return out
 
 
 def targets_of(tmp_path, teacher, features, *options: object) -> FrameArchive:
     argv = [
-        "soft-targets",
+        "distill",
+        "targets",
         teacher,
         features,
         tmp_path / "store",
@@ -117,12 +118,20 @@ def test_posteriors_that_do_not_fit_are_refused(corpus, tmp_path):
     given = posteriors_of(corpus.labels, corpus.senones.count, 2.0)
     theirs = imported(tmp_path, corpus.senones, {**given, "utt004": given["utt004"][:-1]}, str(corpus.alignment))
     rest = (corpus.features, tmp_path / "store", "--jobs", 1)
-    assert_refused(["soft-targets", theirs, *rest], "utterance utt004", theirs, corpus.features)
+    assert_refused(["distill", "targets", theirs, *rest], "utterance utt004", theirs, corpus.features)
     np.savez(tmp_path / "theirs.npz", **{u: np.log(p) for u, p in given.items()})
-    argv = ["import-posteriors", tmp_path / "theirs.npz", tmp_path / "units", tmp_path / "scores", "--form", "loglikes"]
+    argv = [
+        "convert",
+        "posteriors",
+        tmp_path / "theirs.npz",
+        tmp_path / "units",
+        tmp_path / "scores",
+        "--form",
+        "loglikes",
+    ]
     assert main([str(word) for word in argv]) == 0
-    assert_refused(["soft-targets", tmp_path / "scores", *rest], tmp_path / "scores", "log-likelihoods")
+    assert_refused(["distill", "targets", tmp_path / "scores", *rest], tmp_path / "scores", "log-likelihoods")
     del given["utt007"]
     shutil.rmtree(theirs)
     lacking = imported(tmp_path, corpus.senones, given, str(corpus.alignment))
-    assert_refused(["soft-targets", lacking, *rest], "utterance utt007", lacking, corpus.features)
+    assert_refused(["distill", "targets", lacking, *rest], "utterance utt007", lacking, corpus.features)

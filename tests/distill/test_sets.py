@@ -109,7 +109,8 @@ def test_covariance_is_that_of_all_predictions_whatever_the_jobs(corpus, general
 
 def test_clustered_sets_are_shown_by_info(corpus, generalist, tmp_path):
     command = [
-        "specialists",
+        "distill",
+        "cluster-senones",
         str(generalist),
         str(corpus.features),
         str(tmp_path / "sets"),
@@ -148,7 +149,22 @@ def test_missing_and_foreign_sets_are_refused(corpus, generalist, tmp_path):
     with refused("sets.json"):
         read_set(tmp_path, 0, corpus.senones)
     sets = tmp_path / "sets"
-    assert main(["specialists", str(generalist), str(corpus.features), str(sets), "--sets", "2", "--size", "3"]) == 0
+    assert (
+        main(
+            [
+                "distill",
+                "cluster-senones",
+                str(generalist),
+                str(corpus.features),
+                str(sets),
+                "--sets",
+                "2",
+                "--size",
+                "3",
+            ]
+        )
+        == 0
+    )
     for number in (2, -1):
         with refused(sets, number):
             read_set(sets, number, corpus.senones)

@@ -276,15 +276,15 @@ def test_more_active_senones_choose_more_specialists(world, together, tmp_path):
 
 def test_every_command_takes_it_as_a_model(world, together, tmp_path):
     data = [str(world.features), str(world.alignment)]
-    assert main(["evaluate", str(together), *data, str(tmp_path / "frames"), "--jobs", "1"]) == 0
+    assert main(["nnet", "evaluate", str(together), *data, str(tmp_path / "frames"), "--jobs", "1"]) == 0
     measured = read_json(tmp_path / "frames/frames.json")
     store = [str(together), data[0], str(tmp_path / "targets")]
-    assert main(["soft-targets", *store, "--keep", "4", "--jobs", "1"]) == 0
+    assert main(["distill", "targets", *store, "--keep", "4", "--jobs", "1"]) == 0
     assert FrameArchive(tmp_path / "targets").meta["combine"] == "kl"
     on = ["--on", *data, "--on", *data]
     shutil.copytree(world.generalist, tmp_path / "twin")
     out = tmp_path / "tables"
-    command = ["specialists-evaluate", str(together), str(out), *on, "--against", str(tmp_path / "twin")]
+    command = ["distill", "coverage", str(together), str(out), *on, "--against", str(tmp_path / "twin")]
     assert main([*command, "--jobs", "1"]) == 0
     record = read_json(out / "specialists.json")
     systems = record["all"]["systems"]
@@ -321,24 +321,27 @@ def test_arguments_that_do_not_fit_are_refused(world, together, tmp_path):
     out, sets = str(tmp_path / "x"), str(world.sets)
     one = str(tmp_path / "specialist.0")
     for arguments, names in (
-        (["train", *data, out, *start, "--specialist", sets, "2"], [world.sets, 2]),
-        (["train", *data, out, *start, "--specialist", sets, "first"], ["'first'"]),
-        (["train", *data, out, "--specialist", sets, "1"], ["--from"]),
-        (["train", *data, out, *start, "--softmax", "own"], ["--softmax", "--specialist"]),
+        (["nnet", "train", *data, out, *start, "--specialist", sets, "2"], [world.sets, 2]),
+        (["nnet", "train", *data, out, *start, "--specialist", sets, "first"], ["'first'"]),
+        (["nnet", "train", *data, out, "--specialist", sets, "1"], ["--from"]),
+        (["nnet", "train", *data, out, *start, "--softmax", "own"], ["--softmax", "--specialist"]),
         (
             ["train", *data, out, *start, "--specialist", sets, "1", "--softmax", "full"],
             ["--softmax", "--soft-targets"],
         ),
-        (["train", *data, out, "--from", str(together)], [together]),
-        (["evaluate", one, *data, out], [one]),
-        (["ensemble", one, str(world.generalist), out], [one, "'specialist'"]),
-        (["specialists-ensemble", str(world.generalist), str(world.generalist), out], [world.generalist, "specialist"]),
-        (["specialists-ensemble", one, one, out], [one]),
+        (["nnet", "train", *data, out, "--from", str(together)], [together]),
+        (["nnet", "evaluate", one, *data, out], [one]),
+        (["nnet", "ensemble", one, str(world.generalist), out], [one, "'specialist'"]),
         (
-            ["specialists-ensemble", str(world.generalist), one, out, "--active", "0"],
+            ["nnet", "ensemble", str(world.generalist), out, "--generalist", str(world.generalist)],
+            [world.generalist, "specialist"],
+        ),
+        (["nnet", "ensemble", one, out, "--generalist", one], [one]),
+        (
+            ["nnet", "ensemble", one, out, "--generalist", str(world.generalist), "--active", "0"],
             [0, 11],
         ),
-        (["specialists-evaluate", str(world.generalist), out, "--on", *data], [world.generalist]),
+        (["distill", "coverage", str(world.generalist), out, "--on", *data], [world.generalist]),
         (
             ["specialists-evaluate", str(together), out, "--on", *data, "--against", str(world.generalist)],
             ["two", "generalist"],

@@ -21,10 +21,18 @@ OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=4, batch=64, 
 @pytest.fixture
 def half(corpus, tmp_path):
     """The alignment of half of the utterances, and a teacher's soft targets of all."""
-    assert main(["subset", str(corpus.alignment), str(tmp_path / "half"), "--percent", "50"]) == 0
+    assert main(["data", "subset", str(corpus.alignment), str(tmp_path / "half"), "--percent", "50"]) == 0
     (tmp_path / "teacher").mkdir()
     train_model(corpus.features, corpus.alignment, None, None, OPTIONS, tmp_path / "teacher")
-    make = ["soft-targets", str(tmp_path / "teacher"), str(corpus.features), str(tmp_path / "store"), "--keep", "4"]
+    make = [
+        "distill",
+        "targets",
+        str(tmp_path / "teacher"),
+        str(corpus.features),
+        str(tmp_path / "store"),
+        "--keep",
+        "4",
+    ]
     assert main([*make, "--jobs", "1"]) == 0
     return tmp_path / "half"
 

@@ -49,19 +49,26 @@ def world(corpus, tmp_path):
     (tmp_path / "both").mkdir()
     paste([corpus.features, tmp_path / "others"], tmp_path / "both")
     for name, features in (("plain", corpus.features), ("head", tmp_path / "others")):
-        arguments = ["train", str(features), str(corpus.alignment), str(tmp_path / name), "--epochs", "6"]
+        arguments = ["nnet", "train", str(features), str(corpus.alignment), str(tmp_path / name), "--epochs", "6"]
         assert main([*arguments, "--learning-rate", "1e-2", *NET]) == 0
     return tmp_path
 
 
 def accuracy(world, corpus, model: str, features) -> dict:
-    arguments = ["evaluate", str(world / model), str(features), str(corpus.alignment), str(world / f"{model}_frames")]
+    arguments = [
+        "nnet",
+        "evaluate",
+        str(world / model),
+        str(features),
+        str(corpus.alignment),
+        str(world / f"{model}_frames"),
+    ]
     assert main([*arguments, "--jobs", "1"]) == 0
     return read_json(world / f"{model}_frames" / "frames.json")
 
 
 def test_weighted_ensemble_beats_its_members(world, corpus):
-    arguments = ["ensemble", *(str(world / name) for name in ("head", "plain", "company"))]
+    arguments = ["nnet", "ensemble", *(str(world / name) for name in ("head", "plain", "company"))]
     on = ["--weights-on", str(world / "both"), str(corpus.alignment)]
     assert main([*arguments, *on, "--jobs", "1"]) == 0
     company = load_model(world / "company")
@@ -79,15 +86,18 @@ def test_weighted_ensemble_beats_its_members(world, corpus):
 
 def test_weighted_ensemble_teaches_a_student_on_other_features(world, corpus):
     names = [str(world / name) for name in ("head", "plain", "company")]
-    assert main(["ensemble", *names, "--weights-on", str(world / "both"), str(corpus.alignment), "--jobs", "1"]) == 0
-    store = ["soft-targets", str(world / "company"), str(world / "both"), str(world / "store"), "--keep", "4"]
+    assert (
+        main(["nnet", "ensemble", *names, "--weights-on", str(world / "both"), str(corpus.alignment), "--jobs", "1"])
+        == 0
+    )
+    store = ["distill", "targets", str(world / "company"), str(world / "both"), str(world / "store"), "--keep", "4"]
     assert main([*store, "--jobs", "1"]) == 0
-    student = ["train", str(corpus.features), str(corpus.alignment), str(world / "student")]
+    student = ["nnet", "train", str(corpus.features), str(corpus.alignment), str(world / "student")]
     assert main([*student, "--soft-targets", str(world / "store"), "--epochs", "1", *NET]) == 0
 
 
 def test_members_that_do_not_fit_are_refused(world, corpus):
-    command = ["ensemble", world / "head", world / "plain", world / "x", "--jobs", 1]
+    command = ["nnet", "ensemble", world / "head", world / "plain", world / "x", "--jobs", 1]
     assert_refused(command, world / "plain", world / "head", "--weights-on")
     assert_refused([*command, "--weights-on", corpus.features, corpus.alignment], world / "head", "weights")
     on = ["--weights-on", world / "both", corpus.alignment]

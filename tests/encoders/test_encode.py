@@ -72,7 +72,7 @@ def world(tmp_path: Path, whispers) -> Path:
         soundfile.write(tmp_path / "data" / f"{name}.wav", samples, RATE, "PCM_16")
     data = DataDirectory(Utterance(u, str(tmp_path / "data" / f"{u}.wav"), "s") for u in seconds)
     data.write(tmp_path / "data")
-    run(tmp_path, "features", "data", "fbank")
+    run(tmp_path, "feats fbank", "data", "fbank")
     corpus = Corpus(tmp_path / "toy")
     labels = {
         u: rng.integers(0, corpus.senones.count, frames(round(RATE * s), FbankOptions())) for u, s in seconds.items()
@@ -82,11 +82,11 @@ def world(tmp_path: Path, whispers) -> Path:
     return tmp_path
 
 
-def run(world: Path, verb: str, *words: str, jobs: int | None = 1) -> None:
-    """A verb; of its words those without a digit at the beginning, a dash or a colon are folders of the world."""
+def run(world: Path, command: str, *words: str, jobs: int | None = 1) -> None:
+    """A command; of its words those without a digit at the beginning, a dash or a colon are folders of the world."""
     plain = re.compile(r"-|[0-9]|whisper:")
     paths = [word if plain.match(word) else str(world / word) for word in words]
-    assert main([verb, *paths, *([] if jobs is None else ["--jobs", str(jobs)])]) == 0
+    assert main([*command.split(), *paths, *([] if jobs is None else ["--jobs", str(jobs)])]) == 0
 
 
 def encoder(world: Path) -> str:
@@ -97,31 +97,38 @@ NET = ("--epochs", "1", "--layers", "1", "--width", "8", "--left", "2", "--right
 
 
 def test_an_encoders_frames_are_features_of_the_same_frames(world, capsys):
-    run(world, "encode", encoder(world), "fbank", "data", "encoded", jobs=2)
+    run(world, "feats encode", encoder(world), "fbank", "data", "encoded", jobs=2)
     fbank, encoded = FrameArchive(world / "fbank"), FrameArchive(world / "encoded", "features")
     assert {u: encoded.rows(u) for u in encoded} == {u: fbank.rows(u) for u in fbank}
     assert encoded["u3"].dtype == np.float16
     assert encoded["u3"].shape[1] == 16
     assert encoded.frames_of == fbank.hash == fbank.frames_of != encoded.hash
-    run(world, "train", "encoded", "ali", "head", *NET, jobs=None)
-    run(world, "evaluate", "head", "encoded", "ali", "frames")
-    run(world, "soft-targets", "head", "encoded", "store", "--keep", "5")
-    run(world, "train", "fbank", "ali", "student", "--soft-targets", "store", *NET, jobs=None)
+    run(world, "nnet train", "encoded", "ali", "head", *NET, jobs=None)
+    run(world, "nnet evaluate", "head", "encoded", "ali", "frames")
+    run(world, "distill targets", "head", "encoded", "store", "--keep", "5")
+    run(world, "nnet train", "fbank", "ali", "student", "--soft-targets", "store", *NET, jobs=None)
     other = encoder(world) + "@1"
-    run(world, "encode", other, "fbank", "data", "first_layer")
-    arguments = ["evaluate", str(world / "head"), str(world / "first_layer"), str(world / "ali"), str(world / "x")]
+    run(world, "feats encode", other, "fbank", "data", "first_layer")
+    arguments = [
+        "nnet",
+        "evaluate",
+        str(world / "head"),
+        str(world / "first_layer"),
+        str(world / "ali"),
+        str(world / "x"),
+    ]
     assert main(arguments) == 2
     assert "first_layer holds other features than" in (said := capsys.readouterr().err)
     assert "layer 1 instead of 3" in said
 
 
 def test_copies_have_the_soft_targets_and_frames_of_the_clean_originals(world):
-    run(world, "encode", encoder(world), "fbank", "data", "encoded")
-    run(world, "features", "data", "copied", "--warps", "1", "0.9", "--speeds", "0.5", "--volumes", "0.3")
-    run(world, "train", "encoded", "ali", "head", *NET, jobs=None)
-    run(world, "soft-targets", "head", "encoded", "store", "--keep", "5")
+    run(world, "feats encode", encoder(world), "fbank", "data", "encoded")
+    run(world, "feats fbank", "data", "copied", "--warps", "1", "0.9", "--speeds", "0.5", "--volumes", "0.3")
+    run(world, "nnet train", "encoded", "ali", "head", *NET, jobs=None)
+    run(world, "distill targets", "head", "encoded", "store", "--keep", "5")
     for what in ("ali", "store", "encoded"):
-        run(world, "copies", what, "copied", f"{what}_copies", jobs=None)
+        run(world, "ali expand", what, "copied", f"{what}_copies", jobs=None)
     copied, store, clean = (FrameArchive(world / name) for name in ("copied", "store_copies", "store"))
     assert set(store) == set(copied)
     assert store.meta["feature_hash"] == copied.hash
@@ -130,14 +137,14 @@ def test_copies_have_the_soft_targets_and_frames_of_the_clean_originals(world):
         slow, plain = store.part("speed0.5-u4", part), clean.part("u4", part)
         assert len(slow) == copied.rows("speed0.5-u4")
         np.testing.assert_array_equal(slow[40], plain[19])  # 0.5 (40 + 1.25) - 1.25 = 19.4, in frames
-    run(world, "train", "copied", "ali_copies", "student", "--soft-targets", "store_copies", *NET, jobs=None)
-    run(world, "train", "encoded_copies", "ali_copies", "other_head", *NET, jobs=None)
+    run(world, "nnet train", "copied", "ali_copies", "student", "--soft-targets", "store_copies", *NET, jobs=None)
+    run(world, "nnet train", "encoded_copies", "ali_copies", "other_head", *NET, jobs=None)
 
 
 def test_a_subset_of_both_still_fits(world):
-    run(world, "encode", encoder(world), "fbank", "data", "encoded")
+    run(world, "feats encode", encoder(world), "fbank", "data", "encoded")
     for what in ("encoded", "fbank"):
-        run(world, "subset", what, f"few_{what}", "--utterances", "4", jobs=None)
+        run(world, "data subset", what, f"few_{what}", "--utterances", "4", jobs=None)
     few, fbank = FrameArchive(world / "few_encoded"), FrameArchive(world / "few_fbank")
     assert set(few) == set(fbank)
     assert few.frames_of == fbank.frames_of != FrameArchive(world / "fbank").hash
@@ -145,7 +152,7 @@ def test_a_subset_of_both_still_fits(world):
 
 def test_jobs_and_a_kill_do_not_change_a_byte(world, monkeypatch):
     monkeypatch.setattr(module, "SHARD_UTTERANCES", 3)
-    run(world, "encode", encoder(world), "fbank", "data", "whole")
+    run(world, "feats encode", encoder(world), "fbank", "data", "whole")
     written = []
     keep = module._write_shard
 
@@ -157,10 +164,10 @@ def test_jobs_and_a_kill_do_not_change_a_byte(world, monkeypatch):
 
     monkeypatch.setattr(module, "_write_shard", killed)
     arguments = [encoder(world), *(str(world / name) for name in ("fbank", "data", "again"))]
-    assert main(["encode", *arguments, "--jobs", "1"]) == 130
+    assert main(["feats", "encode", *arguments, "--jobs", "1"]) == 130
     assert not (world / "again").exists()
     monkeypatch.setattr(module, "_write_shard", lambda *task: written.append(task[-1].number) or keep(*task))
-    run(world, "encode", encoder(world), "fbank", "data", "again")
+    run(world, "feats encode", encoder(world), "fbank", "data", "again")
     assert written == [0, 1, 2, 3]  # none twice
     contents = [
         {p.name: p.read_bytes() for p in (world / name).iterdir() if p.name != ".done"} for name in ("whole", "again")
@@ -178,9 +185,9 @@ def test_memory_does_not_grow_with_the_corpus(world, monkeypatch):
         folder = world / f"times{times}"
         folder.mkdir()
         DataDirectory(many).write(folder)
-        run(world, "features", f"times{times}", f"fbank{times}")
+        run(world, "feats fbank", f"times{times}", f"fbank{times}")
         tracemalloc.start()
-        run(world, "encode", encoder(world), f"fbank{times}", f"times{times}", f"encoded{times}")
+        run(world, "feats encode", encoder(world), f"fbank{times}", f"times{times}", f"encoded{times}")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0] + 100_000
@@ -189,7 +196,7 @@ def test_memory_does_not_grow_with_the_corpus(world, monkeypatch):
 def test_bad_input_is_one_sentence(world, capsys):
     def refused(message: str, *words: str) -> None:
         arguments = [w if w.startswith(("whisper", "torchaudio")) else str(world / w) for w in words]
-        assert main(["encode", *arguments, str(world / "out"), "--jobs", "1"]) == 2
+        assert main(["feats", "encode", *arguments, str(world / "out"), "--jobs", "1"]) == 2
         said = capsys.readouterr().err
         assert message in said
         assert "Traceback" not in said
@@ -198,9 +205,9 @@ def test_bad_input_is_one_sentence(world, capsys):
     name = encoder(world)
     refused("is no encoder", "whisperer", "fbank", "data")
     refused("there is no model.bin in it", f"whisper:{world}", "fbank", "data")
-    run(world, "encode", name, "fbank", "data", "encoded")
+    run(world, "feats encode", name, "fbank", "data", "encoded")
     refused("these features are whisper, not fbank", name, "encoded", "data")
-    run(world, "features", "data", "copied", "--warps", "1", "0.9")
-    refused("give the copies theirs with asrdistill copies", name, "copied", "data")
+    run(world, "feats fbank", "data", "copied", "--warps", "1", "0.9")
+    refused("give the copies theirs with asrdistill ali expand", name, "copied", "data")
     soundfile.write(world / "data" / "u3.wav", np.zeros(2 * RATE), RATE, "PCM_16")
     refused("utterance u3 has", name, "fbank", "data")

@@ -19,6 +19,7 @@ import torch
 
 import asrdistill
 from asrdistill.cli import main
+from asrdistill.cli.stream import Line
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.encoders.factory import open_encoder
@@ -36,7 +37,6 @@ from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import save_model
 from asrdistill.models.options import DnnOptions
 from asrdistill.runtime.recogniser import Recogniser
-from asrdistill.verbs.transcribe import _Line
 
 RATE, OPTIONS = 8000, FbankOptions(rate=8000, bins=20, low=60, high=3800)
 TONES = {"low": 400.0, "high": 2500.0}
@@ -88,12 +88,14 @@ def world(tmp_path):
         utterances.append(Utterance(utterance, str(path), "speaker", text))
     DataDirectory(utterances).write(tmp_path / "data")
     options = ["--bins", "20", "--low", "60", "--high", "3800", "--jobs", "1"]
-    assert main(["features", str(tmp_path / "data"), str(tmp_path / "fbank"), *options]) == 0
+    assert main(["feats", "fbank", str(tmp_path / "data"), str(tmp_path / "fbank"), *options]) == 0
     return tmp_path
 
 
-def run(world, verb: str, *arguments: str) -> int:
-    return main([verb, *(str(world / a) if not a.startswith("-") and not a.isdigit() else a for a in arguments)])
+def run(world, command: str, *arguments: str) -> int:
+    return main(
+        [*command.split(), *(str(world / a) if not a.startswith("-") and not a.isdigit() else a for a in arguments)]
+    )
 
 
 @pytest.fixture
@@ -155,7 +157,7 @@ def test_mistakes_are_one_sentence(recogniser, world, capsys):
 def test_a_network_on_an_encoders_frames_takes_the_encoder_along(form, tuned, world, whispers, capsys):
     aligned(world)
     name = f"whisper:{whispers()}@1" + ("+0.5" if form == "int8" else "")
-    assert main(["encode", name, *(str(world / a) for a in ("fbank", "data", "heard")), "--jobs", "1"]) == 0
+    assert main(["feats", "encode", name, *(str(world / a) for a in ("fbank", "data", "heard")), "--jobs", "1"]) == 0
     assert run(world, "train", "heard", "ali", "head", "--epochs", "30", "--width", "16", "--batch", "64") == 0
     assert run(world, "decode", "head", "heard", "lang", "lm", "decoded", "--tuned", "tuned", "--jobs", "1") == 0
     arguments = ["export", *(str(world / a) for a in ("head", "lang", "lm", "tuned", "out")), "--to", form]
@@ -208,11 +210,11 @@ def test_a_recogniser_searches_with_the_beams_it_was_exported_with(tuned, world,
     assert options.word_end_beam == DecodeOptions().word_end_beam
     (world / "tuned/tuned.json").unlink()
     assert main(["export", *folders[:-1], str(world / "other")]) == 2
-    assert "tuned.json does not exist; run asrdistill tune" in capsys.readouterr().err
+    assert "tuned.json does not exist; run asrdistill decode tune" in capsys.readouterr().err
 
 
 def test_an_ensemble_is_not_exported(tuned, world, capsys):
-    assert run(world, "ensemble", "model", "ensemble") == 0
+    assert run(world, "nnet ensemble", "model", "ensemble") == 0
     assert run(world, "export", "ensemble", "lang", "lm", "tuned", "recogniser") == 2
     assert "only a single network can be exported" in capsys.readouterr().err
 
@@ -415,7 +417,7 @@ def test_transcribe_listens_to_standard_input(recogniser, world, monkeypatch, ca
 def test_a_terminal_also_shows_what_is_likely(monkeypatch, capsys):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "20")
-    line, shown, finals = _Line(), "", [["oh"], [], ["lie", "down"], ["lovely"], ["x" * 25], []]
+    line, shown, finals = Line(), "", [["oh"], [], ["lie", "down"], ["lovely"], ["x" * 25], []]
     likely = [["low", "lie"], ["lie", "lie"], ["lot"], [], ["a", "b"], ["abcdefghijklmnop" * 3]]
     screens = []
     capsys.readouterr()

@@ -132,7 +132,7 @@ def test_constant_coefficients_become_zero(world: World) -> None:
 
 
 def test_finished_cepstra_are_not_made_again(world: World) -> None:
-    command = ["cepstra", str(world.fbank), str(world.folder), str(world.folder / "out"), "--jobs", "1"]
+    command = ["feats", "cepstra", str(world.fbank), str(world.folder), str(world.folder / "out"), "--jobs", "1"]
     assert main(command) == 0
     written = (world.folder / "out" / "frames.0.npy").stat().st_mtime_ns
     assert main(command) == 0
@@ -142,7 +142,9 @@ def test_finished_cepstra_are_not_made_again(world: World) -> None:
 
 def test_missing_utterances_are_refused(world: World) -> None:
     world.data.subset(lambda u: u.speaker != "bob").write(world.folder)
-    assert_refused(["cepstra", str(world.fbank), str(world.folder), str(world.folder / "out")], "1 utterances", "b1")
+    assert_refused(
+        ["feats", "cepstra", str(world.fbank), str(world.folder), str(world.folder / "out")], "1 utterances", "b1"
+    )
     assert not (world.folder / "out").exists()
 
 

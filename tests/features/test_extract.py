@@ -113,28 +113,28 @@ def test_bad_audio_is_refused_with_its_utterance(
     monkeypatch.setattr(extract, "UTTERANCES_PER_SHARD", 1)
     write_wavs(tmp_path, 3)
     bad(tmp_path, name)
-    assert_refused(["features", tmp_path, tmp_path / "out", "--jobs", jobs], "utterance u01", *names)
+    assert_refused(["feats", "fbank", tmp_path, tmp_path / "out", "--jobs", jobs], "utterance u01", *names)
     assert not (tmp_path / "out").exists()
 
 
 def test_missing_audio_is_refused_before_work_starts(tmp_path: Path) -> None:
     write_wavs(tmp_path, 3)
     (tmp_path / "u02.wav").unlink()
-    assert_refused(["features", str(tmp_path), str(tmp_path / "out")], tmp_path / "wav.scp", "u02", "u02.wav")
+    assert_refused(["feats", "fbank", str(tmp_path), str(tmp_path / "out")], tmp_path / "wav.scp", "u02", "u02.wav")
     assert not (tmp_path / ".out.partial").exists()
 
 
 def test_unknown_configuration_key_is_refused(tmp_path: Path) -> None:
     write_wavs(tmp_path, 1)
     (tmp_path / "fbank.yaml").write_text("bin: 40\n")
-    command = ["features", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
+    command = ["feats", "fbank", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
     assert_refused(command, tmp_path / "fbank.yaml", "'bin'", "'bins'")
 
 
 def test_configuration_and_flags_reach_the_archive(tmp_path: Path) -> None:
     write_wavs(tmp_path, 2)
     (tmp_path / "fbank.yaml").write_text("bins: 30\nsnip_edges: false\n")
-    command = ["features", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
+    command = ["feats", "fbank", str(tmp_path), str(tmp_path / "out"), "--config", str(tmp_path / "fbank.yaml")]
     assert main([*command, "--bins", "20", "--jobs", "1"]) == 0
     archive = FrameArchive(tmp_path / "out", "features")
     assert archive["u00"].shape == (30, 20)  # 2400 samples, a frame each 80

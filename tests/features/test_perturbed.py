@@ -97,7 +97,7 @@ def test_copies_of_an_alignment(data, tmp_path):
     del labels["y-3"]
     write_archive(tmp_path / "ali", "alignment", labels, "<i4", senones=SENONES.hash, frame_shift=0.01)
     SENONES.write(tmp_path / "ali")
-    assert main(["copies", str(tmp_path / "ali"), str(tmp_path / "features"), str(tmp_path / "out")]) == 0
+    assert main(["ali", "expand", str(tmp_path / "ali"), str(tmp_path / "features"), str(tmp_path / "out")]) == 0
     found = FrameArchive(tmp_path / "out", "alignment")
     assert len(found) == 5 * 7
     for name in found:
@@ -109,12 +109,24 @@ def test_copies_of_an_alignment(data, tmp_path):
     assert set(steps[2:-2].tolist()) <= {0, 1, -7}
     assert (steps[2:-2] == 0).mean() == pytest.approx(0.5, abs=0.05)
     aligned = [str(tmp_path / "out"), str(tmp_path / "features")]
-    train = ["train", aligned[1], aligned[0], str(tmp_path / "m"), "--epochs", "1", "--width", "8", "--layers", "1"]
+    train = [
+        "nnet",
+        "train",
+        aligned[1],
+        aligned[0],
+        str(tmp_path / "m"),
+        "--epochs",
+        "1",
+        "--width",
+        "8",
+        "--layers",
+        "1",
+    ]
     assert main(train) == 0
 
 
 def test_phones_of_a_copy_belong_to_its_senones(data, tmp_path):
-    """As asrdistill align writes alignments: the phone of each frame beside its senone."""
+    """As asrdistill ali make writes alignments: the phone of each frame beside its senone."""
     features = make(data, tmp_path / "features", Perturbations(speeds=(0.8,)))
     (tmp_path / "ali").mkdir()
     parts = {"frames": ("int32", ()), "phones": ("int16", ())}
@@ -125,7 +137,7 @@ def test_phones_of_a_copy_belong_to_its_senones(data, tmp_path):
     meta = {"senones": SENONES.hash, "frame_shift": 0.01}
     finish(tmp_path / "ali", "alignment", parts, [writer.close()], **meta)
     SENONES.write(tmp_path / "ali")
-    assert main(["copies", str(tmp_path / "ali"), str(tmp_path / "features"), str(tmp_path / "out")]) == 0
+    assert main(["ali", "expand", str(tmp_path / "ali"), str(tmp_path / "features"), str(tmp_path / "out")]) == 0
     found = FrameArchive(tmp_path / "out", "alignment")
     assert len(found) == 2 * len(data)
     for name in found:
@@ -176,7 +188,7 @@ def test_noise_depends_on_the_utterance_and_the_seed_and_not_on_jobs(data, tmp_p
 
 def test_impossible_perturbations_are_refused(data, tmp_path):
     def fails(names: list, *flags: object, source: Path = tmp_path / "data") -> None:
-        assert_refused(["features", source, tmp_path / "out", "--jobs", 1, *flags], *names)
+        assert_refused(["feats", "fbank", source, tmp_path / "out", "--jobs", 1, *flags], *names)
 
     fails(["speed", "-1"], "--speeds", "-1")
     fails(["volume", 0], "--volumes", 0)

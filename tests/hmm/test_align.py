@@ -29,7 +29,7 @@ def model(world, tmp_path):
 
 def run(world, model, out, *flags):
     folders = [model, world.root / "cepstra", world.root / "data", world.root / "lang", out]
-    return cli.main(["align", *map(str, folders), *flags])
+    return cli.main(["ali", "make", *map(str, folders), *flags])
 
 
 def test_planted_boundaries_are_found(world, model, lang, tmp_path):
@@ -144,6 +144,6 @@ def test_word_missing_from_the_lexicon_is_refused(world, model, tmp_path):
     (data / "wav.scp").write_text("utt00 nothing.wav\n")
     (data / "text").write_text("utt00 zebra\n")
     folders = [model, world.root / "cepstra", data, world.root / "lang", tmp_path / "ali"]
-    assert_refused(["align", *map(str, folders)], "'zebra'", "utt00")
+    assert_refused(["ali", "make", *map(str, folders)], "'zebra'", "utt00")
     assert not (tmp_path / "ali").exists()
     assert json.loads((model / "meta.json").read_text())["kind"] == "gmm"

@@ -83,7 +83,9 @@ def run(*words: object) -> int:
 
 def bring_in(world: SimpleNamespace, form: str, source: Path, out: str = "in", *options: object) -> FrameArchive:
     root = world.root
-    assert run("import-alignment", form, source, root / "features", root / "lang", root / out, *options) == 0
+    assert (
+        run("convert", "alignment", "--from", form, source, root / "features", root / "lang", root / out, *options) == 0
+    )
     return FrameArchive(root / out, "alignment")
 
 
@@ -93,7 +95,7 @@ def test_alignment_survives_export_and_import(tmp_path: Path, lang: Lang, form: 
     world = make_world(tmp_path / "world", lang, Senones.monophones(lang), shift)
     ours = world.root / "ali"
     options = [ours if word == "OURS" else word for word in FORMATS[form]]
-    assert run("export-alignment", form, ours, tmp_path / "out", *(options if form == "phn" else [])) == 0
+    assert run("convert", "alignment", "--to", form, ours, tmp_path / "out", *(options if form == "phn" else [])) == 0
     found = bring_in(world, form, tmp_path / "out", "in", *options)
     source = FrameArchive(ours)
     assert list(found) == list(source)
@@ -178,7 +180,7 @@ def test_states_share_frames_and_gaps_are_silence(world: SimpleNamespace, caplog
     others = (world.root / "ali" / "phones.ctm").read_text().splitlines(keepends=True)
     lines = [f"{utterance} 1 {begin} {end - begin} {phone}\n" for begin, end, phone in spoken]
     source.write_text("".join([*lines, *(line for line in others if not line.startswith(utterance))]))
-    found = bring_in(world, "ctm", source, "in", "--strip-stress", "true")
+    found = bring_in(world, "ctm", source, "in", "--strip-stress")
     a, b, d = (world.senones.states[phone] for phone in "ABD")
     assert found[utterance][:7].tolist() == [a[0]] * 2 + [a[1]] * 3 + [a[2]] * 2
     assert found[utterance][7:10].tolist() == [0, 2, 4]
@@ -200,7 +202,7 @@ def test_self_loops_are_counted(world: SimpleNamespace) -> None:
 
 
 def test_timit_file_names_are_matched(world: SimpleNamespace, caplog: pytest.LogCaptureFixture) -> None:
-    assert run("export-alignment", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
+    assert run("convert", "alignment", "--to", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
     for path in (world.root / "out").glob("Speaker*"):
         speaker, name = path.stem.split("_")
         (world.root / "timit" / speaker.lower()).mkdir(parents=True, exist_ok=True)
@@ -218,12 +220,12 @@ def test_timit_file_names_are_matched(world: SimpleNamespace, caplog: pytest.Log
 
 def test_words_may_overlap(world: SimpleNamespace) -> None:
     """As TIMIT's do where two words share a sound; a tier of a TextGrid cannot show it."""
-    assert run("export-alignment", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
+    assert run("convert", "alignment", "--to", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
     (world.root / "out" / "Speaker1_utt3.WRD").write_text("0 3200 was\n2400 6400 saw\n")
     found = bring_in(world, "phn", world.root / "out", "in", "--rate", 16000)
     lines = [line for line in (found.folder / "words.ctm").read_text().splitlines() if "Speaker1_utt3" in line]
     assert lines == ["Speaker1_utt3 1 0.000 0.200 was", "Speaker1_utt3 1 0.150 0.250 saw"]
-    assert run("export-alignment", "textgrid", found.folder, world.root / "grids") == 0
+    assert run("convert", "alignment", "--to", "textgrid", found.folder, world.root / "grids") == 0
     _, tiers = read_textgrid(world.root / "grids" / "Speaker1_utt3.TextGrid")
     assert tiers["words"][:2] == [Interval(0, 0.2, "was"), Interval(0.2, 0.4, "saw")]
 
@@ -353,7 +355,17 @@ def test_transition_ids_are_those_of_kaldi(tmp_path: Path) -> None:
 
 
 def command(world: SimpleNamespace, form: str, source: Path, *options: object) -> list[object]:
-    return ["import-alignment", form, source, world.root / "features", world.root / "lang", world.root / "in", *options]
+    return [
+        "convert",
+        "alignment",
+        "--from",
+        form,
+        source,
+        world.root / "features",
+        world.root / "lang",
+        world.root / "in",
+        *options,
+    ]
 
 
 def test_other_utterances_are_refused(world: SimpleNamespace, capsys: pytest.CaptureFixture) -> None:
@@ -388,7 +400,7 @@ def test_bad_ctm_is_refused(world: SimpleNamespace, old: str, new: str, names: l
 def textgrids(world: SimpleNamespace, **phones: list[Interval]) -> Path:
     """The world's TextGrids, some with other phones."""
     out = world.root / "grids"
-    assert run("export-alignment", "textgrid", world.root / "ali", out) == 0
+    assert run("convert", "alignment", "--to", "textgrid", world.root / "ali", out) == 0
     for utterance, intervals in phones.items():
         write_textgrid(out / f"{utterance}.TextGrid", 0.5, {"words": [], "phones": intervals})
     return out
@@ -431,7 +443,7 @@ def test_damaged_textgrid_is_refused(world: SimpleNamespace) -> None:
 
 def test_bad_phn_is_refused(world: SimpleNamespace) -> None:
     assert_refused(command(world, "phn", world.root), "--rate")
-    assert run("export-alignment", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
+    assert run("convert", "alignment", "--to", "phn", world.root / "ali", world.root / "out", "--rate", 16000) == 0
     names = ["utterance Speaker0_utt0", "14 frames", "7 frames"]
     assert_refused(command(world, "phn", world.root / "out", "--rate", 8000), *names)
     (world.root / "out" / "Speaker1_utt2.PHN").write_text("0 100\n")
@@ -497,7 +509,7 @@ def test_chain_models_are_refused(tmp_path: Path) -> None:
 
 def test_senones_of_another_inventory_are_refused(world: SimpleNamespace) -> None:
     ours, out = world.root / "ali", world.root / "out"
-    assert run("export-alignment", "kaldi", ours, out) == 0
+    assert run("convert", "alignment", "--to", "kaldi", ours, out) == 0
     whole = list(kaldi.read(out / "ali.ark"))
     kaldi.write(out / "ali.ark", [(name, frames[::-1]) for name, frames in whole])
     names = [out / "ali.ark", "utterance Speaker0_utt1", out / "phones.ark"]
@@ -510,13 +522,13 @@ def test_export_without_all_phones_is_refused(world: SimpleNamespace) -> None:
     ours, out = world.root / "ali", world.root / "out"
     lines = (ours / "phones.ctm").read_text().splitlines(keepends=True)
     (ours / "phones.ctm").write_text("".join(lines[:-1]))
-    assert_refused(["export-alignment", "textgrid", ours, out], "Speaker2_utt5", "phones.ctm", "frame")
+    assert_refused(["convert", "alignment", "--to", "textgrid", ours, out], "Speaker2_utt5", "phones.ctm", "frame")
     (ours / "phones.ctm").unlink()
-    assert_refused(["export-alignment", "ctm", ours, out], ours, "phones.ctm")
-    assert run("export-alignment", "kaldi", ours, out) == 0
+    assert_refused(["convert", "alignment", "--to", "ctm", ours, out], ours, "phones.ctm")
+    assert run("convert", "alignment", "--to", "kaldi", ours, out) == 0
 
 
 def test_network_trains_on_an_imported_alignment(world: SimpleNamespace) -> None:
     bring_in(world, "ctm", world.root / "ali")
     size = ["--layers", 1, "--width", 8, "--epochs", 1]
-    assert run("train", world.root / "features", world.root / "in", world.root / "model", *size) == 0
+    assert run("nnet", "train", world.root / "features", world.root / "in", world.root / "model", *size) == 0

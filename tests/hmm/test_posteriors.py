@@ -58,7 +58,7 @@ def ran(*args: object) -> int:
 
 def decoded(world: World, scores: Path, out: Path) -> dict[str, str]:
     scales = ["--lm-weight", "2", "--jobs", "1"]
-    assert ran("decode", scores, scores, world.lang, world.lm, out, *scales) == 0
+    assert ran("decode", "run", scores, scores, world.lang, world.lm, out, *scales) == 0
     lines = (line.partition(" ") for line in (out / "hyp.txt").read_text().splitlines())
     return {utterance: text for utterance, _, text in lines}
 
@@ -79,7 +79,7 @@ def test_every_form_is_decoded(world, tmp_path, form, suffix):
     else:
         kaldi.write(tmp_path / "given.ark", given.items())
     options = ["--form", form, *([] if form == "loglikes" else ["--priors", source])]
-    assert ran("import-posteriors", source, world.senones, tmp_path / "scores", *options) == 0
+    assert ran("convert", "posteriors", source, world.senones, tmp_path / "scores", *options) == 0
     archive = FrameArchive(tmp_path / "scores", "loglikes")
     for utterance, p in world.posteriors.items():
         np.testing.assert_allclose(archive[utterance], np.log(p) - np.log(priors), atol=1e-4)
@@ -89,7 +89,7 @@ def test_every_form_is_decoded(world, tmp_path, form, suffix):
 def test_one_utterance_in_npy(world, tmp_path):
     np.save(tmp_path / "utt1.npy", world.posteriors["utt1"].astype(np.float16))
     source = tmp_path / "utt1.npy"
-    assert ran("import-posteriors", source, world.senones, tmp_path / "scores", "--priors", source) == 0
+    assert ran("convert", "posteriors", source, world.senones, tmp_path / "scores", "--priors", source) == 0
     assert decoded(world, tmp_path / "scores", tmp_path / "out") == {"utt1": TEXTS["utt1"]}
 
 
@@ -100,32 +100,42 @@ def test_priors_of_an_alignment(world, tmp_path, corpus):
     np.save(tmp_path / "utt.npy", even)
     scores = tmp_path / "scores"
     source = [tmp_path / "utt.npy", corpus.alignment]
-    assert ran("import-posteriors", *source, scores, "--priors", corpus.alignment, "--prior-floor", "0.05") == 0
+    assert ran("convert", "posteriors", *source, scores, "--priors", corpus.alignment, "--prior-floor", "0.05") == 0
     counted = np.maximum(np.exp(log_priors(FrameArchive(corpus.alignment), corpus.senones.count)), 0.05)
     np.testing.assert_allclose(FrameArchive(scores)["utt"], np.log(even / counted), atol=1e-5)
-    other = ["import-posteriors", tmp_path / "utt.npy", world.senones, tmp_path / "no", "--priors", corpus.alignment]
+    other = [
+        "convert",
+        "posteriors",
+        tmp_path / "utt.npy",
+        world.senones,
+        tmp_path / "no",
+        "--priors",
+        corpus.alignment,
+    ]
     assert ran(*other) == 2
 
 
 def test_scores_align_and_tune(world, tmp_path):
     np.savez(tmp_path / "given.npz", **world.posteriors)
     scores, source = tmp_path / "scores", tmp_path / "given.npz"
-    assert ran("import-posteriors", source, world.senones, scores, "--priors", source) == 0
-    assert ran("align", scores, scores, world.data, world.lang, tmp_path / "ali", "--jobs", "1") == 0
+    assert ran("convert", "posteriors", source, world.senones, scores, "--priors", source) == 0
+    assert ran("ali", "make", scores, scores, world.data, world.lang, tmp_path / "ali", "--jobs", "1") == 0
     for utterance, path in world.path.items():
         np.testing.assert_array_equal(FrameArchive(tmp_path / "ali")[utterance], path)
-    assert ran("tune", scores, scores, world.lang, world.lm, world.data, tmp_path / "tune", "--jobs", "1") == 0
+    assert (
+        ran("decode", "tune", scores, scores, world.lang, world.lm, world.data, tmp_path / "tune", "--jobs", "1") == 0
+    )
 
 
 def test_several_sets_are_decoded_in_one_call(world, tmp_path):
     for name, utterances in (("a", ["utt0"]), ("b", ["utt1", "utt2"])):
         np.savez(tmp_path / f"{name}.npz", **{u: np.log(world.posteriors[u]) for u in utterances})
         scores = tmp_path / f"{name}.npz", world.senones, tmp_path / "sets" / name, "--form", "loglikes"
-        assert ran("import-posteriors", *scores) == 0
+        assert ran("convert", "posteriors", *scores) == 0
     sets, out = tmp_path / "sets", tmp_path / "out"
     given = sets / "a", sets, world.lang, world.lm, out, "--lm-weight", "2", "--jobs", "2"
-    assert_refused(["decode", *given, "--sets", "a", "c"], sets / "c")
-    assert ran("decode", *given, "--sets", "a", "b") == 0
+    assert_refused(["decode", "run", *given, "--sets", "a", "c"], sets / "c")
+    assert ran("decode", "run", *given, "--sets", "a", "b") == 0
     heard = [(out / name / "hyp.txt").read_text() for name in ("a", "b")]
     assert "".join(heard) == "".join(f"{utterance} {text}\n" for utterance, text in TEXTS.items())
     assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
@@ -137,7 +147,7 @@ def test_partial_hypotheses_are_recorded(world, tmp_path, caplog):
     given = {"utt0": world.posteriors["utt0"][10:12], "utt1": world.posteriors["utt1"]}
     np.savez(tmp_path / "given.npz", **{utterance: np.log(p) for utterance, p in given.items()})
     source = tmp_path / "given.npz", world.senones, tmp_path / "scores", "--form", "loglikes"
-    assert ran("import-posteriors", *source) == 0
+    assert ran("convert", "posteriors", *source) == 0
     assert decoded(world, tmp_path / "scores", tmp_path / "out")["utt1"] == TEXTS["utt1"]
     assert read_json(tmp_path / "out/decode.json")["partial"] == ["utt0"]
     assert_names(caplog.text, "1 utterances", "utt0")
@@ -153,7 +163,7 @@ def test_a_ctc_model_is_decoded(world, tmp_path):
         given[utterance][np.arange(len(path)), columns] = 1
     np.savez(tmp_path / "ctc.npz", **given)
     (tmp_path / "units.txt").write_text("".join(f"{unit} {number}\n" for number, unit in enumerate(units)))
-    assert ran("import-posteriors", tmp_path / "ctc.npz", tmp_path / "units.txt", tmp_path / "scores") == 0
+    assert ran("convert", "posteriors", tmp_path / "ctc.npz", tmp_path / "units.txt", tmp_path / "scores") == 0
     assert decoded(world, tmp_path / "scores", tmp_path / "out") == TEXTS
 
 
@@ -178,7 +188,7 @@ def test_bad_posteriors_are_refused(world, tmp_path, name):
     np.savez(tmp_path / "good.npz", **world.posteriors)
     for source, priors in (("bad", "good"), ("good", "bad")):
         given = tmp_path / f"{source}.npz", world.senones, tmp_path / "out", "--priors", tmp_path / f"{priors}.npz"
-        assert_refused(["import-posteriors", *given], tmp_path / "bad.npz", "utterance utt7", name)
+        assert_refused(["convert", "posteriors", *given], tmp_path / "bad.npz", "utterance utt7", name)
 
 
 def test_bad_files_are_refused(world, tmp_path):
@@ -198,7 +208,7 @@ def test_bad_files_are_refused(world, tmp_path):
         ("good.npz", world.senones, (*loglikes, "--priors", good), ["--priors", "priors"]),
         ("good.npz", units, (), [units, "line 2", "'A 2'"]),
     ):
-        assert_refused(["import-posteriors", tmp_path / source, senones, tmp_path / "out", *options], *names)
+        assert_refused(["convert", "posteriors", tmp_path / source, senones, tmp_path / "out", *options], *names)
 
 
 def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus):
@@ -208,7 +218,7 @@ def test_other_senones_and_other_kinds_are_refused(world, tmp_path, corpus):
     Senones(inventory.phones, inventory.states | {"A": inventory.states["A"][::-1]}, inventory.self_loop).write(other)
     for name, senones in (("a", world.senones), ("b", other)):
         given = tmp_path / "given.npz", senones, tmp_path / name
-        assert ran("import-posteriors", *given, "--form", "loglikes") == 0
+        assert ran("convert", "posteriors", *given, "--form", "loglikes") == 0
     for features, name in ((tmp_path / "b", tmp_path / "a"), (corpus.features, "loglikes")):
-        command = ["decode", tmp_path / "a", features, world.lang, world.lm, tmp_path / "out"]
+        command = ["decode", "run", tmp_path / "a", features, world.lang, world.lm, tmp_path / "out"]
         assert_refused(command, features, name)

@@ -113,7 +113,7 @@ OPTIONS = MonoOptions(gaussians=40, iterations=20)
 def run(world, out, *flags):
     folders = [world.root / "cepstra", world.root / "data", world.root / "lang", out]
     flags = ["--gaussians", "40", "--iterations", "20", *flags]
-    return cli.main(["train-mono", *map(str, folders), *flags])
+    return cli.main(["gmm", "mono", *map(str, folders), *flags])
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_flat_start_finds_the_planted_phones(world, trained, lang, tmp_path):
     assert gmm.meta["features"] == {"type": "planted"}
     assert gmm.mixtures.gaussians == 40
     folders = [trained, world.root / "cepstra", world.root / "data", world.root / "lang", tmp_path / "ali"]
-    assert cli.main(["align", *map(str, folders), "--jobs", "1"]) == 0
+    assert cli.main(["ali", "make", *map(str, folders), "--jobs", "1"]) == 0
     archive = FrameArchive(tmp_path / "ali")
     phone = np.empty(world.senones.count, int)
     for index, states in enumerate(world.senones.states.values()):

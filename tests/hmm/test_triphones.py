@@ -68,17 +68,31 @@ def ladder(speech):
     root = speech.root
     corpus = (root / "data", root / "lang")
     small = ("--leaves", 22, "--gaussians", 40, "--iterations", 14)
-    verb("train-mono", root / "cepstra", *corpus, root / "mono", "--gaussians", 40, "--iterations", 12)
-    verb("align", root / "mono", root / "cepstra", *corpus, root / "ali_mono")
-    verb("train-tri", root / "cepstra", root / "ali_mono", *corpus, root / "tri", *small)
-    verb("align", root / "tri", root / "cepstra", *corpus, root / "ali_tri")
+    verb("gmm", "mono", root / "cepstra", *corpus, root / "mono", "--gaussians", 40, "--iterations", 12)
+    verb("ali", "make", root / "mono", root / "cepstra", *corpus, root / "ali_mono")
+    verb("gmm", "tri", root / "cepstra", root / "ali_mono", *corpus, root / "tri", *small)
+    verb("ali", "make", root / "tri", root / "cepstra", *corpus, root / "ali_tri")
     verb(
-        "train-lda", root / "cepstra", root / "ali_tri", *corpus, root / "lda", *small, "--splice", 1, "--dimension", 6
+        *("gmm", "tri", root / "cepstra", root / "ali_tri", *corpus, root / "lda", *small, "--lda"),
+        "--splice",
+        1,
+        "--dimension",
+        6,
     )
-    verb("align", root / "lda", root / "cepstra", *corpus, root / "ali_lda")
-    verb("fmllr", root / "lda", root / "cepstra", root / "ali_lda", root / "data", root / "fmllr", "--min-frames", 200)
-    verb("train-tri", root / "fmllr", root / "ali_lda", *corpus, root / "sat", *small)
-    verb("align", root / "sat", root / "fmllr", *corpus, root / "ali_sat")
+    verb("ali", "make", root / "lda", root / "cepstra", *corpus, root / "ali_lda")
+    verb(
+        "feats",
+        "fmllr",
+        root / "lda",
+        root / "cepstra",
+        root / "ali_lda",
+        root / "data",
+        root / "fmllr",
+        "--min-frames",
+        200,
+    )
+    verb("gmm", "tri", root / "fmllr", root / "ali_lda", *corpus, root / "sat", *small)
+    verb("ali", "make", root / "sat", root / "fmllr", *corpus, root / "ali_sat")
     return root
 
 
@@ -130,14 +144,14 @@ def test_jobs_do_not_change_the_bytes(ladder, tmp_path):
     again = tmp_path / "sat"
     inputs = [ladder / "fmllr", ladder / "ali_lda", ladder / "data", ladder / "lang", again]
     small = ["--leaves", "22", "--gaussians", "40", "--iterations", "14", "--jobs", "2"]
-    assert cli.main(["train-tri", *map(str, inputs), *small]) == 0
+    assert cli.main(["gmm", "tri", *map(str, inputs), *small]) == 0
     for name in ("gmm.safetensors", "senones.json", "front.safetensors"):
         assert (again / name).read_bytes() == (ladder / "sat" / name).read_bytes()
 
 
 def test_speakers_of_few_frames_are_not_adapted(ladder, tmp_path, caplog):
     inputs = [ladder / "lda", ladder / "cepstra", ladder / "ali_lda", ladder / "data", tmp_path / "fmllr"]
-    assert cli.main(["fmllr", *map(str, inputs), "--min-frames", "1000000", "--jobs", "1"]) == 0
+    assert cli.main(["feats", "fmllr", *map(str, inputs), "--min-frames", "1000000", "--jobs", "1"]) == 0
     assert_names(caplog.text, "4 of 4 speakers", 1000000, "s0")
     utterance = "s0-000"
     front = load_gmm(ladder / "lda").transform
@@ -155,7 +169,7 @@ def test_copies_are_adapted_as_another_speakers(ladder, tmp_path):
     ali.mkdir()
     alias(ladder / "ali_lda", ali, {**{u: u for u in aligned}, **{f"speed0.9-{u}": u for u in own if u in aligned}})
     Senones.read(ladder / "ali_lda").write(ali)
-    verb("fmllr", ladder / "lda", cepstra, ali, ladder / "data", out, "--min-frames", 200)
+    verb("feats", "fmllr", ladder / "lda", cepstra, ali, ladder / "data", out, "--min-frames", 200)
     adapted, before = FrameArchive(out), FrameArchive(ladder / "fmllr")
     assert set(adapted) == set(FrameArchive(cepstra))
     for utterance in before:
@@ -177,18 +191,18 @@ def test_one_speaker_of_few_frames_is_not_adapted(ladder, tmp_path, caplog):
         (data / name).write_text("\n".join([*lines[name], f"{short} {rest}"]) + "\n")
     (data / "utt2spk").write_text("\n".join([*lines["utt2spk"], f"{short} s9"]) + "\n")
     corpus = (data, ladder / "lang")
-    verb("align", ladder / "lda", cepstra, *corpus, ali, "--max-left-out", 5)
-    verb("fmllr", ladder / "lda", cepstra, ali, data, out, "--min-frames", 200)
+    verb("ali", "make", ladder / "lda", cepstra, *corpus, ali, "--max-left-out", 5)
+    verb("feats", "fmllr", ladder / "lda", cepstra, ali, data, out, "--min-frames", 200)
     assert_names(caplog.text, "1 of 5 speakers", 200, "s9")
     assert FrameArchive(out).rows(short) == 3
-    verb("train-tri", out, ali, *corpus, tmp_path / "sat", "--leaves", 22, "--gaussians", 40, "--iterations", 3)
+    verb("gmm", "tri", out, ali, *corpus, tmp_path / "sat", "--leaves", 22, "--gaussians", 40, "--iterations", 3)
 
 
 def test_the_utterances_of_a_smaller_data_directory_are_adapted(ladder, tmp_path):
     some, out = tmp_path / "some", tmp_path / "fmllr"
-    assert cli.main(["subset", str(ladder / "data"), str(some), "--speakers", "2"]) == 0
+    assert cli.main(["data", "subset", str(ladder / "data"), str(some), "--speakers", "2"]) == 0
     inputs = [ladder / "lda", ladder / "cepstra", ladder / "ali_lda", some, out]
-    assert cli.main(["fmllr", *map(str, inputs), "--min-frames", "200", "--jobs", "1"]) == 0
+    assert cli.main(["feats", "fmllr", *map(str, inputs), "--min-frames", "200", "--jobs", "1"]) == 0
     adapted, whole = FrameArchive(out), FrameArchive(ladder / "fmllr")
     assert adapted.utterances == [utterance for utterance in whole if utterance[:2] in ("s0", "s2")]
     for utterance in adapted:
@@ -198,10 +212,10 @@ def test_the_utterances_of_a_smaller_data_directory_are_adapted(ladder, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("fmllr", "lda", "fmllr", "ali_lda", "data"), ["/lda", "/fmllr"]),
-        (("train-tri", "cepstra", "ali_tri", "data", "lang", "--leaves", "30"), ["30 senones", 25]),
-        (("train-lda", "cepstra", "ali_tri", "data", "lang", "--dimension", "90"), ["90 dimensions", 7, 4]),
-        (("train-tri", "cepstra", "cepstra", "data", "lang"), ["/cepstra", "alignment"]),
+        (("feats", "fmllr", "lda", "fmllr", "ali_lda", "data"), ["/lda", "/fmllr"]),
+        (("gmm", "tri", "cepstra", "ali_tri", "data", "lang", "--leaves", "30"), ["30 senones", 25]),
+        (("gmm", "tri", "cepstra", "ali_tri", "data", "lang", "--lda", "--dimension", "90"), ["90 dimensions", 7, 4]),
+        (("gmm", "tri", "cepstra", "cepstra", "data", "lang"), ["/cepstra", "alignment"]),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(ladder, tmp_path, arguments, names):
@@ -224,17 +238,17 @@ def test_phone_missing_from_the_trees_is_refused(ladder, lang, tmp_path):
     (tmp_path / "lang").mkdir()
     wider.write(tmp_path / "lang")
     corpus = (str(ladder / "data"), str(tmp_path / "lang"))
-    align = ["align", str(ladder / "sat"), str(ladder / "fmllr"), *corpus, str(tmp_path / "ali")]
+    align = ["ali", "make", str(ladder / "sat"), str(ladder / "fmllr"), *corpus, str(tmp_path / "ali")]
     for jobs in ("1", "2"):
         assert_refused([*align, "--jobs", jobs], "Z")
-    train = ["train-tri", str(ladder / "cepstra"), str(ladder / "ali_tri"), *corpus, str(tmp_path / "tri")]
+    train = ["gmm", "tri", str(ladder / "cepstra"), str(ladder / "ali_tri"), *corpus, str(tmp_path / "tri")]
     assert_refused(train, ladder / "ali_tri", "phones")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lang"]
 
 
 def test_fewer_leaves_than_wanted_are_a_warning(ladder, tmp_path, caplog):
     inputs = [ladder / "cepstra", ladder / "ali_tri", ladder / "data", ladder / "lang", tmp_path / "tri"]
-    verb("train-tri", *inputs, "--leaves", 5000, "--gaussians", 5000, "--iterations", 2)
+    verb("gmm", "tri", *inputs, "--leaves", 5000, "--gaussians", 5000, "--iterations", 2)
     reached = Senones.read(tmp_path / "tri").count
     assert_names(caplog.text, reached, 5000)
     assert reached < 5000

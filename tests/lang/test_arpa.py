@@ -24,7 +24,7 @@ def arpa(tmp_path) -> Path:
 
 
 def run(arpa: Path, *more: str) -> int:
-    return main(["import-lm", str(arpa), str(arpa.parent / "lm"), *more])
+    return main(["convert", "lm", str(arpa), str(arpa.parent / "lm"), *more])
 
 
 def test_words_become_lower_case_and_figures_stay(arpa, monkeypatch):
@@ -56,9 +56,9 @@ def test_packed_files_and_capitals(arpa):
 )
 def test_truncated_and_other_files_are_refused(arpa, name, damage, names):
     (arpa.parent / name).write_bytes(damage(arpa.read_bytes()))
-    assert_refused(["import-lm", arpa.parent / name, arpa.parent / "lm"], arpa.parent / name, *names)
+    assert_refused(["convert", "lm", arpa.parent / name, arpa.parent / "lm"], arpa.parent / name, *names)
     assert not (arpa.parent / "lm").exists()
 
 
 def test_missing_file_is_refused(tmp_path):
-    assert_refused(["import-lm", tmp_path / "none.arpa.gz", tmp_path / "lm"], tmp_path / "none.arpa.gz")
+    assert_refused(["convert", "lm", tmp_path / "none.arpa.gz", tmp_path / "lm"], tmp_path / "none.arpa.gz")

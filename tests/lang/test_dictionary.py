@@ -82,7 +82,7 @@ def test_lang_of_the_words_of_two_sets(tmp_path, lang_and_data):
     _, train, dev = lang_and_data
     dictionary, out = tmp_path / "d.txt", tmp_path / "made"
     dictionary.write_text("a\tAH\na\tEY\n")
-    arguments = ["lang", str(train), str(dev), str(out), "--dictionary", str(dictionary)]
+    arguments = ["lang", "build", str(train), str(dev), str(out), "--dictionary", str(dictionary)]
     assert_refused(arguments, "1 word", "cat")
     assert not out.exists()
     dictionary.write_text("a\tAH\na\tEY\ncat\tK AE T\nzoo\tZ UW\n")
@@ -98,9 +98,9 @@ def test_lang_of_a_whole_dictionary(tmp_path, lang_and_data):
     dictionary = tmp_path / "d.txt"
     dictionary.write_text("a\tAH\nzoo\tZ UW\n")
     arguments = ["--dictionary", str(dictionary), "--all"]
-    assert main(["lang", str(tmp_path / "whole"), *arguments]) == 0
+    assert main(["lang", "build", str(tmp_path / "whole"), *arguments]) == 0
     assert Lang.read(tmp_path / "whole").words == ["a", "zoo"]
     dictionary.write_text("a\tAH\ncat\tK AE T\nzoo\tZ UW\n")
-    assert main(["lang", str(train), str(tmp_path / "both"), *arguments]) == 0
+    assert main(["lang", "build", str(train), str(tmp_path / "both"), *arguments]) == 0
     assert Lang.read(tmp_path / "both").words == ["a", "cat", "zoo"]
-    assert_refused(["lang", str(tmp_path / "none"), *arguments[:2]], "--dictionary", "--all")
+    assert_refused(["lang", "build", str(tmp_path / "none"), *arguments[:2]], "--dictionary", "--all")

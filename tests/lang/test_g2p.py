@@ -123,7 +123,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("g2p")
     lines = (f"{word}\t{' '.join(p[0])}\n" for word, p in planted(1500).items())
     (place / "dictionary.txt").write_text("".join(lines))
-    assert main(["g2p", str(place / "dictionary.txt"), str(place / "model"), "--order", "4"]) == 0
+    assert main(["lang", "g2p", str(place / "dictionary.txt"), str(place / "model"), "--order", "4"]) == 0
     return place / "model"
 
 

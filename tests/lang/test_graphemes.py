@@ -51,7 +51,7 @@ def test_english_is_normalised():
 
 def test_a_lang_folder_of_letters(tmp_path):
     (tmp_path / "text").write_text("ça va\nélan vital\n")
-    argv = ["lang", str(tmp_path / "lang"), "--graphemes", "--text", str(tmp_path / "text")]
+    argv = ["lang", "build", str(tmp_path / "lang"), "--graphemes", "--text", str(tmp_path / "text")]
     assert main(argv) == 0
     lang = Lang.read(tmp_path / "lang")
     assert lang.words == ["va", "vital", "ça", "élan"]
@@ -62,18 +62,18 @@ def test_a_lang_folder_of_letters(tmp_path):
 def test_letters_unknown_to_g2p_are_refused(tmp_path):
     (tmp_path / "dictionary").write_text("".join(f"{w}\t{' '.join(w.upper())}\n" for w in ("ab", "ba", "bab", "aba")))
     (tmp_path / "text").write_text("ab кот\n")
-    assert main(["g2p", str(tmp_path / "dictionary"), str(tmp_path / "g2p"), "--order", "2"]) == 0
+    assert main(["lang", "g2p", str(tmp_path / "dictionary"), str(tmp_path / "g2p"), "--order", "2"]) == 0
     given = ["--dictionary", str(tmp_path / "dictionary"), "--text", str(tmp_path / "text")]
-    assert_refused(["lang", str(tmp_path / "lang"), *given, "--g2p", str(tmp_path / "g2p")], "'кот'", "'к'")
-    assert_refused(["lang", str(tmp_path / "lang"), *given], "1 word", "кот")
+    assert_refused(["lang", "build", str(tmp_path / "lang"), *given, "--g2p", str(tmp_path / "g2p")], "'кот'", "'к'")
+    assert_refused(["lang", "build", str(tmp_path / "lang"), *given], "1 word", "кот")
 
 
 def test_words_verb_writes_sentences_and_tables(tmp_path):
     (tmp_path / "a.txt").write_text("Bonjour, Jean!\n\n...\n")
-    assert main(["words", str(tmp_path / "a.txt"), str(tmp_path / "out"), "--language", "fr"]) == 0
+    assert main(["data", "normalize-text", str(tmp_path / "a.txt"), str(tmp_path / "out"), "--language", "fr"]) == 0
     assert (tmp_path / "out").read_text() == "bonjour jean\n"
     (tmp_path / "ref").write_text("clip.1 It's 5 o'clock.\nclip.2\n")
-    assert main(["words", str(tmp_path / "ref"), str(tmp_path / "out"), "--table"]) == 0
+    assert main(["data", "normalize-text", str(tmp_path / "ref"), str(tmp_path / "out"), "--table"]) == 0
     assert (tmp_path / "out").read_text() == "clip.1 it's five o'clock\nclip.2\n"
 
 
@@ -86,9 +86,9 @@ def test_more_text_makes_the_language_model_larger(tmp_path):
     (data / "wav.scp").write_text("u u.wav\n")
     (data / "text").write_text("u ab ba\n")
     (tmp_path / "more").write_text("ba ab ab\nba ab ab\n")
-    assert main(["lang", str(data), str(tmp_path / "lang"), "--graphemes"]) == 0
+    assert main(["lang", "build", str(data), str(tmp_path / "lang"), "--graphemes"]) == 0
     for out, more in (("small", []), ("large", ["--text", str(tmp_path / "more")])):
-        assert main(["lm", str(data), str(tmp_path / "lang"), str(tmp_path / out), "--order", "2", *more]) == 0
+        assert main(["lang", "lm", str(data), str(tmp_path / "lang"), str(tmp_path / out), "--order", "2", *more]) == 0
     assert "ab ab" not in (tmp_path / "small/lm.arpa").read_text()
     assert "ab ab" in (tmp_path / "large/lm.arpa").read_text()
 

@@ -310,13 +310,15 @@ def test_kenlm_agrees(arpa):
 def test_falling_and_unigram_thresholds_are_refused(tmp_path, lang_and_data):
     lang, train_set, _ = lang_and_data
     for prune in (["1"], ["0", "2", "1"]):
-        assert_refused(["lm", str(train_set), str(lang), str(tmp_path / "lm"), "--prune", *prune], "--prune", "0")
+        assert_refused(
+            ["lang", "lm", str(train_set), str(lang), str(tmp_path / "lm"), "--prune", *prune], "--prune", "0"
+        )
 
 
 def test_lm_writes_the_model_and_its_perplexity(tmp_path, lang_and_data):
     lang, train_set, dev = lang_and_data
     out = tmp_path / "lm"
-    assert main(["lm", str(train_set), str(lang), str(out), "--order", "2", "--test", str(dev)]) == 0
+    assert main(["lang", "lm", str(train_set), str(lang), str(out), "--order", "2", "--test", str(dev)]) == 0
     measured = json.loads((out / "perplexity.json").read_text())["dev"]
     again = perplexity(read_arpa(out / "lm.arpa"), ["a cat"])
     assert (measured["words"], measured["oov"]) == (2, 0)

@@ -187,16 +187,16 @@ def test_subwords_and_their_language_models(tmp_path, closed):
     lang = folder_of(tmp_path, closed)
     data = data_of(tmp_path, ["kata taka kata taka", "takata kata", "kiki titi titi kiki kikata"])
     out, lm = tmp_path / "open", tmp_path / "lm"
-    assert main(["subwords", str(data), str(lang), str(out), "--pieces", "9"]) == 0
-    assert main(["lm", str(data), str(out), str(lm), "--order", "2"]) == 0
+    assert main(["lang", "subwords", str(data), str(lang), str(out), "--pieces", "9"]) == 0
+    assert main(["lang", "lm", str(data), str(out), str(lm), "--order", "2"]) == 0
     symbols = set(read_arpa(lm / "lm.arpa").symbols)
     assert {"kata", *Lang.read(out).pieces} <= symbols
     dictionary, taught = tmp_path / "dictionary", tmp_path / "taught"
     dictionary.write_text("kititi\tK IY T IY T IY\nkata\tK AA T AA\nkx\tK\n")
-    assert main(["lm", str(data), str(out), str(taught), "--order", "3", "--dictionary", str(dictionary)]) == 0
+    assert main(["lang", "lm", str(data), str(out), str(taught), "--order", "3", "--dictionary", str(dictionary)]) == 0
     pieces = Speller(Lang.read(out).pieces).spell("kititi")
     model = read_arpa(taught / "lm.arpa")
     assert tuple(pieces[:3]) in model.levels[2]
-    assert_refused(["lm", str(data), str(lang), str(tmp_path / "no"), "--dictionary", str(dictionary)], lang)
-    assert_refused(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "400"], "400")
-    assert main(["subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "0"]) == 2
+    assert_refused(["lang", "lm", str(data), str(lang), str(tmp_path / "no"), "--dictionary", str(dictionary)], lang)
+    assert_refused(["lang", "subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "400"], "400")
+    assert main(["lang", "subwords", str(data), str(lang), str(tmp_path / "no"), "--pieces", "0"]) == 2

@@ -31,7 +31,10 @@ def trained(corpus, out: Path, store: Path | None = None, **options: object) -> 
 
 
 def measured(corpus, model: Path, out: Path) -> dict:
-    assert main(["evaluate", str(model), str(corpus.features), str(corpus.alignment), str(out), "--jobs", "1"]) == 0
+    assert (
+        main(["nnet", "evaluate", str(model), str(corpus.features), str(corpus.alignment), str(out), "--jobs", "1"])
+        == 0
+    )
     return read_json(out / "frames.json")
 
 
@@ -64,7 +67,7 @@ def test_a_planted_offset_is_recovered(corpus, tmp_path):
     for name in ("meta.json", "senones.json"):
         (spoilt / name).write_bytes((good / name).read_bytes())
     out = tmp_path / "out"
-    argv = ["bias", spoilt, corpus.features, corpus.alignment, out, "--phones", "P1", "--jobs", "1"]
+    argv = ["nnet", "adjust", spoilt, out, "--bias", corpus.features, corpus.alignment, "--phones", "P1", "--jobs", "1"]
     assert main([str(word) for word in argv]) == 0
     found = read_json(out / "meta.json")["bias"]
     assert found["offset"] == pytest.approx(6, abs=1.5)
@@ -99,7 +102,8 @@ def test_bias_recovers_a_phone_absent_from_the_transfer_set(corpus, tmp_path):
     hard = trained(corpus, tmp_path / "hard", omit=["P1"], epochs=30)
     assert read_json(soft / "meta.json")["omitted"] == ["P1"]
     for model in (soft, hard):
-        argv = ["bias", model, corpus.features, corpus.alignment, f"{model}_bias", "--phones", "P1", "--jobs", "1"]
+        held_out = [corpus.features, corpus.alignment]
+        argv = ["nnet", "adjust", model, f"{model}_bias", "--bias", *held_out, "--phones", "P1", "--jobs", "1"]
         assert main([str(word) for word in argv]) == 0
     names = ("soft", "soft_bias", "hard", "hard_bias")
     found = {name: measured(corpus, tmp_path / name, tmp_path / f"frames.{name}") for name in names}
@@ -135,8 +139,8 @@ def test_omitted_frames_are_not_trained_on(corpus, tmp_path):
 )
 def test_unknown_and_all_phones_are_refused(corpus, tmp_path, argv, names):
     model = trained(corpus, tmp_path / "model", epochs=1)
-    common = [str(path) for path in (model, corpus.features, corpus.alignment, tmp_path / "out")]
-    assert_refused(["bias", *common, *argv], *names)
+    common = [model, tmp_path / "out", "--bias", corpus.features, corpus.alignment]
+    assert_refused(["nnet", "adjust", *common, *argv], *names)
 
 
 def test_omitting_every_phone_is_refused(corpus, tmp_path):

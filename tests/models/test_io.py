@@ -71,7 +71,9 @@ def test_gmm_is_a_member_of_an_ensemble(tmp_path):
         write(tmp_path / name)
     means = write_gmm(tmp_path / "gmm")
     for name, arguments in (("plain", ()), ("both", ("--gmm", str(tmp_path / "gmm"), "0.25"))):
-        assert main(["ensemble", str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / name), *arguments]) == 0
+        assert (
+            main(["nnet", "ensemble", str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / name), *arguments]) == 0
+        )
     frames = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     plain, both = load_model(tmp_path / "plain"), load_model(tmp_path / "both")
     likelihoods = np.exp(-0.5 * ((frames[:, None] - means) ** 2).sum(-1))
@@ -95,7 +97,7 @@ def test_gmm_is_a_member_of_an_ensemble(tmp_path):
 def test_gmm_that_does_not_fit_is_refused(tmp_path, phone, settings, scale, names):
     write(tmp_path / "a")
     write_gmm(tmp_path / "gmm", phone, settings)
-    command = ["ensemble", str(tmp_path / "a"), str(tmp_path / "out"), "--gmm", str(tmp_path / "gmm"), scale]
+    command = ["nnet", "ensemble", str(tmp_path / "a"), str(tmp_path / "out"), "--gmm", str(tmp_path / "gmm"), scale]
     assert_refused(command, *names)
     assert not (tmp_path / "out").exists()
 

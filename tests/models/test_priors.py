@@ -28,7 +28,10 @@ def model(corpus, tmp_path):
 
 def test_priors_are_the_mean_posterior_whatever_the_jobs(corpus, model, tmp_path):
     for jobs in ("1", "2"):
-        assert main(["priors", str(model), str(corpus.features), str(tmp_path / jobs), "--jobs", jobs]) == 0
+        assert (
+            main(["nnet", "adjust", str(model), str(tmp_path / jobs), "--priors", str(corpus.features), "--jobs", jobs])
+            == 0
+        )
     one, two = ((tmp_path / jobs / "model.safetensors").read_bytes() for jobs in ("1", "2"))
     assert one == two
     before, after = load_model(model), load_model(tmp_path / "1")
@@ -39,10 +42,10 @@ def test_priors_are_the_mean_posterior_whatever_the_jobs(corpus, model, tmp_path
 
 
 def test_ensemble_has_the_mean_of_its_members_priors(corpus, model, tmp_path):
-    assert main(["priors", str(model), str(corpus.features), str(tmp_path / "other")]) == 0
+    assert main(["nnet", "adjust", str(model), str(tmp_path / "other"), "--priors", str(corpus.features)]) == 0
     ensemble = tmp_path / "ensemble"
     ensemble.mkdir()
     save_ensemble(ensemble, [model, tmp_path / "other"], "arithmetic")
     members = [load_model(folder).priors for folder in (model, tmp_path / "other")]
     np.testing.assert_allclose(load_model(ensemble).priors, np.mean(members, axis=0))
-    assert_refused(["priors", ensemble, corpus.features, tmp_path / "out"], ensemble, "'ensemble'")
+    assert_refused(["nnet", "adjust", ensemble, tmp_path / "out", "--priors", corpus.features], ensemble, "'ensemble'")

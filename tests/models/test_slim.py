@@ -39,7 +39,7 @@ def test_every_width_is_trained_and_can_be_extracted(corpus, tmp_path):
     wide = tmp_path / "wide"
     wide.mkdir()
     train_model(corpus.features, corpus.alignment, None, None, dataclasses.replace(OPTIONS, widths=[0.25, 1.0]), wide)
-    assert main(["slim", str(wide), "0.25", str(tmp_path / "slim")]) == 0
+    assert main(["nnet", "adjust", str(wide), str(tmp_path / "slim"), "--width", "0.25"]) == 0
     slim, whole = load_model(tmp_path / "slim"), load_model(wide)
     assert slim.module.hidden[0].out_features == 16
     assert "widths" not in read_json(tmp_path / "slim/meta.json")["options"]
@@ -51,7 +51,7 @@ def test_every_width_is_trained_and_can_be_extracted(corpus, tmp_path):
     padded = torch.from_numpy(np.pad(frames, ((2, 2), (0, 0)), mode="edge"))[None]
     with torch.no_grad():
         assert torch.equal(slim.module(padded), whole.module(padded, None, 16))
-    assert_refused(["slim", wide, "0.5", tmp_path / "other"], wide, "0.5", "0.25", 1)
+    assert_refused(["nnet", "adjust", wide, tmp_path / "other", "--width", "0.5"], wide, "0.5", "0.25", 1)
 
 
 def test_the_loss_is_the_mean_over_the_widths(corpus, tmp_path):

@@ -43,7 +43,7 @@ def reasons(folder: Path) -> dict[str, str]:
 
 
 def test_each_reason_leaves_one_out_and_is_named(heard, tmp_path, caplog):
-    assert main(["confident", str(heard), str(tmp_path / "out")]) == 0
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out")]) == 0
     assert [u.id for u in DataDirectory.read(tmp_path / "out")] == ["u0", "u6"]
     found = reasons(tmp_path / "out")
     for name, part in {
@@ -61,12 +61,12 @@ def test_each_reason_leaves_one_out_and_is_named(heard, tmp_path, caplog):
 
 def test_limits_are_options(heard, tmp_path):
     given = ["--logprob", "-2", "--no-speech", "1", "--compression", "9", "--pace", "100"]
-    assert main(["confident", str(heard), str(tmp_path / "out"), *given]) == 0
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out"), *given]) == 0
     assert reasons(tmp_path / "out") == {"u4": "without words"}
 
 
 def test_no_confident_utterance_at_all_is_one_sentence(heard, tmp_path, capsys):
-    assert main(["confident", str(heard), str(tmp_path / "out"), "--logprob", "0"]) == 2
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out"), "--logprob", "0"]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "none of the 7 utterances" in error
     assert "5 with a mean log-probability below 0" in error
@@ -75,7 +75,7 @@ def test_no_confident_utterance_at_all_is_one_sentence(heard, tmp_path, capsys):
 
 def test_a_data_directory_that_was_not_heard(heard, tmp_path, capsys):
     (heard / TABLE).unlink()
-    assert main(["confident", str(heard), str(tmp_path / "out")]) == 2
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out")]) == 2
     assert TABLE in capsys.readouterr().err
 
 
@@ -91,11 +91,11 @@ def test_what_a_phone_loop_hears_otherwise_is_left_out(heard, tmp_path):
     (ali / "phones.ctm").write_text("".join(lines))
     (tmp_path / "hyp.txt").write_text("u0 A SIL B C\nu1 A B C\nu6 E F SIL D\n")
     loop = ["--loop", str(ali), str(tmp_path / "hyp.txt")]
-    assert main(["confident", str(heard), str(tmp_path / "out"), *loop]) == 0
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out"), *loop]) == 0
     assert [u.id for u in DataDirectory.read(tmp_path / "out")] == ["u0"]  # no insertion, no silence counts as an error
     assert "phone loop" in reasons(tmp_path / "out")["u6"]
     loose = ["--disagreement", "80", "--no-speech", "1"]
-    assert main(["confident", str(heard), str(tmp_path / "loose"), *loop, *loose]) == 0
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "loose"), *loop, *loose]) == 0
     assert [u.id for u in DataDirectory.read(tmp_path / "loose")] == ["u0", "u6"]
     assert "could not be aligned" in reasons(tmp_path / "loose")["u2"]
 
@@ -104,7 +104,7 @@ def test_a_phone_loop_knows_phones_and_no_words(corpus, tmp_path):
     said = ["SIL P1 P2 SIL", "P2 P1 SIL P1 P2"]
     lines = (f"u{n} 1 {0.1 * i:.2f} 0.1 {p}\n" for n, phones in enumerate(said) for i, p in enumerate(phones.split()))
     (corpus.alignment / "phones.ctm").write_text("".join(lines))
-    assert main(["phone-loop", str(corpus.alignment), str(tmp_path / "loop")]) == 0
+    assert main(["lang", "phone-loop", str(corpus.alignment), str(tmp_path / "loop")]) == 0
     lang = Lang.read(tmp_path / "loop/lang")
     assert lang.phones == corpus.senones.phones
     assert lang.words == ["P1", "P2", "SIL"]
@@ -122,7 +122,7 @@ def test_known_words_take_the_place_of_what_was_heard(heard, tmp_path, caplog):
     scp = (heard / "wav.scp").read_text()
     (heard / "wav.scp").write_text(scp + scp.replace("x ", "y ", 1))
     (tmp_path / "known").write_text("x the words of all pieces\ny what was said\nz of another folder\n")
-    assert main(["confident", str(heard), str(tmp_path / "out"), "--known", str(tmp_path / "known")]) == 0
+    assert main(["pseudo-label", "filter", str(heard), str(tmp_path / "out"), "--known", str(tmp_path / "known")]) == 0
     found = {u.id: u.text for u in DataDirectory.read(tmp_path / "out")}
     assert found == {"u0": "a good one", "u1": "what was said", "u6": "another good one"}
     assert "1 of 7 utterances" in caplog.text

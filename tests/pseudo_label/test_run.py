@@ -65,12 +65,12 @@ def test_prompts_are_heard(tiny, prompts, tmp_path):
     chosen = DataDirectory(sorted(said, key=lambda u: u.duration)[:: max(1, len(said) // 10)])
     (tmp_path / "data").mkdir()
     chosen.write(tmp_path / "data")
-    assert main(["hear", str(tmp_path / "data"), str(tmp_path / "heard"), "--jobs", "1"]) == 0
+    assert main(["pseudo-label", "run", str(tmp_path / "data"), str(tmp_path / "heard"), "--jobs", "1"]) == 0
     rate = score(read_transcripts(tmp_path / "data/text"), read_transcripts(tmp_path / "heard/text")).total.percent
     assert rate < 30
     figures = read_pseudo_labels(tmp_path / "heard").values()
     assert all(-1 < one.logprob < 0 and one.no_speech < 0.5 and 0 < one.compression < 2 for one in figures)
-    assert main(["confident", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 0
+    assert main(["pseudo-label", "filter", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 0
     assert len(DataDirectory.read(tmp_path / "believed")) > 0.8 * len(chosen)
 
 
@@ -79,8 +79,8 @@ def test_silence_and_music_are_not_believed(tiny, tmp_path, capsys):
     chords = sum(np.sin(2 * np.pi * f * 2 ** (np.floor(2 * t) % 5 / 12) * t) for f in (220, 277, 330)) * 0.1
     noise = 1e-3 * np.random.default_rng(0).normal(size=len(t))
     data = write_data(tmp_path / "data", {"music": chords, "noise": noise, "silence": 0 * t, "tick": noise[:1600]})
-    assert main(["hear", str(data), str(tmp_path / "heard"), "--jobs", "1"]) == 0
-    assert main(["confident", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 2
+    assert main(["pseudo-label", "run", str(data), str(tmp_path / "heard"), "--jobs", "1"]) == 0
+    assert main(["pseudo-label", "filter", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "none of the 4 utterances" in error
 
@@ -89,7 +89,7 @@ def test_what_a_killed_run_heard_is_not_heard_again(fake_ear, tmp_path):
     ear, asked = fake_ear
     clips = {f"u{n}": np.zeros(RATE + 100 * n) for n in range(8)}
     data = write_data(tmp_path / "data", clips)
-    argv = ["hear", str(data), str(tmp_path / "heard"), "--jobs", "1"]
+    argv = ["pseudo-label", "run", str(data), str(tmp_path / "heard"), "--jobs", "1"]
     ear.fails_at = 5
     assert main(argv) == 130
     assert not (tmp_path / "heard").exists()
@@ -97,7 +97,7 @@ def test_what_a_killed_run_heard_is_not_heard_again(fake_ear, tmp_path):
     del asked[:]
     assert main(argv) == 0
     assert len(asked) == 8 - 2  # of three shards of two or three, one was whole
-    assert main(["hear", str(data), str(tmp_path / "again"), "--jobs", "1"]) == 0
+    assert main(["pseudo-label", "run", str(data), str(tmp_path / "again"), "--jobs", "1"]) == 0
     for name in ("text", TABLE, "wav.scp"):
         assert (tmp_path / "heard" / name).read_text() == (tmp_path / "again" / name).read_text()
     assert read_table(tmp_path / "heard/text")["u1"] == "number sixteen thousand one hundred"
@@ -115,11 +115,20 @@ def fails(capsys, argv: list[str], *parts: str) -> None:
 
 def test_an_utterance_longer_than_the_window_is_named(fake_ear, tmp_path, capsys):
     data = write_data(tmp_path / "data", {"long": np.zeros(31 * RATE), "short": np.zeros(RATE)})
-    fails(capsys, ["hear", str(data), str(tmp_path / "out")], "utterance long is 31 s long", "data segment")
+    fails(
+        capsys, ["pseudo-label", "run", str(data), str(tmp_path / "out")], "utterance long is 31 s long", "data segment"
+    )
 
 
 def test_models_that_are_none(tiny, tmp_path, capsys):
-    argv = ["hear", str(write_data(tmp_path / "data", {"a": np.zeros(RATE)})), str(tmp_path / "out"), "--jobs", "1"]
+    argv = [
+        "pseudo-label",
+        "run",
+        str(write_data(tmp_path / "data", {"a": np.zeros(RATE)})),
+        str(tmp_path / "out"),
+        "--jobs",
+        "1",
+    ]
     (tmp_path / "model").mkdir()
     fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model", "model.bin")
     (tmp_path / "model/model.bin").write_bytes(b"junk")

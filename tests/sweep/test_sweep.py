@@ -35,13 +35,13 @@ class Recipe:
         copies = {f"warp0.9-{u}": frames[u] * 0.9 for u in parts["train"]}
         corpus.write_features(self.data / "fbank/train_copies", {**copies, **{u: frames[u] for u in parts["train"]}})
         ali, heard = self.exp / "ali/sat", self.data / "fbank/train_copies"
-        self.call("copies", ali / "train", heard, ali / "train_copies")
+        self.call("ali", "expand", ali / "train", heard, ali / "train_copies")
         held_out = ["--held-out", self.data / "fbank/dev", ali / "dev"]
-        learn = ["train", heard, ali / "train_copies"]
+        learn = ["nnet", "train", heard, ali / "train_copies"]
         for seed in (0, 1):
             self.call(*learn, self.exp / f"teacher.{seed}", *NETWORK, "--seed", seed, *held_out)
-        self.call("ensemble", self.exp / "teacher.0", self.exp / "teacher.1", self.exp / "ensemble")
-        self.call("soft-targets", self.exp / "ensemble", heard, self.exp / "targets", "--keep", 4, "--jobs", 1)
+        self.call("nnet", "ensemble", self.exp / "teacher.0", self.exp / "teacher.1", self.exp / "ensemble")
+        self.call("distill", "targets", self.exp / "ensemble", heard, self.exp / "targets", "--keep", 4, "--jobs", 1)
         soft = ["--soft-targets", self.exp / "targets"]
         self.call(*learn, self.exp / "student.0", *NETWORK, "--threads", 2, "--learning-rate", 2e-3, *soft, *held_out)
         self.read = read_recipe(self.data, self.exp, self.data / "lang", self.data / "lm", Layout())

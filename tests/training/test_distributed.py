@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def train(corpus, out: Path) -> list[str]:
     held_out = ["--held-out", str(corpus.features), str(corpus.alignment)]
-    return ["train", str(corpus.features), str(corpus.alignment), str(out), *held_out, *OPTIONS]
+    return ["nnet", "train", str(corpus.features), str(corpus.alignment), str(out), *held_out, *OPTIONS]
 
 
 def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess:

@@ -99,6 +99,6 @@ def test_impossible_options_are_refused(bad):
 
 def test_unknown_configuration_key_is_refused(corpus, tmp_path):
     (tmp_path / "conf.yaml").write_text("epoch: 3\n")
-    command = ["train", str(corpus.features), str(corpus.alignment), str(tmp_path / "out")]
+    command = ["nnet", "train", str(corpus.features), str(corpus.alignment), str(tmp_path / "out")]
     assert_refused([*command, "--config", tmp_path / "conf.yaml"], tmp_path / "conf.yaml", "'epoch'", "'epochs'")
     assert not (tmp_path / "out").exists()

@@ -29,7 +29,7 @@ FORMS = {"float32": "safetensors", "onnx": "onnx", "int8": "int8"}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("configs", type=Path, nargs="+", help="YAML files as for asrdistill train")
+    parser.add_argument("configs", type=Path, nargs="+", help="YAML files as for asrdistill nnet train")
     parser.add_argument("--senones", type=int, default=1000)
     parser.add_argument("--frames", type=int, default=300, help="in an utterance")
     parser.add_argument("--trials", type=int, default=30)

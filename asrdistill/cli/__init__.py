@@ -1,0 +1,165 @@
+"""The command line ``asrdistill GROUP COMMAND …``: finds the command, runs it, and reports errors in one sentence.
+
+One module per group, imported only when that group is asked for; see :mod:`asrdistill.cli.command`. The commands
+without a group stand in :mod:`asrdistill.cli.top`. Nothing imports this package.
+"""
+
+import importlib
+import os
+import sys
+
+from asrdistill import __version__
+from asrdistill.cli.command import Command, Group, nearest
+from asrdistill.errors import UserError
+
+GROUPS = {
+    "data": "data directories: download, prepare, segment, split, combine",
+    "feats": "features: filterbanks, cepstra, fMLLR, encoder frames",
+    "lang": "lexicons, G2P, language models, subwords",
+    "gmm": "train GMM-HMMs, monophones to triphones with LDA and MLLT",
+    "ali": "alignments: a senone per frame",
+    "nnet": "train, evaluate and combine networks",
+    "distill": "soft targets of a teacher; specialists' senone sets",
+    "decode": "recognise words, tune the decoder, rescore lattices",
+    "pseudo-label": "transcribe unlabelled audio by Whisper and filter the result",
+    "convert": "import and export Kaldi, CTM, TextGrid, PHN, NumPy, ARPA",
+}
+OLD_NAMES = {  # up to 0.1
+    "align": "ali make",
+    "bias": "nnet adjust --bias",
+    "cepstra": "feats cepstra",
+    "combine": "data combine",
+    "confidence": "decode calibrate",
+    "confident": "pseudo-label filter",
+    "copies": "ali expand",
+    "cut": "data segment",
+    "decode": "decode run",
+    "download": "data download",
+    "encode": "feats encode",
+    "ensemble": "nnet ensemble",
+    "evaluate": "nnet evaluate",
+    "export-alignment": "convert alignment --to",
+    "export-features": "convert feats",
+    "features": "feats fbank",
+    "fmllr": "feats fmllr",
+    "g2p": "lang g2p",
+    "hear": "pseudo-label run",
+    "hold-out": "data split",
+    "import-alignment": "convert alignment --from",
+    "import-features": "convert feats",
+    "import-lm": "convert lm",
+    "import-posteriors": "convert posteriors",
+    "join": "feats paste",
+    "lang": "lang build",
+    "lang-counts": "lang pron-probs",
+    "lm": "lang lm",
+    "pareto": "report",
+    "phone-loop": "lang phone-loop",
+    "prepare": "data prepare",
+    "priors": "nnet adjust --priors",
+    "report-phones": "report",
+    "reproduction": "report",
+    "rescore": "decode rescore",
+    "slim": "nnet adjust --width",
+    "soft-targets": "distill targets",
+    "specialists": "distill cluster-senones",
+    "specialists-ensemble": "nnet ensemble --generalist",
+    "specialists-evaluate": "distill coverage",
+    "subset": "data subset",
+    "subwords": "lang subwords",
+    "train": "nnet train",
+    "train-lda": "gmm tri --lda",
+    "train-mono": "gmm mono",
+    "train-tri": "gmm tri",
+    "tune": "decode tune",
+    "words": "data normalize-text",
+}
+HELP = ("-h", "--help")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; returns the exit status: 0, 2 after a mistake, 130 after Ctrl-C, 141 after a broken pipe."""
+    argv = sys.argv[1:] if argv is None else argv
+    name = "asrdistill"
+    try:
+        found, rest = find(argv)
+        if isinstance(found, str):
+            print(found, file=sys.stdout if rest else sys.stderr)
+            return 0 if rest else 2
+        name = found.prog
+        found.run(rest)
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def find(argv: list[str]) -> tuple[Command | str, list[str]]:
+    """(command, its arguments), or (text to print, [] if it is printed because a command is missing)."""
+    word, rest = (argv[0], argv[1:]) if argv else ("", [])
+    if not argv or word in HELP:
+        return overview(), argv
+    if word == "--version":
+        return __version__, argv
+    top = load("top")
+    if word in top.commands:
+        return top.commands[word], rest
+    if word not in GROUPS:
+        raise UserError(_unknown(word))
+    group = load(word)
+    if not rest or rest[0] in HELP:
+        return group.help(GROUPS[word]), rest
+    if rest[0] not in group.commands:
+        raise UserError(_unknown_in(group, rest[0]))
+    return group.commands[rest[0]], rest[1:]
+
+
+def load(group: str) -> Group:
+    """The commands of a group; those without a group are in "top"."""
+    return importlib.import_module(f"asrdistill.cli.{group.replace('-', '_')}").group
+
+
+def overview() -> str:
+    """The help of ``asrdistill`` itself."""
+    rows = [*GROUPS.items(), ("", ""), *((name, command.summary) for name, command in load("top").commands.items())]
+    return "\n".join(
+        [
+            "usage: asrdistill GROUP COMMAND …",
+            "",
+            "Distil big acoustic models, or ensembles of them, into small ones: from audio to a recogniser.",
+            "",
+            *(f"  {name:14}{summary}".rstrip() for name, summary in rows),
+            "",
+            "asrdistill GROUP lists the commands of a group, asrdistill GROUP COMMAND --help explains one.",
+            "Most take --sets A B (PATH is then the parent of PATH/A, PATH/B) or --seeds 0 1 (MODEL stands for",
+            "MODEL.0, MODEL.1), --jobs N and --config YAML. --version prints the version.",
+        ]
+    )
+
+
+def _unknown(word: str) -> str:
+    if word in OLD_NAMES:
+        return f"'{word}' is now 'asrdistill {OLD_NAMES[word]}'"
+    names = {name: [name] for name in [*GROUPS, *load("top").commands]}
+    for group in GROUPS:
+        for name in load(group).commands:
+            names.setdefault(name, []).append(f"{group} {name}")
+            names[f"{group}-{name}"] = [f"{group} {name}"]
+    names |= {old: [new] for old, new in OLD_NAMES.items() if old not in names}
+    near = nearest(word, names)
+    hint = " or ".join(f"'asrdistill {name}'" for name in names[near]) if near else "'asrdistill --help' lists all"
+    return f"no group or command '{word}'; {'did you mean ' + hint + '?' if near else hint}"
+
+
+def _unknown_in(group: Group, word: str) -> str:
+    old = OLD_NAMES.get(group.name) if word.startswith("-") or "/" in word else OLD_NAMES.get(word)
+    near = nearest(word, group.commands)
+    new = f"{group.name} {near}" if near else old
+    hint = f"did you mean 'asrdistill {new}'?" if new else f"it has {', '.join(group.commands)}"
+    return f"group '{group.name}' has no command '{word}'; {hint}"

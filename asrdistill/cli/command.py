@@ -1,0 +1,240 @@
+"""How a command is declared, parsed and run.
+
+    group = Group("feats")
+
+    @group.command(FBANK, DATA, OUT, JOBS, options="asrdistill.features.cepstra.CepstraOptions", sets="fbank data out")
+    def cepstra(args):
+        '''What it makes from what (the line in the group's help).
+
+        More, and an example: this docstring is the command's help.
+        '''
+
+`args` has the arguments, `options` (an instance of the dataclass) and `command` ("feats cepstra").
+"""
+
+import argparse
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from asrdistill.errors import UserError
+
+Args = argparse.Namespace
+Argument = tuple[tuple[str, ...], dict[str, Any]]  # of add_argument
+
+
+def arg(*names: str, **settings: Any) -> Argument:
+    """An argument; a path, unless a type, choices or an action says otherwise."""
+    if settings.keys().isdisjoint(("type", "choices", "action")):
+        settings["type"] = Path
+    return names, settings
+
+
+def flag(name: str, help: str) -> Argument:
+    return arg(name, action="store_true", help=help)
+
+
+def count(text: str) -> int:
+    """The value of an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not '{text}'")
+    return int(text)
+
+
+ALIGNMENT = arg("alignment", help="alignment of the utterances of FEATURES")
+DATA = arg("data", help="data directory")
+FEATURES = arg("features", help="feature archive")
+GRAPH = arg("--graph", metavar="FOLDER", help="keep the compiled search graph there for the next call")
+JOBS = arg("--jobs", type=count, metavar="N", help="processes (default: one per processor)")
+LANG = arg("lang", help="lang folder: phones and lexicon")
+LM = arg("lm", help="folder with lm.arpa, or an ARPA file")
+MODEL = arg("model", help="model folder")
+PIPES = flag("--pipes", "run the shell commands in wav.scp")
+SCORER = arg("model", help="model folder (GMM, network or ensemble), or archive of log-likelihoods")
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, and names the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[0].lower()}{message[1:]}; see --help")
+
+    def parse(self, words: list[str]) -> Args:
+        for word in words[: words.index("--")] if "--" in words else words:
+            name = word.split("=")[0]
+            if word.startswith("--") and name not in self._option_string_actions:
+                near = nearest(name, self._option_string_actions)
+                raise UserError(f"no option '{name}'; {f'did you mean {near!r}?' if near else 'see --help'}")
+        return self.parse_args(words)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """The word that is spelled most alike, or "" if none is."""
+    return next(iter(difflib.get_close_matches(word, list(words), 1, 0.6)), "")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command. `sets` and `seeds` name the arguments that --sets and --seeds change.
+
+    `joint`: the function gets the list of all runs (one for each seed and set) instead of being called for each.
+    """
+
+    name: str
+    function: Callable[..., None]
+    arguments: tuple[Argument, ...]
+    options: str
+    sets: tuple[str, ...]
+    seeds: tuple[str, ...]
+    joint: bool
+    usage: str | None
+
+    @property
+    def prog(self) -> str:
+        return f"asrdistill {self.name}"
+
+    @property
+    def description(self) -> str:
+        return inspect.getdoc(self.function) or ""
+
+    @property
+    def summary(self) -> str:
+        return self.description.split("\n")[0].rstrip(".")
+
+    def options_class(self) -> type | None:
+        module, _, name = self.options.rpartition(".")
+        return getattr(importlib.import_module(module), name) if name else None
+
+    def parser(self) -> Parser:
+        form = argparse.RawDescriptionHelpFormatter
+        parser = Parser(self.prog, self.usage, self.description, formatter_class=form, allow_abbrev=False)
+        for names, settings in self.arguments:
+            parser.add_argument(*names, **settings)
+        if self.sets:
+            paths = ", ".join(name.upper() for name in self.sets)
+            parser.add_argument(
+                "--sets", nargs="+", metavar="SET", help=f"sets; {paths} are the folders that hold them"
+            )
+        if self.seeds:
+            stems = " and ".join(name.upper() for name in self.seeds)
+            parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help=f"seeds; {stems} gets .N appended")
+        if cls := self.options_class():
+            from asrdistill.config import add_options
+
+            add_options(parser, cls)
+        return parser
+
+    def parse(self, words: list[str]) -> list[Args]:
+        """The arguments of each run; raises UserError for what cannot be."""
+        args = self.parser().parse(words)
+        args.command = self.name
+        if JOBS in self.arguments and args.jobs is None:
+            from asrdistill.parallel import default_jobs
+
+            args.jobs = default_jobs()
+        seeds, sets = args.seeds if self.seeds else None, args.sets if self.sets else None
+        for name, values in (("--seeds", seeds), ("--sets", sets)):
+            if values and len(set(values)) < len(values):
+                raise UserError(f"{name} names one of {' '.join(map(str, values))} twice")
+        if seeds and getattr(args, "seed", None) is not None:
+            raise UserError("--seed and --seeds exclude each other")
+        runs = [self._run(args, seed, name) for seed in seeds or [None] for name in sets or [""]]
+        if cls := self.options_class():
+            from asrdistill.config import resolve
+
+            for run in runs:
+                run.options = resolve(cls, run)
+        return runs
+
+    def _run(self, args: Args, seed: int | None, name: str) -> Args:
+        """The arguments of one seed and set: MODEL.SEED, then PATH/SET. Raises UserError for a missing input."""
+        run = argparse.Namespace(**vars(args))
+        if seed is not None:
+            run.seed = seed
+            for key in self.seeds:
+                setattr(run, key, Path(f"{getattr(run, key)}.{seed}"))
+        for key in self.sets if name else ():
+            paths = getattr(run, key)
+            setattr(run, key, [path / name for path in paths] if isinstance(paths, list) else paths and paths / name)
+        changed = {*(self.seeds if seed is not None else ()), *(self.sets if name else ())} - {"out"}
+        for path in listed(*(getattr(run, key) for key in sorted(changed))):
+            if not path.exists():
+                raise UserError(f"{path} does not exist; check {'--sets' if name else '--seeds'}, or make it first")
+        return run
+
+    def run(self, words: list[str]) -> None:
+        try:
+            runs = self.parse(words)
+        except SystemExit:  # --help
+            return
+        log_to_stderr()
+        for each in [runs] if self.joint else runs:
+            self.function(each)
+
+
+@dataclass(frozen=True)
+class Group:
+    name: str
+    commands: dict[str, Command] = field(default_factory=dict)
+
+    def command(
+        self,
+        *arguments: Argument,
+        options: str = "",
+        sets: str = "",
+        seeds: str = "",
+        joint: bool = False,
+        usage: str | None = None,
+    ) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Declare the decorated function as a command; normalize_text becomes normalize-text."""
+
+        def declare(function: Callable[..., None]) -> Callable[..., None]:
+            name = function.__name__.strip("_").replace("_", "-")
+            full = f"{self.name} {name}".strip()
+            split = tuple(sets.split()), tuple(seeds.split())
+            self.commands[name] = Command(full, function, arguments, options, *split, joint, usage)
+            return function
+
+        return declare
+
+    def help(self, title: str) -> str:
+        width = 2 + max(map(len, self.commands))
+        return "\n".join(
+            [
+                f"usage: asrdistill {self.name} COMMAND …",
+                "",
+                f"{title[0].upper()}{title[1:]}.",
+                "",
+                *(f"  {name:{width}}{command.summary}" for name, command in self.commands.items()),
+                "",
+                f"asrdistill {self.name} COMMAND --help shows what a command takes, and an example.",
+            ]
+        )
+
+
+def log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("asrdistill").setLevel(logging.INFO)
+
+
+def listed(*paths: Any) -> list[Path]:
+    """The paths in one list: None is left out, lists and tuples are taken apart."""
+    flat = [path for each in paths for path in (each if isinstance(each, list | tuple) else [each])]
+    return [path for path in flat if path]
+
+
+def make(args: Args, work: Callable[[Path], object], options: Any, *inputs: Any) -> None:
+    """Make ``args.out`` by ``work(folder)`` unless it is up to date: see :func:`asrdistill.stage.make`.
+
+    `inputs` are what it is made from: paths, lists of paths, or None for what was not given.
+    """
+    from asrdistill import stage
+
+    stage.make(args.out, work, args.command, options, listed(*inputs))

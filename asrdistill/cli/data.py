@@ -1,0 +1,201 @@
+"""``asrdistill data``: data directories, Kaldi's tables."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+from asrdistill import corpora
+from asrdistill.cli.command import DATA, JOBS, Args, Group, arg, flag, make
+from asrdistill.errors import UserError
+
+group = Group("data")
+OUT = arg("out", help="data directory to make")
+CORPUS = arg("corpus", choices=corpora.names(), metavar="CORPUS", help=" or ".join(corpora.names()))
+
+
+def _corpus(name: str, function: str) -> tuple[object, object]:
+    """(module of a corpus, its function, or None)"""
+    module = importlib.import_module(f"asrdistill.corpora.{name}")
+    return module, getattr(module, f"{function}_{name}", None)
+
+
+@group.command(
+    CORPUS,
+    arg("out", help="folder for what is fetched"),
+    arg("--parts", nargs="+", type=str, metavar="PART", help="what to fetch, by the names in data/librispeech.tsv"),
+    arg("--mirror", type=str, metavar="URL", help="server to fetch from (default: OpenSLR)"),
+    arg("--table", metavar="TSV", help="sizes and checksums of the parts (default: data/librispeech.tsv)"),
+    arg("--jobs", type=int, metavar="N", help="parts fetched at a time (default: 3)"),
+)
+def download(args: Args) -> None:
+    """Download a corpus whose licence allows it
+
+    Run the same command again after a broken download: it resumes, and skips what is complete.
+
+    Example:
+      asrdistill data download librispeech corpus --parts train-clean-5 dev-clean-2 lexicon lm-3-small
+    """
+    _, fetch = _corpus(args.corpus, "download")
+    if not callable(fetch):
+        raise UserError(f"{args.corpus} cannot be downloaded; get it from its owner and run asrdistill data prepare")
+    choices = {name: getattr(args, name) for name in ("parts", "mirror", "table", "jobs")}
+    given = {name: value for name, value in choices.items() if value is not None}
+    if refused := given.keys() - inspect.signature(fetch).parameters.keys():
+        raise UserError(f"{args.corpus} takes no --{min(refused)}")
+    fetch(args.out, **given)
+
+
+@group.command(
+    CORPUS,
+    arg("source", help="folder of the corpus"),
+    arg("out", help="folder for the data directories"),
+    arg("--parts", nargs="+", type=str, metavar="PART", help="parts of librispeech (default: all that are there)"),
+    JOBS,
+    options="asrdistill.corpora.PrepareOptions",
+)
+def prepare(args: Args) -> None:
+    """Make the data directories of a corpus, one per set
+
+    timit: SOURCE is the folder of LDC93S1 or a part of it. librispeech: SOURCE is the folder LibriSpeech or the one
+    above it; OUT gets a directory per part, and lexicon.txt from the part "lexicon".
+
+    Example:
+      asrdistill data prepare librispeech corpus data --parts train-clean-5 dev-clean-2 lexicon
+    """
+    from asrdistill.files import tree_hash
+
+    module, prepare_corpus = _corpus(args.corpus, "prepare")
+    if not callable(prepare_corpus):
+        raise UserError(f"there is no preparation of {args.corpus}")
+    folders_of = getattr(module, "folders_of", None)
+    if args.parts and not folders_of:
+        raise UserError(f"{args.corpus} has no parts; leave --parts out")
+    chosen = {"parts": args.parts} if args.parts else {}
+    sources = folders_of(args.source, **chosen) if folders_of else [args.source]
+    contents = {"contents": tree_hash(sources)} if args.source.is_dir() else {}
+    minutes = args.options.minutes
+    options = {"corpus": args.corpus, "minutes": minutes, **chosen, **contents}
+    make(args, lambda out: prepare_corpus(args.source, out, minutes, args.jobs, **chosen), options, sources)
+
+
+@group.command(
+    arg("audio", help="folder of recordings: WAV, FLAC, MP3, Ogg, Opus …"),
+    OUT,
+    arg("--whole", metavar="FILE", help="recordings to keep in one piece: first word of each line"),
+    JOBS,
+    options="asrdistill.data.options.SegmentOptions",
+)
+def segment(args: Args) -> None:
+    """Make a data directory of a folder of recordings, cut at their pauses
+
+    A recording is named after its path. Its speaker is its subfolder, or the recording itself. Stereo is mixed to mono.
+    OUT/segment.json lists files that cannot be read; OUT/rate is the sample rate in Hz that suits the audio.
+
+    Example:
+      asrdistill data segment recordings data/pieces
+    """
+    from dataclasses import asdict
+
+    from asrdistill.data.segment import segment_recordings
+    from asrdistill.files import read_lines, tree_hash
+
+    if not args.audio.is_dir():
+        raise UserError(f"{args.audio} is no folder; give the folder of the recordings")
+    source = args.audio.resolve()
+    whole = {name for line in read_lines(args.whole) for name in line.split()[:1]} if args.whole else set()
+    options = {**asdict(args.options), "folder": str(source), "contents": tree_hash([source])}
+    make(args, lambda out: segment_recordings(source, out, args.options, args.jobs, whole), options, args.whole)
+
+
+@group.command(
+    DATA,
+    arg("out", help="folder for the data directories train, dev and test"),
+    options="asrdistill.data.options.SplitOptions",
+)
+def split(args: Args) -> None:
+    """Split a data directory into train, dev and test by whole recordings
+
+    With fewer than ten recordings, the last utterances of each are held out.
+
+    Example:
+      asrdistill data split data/pieces data/sets --percent 10
+    """
+    from asrdistill.data.directory import DataDirectory
+    from asrdistill.data.split import write_splits
+
+    data = DataDirectory.read(args.data)
+    make(args, lambda out: write_splits(data, args.options.percent, out), args.options, args.data)
+
+
+@group.command(
+    arg("data", help="data directory or frame archive"),
+    arg("out", help="data directory or archive to make"),
+    options="asrdistill.data.options.SubsetOptions",
+)
+def subset(args: Args) -> None:
+    """Take some utterances of a data directory or frame archive
+
+    Give one of the options. A subset of an archive is a new index of the same shards.
+
+    Example:
+      asrdistill data subset data/train data/train_short --shortest 2000
+    """
+    from asrdistill.data.archive import FrameArchive
+    from asrdistill.data.directory import DataDirectory, write_genders
+    from asrdistill.data.subset import select, select_rows, write_rows
+
+    if (args.data / "index.tsv").is_file():
+        archive = FrameArchive(args.data)
+        rows = select_rows(archive, args.options)
+        make(args, lambda out: write_rows(archive, out, rows), args.options, args.data)
+        return
+    chosen = select(DataDirectory.read(args.data, pipes=True), args.options, args.data)
+
+    def write(out: Path) -> None:
+        chosen.write(out)
+        write_genders([args.data], chosen, out)
+
+    make(args, write, args.options, args.data)
+
+
+@group.command(arg("data", nargs="+", help="data directories"), OUT)
+def combine(args: Args) -> None:
+    """Join data directories into one
+
+    Example:
+      asrdistill data combine data/train-clean-100 data/train-clean-360 data/train_460
+    """
+    from asrdistill.data.directory import DataDirectory, combine, write_genders
+
+    united = combine(DataDirectory.read(data, pipes=True) for data in args.data)
+
+    def write(out: Path) -> None:
+        united.write(out)
+        write_genders(args.data, united, out)
+
+    make(args, write, {}, args.data)
+
+
+@group.command(
+    arg("text", nargs="+", help="UTF-8 text files"),
+    arg("out", help="text file to write"),
+    arg("--language", type=str, default="en", metavar="CODE", help="ISO 639-1 code (default: %(default)s)"),
+    flag("--table", "lines begin with an utterance name, which is kept (Kaldi's text)"),
+)
+def normalize_text(args: Args) -> None:
+    """Normalise text as transcripts are: one sentence per line
+
+    English: lower case, no punctuation, numbers spelled out. Other languages: lower-case letters, apostrophes.
+
+    Example:
+      asrdistill data normalize-text novel.txt letters.txt data/words.txt --language fr
+    """
+    from asrdistill.files import atomic, read_lines
+    from asrdistill.lang.normalize import normalize_text
+
+    with atomic(args.out) as out:
+        for line in (line for path in args.text for line in read_lines(path)):
+            name, rest = [*line.split(maxsplit=1), "", ""][:2] if args.table else ("", line)
+            words = normalize_text(rest, args.language)
+            if name or words:
+                out.write(f"{name} {words}".strip() + "\n")

@@ -1,0 +1,162 @@
+"""``asrdistill decode``: words from features, and from lattices."""
+
+import logging
+from contextlib import ExitStack
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from asrdistill.cli.command import FEATURES, GRAPH, JOBS, LANG, LM, SCORER, Args, Group, arg, make
+
+group = Group("decode")
+OUT = arg("out", help="folder to make: hyp.txt, words.ctm, decode.json")
+CALIBRATION = arg("--calibration", metavar="FOLDER", help="folder from asrdistill decode calibrate")
+
+
+@group.command(
+    SCORER,
+    FEATURES,
+    LANG,
+    LM,
+    OUT,
+    arg("--tuned", metavar="FOLDER", help="take both scales from asrdistill decode tune"),
+    GRAPH,
+    JOBS,
+    options="asrdistill.decode.options.DecodeOptions",
+    sets="features out",
+    seeds="model out",
+    joint=True,
+)
+def run(runs: list[Args]) -> None:
+    """Recognise the words of a feature archive
+
+    A path's score is its acoustic log-likelihood (networks: log posterior - log prior), plus lm-weight times its
+    language model log-probability, plus insertion-penalty per word. Other systems' posteriors (asrdistill convert
+    posteriors) are MODEL and FEATURES in one. --lattice-beam writes lattices (HTK's SLF). The sets and seeds of one
+    call share the compiled graph.
+
+    Example:
+      asrdistill decode run exp/student fbank data/lang data/lm exp/decode/student --sets dev test --seeds 0 1
+    """
+    from asrdistill.decode.corpus import decode_archive, load, recognisers
+    from asrdistill.decode.graph import graph_folder
+    from asrdistill.decode.tuning import tuned
+
+    for each in runs:
+        each.options = tuned(each.options, each.tuned) if each.tuned else each.options
+    with graph_folder(runs[0].graph, runs[0].out) as graph:
+        for model in dict.fromkeys(each.model for each in runs):
+            of_model = [each for each in runs if each.model == model]
+            first = of_model[0]
+            with ExitStack() as stack:
+
+                @cache
+                def ready(first: Args = first, sets: tuple = tuple(each.features for each in of_model)) -> Any:
+                    """What the first set that is not up to date loads, for all sets."""
+                    archives, decoder = load(first.model, sets, first.lang, first.lm, first.options, graph)
+                    workers = stack.enter_context(recognisers(first.model, decoder, first.jobs))
+                    return dict(zip(sets, archives, strict=True)), decoder, workers
+
+                def work(each: Args, out: Path, ready: Any = ready) -> None:
+                    archives, decoder, workers = ready()
+                    record = decode_archive(archives[each.features], decoder, out, workers)
+                    logging.getLogger("asrdistill").info(
+                        "%s: %d words in %.1f min of speech, real-time factor %.4f (with the model %.4f)",
+                        each.model.name,
+                        record["words"],
+                        record["seconds_of_speech"] / 60,
+                        record["rtf"],
+                        record["rtf_with_model"],
+                    )
+
+                for each in of_model:
+                    make(each, partial(work, each), each.options, each.model, each.features, each.lang, each.lm)
+
+
+@group.command(
+    SCORER,
+    arg("features", help="feature archive of the development set"),
+    LANG,
+    LM,
+    arg("data", help="data directory of the development set, with text"),
+    arg("out", help="folder to make, with tuned.json"),
+    GRAPH,
+    JOBS,
+    options="asrdistill.decode.options.DecodeOptions",
+)
+def tune(args: Args) -> None:
+    """Choose language model weight and insertion penalty on a development set
+
+    Starts with --lm-weight and --insertion-penalty. A search with lattices (--lattice-beam, default 6) scores nearby
+    values; it is repeated with the best until they stay.
+
+    Example:
+      asrdistill decode tune exp/student.0 fbank/dev data/lang data/lm data/dev exp/tune/student
+    """
+    from dataclasses import asdict
+
+    from asrdistill.data.directory import read_table
+    from asrdistill.decode.corpus import load
+    from asrdistill.decode.graph import graph_folder
+    from asrdistill.decode.tuning import tune
+
+    texts = read_table(args.data / "text")
+
+    def work(out: Path) -> None:
+        with graph_folder(args.graph, args.out) as graph:
+            (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, args.options, graph)
+            tune(args.model, archive, decoder, texts, out, args.jobs)
+
+    make(args, work, asdict(args.options), args.model, args.features, args.lang, args.lm, args.data)
+
+
+@group.command(
+    arg("decoded", help="folder with lattices, from asrdistill decode run --lattice-beam"),
+    arg("out", help="folder to make: hyp.txt and words.ctm with confidences"),
+    arg("--lm", metavar="LM", help="language model instead of the search's: folder with lm.arpa, or ARPA file"),
+    GRAPH,
+    CALIBRATION,
+    JOBS,
+    options="asrdistill.decode.options.RescoreOptions",
+    sets="decoded out",
+    seeds="decoded out",
+)
+def rescore(args: Args) -> None:
+    """Rescore lattices: another language model, other scales, minimum Bayes risk
+
+    The last column of words.ctm is a word's posterior in the lattice, or with --calibration how often words of that
+    posterior are right.
+
+    Example:
+      asrdistill decode rescore exp/decode/student.0/test exp/rescored/test --lm data/lm4 --risk
+    """
+    import shutil
+
+    from asrdistill.decode.rescoring import rescore
+
+    def work(out: Path) -> None:
+        graph = args.graph or out / "graph"
+        rescore(args.decoded, args.lm, graph, args.calibration, args.options, out, args.jobs)
+        shutil.rmtree(out / "graph", ignore_errors=True)
+
+    make(args, work, args.options, args.decoded, args.lm, args.calibration)
+
+
+@group.command(
+    arg("decoded", help="folder with words.ctm, not calibrated yet"),
+    arg("text", help="reference: Kaldi text"),
+    arg("out", help="folder to make: calibration.json, confidence.json, reliability.png"),
+    arg("--calibration", metavar="FOLDER", help="measure this calibration instead of fitting one"),
+)
+def calibrate(args: Args) -> None:
+    """Calibrate word confidences on a transcribed set, or measure a calibration
+
+    Measures are normalised cross-entropy (NIST) and expected calibration error over ten bins.
+
+    Example:
+      asrdistill decode calibrate exp/decode/student.0/dev data/dev/text exp/calibration
+    """
+    from asrdistill.results.calibrate import calibrate
+
+    inputs = (args.decoded, args.text, args.calibration)
+    make(args, lambda out: calibrate(*inputs, out), {}, inputs)

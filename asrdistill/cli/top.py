@@ -1,0 +1,204 @@
+"""Commands without a group."""
+
+from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
+from asrdistill.errors import UserError
+from asrdistill.export.options import FORMS
+
+group = Group("")
+
+
+@group.command(
+    arg("ref", help="reference: Kaldi text (utterance words …), .trn or .ctm"),
+    arg("hyp", help="hypotheses, likewise"),
+    arg("--against", metavar="HYP2", help="is HYP better than these? (paired bootstrap)"),
+    arg("--worst", type=int, default=0, metavar="N", help="show the N utterances with most errors"),
+    arg("--per-speaker", metavar="UTT2SPK", help="show each speaker's word error rate"),
+    flag("--per-length", "show the word error rate by words per utterance"),
+    arg("--vocabulary", metavar="FILE", help="show the errors on words that FILE lacks (first word of each line)"),
+    arg("--map", metavar="FILE", help="map tokens first: a line's first token to its last; alone, it is deleted"),
+    arg("--recordings", metavar="DATA", help="REF is of whole recordings of DATA, HYP of its segments"),
+    arg("--sclite", metavar="OUT", help="write ref.trn, ref.stm and hyp.trn for NIST's sclite"),
+    flag("--json", "print JSON"),
+)
+def score(args: Args) -> None:
+    """Score hypotheses: word error rate with a 95 % bootstrap interval
+
+    Errors are counted as sclite does. An utterance without a hypothesis counts as deletions.
+
+    Example:
+      asrdistill score data/test/text exp/decode/student.0/test/hyp.txt --worst 5
+    """
+    import json
+
+    from asrdistill.scoring.summary import describe, summarise
+
+    summary = summarise(
+        args.ref,
+        args.hyp,
+        against=args.against,
+        utt2spk=args.per_speaker,
+        worst=args.worst,
+        map=args.map,
+        lengths=args.per_length,
+        vocabulary=args.vocabulary,
+        sclite=args.sclite,
+        recordings=args.recordings,
+    )
+    print(json.dumps(summary, indent=1, ensure_ascii=False) if args.json else describe(summary))
+
+
+@group.command(
+    arg("exp", nargs="*", help="experiment folder; several for the paper's figures"),
+    arg("--config", metavar="YAML", help="systems to compare, or the paper's figures"),
+    arg("--data", help="data folder with texts, lang and lm; without it no words are scored"),
+    arg("--lang", help="lang folder of the decoding (default: DATA/lang)"),
+    arg("--lm", help="language model of the decoding (default: DATA/lm)"),
+    arg("--variant", type=str, default="", help="variant of the recipe, shown in the title"),
+    arg("--out", help="folder to write into, or the paper's document (default: EXP)"),
+    arg("--update", nargs="+", metavar="FILE.md", help="draw the tables between the markers of these documents"),
+    flag("--check", "with --update: change nothing, fail if a table is out of date"),
+)
+def report(args: Args) -> None:
+    """Report an experiment's results: table, RESULTS.md, results.json, results.png
+
+    CONFIG names the systems with their model folders, the sets and the comparisons. EXP/measurements.tsv gets one row
+    per figure. With `paper:` in CONFIG, OUT sets the paper's figures beside ours. A table in a document stands between
+    <!-- table: RESULTS.json TABLE rows=… columns=… --> and <!-- end -->.
+
+    Example:
+      asrdistill report exp --config conf/systems.yaml --data data
+      asrdistill report --update README.md docs/results.md
+    """
+    from asrdistill.results.report import run_report, update_all
+
+    if args.update:
+        update_all(args.update, args.check)
+    else:
+        run_report(args.exp, args.config, args.data, args.lang, args.lm, args.variant, args.out)
+
+
+@group.command(
+    arg("sweeps", nargs="+", metavar="SWEEP.yaml", help="what varies and what is measured"),
+    arg("--data", required=True, help="the recipe's data folder"),
+    arg("--exp", required=True, help="the recipe's experiment folder"),
+    arg("--lang", help="lang folder to decode with (default: DATA/lang)"),
+    arg("--lm", help="language model to decode with (default: DATA/lm)"),
+    flag("--quick", "the sweeps' reduced form"),
+    arg("--seeds", type=count, metavar="N", help="seeds 0 to N - 1 instead of the sweeps' own"),
+    flag("--plan", "print the runs and stop"),
+    JOBS,
+    options="asrdistill.sweep.recipe.Layout",
+)
+def sweep(args: Args) -> None:
+    """Run sweeps over settings of a recipe: EXP/sweeps/SWEEP.json, .md and .png
+
+    Missing subsets, teachers, soft targets, students and hypotheses are made in EXP/sweeps, --jobs at a time; sweeps
+    share them. A killed sweep resumes.
+
+    Example:
+      asrdistill sweep conf/temperature.yaml --data data --exp exp
+    """
+    from asrdistill.sweep.run import run_sweeps
+
+    where = (args.sweeps, args.data, args.exp, args.lang, args.lm, args.options, args.jobs)
+    run_sweeps(*where, quick=args.quick, seeds=args.seeds, only_plan=args.plan)
+
+
+@group.command(
+    arg("model", help="model folder of a single network"),
+    LANG,
+    LM,
+    arg("tuned", help="folder from asrdistill decode tune, whose scales are used"),
+    arg("out", help="recogniser folder to make"),
+    arg("--to", choices=FORMS, default=FORMS[0], help="form of the network (default: %(default)s)"),
+    arg("--check", metavar="DATA", help="compare with the original on a data directory with text"),
+    arg("--alignment", metavar="ALIGNMENT", help="with --check: compare frame accuracy too"),
+    arg("--encoder", type=str, help="encoder whose frames the network takes, for example whisper:tiny.en@2"),
+    JOBS,
+    options="asrdistill.decode.options.DecodeOptions",
+)
+def export(args: Args) -> None:
+    """Export a network, lexicon, language model and scales as one recogniser folder
+
+    --to says how the network is stored, in increasing order of effort:
+    safetensors  float32, for torch
+    onnx         float32, for ONNX Runtime: pip install 'asrdistill[onnx]'
+    int8         8-bit ONNX, a quarter of the size and several times as fast; needs --check
+    torchscript  also TorchScript, for libtorch
+    kaldi        also Kaldi's nnet3, transition model and tree, as text
+
+    The exported network is compared with the original. OUT/README.md is its model card.
+
+    Example:
+      asrdistill export exp/student.0 data/lang data/lm exp/tune/student exp/small --to int8 --check data/dev
+    """
+    from dataclasses import asdict
+
+    from asrdistill.decode.tuning import tuned
+    from asrdistill.export.folder import export
+
+    if args.alignment and not args.check:
+        raise UserError("--alignment is of the utterances of --check; give both")
+    if not (args.tuned / "tuned.json").is_file():
+        raise UserError(f"{args.tuned / 'tuned.json'} does not exist; run asrdistill decode tune")
+    options = tuned(args.options, args.tuned)
+    network = (args.to, args.model, args.lang, args.lm, options)
+    checked_on = (args.check, args.alignment)
+    make(
+        args,
+        lambda out: export(*network, out, args.out.name, *checked_on, args.encoder, args.jobs),
+        {"to": args.to, "encoder": args.encoder, **asdict(options)},
+        *(args.model, args.lang, args.lm, args.tuned, checked_on),
+    )
+
+
+@group.command(
+    arg("recogniser", help="folder from asrdistill export"),
+    arg("files", nargs="*", metavar="FILE", help="audio files: WAV, FLAC, MP3, Ogg, Opus …"),
+    flag("--ctm", "print a line per word: file, channel, start and duration in seconds, word"),
+    flag("--stream", "read 16-bit mono audio, raw or WAV, from standard input; print words as they become final"),
+    arg("--rate", type=count, metavar="HZ", help="raw stream: sample rate (default: that of the features)"),
+)
+def transcribe(args: Args) -> None:
+    """Transcribe audio files, or a stream
+
+    Prints the words of each file; with several files, each line starts with the file's name.
+
+    Example:
+      asrdistill transcribe exp/small speech.wav
+      arecord -f S16_LE -r 8000 -t raw | asrdistill transcribe exp/small --stream --rate 8000
+    """
+    from asrdistill.cli.stream import listen, print_ctm
+    from asrdistill.errors import shorten
+    from asrdistill.runtime.recogniser import Recogniser
+
+    if args.stream == bool(args.files):
+        raise UserError("give either audio files, or --stream to read standard input")
+    if args.rate is not None and not args.stream:
+        raise UserError("--rate is for --stream; files have their own")
+    if missing := [path for path in args.files if not path.is_file()]:
+        raise UserError(f"{len(missing)} audio file(s) do not exist: {shorten(missing)}")
+    recogniser = Recogniser(args.recogniser)
+    if args.stream:
+        listen(recogniser, args.rate, args.ctm)
+    for path in args.files:
+        result = recogniser.transcribe(path)
+        if args.ctm:
+            print_ctm(str(path), result.times, recogniser.frame_shift)
+        else:
+            print((f"{path}\t" if len(args.files) > 1 else "") + " ".join(result.words), flush=True)
+
+
+@group.command(
+    arg("path", help="folder, or ARPA file"),
+    arg("--phone", type=str, help="show the decision trees of this phone of a model"),
+)
+def info(args: Args) -> None:
+    """Show what a folder is: data, archive, model, lexicon, language model, recogniser …
+
+    Example:
+      asrdistill info exp/sat --phone AA
+    """
+    from asrdistill.results.info import describe, phone_trees, show
+
+    print(phone_trees(args.path, args.phone) if args.phone else show(describe(args.path)))
