@@ -1,14 +1,17 @@
-"""README and docs/: links lead somewhere, and paths in commands exist."""
+"""README and docs/: commands parse, links lead somewhere, tables are those of the measurements."""
 
 import ast
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 import asrdistill
+from asrdistill.cli import find
+from asrdistill.cli.command import Command
 from asrdistill.results.report import update
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +30,28 @@ def commands(page: Path) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line for line in (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines) if line]
+
+
+def arguments(command: str) -> list[str]:
+    """The words after the name of the program, of the last program in a pipe."""
+    words = shlex.split(command.rpartition("|")[2])
+    return words[words.index("asrdistill") + 1 :] if "asrdistill" in words else words[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_parse(page: Path) -> None:
+    for command in commands(page):
+        if re.search(r"(^|[ /])asrdistill ", command.replace("asrdistill[", "")):
+            found, rest = find(arguments(re.sub(r"\S*/bin/asrdistill ", "asrdistill ", command)))
+            assert isinstance(found, Command), command
+            found.parser().parse(rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_options_of_recipes_exist(page: Path) -> None:
+    for script, options in re.findall(r"(recipes/[a-z_]+/[\w/]*run\.sh)((?: [^\s`#]+)*)", page.read_text()):
+        for option in re.findall(r"--[a-z-]+", options):
+            assert option in (ROOT / script).read_text() + (ROOT / "recipes/recipe.sh").read_text(), (script, option)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
