@@ -1,7 +1,6 @@
 """Reading audio of any format that soundfile knows, at the rate that the features want."""
 
 import io
-import math
 import re
 import subprocess
 from pathlib import Path
@@ -41,7 +40,11 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
     _check(source, samples, promised if count < 0 else min(count, promised), count)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, before the segment's end at {end} s")
-    return samples if native == rate else _resample(samples, native, rate)
+    if native != rate:
+        import librosa  # a slow import, needed only here
+
+        samples = librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
+    return samples
 
 
 def flac_seconds(path: str) -> float:
@@ -60,15 +63,6 @@ def flac_seconds(path: str) -> float:
     except soundfile.LibsndfileError as error:
         raise UserError(f"{path} is cut short or not FLAC ({error.error_string.rstrip('.')}); copy it again") from None
     raise UserError(f"{path} is cut short or damaged: it ends before its {seconds:.2f} s; copy it again")
-
-
-def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
-    """Samples at another rate, float32, ⌈N · rate / native⌉ of them."""
-    import soxr
-
-    size = math.ceil(len(samples) * (rate / native))
-    resampled = soxr.resample(samples, native, rate, quality="soxr_hq")[:size]
-    return np.pad(resampled, (0, size - len(resampled)))
 
 
 def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> int:
