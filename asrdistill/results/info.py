@@ -14,7 +14,6 @@ from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, Tree, side_of
 from asrdistill.lang.lexicon import Lang, root_of
 from asrdistill.results.tables import duration
-from asrdistill.scoring.wer import read_transcripts
 
 Facts = list[tuple[str, Any]]  # what, and its value
 
@@ -137,6 +136,8 @@ def _language_model(path: Path) -> Facts:
 
 
 def _hypotheses(path: Path) -> Facts:
+    from asrdistill.scoring.wer import read_transcripts  # loads numba
+
     hypotheses = read_transcripts(path / "hyp.txt")
     words = sum(map(len, hypotheses.values()))
     return [("kind", "hypotheses"), ("utterances", len(hypotheses)), ("words", words), *_measured(path, "decode.json")]

@@ -71,7 +71,7 @@ def figure_of(results: Results, name: str, measure: str, *sets: str) -> tuple[fl
 def systems(results: Results) -> bytes:
     """A row per system, a panel per measure: a dot with its bar for each set, a tick for the pooled sets."""
     plan, panels = results.plan, measures(results)
-    names = [name for name, system in plan.systems.items() if system.shown]
+    names = plan.shown
     figure, axes = new_figure(5 * len(panels), 1.9 + 0.5 * len(names), len(panels), sharey=True)
     offsets = np.linspace(-0.24, 0.24, len(plan.sets)) if len(plan.sets) > 1 else [0.0]
     for panel, (measure, title) in zip(axes, panels.items(), strict=True):

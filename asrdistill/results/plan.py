@@ -63,6 +63,11 @@ class Plan:
     def measure(self) -> str:
         return "per" if self.map else "wer"
 
+    @property
+    def shown(self) -> list[str]:
+        """The systems with a row of their own."""
+        return [name for name, system in self.systems.items() if system.shown]
+
 
 @dataclass(frozen=True)
 class Results:

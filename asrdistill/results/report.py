@@ -12,12 +12,12 @@ from asrdistill.files import atomic, write_text
 from asrdistill.results import paper
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.plan import Results, read_plan, read_results
-from asrdistill.results.tables import NAMES, TABLES, costs, legend
+from asrdistill.results.tables import TABLES, costs, legend
 
 log = logging.getLogger("asrdistill")
 
 WIDTH = 100  # columns of the screen
-SECTIONS = {"comparisons": "Comparisons", "details": "Systems", "sets": "Sets", "rates": "", "errors": "Errors"}
+SECTIONS = {"details": "Models and decoding", "errors": "Errors", "stages": "Time and memory"}
 
 
 def run_report(
@@ -58,14 +58,12 @@ def write(results: Results, out: Path, name: str = "results") -> None:
 
 def markdown(results: Results, name: str = "results") -> str:
     """The document: all tables that have rows, and the picture."""
-    title = NAMES[results.plan.measure].capitalize()
     sections = [f"# {results.title}", f"Drawn from {name}.json by `asrdistill report`.", results.plan.note]
     for key, make in TABLES.items():
         table = make(results)
         if not table.rows or len(table.header) < 2:
             continue
-        heading = SECTIONS.get(key, key.capitalize()) or f"{title}, % [95 % interval]"
-        sections += [f"## {heading}"] * (key != "systems") + [table.markdown()]
+        sections += [f"## {SECTIONS.get(key, key.capitalize())}"] * (key != "systems") + [table.markdown()]
         if key == "systems":
             sections += ["\n".join(f"* {line}" for line in legend(results)), f"![{results.title}]({name}.png)"]
     return "\n\n".join(part for part in [*sections, costs(results)] if part) + "\n"

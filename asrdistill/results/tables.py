@@ -2,9 +2,10 @@
 
 import re
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from typing import TYPE_CHECKING
 
 from asrdistill.results.plan import Results
@@ -46,14 +47,13 @@ class Table:
 
     def select(self, rows: Iterable[str] = ("*",), columns: Iterable[str] = ("*",)) -> "Table":
         """The rows and columns whose names match a pattern, in the order of the patterns; a blank matches ``_`` too."""
-        kept = [n for n in _matching(self.header[1:], columns, 1) if n]
         chosen = [self.rows[n] for n in _matching([row[0] for row in self.rows], rows)]
-        return Table(*_transposed(self.header, chosen, [0, *kept]), self.marked)
+        kept = [0, *(n + 1 for n in _matching(self.header[1:], columns))]
+        return Table(self.header, chosen, self.marked)._columns(kept)
 
     def without_empty(self) -> "Table":
         """The table without its columns that have nothing in any row."""
-        kept = [n for n in range(len(self.header)) if any(row[n] not in (NOTHING, "") for row in self.rows)]
-        return Table(*_transposed(self.header, self.rows, kept), self.marked)
+        return self._columns([n for n in range(len(self.header)) if any(row[n] != NOTHING for row in self.rows)])
 
     def parts(self, width: int) -> list["Table"]:
         """The table in halves, each with its first two columns, until every part fits on a screen of that width."""
@@ -62,156 +62,140 @@ class Table:
         if len(self.header) < 5 or Console(width=10 * width).measure(self.rich()).maximum <= width:
             return [self]
         middle = (2 + len(self.header)) // 2
-        halves = [[0, 1, *range(2, middle)], [0, 1, *range(middle, len(self.header))]]
-        return [
-            p for kept in halves for p in Table(*_transposed(self.header, self.rows, kept), self.marked).parts(width)
-        ]
+        halves = ([0, 1, *range(2, middle)], [0, 1, *range(middle, len(self.header))])
+        return [part for kept in halves for part in self._columns(kept).parts(width)]
+
+    def _columns(self, kept: list[int]) -> "Table":
+        return Table([self.header[n] for n in kept], [[row[n] for n in kept] for row in self.rows], self.marked)
 
 
-def _transposed(header: list[str], rows: list[list[str]], kept: list[int]) -> tuple[list[str], list[list[str]]]:
-    return [header[n] for n in kept], [[row[n] for n in kept] for row in rows]
-
-
-def _matching(names: list[str], patterns: Iterable[str], first: int = 0) -> list[int]:
-    found = [
-        n
-        for pattern in patterns
-        for n, name in enumerate(names, first)
-        if fnmatch(name, pattern) or fnmatch(name.replace(" ", "_"), pattern)
-    ]
+def _matching(names: list[str], patterns: Iterable[str]) -> list[int]:
+    spellings = [(name, name.replace(" ", "_")) for name in names]
+    found = [n for p in patterns for n, both in enumerate(spellings) if any(fnmatch(name, p) for name in both)]
     return list(dict.fromkeys(found))
+
+
+Columns = dict[str, Callable[[str], str]]  # title -> the cell of a row
+Show = Callable[[float | None], str]
+
+
+def _table(title: str, names: Iterable[str], columns: Columns, marked: str = "") -> Table:
+    rows = [[name, *(cell(name) for cell in columns.values())] for name in names]
+    return Table([title, *columns], rows, marked).without_empty()
+
+
+def _means(results: Results, measures: Mapping[str, tuple[str, Show]]) -> Columns:
+    """Columns of measures that belong to no set: title -> (measure, how it is shown)."""
+
+    def cell(measure: str, show: Show) -> Callable[[str], str]:
+        return lambda name: show(results.table.mean(name, measure))
+
+    return {title: cell(*measure) for title, measure in measures.items()}
 
 
 def systems_table(results: Results) -> Table:
     """A row per system: what it is, size, speed, frame accuracies, error rates, what was measured apart."""
     plan, measured = results.plan, results.table
-    names = [name for name, system in plan.systems.items() if system.shown]
-    paired = {system.without for system in plan.systems.values()}
-    names = [name for name in names if name not in paired]
-    sets: list[tuple[str, list[str]]] = [(name, [name]) for name in plan.sets]
-    if len(plan.pooled) > 1:
-        sets.append(("all" if plan.pooled == plan.sets else "pooled", plan.pooled))
-    columns: dict[str, Callable[[str], str]] = {
-        "system": str,
-        "what": lambda name: plan.systems[name].what,
-        "size": lambda name: count(measured.mean(name, "parameters")),
-    }
-    for title, measure, digits in (
-        ("MB", "mb", 2),
-        ("int8 MB", "int8_mb", 2),
-        ("frames/s", "frames_per_second", 0),
-        ("int8 frames/s", "int8_frames_per_second", 0),
-        ("look-ahead ms", "look_ahead_ms", 0),
-        ("store bytes/frame", "store_bytes", 0),
-        ("mass kept %", "kept_mass", 1),
-    ):
-        columns[title] = lambda name, measure=measure, digits=digits: number(measured.mean(name, measure), digits)  # type: ignore[misc]
-    if plan.train:
-        sets.append((plan.train, [plan.train]))
+    paired = {system.without for system in plan.systems.values()} - {""}
+
+    def rate(measure: str, sets: list[str], without: bool = False) -> Callable[[str], str]:
+        return lambda name: spread(measured.values(plan.systems[name].without if without else name, measure, *sets))
+
+    columns: Columns = {"what": lambda name: plan.systems[name].what or NOTHING}
+    columns |= _means(results, SIZES)
+    sets = {name: [name] for name in plan.sets}
+    sets |= {"all" if plan.pooled == plan.sets else "pooled": plan.pooled} if len(plan.pooled) > 1 else {}
+    sets |= {plan.train: [plan.train]} if plan.train else {}
     for title, measure in (("frames%", "frame_accuracy"), (f"{plan.measure.upper()}%", plan.measure)):
-        for label, pooled in sets:
-            columns[f"{title} {label}"] = lambda name, m=measure, p=pooled: spread(measured.values(name, m, *p))  # type: ignore[misc]
-        if any(paired):
-            columns[f"{title} without"] = lambda name, m=measure: spread(  # type: ignore[misc]
-                measured.values(plan.systems[name].without, m, *plan.pooled)
-            )
+        columns |= {f"{title} {label}": rate(measure, pooled) for label, pooled in sets.items()}
+        columns |= {f"{title} without": rate(measure, plan.pooled, True)} if paired else {}
     if plan.ratios or plan.curves:
         columns["wrong"] = lambda name: _wrong(results, name, "frame_accuracy")
-    columns["apart wrong"] = lambda name: _wrong(results, name, "phone_accuracy")
-    columns["apart right %"] = lambda name: number(measured.mean(name, "phone_accuracy", *plan.pooled))
-    columns["offset"] = lambda name: spread(measured.values(name, "offset"), 2)
-    columns["paper"] = lambda name: plan.systems[name].paper or NOTHING
-    rows = [[cell(name) for cell in columns.values()] for name in names]
-    return Table(list(columns), rows, marked="student").without_empty()
+    columns |= {
+        "apart wrong": lambda name: _wrong(results, name, "phone_accuracy"),
+        "apart right %": lambda name: number(measured.mean(name, "phone_accuracy", *plan.pooled)),
+        "offset": lambda name: spread(measured.values(name, "offset"), 2),
+        "paper": lambda name: plan.systems[name].paper or NOTHING,
+    }
+    return _table("system", [name for name in plan.shown if name not in paired], columns, "student")
 
 
 def details_table(results: Results) -> Table:
     """How each system was made and decoded; RTF is decoding time by speech time."""
-    rows, measured = [], results.table
-    for name, system in results.plan.systems.items():
-        if not system.shown:
-            continue
-        models = measured.mean(name, "members") or len(measured.values(name, "parameters"))
-        cells = [count(models), *(count(measured.mean(name, key)) for key in ("senones", "updates"))]
-        cells += [number(measured.mean(name, key)) for key in ("lm_weight", "insertion_penalty")]
-        sets = [part for part in results.plan.sets if measured.values(name, "rtf", part)]
-        rows.append([name, *cells, number(measured.mean(name, "rtf", *sets) if sets else None, 3)])
-    header = ["system", "models", "senones", "updates", "LM weight", "insertion penalty", "RTF"]
-    return Table(header, rows).without_empty()
+    mean, values = results.table.mean, results.table.values
+
+    def rtf(name: str) -> str:
+        sets = [part for part in results.plan.sets if values(name, "rtf", part)]
+        return number(mean(name, "rtf", *sets) if sets else None, 3)
+
+    models: Columns = {"models": lambda name: count(mean(name, "members") or len(values(name, "parameters")))}
+    return _table("system", results.plan.shown, {**models, **_means(results, MAKING), "RTF": rtf})
 
 
 def sets_table(results: Results) -> Table:
     """Sizes of the sets, words outside the vocabulary, perplexity."""
-    keys = ("utterances", "words", "frames", "oov")
-    rows = []
-    for name in results.plan.sets:
-        cells = [count(results.table.mean("", key, name)) for key in keys]
-        rows.append([name, *cells, number(results.table.mean("", "perplexity", name))])
+    mean, keys = results.table.mean, ("utterances", "words", "frames", "oov")
+    rows = [
+        [name, *(count(mean("", key, name)) for key in keys), number(mean("", "perplexity", name))]
+        for name in results.plan.sets
+    ]
     return Table(["set", *keys, "perplexity"], rows).without_empty()
 
 
-def rates_table(results: Results) -> Table:
-    """Error rate of each system, over all its seeds, with its 95 % bootstrap interval."""
-    plan, rows = results.plan, []
-    pooled = [" + ".join(plan.pooled)] if len(plan.pooled) > 1 else []
-    for name in results.table.systems(plan.measure):
-        rows.append([name, *(_rate(results, name, part) for part in [*plan.sets, *pooled])])
-    return Table(["system", *plan.sets, *(["pooled"] if pooled else [])], rows, marked="student").without_empty()
-
-
 def errors_table(results: Results) -> Table:
-    """Errors of each system and set, summed over the seeds; and those on words outside the vocabulary."""
-    rows, measured, measure = [], results.table, results.plan.measure
-    for name in measured.systems(measure):
-        for part in results.plan.sets:
-            errors, words = measured.total(name, measure, part)
-            wrong, outside = measured.total(name, "oov_wrong", part)
-            if words:
-                parts = [f"{measured.total(name, key, part)[0]:,}" for key in ("ins", "del", "sub")]
-                parts.append(f"{wrong} of {outside}" if outside else NOTHING)
-                rows.append([name, part, f"{errors:,}", f"{words:,}", *parts])
-    return Table(["system", "set", "errors", "words", "ins", "del", "sub", "oov wrong"], rows).without_empty()
+    """Error rate of each system and set with its 95 % bootstrap interval; errors summed over the seeds."""
+    plan, rows, total = results.plan, [], results.table.total
+    sets = [[name] for name in plan.sets] + [plan.pooled] * (len(plan.pooled) > 1)
+    for name in results.table.systems(plan.measure):
+        for parts in sets:
+            label = " + ".join(parts)
+            low, high = (results.table.mean(name, key, label) for key in ("error_low", "error_high"))
+            errors, words = total(name, plan.measure, *parts)
+            if words and low is not None and high is not None:
+                counts = [errors, words, *(total(name, key, *parts)[0] for key in ("ins", "del", "sub"))]
+                wrong, outside = total(name, "oov_wrong", *parts)
+                cells = [f"{100 * errors / words:.2f}", f"[{low:.2f}, {high:.2f}]", *(f"{n:,}" for n in counts)]
+                rows.append([name, label, *cells, f"{wrong} of {outside}" if outside else NOTHING])
+    titles = ("set", f"{plan.measure.upper()}%", "95 % interval", "errors", "words", "ins", "del", "sub", "oov wrong")
+    return Table(["system", *titles], rows, marked="student").without_empty()
 
 
 def comparisons_table(results: Results) -> Table:
-    """Differences of error rates on the pooled sets: points, 95 % interval, relative change, one-sided p."""
-    plan, measured, rows = results.plan, results.table, []
-    sets = " + ".join(plan.pooled)
+    """Differences of error rates on the pooled sets: points, 95 % interval, relative change, one-sided p.
+
+    Ratios are of wrong frames.
+    """
+    plan, mean, rows = results.plan, results.table.mean, []
     for a, b in plan.comparisons:
-        names = ("difference", "low", "high", "p")
-        found, low, high, p = (measured.mean(f"{a} − {b}", key, sets) for key in names)
-        base = measured.mean(b, plan.measure, *plan.pooled)
+        found, low, high, p = (
+            mean(f"{a} − {b}", key, " + ".join(plan.pooled)) for key in ("difference", "low", "high", "p")
+        )
+        base = mean(b, plan.measure, *plan.pooled)
         if found is not None and low is not None and high is not None:
             relative = signed(100 * found / base, 1) if base else NOTHING
             rows.append([f"{a} − {b}", signed(found), f"[{signed(low)}, {signed(high)}]", relative, number(p, 4)])
     for a, b in plan.ratios:
-        below = measured.mean(b, "frame_accuracy", *plan.pooled)
-        above = measured.mean(a, "frame_accuracy", *plan.pooled)
-        if above is not None and below is not None:
-            ratio = f"{(100 - above) / (100 - below):.2f} times the errors" if below < 100 else NOTHING
+        above, below = (mean(name, "frame_accuracy", *plan.pooled) for name in (a, b))
+        if above is not None and below is not None and below < 100:
+            ratio = f"{(100 - above) / (100 - below):.2f} times the errors"
             rows.append([f"{a} / {b}", ratio, *[NOTHING] * 3])
     title = f"{plan.measure.upper()} points" if plan.comparisons else "frames"
     return Table(["systems", title, "95 % interval", "relative %", "p"], rows).without_empty()
 
 
 def curves_table(results: Results) -> Table:
-    """A row per curve: error rates, or frame accuracies where nothing was decoded, by the value on the axis."""
-    plan = results.plan
+    """A row per curve: frame accuracies by the value on the axis."""
+    plan, rows = results.plan, []
     xs = list(dict.fromkeys(f"{x}" for points in plan.curves.values() for x, _ in points))
-    rows = []
     for line, points in plan.curves.items():
-        cells = {f"{x}": spread(results.table.values(system, "frame_accuracy", *plan.pooled)) for x, system in points}
-        rows.append([line, *(cells.get(x, NOTHING) for x in xs)])
+        systems = {f"{x}": system for x, system in points}
+        values = [results.table.values(systems.get(x, ""), "frame_accuracy", *plan.pooled) for x in xs]
+        rows.append([line, *map(spread, values)])
     return Table([f"frames% at {plan.x.replace('_', ' ')}", *xs], rows)
 
 
 def stages_table(results: Results) -> Table:
-    measured = results.table
-    rows = [
-        [name, duration(measured.mean(name, "stage_seconds") or 0), count(measured.mean(name, "stage_peak_mb"))]
-        for name in measured.systems("stage_seconds")
-    ]
-    return Table(["stage", "time", "peak MB"], rows)
+    return _table("stage", results.table.systems("stage_seconds"), _means(results, COSTS))
 
 
 TABLES: dict[str, Callable[[Results], Table]] = {
@@ -220,7 +204,6 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "curves": curves_table,
     "details": details_table,
     "sets": sets_table,
-    "rates": rates_table,
     "errors": errors_table,
     "stages": stages_table,
 }
@@ -244,19 +227,17 @@ def legend(results: Results) -> list[str]:
 
 def costs(results: Results) -> str:
     """Time, memory and machine in one line."""
-    measured, made = results.table, results.environment
-    parts = []
-    if stages := measured.systems("stage_seconds"):
-        total = sum(measured.mean(name, "stage_seconds") or 0 for name in stages)
-        peak = max(measured.mean(name, "stage_peak_mb") or 0 for name in stages)
-        parts.append(f"{duration(total)} for {len(stages)} stages, largest process {peak:,.0f} MB")
+    made, mean, stages = results.environment, results.table.mean, results.table.systems("stage_seconds")
+    seconds = sum(mean(name, "stage_seconds") or 0 for name in stages)
+    peak = max((mean(name, "stage_peak_mb") or 0 for name in stages), default=0)
+    parts = [f"{duration(seconds)} for {len(stages)} stages, largest process {peak:,.0f} MB"] if stages else []
     parts += [made["cpu"], f"torch {made['torch']}" if made["torch"] else "", made["precision"]]
     return ", ".join([part for part in parts if part] + [f"commit {made['commit']}", made["date"]])
 
 
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+def duration(seconds: float | None) -> str:
+    minutes, rest = divmod(round(seconds or 0), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds or 0:.1f} s"
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -280,11 +261,24 @@ def count(value: float | None) -> str:
     return NOTHING if value is None else f"{value / 1e6:.1f} M" if value >= 1e6 else f"{value:,.0f}"
 
 
-def _rate(results: Results, name: str, part: str) -> str:
-    """Error rate [95 % interval]"""
-    low, high = (results.table.mean(name, key, part) for key in ("error_low", "error_high"))
-    value = results.table.mean(name, results.plan.measure, *part.split(" + "))
-    return NOTHING if value is None or low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+_0, _1, _2 = (partial(number, digits=digits) for digits in (0, 1, 2))
+SIZES: dict[str, tuple[str, Show]] = {
+    "size": ("parameters", count),
+    "MB": ("mb", _2),
+    "int8 MB": ("int8_mb", _2),
+    "frames/s": ("frames_per_second", _0),
+    "int8 frames/s": ("int8_frames_per_second", _0),
+    "look-ahead ms": ("look_ahead_ms", _0),
+    "store bytes/frame": ("store_bytes", _0),
+    "mass kept %": ("kept_mass", _1),
+}
+MAKING: dict[str, tuple[str, Show]] = {
+    "senones": ("senones", count),
+    "updates": ("updates", count),
+    "LM weight": ("lm_weight", _1),
+    "insertion penalty": ("insertion_penalty", _1),
+}
+COSTS: dict[str, tuple[str, Show]] = {"time": ("stage_seconds", duration), "peak MB": ("stage_peak_mb", count)}
 
 
 def _wrong(results: Results, name: str, measure: str) -> str:

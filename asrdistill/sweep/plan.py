@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from asrdistill import stage
+from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.options import SubsetOptions
 from asrdistill.data.subset import select_rows, write_rows
@@ -26,12 +28,15 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import make_store
 from asrdistill.distill.teach import train_model
+from asrdistill.errors import UserError
 from asrdistill.features.perturb import expand_to_copies
+from asrdistill.files import read_json
 from asrdistill.models.io import save_ensemble
 from asrdistill.scoring.frames import evaluate
-from asrdistill.sweep.recipe import Recipe
-from asrdistill.sweep.spec import Settings, Sweep, plain
+from asrdistill.sweep.spec import Layout, Settings, Sweep, plain
 from asrdistill.training.options import TrainOptions
+
+T = TypeVar("T")
 
 PAPER_TEMPERATURES = (1.0, 2.0, 5.0, 10.0)  # a store for another temperature than the recipe's is made for all of these
 NETWORK = ("layers", "width", "dropout", "learning_rate", "epochs", "early_stopping")
@@ -62,27 +67,56 @@ class Model(NamedTuple):
 
 @dataclass
 class Plan:
-    """The runs of one or several sweeps, each after those that it needs, equal ones once."""
+    """The runs of one or several sweeps, each after those that it needs, equal ones once.
 
-    recipe: Recipe
+    They start from what a recipe made in DATA and EXP: its options stand in the markers of its folders. Raises UserError
+    for a folder that is not there.
+    """
+
+    data: Path
+    exp: Path
+    lang: Path
+    lm: Path
+    layout: Layout
     runs: dict[Path, Run] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        meta = read_json(self.exp / "ensemble/meta.json")
+        self.seeds = [int(name.rpartition(".")[2]) for name in meta["members"]]  # of the recipe's teachers
+        self.combine: str = meta["combine"]
+        self.teacher = _made(self.exp / f"teacher.{self.seeds[0]}", TrainOptions)
+        self.own_student = _made(self.exp / f"student.{self.seeds[0]}", TrainOptions)
+        self.own_store = _made(self.exp / "targets", StoreOptions)
+        self.made = self.exp / "sweeps"
+        self.learn_from = self.features(self.layout.heard)
+        self.whole = self.alignment(self.layout.train)
+
+    def features(self, name: str) -> Path:
+        return self.data / self.layout.features / name
+
+    def alignment(self, name: str) -> Path:
+        return self.exp / self.layout.alignment / name
+
+    def decoding(self, system: str) -> DecodeOptions:
+        """Beams and scales that the recipe decoded its own system of this kind with."""
+        name = {"ensemble": "ensemble", "student": f"student.{self.seeds[0]}"}.get(system, f"teacher.{self.seeds[0]}")
+        return _made(self.exp / "decode" / name / self.layout.held_out, DecodeOptions)
 
     def add(self, sweep: Sweep) -> None:
         """Everything that a sweep's results are collected from."""
-        recipe, exp = self.recipe, self.recipe.exp
         for cell in sweep.cells():
             for model in self.models(cell.settings, sweep.seeds):
-                name = model.folder.relative_to(exp)
-                on = {part: recipe.alignment(part) for part in sweep.sets}
-                on |= {recipe.layout.train: model.learnt} if "train" in sweep.measure else {}
+                name = model.folder.relative_to(self.exp)
+                on = {part: self.alignment(part) for part in sweep.sets}
+                on |= {self.layout.train: model.learnt} if "train" in sweep.measure else {}
                 for part, alignment in on.items():
-                    inputs = (model.folder, recipe.features(part), alignment)
+                    inputs = (model.folder, self.features(part), alignment)
                     self._run(
-                        exp / "frames" / name / part, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs
+                        self.exp / "frames" / name / part, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs
                     )
                 for part in sweep.sets if "wer" in sweep.measure else ():
-                    out, options = exp / "decode" / name / part, recipe.decoding(cell.settings.system)
-                    needs = (model.folder, recipe.features(part), recipe.lang, recipe.lm)
+                    out, options = self.exp / "decode" / name / part, self.decoding(cell.settings.system)
+                    needs = (model.folder, self.features(part), self.lang, self.lm)
                     self._run(out, partial(_decode, *needs, options), "decode run", options, *needs)
 
     def models(self, settings: Settings, seeds: Sequence[int]) -> list[Model]:
@@ -92,20 +126,20 @@ class Plan:
         if settings.system == "single":
             return self.members(settings)
         make = self.student if settings.system == "student" else self.hard
-        return [make(settings, self.recipe.seeds[0] + seed) for seed in seeds]
+        return [make(settings, self.seeds[0] + seed) for seed in seeds]
 
     def hard(self, settings: Settings, seed: int) -> Model:
         """A network that learns from the alignment alone, by the recipe's options of a teacher."""
         percent = min(settings.data, settings.labelled)
-        options, parts = _options(self.recipe.teacher, settings, NETWORK, percent, seed)
+        options, parts = _options(self.teacher, settings, NETWORK, percent, seed)
         return self._train("teacher", [*_part("data", percent), *parts], options, self.learnt(percent))
 
     def members(self, settings: Settings) -> list[Model]:
         """The teachers of a student: networks of the recipe's size that learn from what is labelled, or parts of it."""
-        labelled, saw, first = settings.labelled, settings.saw, self.recipe.seeds[0]
+        labelled, saw, first = settings.labelled, settings.saw, self.seeds[0]
         found = []
-        for seed in range(first, first + (settings.teachers or len(self.recipe.seeds))):
-            options, _ = _options(self.recipe.teacher, Settings(), (), labelled * saw / 100, seed)
+        for seed in range(first, first + (settings.teachers or len(self.seeds))):
+            options, _ = _options(self.teacher, Settings(), (), labelled * saw / 100, seed)
             parts = [*_part("data", labelled), *_part("saw", saw)]
             found.append(self._train("teacher", parts, options, self.learnt(labelled, saw, seed)))
         return found
@@ -113,15 +147,15 @@ class Plan:
     def ensemble(self, settings: Settings) -> Model:
         members = [model.folder for model in self.members(settings)]
         folder = self._folder("ensemble", self._ensemble_parts(settings))
-        how = settings.combine or self.recipe.combine
+        how = settings.combine or self.combine
         work = partial(save_ensemble, members=members, how=how)
         self._run(folder, work, "nnet ensemble", {"combine": how}, *members)
         return Model(folder, self.learnt(settings.labelled))
 
     def store(self, settings: Settings) -> tuple[Path, list[str]]:
         """The soft targets that a student with these settings learns from, and the parts of its name they decide."""
-        base = self.recipe.store
-        temperature = self.recipe.student.temperature if settings.temperature is None else settings.temperature
+        base = self.own_store
+        temperature = self.own_student.temperature if settings.temperature is None else settings.temperature
         keep = base.keep if settings.keep is None else settings.keep
         temperatures = list(base.temperatures)
         if temperature not in temperatures:
@@ -131,7 +165,7 @@ class Plan:
         shown = [f"t{'_'.join(map(plain, temperatures))}"] if temperatures != base.temperatures else []
         folder = self._folder("targets", [*parts, *shown])
         unseen = [self._with_copies(m.learnt) for m in self.members(settings)] if settings.unseen else []
-        inputs = (self.ensemble(settings).folder, self.recipe.features(self.recipe.layout.heard))
+        inputs = (self.ensemble(settings).folder, self.learn_from)
         options = StoreOptions(keep, temperatures)
         self._run(folder, partial(_store, *inputs, options, unseen), "distill targets", options, *inputs, *unseen)
         return folder, parts
@@ -141,64 +175,72 @@ class Plan:
         labelled, everything = settings.labelled, settings.transfer == "all"
         percent = settings.data if everything else min(settings.data, labelled)
         known = labelled if everything and labelled < 100 else percent
-        options, own = _options(self.recipe.student, settings, SOFT, percent, seed)
+        options, own = _options(self.own_student, settings, SOFT, percent, seed)
         options = dataclasses.replace(options, unlabelled=known < percent)
         model = self._train("student", [*parts, *_part("learnt", percent), *own], options, self.learnt(known), store)
-        return model._replace(learnt=self.recipe.alignment(self.recipe.layout.train)) if known < percent else model
+        return model._replace(learnt=self.whole) if known < percent else model
 
     def learnt(self, percent: float, saw: float = 100, seed: int = 0) -> Path:
         """Alignment of a random part of the training utterances; of a part of that, drawn by its viewer's seed."""
-        whole = self.recipe.alignment(self.recipe.layout.train)
+        whole = self.whole
         part = self._subset(whole, _part("data", percent), percent, 0)
         return self._subset(part, [*_part("data", percent), *_part("saw", saw), str(seed)], saw, seed + 1)
 
     def _subset(self, alignment: Path, parts: Sequence[str], percent: float, seed: int) -> Path:
         if percent == 100:
             return alignment
-        out = self.recipe.made / "ali" / "-".join([self.recipe.layout.train, *parts])
+        out = self.made / "ali" / "-".join([self.layout.train, *parts])
         options = SubsetOptions(percent=percent, seed=seed)
         self._run(out, partial(_subset, alignment, options), "data subset", options, alignment)
         return out
 
     def _with_copies(self, learnt: Path) -> Path:
         """The alignment of the utterances that an alignment has, and of their copies if those are learnt from."""
-        layout = self.recipe.layout
+        layout = self.layout
         if layout.heard == layout.train:
             return learnt
-        if learnt == self.recipe.alignment(layout.train):
-            return self.recipe.alignment(layout.heard)
+        if learnt == self.whole:
+            return self.alignment(layout.heard)
         out = learnt.with_name(f"{learnt.name}-copies")
-        inputs = (learnt, self.recipe.features(layout.heard))
+        inputs = (learnt, self.learn_from)
         self._run(out, partial(expand_to_copies, *inputs), "ali expand", {}, *inputs)
         return out
 
     def _train(
         self, kind: str, parts: Sequence[str], options: TrainOptions, learnt: Path, store: Path | None = None
     ) -> Model:
-        layout, seed = self.recipe.layout, options.seed
-        ours = bool(parts) or (kind == "teacher" and seed not in self.recipe.seeds)
-        folder = (self.recipe.made if ours else self.recipe.exp) / f"{'-'.join([kind, *parts])}.{seed}"
+        layout, seed = self.layout, options.seed
+        ours = bool(parts) or (kind == "teacher" and seed not in self.seeds)
+        folder = (self.made if ours else self.exp) / f"{'-'.join([kind, *parts])}.{seed}"
         options = dataclasses.replace(options, threads=1) if ours else options
-        inputs = (self.recipe.features(layout.heard), self._with_copies(learnt))
-        held_out = (self.recipe.features(layout.held_out), self.recipe.alignment(layout.held_out))
+        inputs = (self.learn_from, self._with_copies(learnt))
+        held_out = (self.features(layout.held_out), self.alignment(layout.held_out))
         work = partial(train_model, *inputs, store, held_out, options)
         self._run(folder, work, "nnet train", options, *inputs, *([store] if store else []), *held_out)
         return Model(folder, learnt)
 
     def _ensemble_parts(self, settings: Settings) -> list[str]:
-        count = settings.teachers or len(self.recipe.seeds)
-        parts = [f"n{count}"] if count != len(self.recipe.seeds) else []
-        parts += [settings.combine] if settings.combine not in (None, self.recipe.combine) else []
+        count = settings.teachers or len(self.seeds)
+        parts = [f"n{count}"] if count != len(self.seeds) else []
+        parts += [settings.combine] if settings.combine not in (None, self.combine) else []
         return [*parts, *_part("data", settings.labelled), *_part("saw", settings.saw)]
 
     def _folder(self, kind: str, parts: Sequence[str]) -> Path:
         """The recipe's folder where nothing differs from it."""
-        return self.recipe.made / "-".join([kind, *parts]) if parts else self.recipe.exp / kind
+        return self.made / "-".join([kind, *parts]) if parts else self.exp / kind
 
     def _run(self, out: Path, work: Callable[[Path], object], verb: str, options: Any, *inputs: Path) -> None:
         run = Run(out, work, verb, options, inputs)
         if self.runs.setdefault(out, run) != run:
             raise AssertionError(f"{out} would be made in two ways: {run}; {self.runs[out]}")
+
+
+def _made(folder: Path, cls: type[T]) -> T:
+    """The options that a folder was made with."""
+    done: dict[str, Any] = stage.marker(folder)
+    if not done:
+        raise UserError(f"{folder} is not there; run the recipe's own stages before its sweeps")
+    return build(cls, done["options"], str(folder / stage.MARKER))
 
 
 def _subset(archive: Path, options: SubsetOptions, out: Path) -> None:
@@ -213,8 +255,8 @@ def _store(model: Path, features: Path, options: StoreOptions, unseen: Sequence[
 def _decode(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> None:
     with graph_folder(None, out) as graph:
         archives, decoder = load(model, [features], lang, lm, options, graph)
-        with recognisers(model, decoder, 1) as workers:
-            decode_archive(archives[0], decoder, out, workers)
+        with recognisers(model, decoder, 1) as pool:
+            decode_archive(archives[0], decoder, out, 1, pool)
 
 
 def _options(

@@ -18,8 +18,7 @@ from asrdistill.results import plan as report
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.report import show, write
 from asrdistill.sweep.plan import Plan, Run
-from asrdistill.sweep.recipe import Layout, Recipe, read_recipe
-from asrdistill.sweep.spec import Sweep, label, read_sweep
+from asrdistill.sweep.spec import Layout, Sweep, label, read_sweep
 
 log = logging.getLogger("asrdistill")
 
@@ -37,45 +36,46 @@ def run_sweeps(
     only_plan: bool = False,
 ) -> None:
     """Make what the sweeps need below EXP, and their results EXP/sweeps/SWEEP.json, .md and .png."""
-    recipe = read_recipe(data, exp, lang or data / "lang", lm or data / "lm", layout)
+    plan = Plan(data, exp, lang or data / "lang", lm or data / "lm", layout)
     sweeps = [read_sweep(path, quick, seeds) for path in files]
-    plan = Plan(recipe)
     for sweep in sweeps:
         plan.add(sweep)
     if only_plan:
         print("\n".join(map(str, plan.runs.values())))
         return
-    execute(plan.runs.values(), jobs, recipe.made / "log")
+    execute(plan.runs.values(), jobs, plan.made / "log")
     for sweep in sweeps:
-        folders = Folders(exp, data if "wer" in sweep.measure else None, recipe.lang, recipe.lm)
+        folders = Folders(exp, data if "wer" in sweep.measure else None, plan.lang, plan.lm)
         results = collect(folders, describe(sweep, plan))
-        write(results, recipe.made, sweep.name)
+        write(results, plan.made, sweep.name)
         show(results)
 
 
 def describe(sweep: Sweep, plan: Plan) -> report.Plan:
     """The sweep as a report: a system per row and point, a curve per row."""
-    recipe: Recipe = plan.recipe
-    systems, curves, names = {}, dict[str, list[list[object]]](), set()
+    systems, curves = {}, dict[str, list[list[object]]]()
     for cell in sweep.cells():
-        models = [str(model.folder.relative_to(recipe.exp)) for model in plan.models(cell.settings, sweep.seeds)]
-        store = plan.store(cell.settings)[0].relative_to(recipe.exp) if cell.settings.system == "student" else ""
+        models = [str(model.folder.relative_to(plan.exp)) for model in plan.models(cell.settings, sweep.seeds)]
+        store = plan.store(cell.settings)[0].relative_to(plan.exp) if cell.settings.system == "student" else ""
         systems[cell.key] = report.System(models=models, targets=str(store))
         others = {name: value for name, value in cell.point.items() if name != sweep.x}
         curves.setdefault(label(cell.row, others), []).append([cell.point[sweep.x], cell.key])
-        names.add((cell.row, cell.key.removeprefix(cell.row)))
-    points = dict.fromkeys(key.removeprefix(row) for row, key in ((c.row, c.key) for c in sweep.cells()))
-    pairs = [[a + at, b + at] for a, b in sweep.compare for at in points if {(a, at), (b, at)} <= names]
+    pairs = [
+        [label(row, cell.point) for row in pair]
+        for pair in sweep.compare
+        for cell in sweep.cells()
+        if cell.row == pair[0]
+    ]
     return report.Plan(
         corpus=sweep.title,
         sets=sweep.sets,
         pooled=sweep.pooled,
         systems=systems,
-        comparisons=pairs,
+        comparisons=[pair for pair in pairs if pair[1] in systems],
         curves=curves,
         x=sweep.x,
-        train=recipe.layout.train if "train" in sweep.measure else "",
-        map=recipe.layout.map,
+        train=plan.layout.train if "train" in sweep.measure else "",
+        map=plan.layout.map,
     )
 
 
@@ -85,9 +85,9 @@ def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
     Raises UserError with the last line of the first run that fails, after the others were stopped; each can go on
     where it was.
     """
-    waiting, total = list(runs), 0
-    running: dict[ForkServerProcess, tuple[Run, Path, float]] = {}
+    waiting = list(runs)
     total = len(waiting)
+    running: dict[ForkServerProcess, tuple[Run, Path, float]] = {}
     logs.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["asrdistill.sweep.plan"])

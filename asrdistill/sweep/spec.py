@@ -31,6 +31,18 @@ MEASURES = ("frames", "wer", "train")
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where a recipe keeps what its networks are made of; a folder is followed by the name of a set."""
+
+    features: str = option("fbank", "folder below DATA with the features of each set")
+    alignment: str = option("ali/sat", "folder below EXP with the alignment of each set")
+    train: str = option("train", "set with the training utterances, each once")
+    heard: str = option("train_copies", "set that networks learn from: train and its perturbed copies")
+    held_out: str = option("dev", "set on which the training's progress is measured")
+    map: str = option("", "file that folds phones before they are scored, where phones are recognised")
+
+
+@dataclass(frozen=True)
 class Settings:
     """One system; None stands for the recipe's value.
 

@@ -1,6 +1,5 @@
 """Sweeps: what a YAML may say, which runs come of it, and a tiny one from the beginning to the end."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.results.plan import read_results
 from asrdistill.sweep.plan import Plan, Run
-from asrdistill.sweep.recipe import Layout, read_recipe
 from asrdistill.sweep.run import execute
-from asrdistill.sweep.spec import Settings, read_sweep
+from asrdistill.sweep.spec import Layout, Settings, read_sweep
 from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +42,6 @@ class Recipe:
         self.call("distill", "targets", self.exp / "ensemble", heard, self.exp / "targets", "--keep", 4, "--jobs", 1)
         soft = ["--soft-targets", self.exp / "targets"]
         self.call(*learn, self.exp / "student.0", *NETWORK, "--threads", 2, "--learning-rate", 2e-3, *soft, *held_out)
-        self.read = read_recipe(self.data, self.exp, self.data / "lang", self.data / "lm", Layout())
 
     @staticmethod
     def rows(corpus):
@@ -65,8 +62,8 @@ class Recipe:
     def names(self, *sweeps) -> list[str]:
         return [str(folder.relative_to(self.exp)) for folder in self.plan(*sweeps).runs]
 
-    def plan(self, *sweeps) -> Plan:
-        plan = Plan(self.read)
+    def plan(self, *sweeps, layout: Layout = Layout()) -> Plan:
+        plan = Plan(self.data, self.exp, self.data / "lang", self.data / "lm", layout)
         for sweep in sweeps:
             plan.add(sweep)
         return plan
@@ -151,8 +148,7 @@ def test_the_unseen_are_asked_by_what_each_teacher_heard(recipe):
 
 
 def test_without_copies_nothing_else_is_heard(recipe):
-    layout = Layout(heard="train")
-    plan = Plan(dataclasses.replace(recipe.read, layout=layout))
+    plan = recipe.plan(layout=Layout(heard="train"))
     plan.models(Settings(data=50.0), [0])
     runs = {str(run.out.relative_to(recipe.exp)): run.inputs for run in plan.runs.values()}
     features, part = recipe.data / "fbank/train", recipe.exp / "sweeps/ali/train-data50"
@@ -224,7 +220,7 @@ def test_the_recipes_sweeps_can_be_read(recipe, path):
 
 def test_an_experiment_without_its_base_is_refused(tmp_path):
     with refused("ensemble/meta.json"):
-        read_recipe(tmp_path, tmp_path, tmp_path, tmp_path, Layout())
+        Plan(tmp_path, tmp_path, tmp_path, tmp_path, Layout())
 
 
 def fail(out: Path) -> None:
