@@ -84,7 +84,8 @@ def collect(folders: Folders, plan: Plan) -> Results:
         if found := find_models(folders.exp, name, system, plan.optional):
             systems[name] = [collector.measure(name, folder) for folder in found]
             _check_system(name, systems[name], system.decoded)
-    plan = replace(plan, systems={name: plan.systems[name] for name in systems})
+    known = {name: plan.systems[name] for name in systems}
+    plan = replace(plan, systems=known, comparisons=[pair for pair in plan.comparisons if known.keys() >= set(pair)])
     models = [model for found in systems.values() for model in found]
     _check_frames(models, plan.sets)
     markers = read_markers([path for path in (folders.data, folders.exp) if path])

@@ -69,7 +69,7 @@ class Model(NamedTuple):
 class Plan:
     """The runs of one or several sweeps, each after those that it needs, equal ones once.
 
-    They start from what a recipe made in DATA and EXP: its options stand in the markers of its folders. Raises UserError
+    All start from what a recipe made in DATA and EXP, by the options in the markers of its folders. Raises UserError
     for a folder that is not there.
     """
 
@@ -110,10 +110,8 @@ class Plan:
                 on = {part: self.alignment(part) for part in sweep.sets}
                 on |= {self.layout.train: model.learnt} if "train" in sweep.measure else {}
                 for part, alignment in on.items():
-                    inputs = (model.folder, self.features(part), alignment)
-                    self._run(
-                        self.exp / "frames" / name / part, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs
-                    )
+                    out, inputs = self.exp / "frames" / name / part, (model.folder, self.features(part), alignment)
+                    self._run(out, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs)
                 for part in sweep.sets if "wer" in sweep.measure else ():
                     out, options = self.exp / "decode" / name / part, self.decoding(cell.settings.system)
                     needs = (model.folder, self.features(part), self.lang, self.lm)
@@ -255,8 +253,8 @@ def _store(model: Path, features: Path, options: StoreOptions, unseen: Sequence[
 def _decode(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> None:
     with graph_folder(None, out) as graph:
         archives, decoder = load(model, [features], lang, lm, options, graph)
-        with recognisers(model, decoder, 1) as pool:
-            decode_archive(archives[0], decoder, out, 1, pool)
+        with recognisers(model, decoder, 1) as workers:
+            decode_archive(archives[0], decoder, out, workers)
 
 
 def _options(

@@ -18,35 +18,17 @@ from asrdistill.results import plan as report
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.report import show, write
 from asrdistill.sweep.plan import Plan, Run
-from asrdistill.sweep.spec import Layout, Sweep, label, read_sweep
+from asrdistill.sweep.spec import Sweep, label
 
 log = logging.getLogger("asrdistill")
 
 
-def run_sweeps(
-    files: Sequence[Path],
-    data: Path,
-    exp: Path,
-    lang: Path | None,
-    lm: Path | None,
-    layout: Layout,
-    jobs: int,
-    quick: bool = False,
-    seeds: int | None = None,
-    only_plan: bool = False,
-) -> None:
+def run_sweeps(plan: Plan, sweeps: Sequence[Sweep], jobs: int) -> None:
     """Make what the sweeps need below EXP, and their results EXP/sweeps/SWEEP.json, .md and .png."""
-    plan = Plan(data, exp, lang or data / "lang", lm or data / "lm", layout)
-    sweeps = [read_sweep(path, quick, seeds) for path in files]
-    for sweep in sweeps:
-        plan.add(sweep)
-    if only_plan:
-        print("\n".join(map(str, plan.runs.values())))
-        return
     execute(plan.runs.values(), jobs, plan.made / "log")
     for sweep in sweeps:
-        folders = Folders(exp, data if "wer" in sweep.measure else None, plan.lang, plan.lm)
-        results = collect(folders, describe(sweep, plan))
+        data = plan.data if "wer" in sweep.measure else None
+        results = collect(Folders(plan.exp, data, plan.lang, plan.lm), describe(sweep, plan))
         write(results, plan.made, sweep.name)
         show(results)
 

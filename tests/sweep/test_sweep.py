@@ -62,8 +62,8 @@ class Recipe:
     def names(self, *sweeps) -> list[str]:
         return [str(folder.relative_to(self.exp)) for folder in self.plan(*sweeps).runs]
 
-    def plan(self, *sweeps, layout: Layout = Layout()) -> Plan:
-        plan = Plan(self.data, self.exp, self.data / "lang", self.data / "lm", layout)
+    def plan(self, *sweeps, layout: Layout | None = None) -> Plan:
+        plan = Plan(self.data, self.exp, self.data / "lang", self.data / "lm", layout or Layout())
         for sweep in sweeps:
             plan.add(sweep)
         return plan
