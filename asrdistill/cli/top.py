@@ -87,7 +87,7 @@ def report(args: Args) -> None:
     arg("--seeds", type=count, metavar="N", help="seeds 0 to N - 1 instead of the sweeps' own"),
     flag("--plan", "print the runs and stop"),
     JOBS,
-    options="asrdistill.sweep.recipe.Layout",
+    options="asrdistill.sweep.spec.Layout",
 )
 def sweep(args: Args) -> None:
     """Run sweeps over settings of a recipe: EXP/sweeps/SWEEP.json, .md and .png
@@ -98,10 +98,19 @@ def sweep(args: Args) -> None:
     Example:
       asrdistill sweep conf/temperature.yaml --data data --exp exp
     """
+    from asrdistill.sweep.plan import Plan
     from asrdistill.sweep.run import run_sweeps
+    from asrdistill.sweep.spec import read_sweep
 
-    where = (args.sweeps, args.data, args.exp, args.lang, args.lm, args.options, args.jobs)
-    run_sweeps(*where, quick=args.quick, seeds=args.seeds, only_plan=args.plan)
+    lang, lm = args.lang or args.data / "lang", args.lm or args.data / "lm"
+    sweeps = [read_sweep(path, args.quick, args.seeds) for path in args.sweeps]
+    plan = Plan(args.data, args.exp, lang, lm, args.options)
+    for each in sweeps:
+        plan.add(each)
+    if args.plan:
+        print("\n".join(map(str, plan.runs.values())))
+    else:
+        run_sweeps(plan, sweeps, args.jobs)
 
 
 @group.command(

@@ -79,7 +79,7 @@ def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
             ready = [run for run in waiting if missing.isdisjoint(run.inputs)]
             for run in ready[: jobs - len(running)]:
                 waiting.remove(run)
-                path = logs / f"{run.verb}-{'-'.join(run.out.parts[-3:])}.log"
+                path = logs / f"{'-'.join([*run.verb.split(), *run.out.parts[-3:]])}.log"
                 process = context.Process(target=_make, args=(run, path))
                 process.start()
                 running[process] = run, path, time.monotonic()

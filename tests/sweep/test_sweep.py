@@ -122,7 +122,7 @@ def test_more_teachers_than_the_recipe_has_and_equal_ones_are_shared(recipe):
     many = recipe.sweep("n", "vary: {teachers: [2, 12]}\nrows: {all: {system: ensemble}, one: {system: single}}\n")
     hard = recipe.sweep("h", "vary: {width: [8]}\nseeds: [0, 5]\nrows: {hard: {system: hard}}\n")
     plan = recipe.plan(many, hard)
-    trained = [run for run in plan.runs.values() if run.verb == "train"]
+    trained = [run for run in plan.runs.values() if run.verb == "nnet train"]
     assert len(trained) == 12  # the second sweep's are among them
     assert recipe.exp / "sweeps/teacher.11" in plan.runs
     assert set(plan.runs[recipe.exp / "sweeps/ensemble-n12"].inputs) == {run.out for run in trained}
@@ -160,7 +160,7 @@ def test_as_many_updates_on_a_share_as_on_all(recipe):
     plan = recipe.plan()
     plan.models(Settings(system="hard", data=20.0), [0])
     plan.models(Settings(saw=50.0, data=10.0, epochs=3), [0])
-    epochs = {run.out.name: run.options.epochs for run in plan.runs.values() if run.verb == "train"}
+    epochs = {run.out.name: run.options.epochs for run in plan.runs.values() if run.verb == "nnet train"}
     assert epochs["teacher-data20.0"] == 10  # the recipe's 2 over everything
     assert epochs["teacher-saw50.0"] == 4
     assert epochs["student-saw50-learnt10-epochs3.0"] == 30
