@@ -148,7 +148,8 @@ class WhisperTranscriber:
         try:
             model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
         except Exception as error:  # of several libraries
-            raise UserError(f"{folder} is no Whisper model that CTranslate2 can read ({error})") from None
+            reason = str(error).partition(". ")[0]
+            raise UserError(f"{folder} is no Whisper model that CTranslate2 can read ({reason})") from None
         self.beam, self.model, self.features = options.beam, model.model, model.feature_extractor
         _check_language(folder, model, options.language)
         many = self.model.is_multilingual

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
 from asrdistill.models.options import DnnOptions
 from asrdistill.models.registry import build_network
 from tests.export.exported import exported
+from tests.refusals import refused
 
 PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 
@@ -49,7 +49,7 @@ def test_float_forms_give_the_original_scores(form, folder, tmp_path):
         )
 
 
-def test_int8_rounds_and_no_more(folder, tmp_path, monkeypatch):
+def test_int8_differs_by_rounding_alone(folder, tmp_path, monkeypatch):
     calibration, features = [frames(500), frames(500, 2)], frames(400, 3)
     wanted = load_model(folder).log_posteriors(features)
 
@@ -66,7 +66,7 @@ def test_int8_rounds_and_no_more(folder, tmp_path, monkeypatch):
     assert error(rough) > 1.5 * error(found)
 
 
-def test_int8_sees_nothing_but_a_frame_and_its_context(folder, tmp_path):
+def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
     other = exported("int8", folder, tmp_path / "out", [frames(500)])
     features = frames(60, 4)
     features[40:] *= 5
@@ -77,5 +77,5 @@ def test_int8_sees_nothing_but_a_frame_and_its_context(folder, tmp_path):
 
 
 def test_kaldis_text_is_refused(folder, tmp_path):
-    with pytest.raises(UserError, match="Kaldi's text form is for the dnn architecture"):
+    with refused("Kaldi's", "dnn"):
         exported("kaldi", folder, tmp_path / "out")

@@ -10,11 +10,11 @@ import soundfile
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory, Utterance, read_table
 from asrdistill.encoders.whisper import model_folder
-from asrdistill.errors import UserError
 from asrdistill.pseudo_label import run as hearing
 from asrdistill.pseudo_label.options import PseudoLabelOptions
 from asrdistill.pseudo_label.run import TABLE, PseudoLabel, WhisperTranscriber, read_pseudo_labels
 from asrdistill.scoring.wer import read_transcripts, score
+from tests.refusals import assert_refused, refused
 
 RATE = 16_000
 
@@ -60,7 +60,7 @@ def fake_ear(monkeypatch):
     return FakeTranscriber, asked
 
 
-def test_prompts_are_heard(tiny, prompts, tmp_path):
+def test_prompts_are_transcribed(tiny, prompts, tmp_path):
     said = [u for u in DataDirectory.read(prompts("en") / "test") if 1.5 < u.duration < 6 and "asterisk" not in u.text]
     chosen = DataDirectory(sorted(said, key=lambda u: u.duration)[:: max(1, len(said) // 10)])
     (tmp_path / "data").mkdir()
@@ -74,18 +74,18 @@ def test_prompts_are_heard(tiny, prompts, tmp_path):
     assert len(DataDirectory.read(tmp_path / "believed")) > 0.8 * len(chosen)
 
 
-def test_silence_and_music_are_not_believed(tiny, tmp_path, capsys):
+def test_silence_and_music_are_left_out(tiny, tmp_path):
     t = np.arange(6 * RATE) / RATE
     chords = sum(np.sin(2 * np.pi * f * 2 ** (np.floor(2 * t) % 5 / 12) * t) for f in (220, 277, 330)) * 0.1
     noise = 1e-3 * np.random.default_rng(0).normal(size=len(t))
     data = write_data(tmp_path / "data", {"music": chords, "noise": noise, "silence": 0 * t, "tick": noise[:1600]})
     assert main(["pseudo-label", "run", str(data), str(tmp_path / "heard"), "--jobs", "1"]) == 0
-    assert main(["pseudo-label", "filter", str(tmp_path / "heard"), str(tmp_path / "believed")]) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "none of the 4 utterances" in error
+    assert_refused(
+        ["pseudo-label", "filter", tmp_path / "heard", tmp_path / "believed"], "4 utterances", tmp_path / "heard"
+    )
 
 
-def test_what_a_killed_run_heard_is_not_heard_again(fake_ear, tmp_path):
+def test_killed_run_resumes_after_the_last_transcript(fake_ear, tmp_path):
     ear, asked = fake_ear
     clips = {f"u{n}": np.zeros(RATE + 100 * n) for n in range(8)}
     data = write_data(tmp_path / "data", clips)
@@ -106,21 +106,12 @@ def test_what_a_killed_run_heard_is_not_heard_again(fake_ear, tmp_path):
     }
 
 
-def fails(capsys, argv: list[str], *parts: str) -> None:
-    assert main(argv) == 2
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    for part in parts:
-        assert part in error
-
-
-def test_an_utterance_longer_than_the_window_is_named(fake_ear, tmp_path, capsys):
+def test_utterance_longer_than_the_window_is_refused(fake_ear, tmp_path):
     data = write_data(tmp_path / "data", {"long": np.zeros(31 * RATE), "short": np.zeros(RATE)})
-    fails(
-        capsys, ["pseudo-label", "run", str(data), str(tmp_path / "out")], "utterance long is 31 s long", "data segment"
-    )
+    assert_refused(["pseudo-label", "run", data, tmp_path / "out"], "utterance long", "31 s", "data segment")
 
 
-def test_models_that_are_none(tiny, tmp_path, capsys):
+def test_damaged_models_and_other_languages_are_refused(tiny, tmp_path):
     argv = [
         "pseudo-label",
         "run",
@@ -130,16 +121,17 @@ def test_models_that_are_none(tiny, tmp_path, capsys):
         "1",
     ]
     (tmp_path / "model").mkdir()
-    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model", "model.bin")
+    model = tmp_path / "model"
+    assert_refused([*argv, "--whisper", model], model, "model.bin")
     (tmp_path / "model/model.bin").write_bytes(b"junk")
-    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model", "config.json")
+    assert_refused([*argv, "--whisper", model], model, "config.json")
     for name in ("config.json", "tokenizer.json", "vocabulary.txt"):
         (tmp_path / "model" / name).write_bytes((tiny / name).read_bytes())
-    fails(capsys, [*argv, "--whisper", str(tmp_path / "model")], "no Whisper model that CTranslate2 can read")
-    fails(capsys, [*argv, "--language", "fr"], "knows English alone, not 'fr'")
+    assert_refused([*argv, "--whisper", model], model, "CTranslate2")
+    assert_refused([*argv, "--language", "fr"], "English", "'fr'", "--whisper")
 
 
-def test_without_the_package_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+def test_missing_package_is_refused_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "faster_whisper", None)
-    with pytest.raises(UserError, match=r"pip install 'asrdistill\[whisper\]'"):
+    with refused("'asrdistill[whisper]'"):
         WhisperTranscriber(tmp_path, PseudoLabelOptions())
