@@ -6,13 +6,16 @@ traced from the end, sclite prefers a pair of words, then an insertion, then a d
 kaldialign has the costs, but breaks the ties otherwise; it is the oracle of the costs in the tests.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
 
-import numba
 import numpy as np
 
 SUBSTITUTION, GAP = 4, 3
 _PAIR, _INSERTION, _DELETION = 0, 1, 2
+PLAIN = 200_000  # cells that Python fills faster than numba is loaded
+_filled = 0  # cells so far in this process
 
 Pair = tuple[str | None, str | None]  # (reference word, hypothesis word); None where there is none
 
@@ -25,9 +28,11 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
 
 def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[int, int, int]:
     """(insertions, deletions, substitutions) of the hypothesis."""
-    numbers = _numbered(reference, hypothesis)
-    ins, dels, subs = _count(*numbers, _positions(*numbers))
-    return int(ins), int(dels), int(subs)
+    ref, hyp = _numbered(reference, hypothesis)
+    at = _positions(ref, hyp)
+    insertions, deletions = int((at[:, 0] < 0).sum()), int((at[:, 1] < 0).sum())
+    paired = at[(at >= 0).all(1)]
+    return insertions, deletions, int((ref[paired[:, 0]] != hyp[paired[:, 1]]).sum())
 
 
 def _numbered(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -37,9 +42,22 @@ def _numbered(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[np.n
     return tuple(np.array([ids[word] for word in words], dtype=np.int32) for words in (reference, hypothesis))  # type: ignore[return-value]
 
 
-@numba.njit(cache=True)
-def _positions(ref, hyp):
+def _positions(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
     """Word numbers (N,), (M,) -> aligned positions (P, 2), -1 where there is no word."""
+    global _filled
+    _filled += (len(ref) + 1) * (len(hyp) + 1)
+    return (_compiled() if _filled > PLAIN or "numba" in sys.modules else _fill)(ref, hyp)
+
+
+@cache
+def _compiled() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    import numba
+
+    return numba.njit(cache=True)(_fill)
+
+
+def _fill(ref, hyp):
+    """The dynamic programme of :func:`_positions`."""
     n, m = len(ref), len(hyp)
     cost = np.arange(m + 1) * GAP  # of the row above, then of this row
     move = np.full((n + 1, m + 1), _DELETION, dtype=np.int8)
@@ -67,17 +85,3 @@ def _positions(ref, hyp):
             j -= 1
             pairs[at, 1] = j
     return pairs[at:]
-
-
-@numba.njit(cache=True)
-def _count(ref, hyp, pairs):
-    """Insertions, deletions and substitutions of aligned positions."""
-    insertions = deletions = substitutions = 0
-    for i, j in pairs:
-        if i < 0:
-            insertions += 1
-        elif j < 0:
-            deletions += 1
-        elif ref[i] != hyp[j]:
-            substitutions += 1
-    return insertions, deletions, substitutions

@@ -10,6 +10,7 @@ import kaldialign
 import numpy as np
 import pytest
 
+from asrdistill.scoring import alignment
 from asrdistill.scoring.alignment import align, count_errors
 
 
@@ -112,3 +113,9 @@ def test_equals_sclite(tmp_path: Path, vocabulary: int) -> None:
     assert len(scores) == len(pairs)
     for number, subs, dels, ins in scores:
         assert count_errors(*pairs[int(number)]) == (int(ins), int(dels), int(subs)), pairs[int(number)]
+
+
+def test_compiled_and_plain_alignments_are_equal():
+    for reference, hypothesis in random_pairs(200, 4, 12, seed=3):
+        numbers = alignment._numbered(reference, hypothesis)
+        np.testing.assert_array_equal(alignment._fill(*numbers), alignment._compiled()(*numbers))
