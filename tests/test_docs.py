@@ -51,7 +51,10 @@ def test_commands_parse(page: Path) -> None:
 def test_options_of_recipes_exist(page: Path) -> None:
     for script, options in re.findall(r"(recipes/[a-z_]+/[\w/]*run\.sh)((?: [^\s`#]+)*)", page.read_text()):
         for option in re.findall(r"--[a-z-]+", options):
-            assert option in (ROOT / script).read_text() + (ROOT / "recipes/recipe.sh").read_text(), (script, option)
+            assert option in (ROOT / script).read_text() + (ROOT / "recipes/parse_options.sh").read_text(), (
+                script,
+                option,
+            )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

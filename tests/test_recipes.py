@@ -1,187 +1,221 @@
-"""What the recipes' scripts say before they do anything; CI runs them for real."""
+"""The recipes' scripts: options, --dry-run, logs, locks. CI runs amazon_queen for real."""
 
+import fcntl
+import importlib
 import os
+import re
+import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from asrdistill.cli import build_parser
-from asrdistill.config import resolve
-from asrdistill.training.options import TrainOptions
+from asrdistill import script
+from asrdistill.cli import find
+from asrdistill.config import read_yaml, resolve
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = ROOT / "recipes/amazon_queen/run.sh"
+NEEDED = {"own_voice": ("--audio", "voices"), "timit": ("--timit", "TIMIT")}
+RECIPES = sorted(path.parent.name for path in ROOT.glob("recipes/*/run.sh"))
+FORMS = [
+    *((name, ()) for name in RECIPES),
+    ("amazon_queen", ("--small", "--open", "--seeds", "2", "--queen", "queen.1c")),
+    ("amazon_queen_paper", ("--quick", "--seeds", "1")),
+    ("amazon_queen_paper", ("--small",)),
+    ("amazon_queen_whisper", ("--quick", "--seeds", "1")),
+    ("librispeech", ("--mini", "--mirror", "http://here", "--table", "t.tsv")),
+    ("librispeech", ("--hours", "960", "--paper")),
+    ("mnist", ("--digits", "--epochs", "1")),
+    ("own_voice", ("--small", "--lexicon", "graphemes", "--transcripts", __file__, "--ref", __file__)),
+]
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([str(RUN), *arguments], capture_output=True, text=True, env={**os.environ, "TERM": "dumb"})
+def recipe(name: str, *options: str, root: Path = ROOT, **kwargs) -> subprocess.CompletedProcess:
+    command = [root / "recipes" / name / "run.sh", *NEEDED.get(name, ()), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, **kwargs)
 
 
-def test_help_lists_every_stage_with_its_time():
-    done = run("--help")
-    stages = [line for line in done.stdout.splitlines() if line.strip()[:1].isdigit() and "min" in line]
+def commands(name: str, *options: str, **kwargs) -> list[list[str]]:
+    """The commands that --dry-run prints, as words."""
+    done = recipe(name, "--dry-run", "--jobs", "2", *options, **kwargs)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line for line in done.stdout.splitlines() if line and not line.startswith(("#", "export "))]
+    return [shlex.split(line) for line in lines]
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A copy of the recipes in which asrdistill is a stub: it writes to both streams, and fails at $FAIL."""
+    root = tmp_path / "project"
+    shutil.copytree(ROOT / "recipes", root / "recipes", ignore=shutil.ignore_patterns("data", "exp", "*.png"))
+    stub = """#!/bin/sh
+case "$*" in *"$SLOW"*) sleep 60 ;; esac
+echo "said $*"; echo "warned $1" >&2
+case "$*" in *"$FAIL"*) exit 3 ;; esac
+"""
+    for program, text in {"tools/install.sh": "#!/bin/sh\n", ".venv/bin/asrdistill": stub}.items():
+        (root / program).parent.mkdir(parents=True, exist_ok=True)
+        (root / program).write_text(text)
+        (root / program).chmod(0o755)
+    return root
+
+
+def environment(slow: str = "none", fail: str = "none") -> dict[str, str]:
+    return {**os.environ, "SLOW": slow, "FAIL": fail}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_help_has_every_option_and_stage(name):
+    done = recipe(name, "--help")
+    text = (ROOT / "recipes" / name / "run.sh").read_text()
     assert done.returncode == 0
-    assert len(stages) == 10
+    numbers = [int(number) for number in re.findall(r"^if stage (\d+) ", text, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(re.findall(r"^ {2,3}\d+  ", done.stdout, re.MULTILINE)) == len(numbers)
+    for option in (*re.findall(r"^#   (--[a-z-]+)", text, re.MULTILINE), "--stop-stage", "--dry-run"):
+        assert re.search(rf"^  {option} ", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("name", "options", "named"),
     [
-        (["--stages", "3"], "unknown option '--stages'"),
-        (["--stage"], "--stage needs a value"),
-        (["--seeds", "many"], "--seeds must be a whole number, not 'many'"),
+        ("amazon_queen", ["--stages", "3"], ["--stages", "--stage ", "--small"]),
+        ("amazon_queen", ["--paper"], ["--paper"]),
+        ("amazon_queen", ["stage"], ["stage"]),
+        ("amazon_queen", ["--stage"], ["--stage"]),
+        ("amazon_queen", ["--stage", "14"], ["--stage", "13", "14"]),
+        ("amazon_queen", ["--stop-stage", "0"], ["--stop-stage", "0"]),
+        ("amazon_queen", ["--stage", "5", "--stop-stage", "3"], ["--stage 5", "--stop-stage 3"]),
+        ("amazon_queen", ["--seeds", "many"], ["--seeds", "many"]),
+        ("amazon_queen", ["--seeds", "0"], ["--seeds"]),
+        ("amazon_queen", ["--jobs", "0", "--dry-run"], ["--jobs"]),
+        ("librispeech", ["--hours", "200"], ["--hours", "200"]),
+        ("librispeech", ["--paper", "--mini"], ["--paper", "--mini"]),
+        ("librispeech", ["--teachers", "0"], ["--teachers"]),
+        ("timit", ["--timit", ""], ["--timit"]),
+        ("own_voice", ["--audio", ""], ["--audio"]),
+        ("own_voice", ["--text", "missing.txt"], ["missing.txt"]),
+        ("own_voice", ["--lexicon", "letters"], ["--lexicon", "letters"]),
     ],
 )
-def test_mistakes_are_one_sentence(arguments, message):
-    done = run(*arguments)
+def test_a_mistake_is_refused_in_one_line(name, options, named):
+    done = recipe(name, *options)
     assert done.returncode == 2
-    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert all(part in done.stderr for part in named)
 
 
-def test_a_stage_without_the_one_before_says_so(tmp_path):
-    done = run("--stage", "7", "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+@pytest.mark.parametrize(("name", "options"), FORMS)
+def test_printed_commands_parse(tmp_path, monkeypatch, name, options):
+    """Of asrdistill by its own parser, of local scripts by theirs, with configurations that are there."""
+    monkeypatch.setattr(script, "run", lambda work, name: 0)
+    folders = ("--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    printed = commands(name, *options, *folders)
+    assert len(printed) > 10
+    for words in printed:
+        if words[0] == "asrdistill" or words[0] == "torchrun":
+            words = words[words.index("asrdistill") + 1 :]
+            command, rest = find(words)
+            args = command.parser().parse(rest)
+            if cls := command.options_class():
+                resolve(cls, args)  # of --config too
+            elif config := getattr(args, "config", None):
+                assert read_yaml(config)
+        elif words[0] == "python":
+            assert Path(words[1]).is_file()
+            assert importlib.import_module(Path(words[1]).stem).main(words[2:]) == 0
+    assert not list(tmp_path.iterdir())  # nothing was made
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_odd_paths_are_quoted(tmp_path, name):
+    """What --dry-run prints can be pasted: bash sees each path as one word."""
+    folder = tmp_path / 'o\'dd "data" & $more'
+    done = recipe(name, "--dry-run", "--data", f"{folder}/data", "--exp", f"{folder}/exp")
+    show = 'asrdistill() { printf \'%s\\n\' "$@"; }; python() { asrdistill "$@"; }; torchrun() { asrdistill "$@"; }\n'
+    pasted = subprocess.run(["bash"], input=show + done.stdout, capture_output=True, text=True, check=True)
+    words = pasted.stdout.splitlines()
+    assert sum(word.startswith(f"{folder}/") for word in words) > 20
+    assert not {"data&", "&", "$more/data", "$more/exp"} & set(words)
+
+
+def test_relative_folders_are_those_of_the_caller(tmp_path):
+    (words, *_) = commands("amazon_queen", "--data", "here", "--stage", "2", cwd=tmp_path)
+    assert f"{tmp_path}/here/corpus" in words
+
+
+def test_output_goes_to_the_screen_and_to_the_stages_log(tmp_path, project):
+    exp = tmp_path / "a b's"
+    done = recipe(
+        "amazon_queen", "--stage", "10", "--stop-stage", "10", "--exp", str(exp), root=project, env=environment()
+    )
+    assert done.returncode == 0
+    log = (exp / "log/10-soft_targets.log").read_text()
+    for line in ("said distill targets", "warned distill", "$ asrdistill distill targets"):
+        assert line in log
+    assert "said distill targets" in done.stdout
+    assert "warned distill" in done.stderr
+
+
+def test_a_failed_command_ends_the_recipe_with_its_status(tmp_path, project):
+    folders = ("--exp", str(tmp_path / "exp"), "--data", str(tmp_path / "data"))
+    done = recipe("amazon_queen", "--stage", "5", *folders, root=project, env=environment(fail="ali make"))
+    assert done.returncode == 3
+    assert "pron-probs" not in done.stdout
+
+
+@pytest.mark.parametrize(("slow", "fail"), [("nnet train", "decode tune"), ("none", "nnet train")])
+def test_a_failure_beside_a_command_in_the_background_ends_both(tmp_path, project, slow, fail):
+    start, folders = time.monotonic(), ("--exp", str(tmp_path / "exp"), "--data", str(tmp_path / "data"))
+    done = recipe("amazon_queen", "--stage", "11", *folders, root=project, env=environment(slow, fail))
+    assert done.returncode == 3
+    assert "stage 12" not in done.stdout
+    assert time.monotonic() - start < 30
+
+
+def test_two_runs_on_one_folder_are_refused(tmp_path, project):
+    exp = tmp_path / "exp"
+    exp.mkdir()
+    with open(exp / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = recipe("amazon_queen", "--stage", "10", "--exp", str(exp), root=project, env=environment())
     assert done.returncode == 2
-    assert "does not exist; run the stage that makes it first" in done.stderr
+    assert str(exp) in done.stderr
+    assert "said" not in done.stdout
+
+
+def test_a_stage_without_the_one_before_is_refused(tmp_path):
+    done = recipe("amazon_queen", "--stage", "10", "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    assert done.returncode == 2
+    assert "teacher.0" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_librispeech_lists_its_stages_and_refuses_mistakes():
-    script = ROOT / "recipes/librispeech/run.sh"
-
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([script, *arguments], capture_output=True, text=True)
-
-    stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
-    assert len(stages) == 15
-    for arguments, message in (
-        (["--hours", "200"], "run.sh: --hours must be 100, 460 or 960, not '200'\n"),
-        (["--paper", "--mini"], "run.sh: --paper is for --hours, not for the 5 hours of --mini\n"),
-        (["--teachers", "0"], "run.sh: --teachers must be a whole number above 0, not '0'\n"),
-        (["--parts", "dev-clean"], "run.sh: unknown option '--parts'; see --help\n"),
-    ):
-        done = run(*arguments)
-        assert (done.returncode, done.stderr) == (2, message)
-
-
-def dry_run(folder: Path, gpus: int, *arguments: str, name: str = "librispeech") -> list[str]:
-    """The commands of a recipe, in a project whose programs only write down how they were called."""
-    recipe = folder / "recipes" / name
-    shutil.copytree(ROOT / "recipes" / name, recipe, ignore=lambda *_: ["data", "exp"], dirs_exist_ok=True)
-    shutil.copy(ROOT / "recipes/recipe.sh", recipe.parent)
-    write_down = f"""#!/bin/sh
-if [ "$1" = batch ]; then sed "s/'//g; s/ *$//; s/^/asrdistill /"; else echo "${{0##*/}} $*"; fi >> {folder}/commands
-"""
-    programs = {
-        "tools/install.sh": "#!/bin/sh\n",
-        ".venv/bin/asrdistill": write_down,
-        ".venv/bin/torchrun": write_down,
-        ".venv/bin/nvidia-smi": "#!/bin/sh\n" + "echo GPU\n" * gpus,
-    }
-    for program, text in programs.items():
-        (folder / program).parent.mkdir(parents=True, exist_ok=True)
-        (folder / program).write_text(text)
-        (folder / program).chmod(0o755)
-    subprocess.run([recipe / "run.sh", "--jobs", "2", *arguments], check=True, capture_output=True)
-    return (folder / "commands").read_text().splitlines()
 
 
 @pytest.mark.parametrize("gpus", [0, 8])
 def test_networks_of_the_papers_size_are_trained_on_all_gpus(tmp_path, gpus):
-    options = ("--paper", "--hours", "460", "--teachers", "3", "--seeds", "2")
-    commands = dry_run(tmp_path, gpus, *options, "--stage", "7", "--stop-stage", "10")
-    by = f"torchrun --standalone --nproc-per-node {gpus} -m asrdistill" if gpus else "asrdistill"
-    exp = tmp_path / "recipes/librispeech/exp/460_paper"
-    networks = [command for command in commands if command.startswith(f"{by} train ")]
-    assert [f"--seed {number} " in command for command, number in zip(networks, (0, 1, 2, 0, 1), strict=True)] == [
-        True
-    ] * 5
-    assert all(f"--config {tmp_path}/recipes/librispeech/conf/paper.yaml " in command for command in networks)
-    assert sum(f" --soft-targets {exp}/targets " in command for command in networks) == 2
-    leaves = [command for command in commands if "train-tri" in command and "--leaves 8000" in command]
-    assert len(leaves) == 1  # the last tree alone
-    assert f" {exp}/sat --config" in leaves[0]
-
-
-@pytest.mark.parametrize(
-    "options", ["--paper", "--paper --whisper --quick", "--paper --small", "--whisper --small --quick"]
-)
-def test_the_parts_beyond_amazon_queens_stages_ask_for_what_there_is(tmp_path, options):
-    """Each command is one that the command line takes, with configurations that are there and can be read."""
-    variant = "small" if "--small" in options else "default"
-    folder = tmp_path / "recipes/amazon_queen/exp" / variant / "paper/specialists"
-    for name, text in {
-        "specialists.members/0/meta.json": ' "updates": 40,',
-        "sets/sets.json": ' "frames": 100,',
-        "tables/pooled/specialists.md": "",
-    }.items():
-        (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text(text)
-    commands = dry_run(tmp_path, 0, *options.split(), "--stage", "11", name="amazon_queen")
-    parts = [part.split()[1:] for command in commands for part in command.split(" && ")]
-    assert len(parts) > 50
-    wanted = "1" if "--quick" in options else "3"  # a comparison of the whole form has three seeds
-    assert all(words[words.index("--seeds") + 1] == wanted for words in parts if words[0] == "sweep")
-    for words in parts:
-        args = build_parser(words[0]).parse_args(words)
-        if config := getattr(args, "config", None):
-            assert config.is_file()
-        if words[0] == "train":
-            resolve(TrainOptions, args)
-
-
-def test_timit_says_what_it_needs():
-    script = ROOT / "recipes/timit/run.sh"
-    done = subprocess.run([script, "--help"], capture_output=True, text=True)
-    stages = [line for line in done.stdout.splitlines() if line.strip()[:1].isdigit() and "min" in line]
-    assert (done.returncode, len(stages)) == (0, 11)
-    done = subprocess.run([script], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "run.sh: give the folder of TIMIT with --timit PATH\n")
-
-
-def test_own_voice_says_what_it_needs(tmp_path):
-    script = ROOT / "recipes/own_voice/run.sh"
-
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run([script, *arguments], capture_output=True, text=True)
-
-    stages = [line for line in run("--help").stdout.splitlines() if line.startswith("  ") and line.split()[0].isdigit()]
-    assert len(stages) == 10
-    for arguments, message in (
-        ([], "run.sh: give the folder of recordings with --audio FOLDER\n"),
-        (["--audio", str(tmp_path), "--text", f"{tmp_path}/a"], f"run.sh: {tmp_path}/a does not exist\n"),
-        (
-            ["--audio", str(tmp_path), "--lexicon", "letters"],
-            "run.sh: --lexicon must be cmudict, graphemes or a file, not 'letters'\n",
-        ),
-    ):
-        done = run(*arguments)
-        assert (done.returncode, done.stderr) == (2, message)
-    done = run("--audio", str(tmp_path), "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
-    assert done.returncode == 2
-    assert f"there is no file in {tmp_path}" in done.stderr
-    assert "Traceback" not in done.stderr
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\n" + "echo GPU\n" * gpus)
+    smi.chmod(0o755)
+    options = ("--paper", "--hours", "460", "--teachers", "3", "--seeds", "2", "--exp", str(tmp_path / "exp"))
+    printed = commands("librispeech", *options, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    networks = [words for words in printed if "train" in words and "nnet" in words]
+    torchrun = ["torchrun", "--standalone", "--nproc-per-node", str(gpus), "-m"] if gpus else []
+    for words, seeds in zip(networks, (["0", "1", "2"], ["0", "1"]), strict=True):
+        assert words[: len(torchrun) + 3] == [*torchrun, "asrdistill", "nnet", "train"]
+        assert words[words.index("--seeds") + 1 :][: len(seeds) + 1] == [*seeds, "--config"]
+        assert words[words.index("--config") + 1].endswith("conf/paper.yaml")
+    (last,) = (words for words in printed if "--leaves" in words)
+    assert str(tmp_path / "exp/sat") in last
 
 
 def test_own_voice_in_a_language_without_a_dictionary(tmp_path):
-    (tmp_path / "more.txt").write_text("et cetera")
-    pieces = tmp_path / "data/pieces"
-    pieces.mkdir(parents=True)
-    (pieces / "rate").write_text("16000\n")
-    options = ("--audio", "voices", "--language", "fr", "--whisper", "base", "--text", str(tmp_path / "more.txt"))
-    folders = ("--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
-    commands = dry_run(tmp_path, 0, *options, *folders, name="own_voice")
-    verbs = [command.split()[1] for command in commands]
-    assert verbs.count("hear") == verbs.count("confident") - 1 == 3  # what is heard is asked of a phone loop once more
-    assert all("--whisper base --language fr" in command for command in commands if " hear " in command)
-    assert "g2p" not in verbs
-    (lang,) = [command for command in commands if " lang " in command]
-    assert lang.endswith(f"--graphemes --text {tmp_path}/data/text")
-    (student,) = [command for command in commands if "student.yaml" in command]
-    assert "--unlabelled" in student
-    assert sum(" encode whisper:base@2+0.5 " in command for command in commands) == 3
-    assert verbs[-2:] == ["export", "report"]
-    assert "--encoder whisper:base@2+0.5" in commands[-2]
-    assert sum("conf/fbank_16000.yaml" in command for command in commands) == 3
+    text = tmp_path / "more.txt"
+    text.write_text("et cetera")
+    printed = commands("own_voice", "--language", "fr", "--whisper", "base", "--text", str(text), "--data", "/d")
+    by_name = {" ".join(words[1:3]): words for words in printed}
+    assert "lang g2p" not in by_name
+    assert by_name["lang build"][-3:] == ["--graphemes", "--text", "/d/text"]
+    assert {"base", "fr"} <= set(by_name["pseudo-label run"])
+    assert sum("whisper:base@2+0.5" in words for words in printed) == 4  # three sets and the export

@@ -61,7 +61,7 @@ def test_bar_decides_agreement(measured, tmp_path):
 
 
 def test_rows_of_the_recipe_can_be_read():
-    tables = read_paper(ROOT / "recipes/amazon_queen/paper/paper.yaml")
+    tables = read_paper(ROOT / "recipes/amazon_queen_paper/conf/paper.yaml")
     assert all(row.what and row.ours for _, _, rows in tables for row in rows)
 
 

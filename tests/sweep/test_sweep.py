@@ -210,7 +210,7 @@ def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "recipes/amazon_queen/paper").glob("[a-z]*.yaml")), ids=lambda p: p.stem
+    "path", sorted((ROOT / "recipes/amazon_queen_paper/conf/sweeps").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_the_recipes_sweeps_can_be_read(recipe, path):
     if path.stem != "paper":

@@ -4,7 +4,7 @@ The networks are random and have the sizes of the configurations. The forms take
 of each counts. The last line is JSON.
 
 Example:
-  python tools/bench/nets.py recipes/amazon_queen/paper/students/*.yaml
+  python tools/bench/nets.py recipes/amazon_queen_paper/conf/students/*.yaml
 """
 
 import argparse

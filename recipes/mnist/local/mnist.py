@@ -71,7 +71,7 @@ def download(args: argparse.Namespace) -> None:
     place = next((place for place in mirrors if fetch.answers(f"{place}/{next(iter(FILES))}")), None)
     if place is None:
         raise UserError(
-            f"MNIST cannot be reached at {' or '.join(mirrors)}; check the network or give another --mirror"
+            f"MNIST cannot be reached at {' or '.join(mirrors)}; give another --mirror, or take run.sh --digits"
         )
     args.out.mkdir(parents=True, exist_ok=True)
     with Meter("MNIST", sum(size for size, _ in FILES.values()), "bytes") as meter:

@@ -1,0 +1,76 @@
+"""Train and evaluate narrow and wide students of each teacher at several temperatures, side by side.
+
+Makes EXP/narrow_T.SEED and EXP/wide_T.SEED from EXP/targets.SEED, and their EXP/frames/MODEL/test. Soft targets alone.
+
+Example:
+  python recipes/mnist/local/temperatures.py data/corpus exp --seeds 0 1 2 --config conf/mnist/student.yaml
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from asrdistill import parallel, script, stage
+from asrdistill.config import build, hash_fields, read_yaml
+from asrdistill.distill.teach import train_model
+from asrdistill.scoring.frames import evaluate
+from asrdistill.training.options import TrainOptions
+
+TEMPERATURES = ("1", "2", "2.5", "4", "8", "20")
+FORMS = {"narrow": {"width": 30, "epochs": 80, "learning_rate": 3e-3}, "wide": {"width": 300}}
+
+
+@dataclass(frozen=True)
+class Student:
+    corpus: Path
+    exp: Path
+    name: str
+    seed: int
+    options: TrainOptions
+
+    def make(self) -> None:
+        """Train and evaluate, unless both are up to date."""
+        features, alignment = self.corpus / "features", self.corpus / "ali"
+        targets, model = self.exp / f"targets.{self.seed}", self.exp / f"{self.name}.{self.seed}"
+        train, test = (features / "train", alignment / "train"), (features / "test", alignment / "test")
+        stage.make(
+            model,
+            lambda out: train_model(*train, targets, None, self.options, out),
+            "train",
+            hash_fields(self.options),
+            [*train, targets],
+        )
+        frames = self.exp / "frames" / model.name / "test"
+        stage.make(frames, lambda out: evaluate(model, *test, out, 1), "evaluate", {}, [model, *test])
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path, help="folder that mnist.py prepare made")
+    parser.add_argument("exp", type=Path, help="folder with targets.SEED")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the teachers (default: 0)")
+    parser.add_argument("--config", type=Path, required=True, metavar="YAML", help="options of a student's training")
+    parser.add_argument("--epochs", type=int, help="epochs of all trainings, for a quick look")
+    parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
+    args = parser.parse_args(argv)
+    return script.run(lambda: train_all(args), parser.prog)
+
+
+def train_all(args: argparse.Namespace) -> None:
+    values, students = read_yaml(args.config), []
+    for temperature in TEMPERATURES:
+        for form, changes in FORMS.items():
+            for seed in args.seeds:
+                options = {**values, **changes, "hard_weight": 0.0, "temperature": float(temperature), "seed": seed}
+                if args.epochs:
+                    options["epochs"] = args.epochs
+                name = f"{form}_{temperature}"
+                built = build(TrainOptions, options, str(args.config))
+                students.append(Student(args.corpus, args.exp, name, seed, built))
+    for _ in parallel.run(Student.make, students, args.jobs, "students", "students"):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
