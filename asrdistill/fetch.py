@@ -1,5 +1,4 @@
-"""Files from the network, whole or not there: a cut is taken up where it happened, what came is verified, and
-nothing that is unpacked can leave its folder."""
+"""Downloads that resume and are verified; archives that cannot write outside of their folder."""
 
 import fcntl
 import hashlib
@@ -22,34 +21,25 @@ from asrdistill.errors import UserError
 
 log = logging.getLogger("asrdistill")
 
-BLOCK = 1 << 18  # bytes that are read, written and counted at once, at most
-TIMEOUT = 60.0  # seconds without a byte that count as a cut
-PAUSE = 0.5  # seconds before the second try; each further one waits twice as long
-TRIES = 8  # without one new byte
-RANGE_TRIES = 3  # of a server that sends the whole file in the place of its rest, before we take that
+BLOCK = 1 << 18  # bytes read at once
+TIMEOUT = 60.0  # seconds without a byte
+PAUSE = 0.5  # seconds before the second try, doubled for each further one
+TRIES = 8  # in a row without a new byte
 
-Advance = Callable[[int], None]  # told of every number of bytes that came; may raise to stop the work
+Advance = Callable[[int], None]  # receives the bytes of each read, negative if they are dropped; may raise to stop
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file on a server: where, how many bytes, its md5 in hexadecimal (empty where none is published)."""
+    """A file on a server; `size` in bytes, `md5` in hexadecimal or empty if none is published."""
 
     url: str
     size: int
     md5: str = ""
 
 
-class CutError(Exception):
-    """The connection broke, or the server had no answer this time: worth another try."""
-
-
-class RangeIgnoredError(CutError):
-    """The server sends the file from its beginning, though we asked for the rest."""
-
-
-def nothing(count: int) -> None:
-    """An :data:`Advance` for nobody."""
+class ConnectionCutError(Exception):
+    """The connection broke or the server is busy: worth another try."""
 
 
 def partial_of(path: Path) -> Path:
@@ -58,54 +48,48 @@ def partial_of(path: Path) -> Path:
 
 
 def wrong_of(path: Path) -> Path:
-    """Where a file is kept that is not what it should be."""
+    """Where a file with a wrong checksum is kept."""
     return path.with_name(f"{path.name}.wrong")
 
 
-def fetch(remote: Remote, path: Path, advance: Advance = nothing) -> None:
-    """Fetch a file to `path`, a name that it gets once it is whole and verified.
+def fetch(remote: Remote, path: Path, advance: Advance = lambda count: None) -> None:
+    """Fetch a file to `path`, which appears once it is whole and verified.
 
-    What an earlier call left of it, killed at any moment, is not fetched again. A file with a wrong md5 is kept
-    as NAME.wrong and fetched again once. Where no md5 is published, the size is all that is checked, which
-    is said. Raises UserError when the server lacks the file, has one of another size, gives no new byte in
-    several tries, or sends a wrong one twice.
+    Resumes after interruptions. A file with a wrong md5 is kept as NAME.wrong and fetched again once. Raises UserError
+    if the server lacks the file, has one of another size, sends nothing in several tries, or a wrong file twice.
     """
     if path.is_file():
         if _is_right(remote, path):
             return
         advance(-path.stat().st_size)
-        _set_aside(path, path, "is another file than the one wanted")
+        _set_aside(path, path)
     partial = partial_of(path)
     for _ in range(2):
         with open(partial, "ab") as handle:
             _lock(handle, path)
             _append_rest(remote, handle, advance)
             os.fsync(handle.fileno())
-            if right := _is_right(remote, partial):
+            if _is_right(remote, partial):
                 os.replace(partial, path)
-            else:
-                _set_aside(partial, path, f"does not have the md5 {remote.md5}")
-        if right:
-            if not remote.md5:
-                log.info("%s: no md5 is published, so its size (%d bytes) is all that was checked", path, remote.size)
-            return
+                if not remote.md5:
+                    log.info("%s: no md5 is published; only its size (%d bytes) was checked", path, remote.size)
+                return
+            _set_aside(partial, path)
         advance(-remote.size)
-    raise UserError(
-        f"{remote.url} came twice with another md5 than {remote.md5} (kept as {wrong_of(path)}); try another --mirror"
-    )
+    raise UserError(f"{remote.url} does not have the md5 {remote.md5} (kept as {wrong_of(path)}); try another --mirror")
 
 
 def size_of(url: str) -> int:
-    """Bytes of the file on the server, which is asked for that alone."""
+    """Size in bytes that the server reports."""
     failures = 0
     while True:
         try:
             with _open(urllib.request.Request(url, method="HEAD")) as response:
                 length = response.headers.get("Content-Length", "")
             if not length.isdigit():
-                raise UserError(f"{url}: the server does not say how large it is; try another --mirror")
+                raise UserError(f"{url}: the server does not report its size; try another --mirror")
             return int(length)
-        except CutError as cut:
+        except ConnectionCutError as cut:
             failures += 1
             _wait(url, failures, cut)
 
@@ -115,12 +99,12 @@ def answers(url: str) -> bool:
     try:
         with _open(urllib.request.Request(url, method="HEAD")):
             return True
-    except (CutError, UserError):
+    except (ConnectionCutError, UserError):
         return False
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
-    """Raise UserError unless so many bytes are free where `folder` is or will be."""
+    """Raise UserError unless `needed` bytes are free where `folder` is or will be."""
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -134,12 +118,11 @@ def extract(
     archive: Path,
     folder: Path,
     place: Callable[[PurePosixPath], PurePosixPath] = lambda name: name,
-    advance: Advance = nothing,
+    advance: Advance = lambda count: None,
 ) -> None:
-    """Unpack the files of a .tar.gz into the existing folder; `place` says where in it a member goes.
+    """Unpack a .tar.gz into the existing folder; `place` maps a member's name to its path in the folder.
 
-    Raises UserError for a member that is neither file nor folder, or whose name leads out of the folder, and
-    for an archive that is damaged.
+    Raises UserError for a damaged archive, links, devices, and names that lead out of the folder.
     """
     try:
         with tarfile.open(archive, "r|gz", bufsize=1 << 20) as tar:
@@ -156,8 +139,17 @@ def extract(
         raise UserError(f"{archive} cannot be unpacked ({error}); delete it and fetch it again") from None
 
 
+def _safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
+    name = PurePosixPath(member.name)
+    regular = member.isfile() or member.isdir()
+    if not regular or name.is_absolute() or ".." in name.parts or "\\" in member.name:
+        what = "would leave its folder" if regular else "is a link or a device"
+        raise UserError(f"{archive} holds {member.name}, which {what}; do not use this archive")
+    return name
+
+
 def md5_of(path: Path) -> str:
-    """Hexadecimal MD5 of a file's bytes."""
+    """Hexadecimal MD5 of a file."""
     state = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as handle:
         while block := handle.read(1 << 20):
@@ -169,13 +161,13 @@ def _is_right(remote: Remote, path: Path) -> bool:
     return path.stat().st_size == remote.size and remote.md5 in ("", md5_of(path))
 
 
-def _set_aside(found: Path, path: Path, reason: str) -> None:
-    log.warning("%s %s: it is kept as %s", path, reason, wrong_of(path).name)
+def _set_aside(found: Path, path: Path) -> None:
+    log.warning("%s is not the expected file: it is kept as %s", path, wrong_of(path).name)
     os.replace(found, wrong_of(path))
 
 
 def _lock(handle: IO[bytes], path: Path) -> None:
-    """Keep a second process from writing to the same file; the lock dies with the process that holds it."""
+    """Keep a second process from writing to the same file; the lock ends with the process."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -183,25 +175,22 @@ def _lock(handle: IO[bytes], path: Path) -> None:
 
 
 def _append_rest(remote: Remote, handle: IO[bytes], advance: Advance) -> None:
-    """Append to the open file what it lacks of the remote one, through as many cuts as bring new bytes."""
-    if handle.tell() > remote.size:  # of another file that had this name
+    """Append what the open file lacks of the remote one, over as many connections as bring new bytes."""
+    if handle.tell() > remote.size:  # of another file of this name
         advance(-handle.tell())
         handle.seek(0)
         handle.truncate()
-    failures = ignored = 0
+    failures = 0
     while (before := handle.tell()) < remote.size:
-        problem = CutError("the connection was cut")
+        problem = ConnectionCutError("the connection was cut")
         try:
-            for block in _blocks(remote, before, ignored >= RANGE_TRIES):
+            for block in _blocks(remote, before):
                 if handle.tell() + len(block) > remote.size:
-                    raise UserError(_another_size(remote, "more"))
+                    raise _wrong_size(remote, "more")
                 handle.write(block)
                 handle.flush()
                 advance(len(block))
-        except RangeIgnoredError:
-            ignored += 1
-            continue
-        except CutError as cut:
+        except ConnectionCutError as cut:
             problem = cut
         failures = 0 if handle.tell() > before else failures + 1
         if failures:
@@ -209,21 +198,15 @@ def _append_rest(remote: Remote, handle: IO[bytes], advance: Advance) -> None:
             _wait(remote.url, failures, problem)
 
 
-def _blocks(remote: Remote, start: int, from_beginning: bool) -> Iterator[bytes]:
-    """Bytes of the file from `start` on, as far as the connection carries.
-
-    A server that sends all of the file is heard out where `from_beginning` allows it: what we have is dropped
-    on the way, rather than what is on disk, so that a cut costs nothing of it.
-    """
+def _blocks(remote: Remote, start: int) -> Iterator[bytes]:
+    """Bytes of the file from `start` on. Of a server that ignores the range, the first `start` bytes are skipped."""
     request = urllib.request.Request(remote.url, headers={"Range": f"bytes={start}-"} if start else {})
     with _open(request) as response:
         begin, total = _extent(response)
         if total not in (None, remote.size):
-            raise UserError(_another_size(remote, total))
-        if begin == 0 < start and not from_beginning:
-            raise RangeIgnoredError("the server ignores the range")
+            raise _wrong_size(remote, total)
         if begin not in (0, start):
-            raise CutError(f"the server sends from byte {begin}, not from {start}")
+            raise ConnectionCutError(f"the server sends from byte {begin}, not from {start}")
         surplus = start - begin
         while block := _read(response):
             if len(block) > surplus:
@@ -231,19 +214,16 @@ def _blocks(remote: Remote, start: int, from_beginning: bool) -> Iterator[bytes]
             surplus = max(0, surplus - len(block))
 
 
-def _another_size(remote: Remote, found: int | str | None) -> str:
-    return (
-        f"{remote.url} has {found} bytes where {remote.size} are expected: it is another version, or no such file; "
-        "try another --mirror"
-    )
+def _wrong_size(remote: Remote, found: int | str | None) -> UserError:
+    return UserError(f"{remote.url} has {found} bytes instead of {remote.size}; try another --mirror")
 
 
 def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """(first byte that is sent, bytes of the whole file where the server says so)"""
+    """(first byte that is sent, size of the whole file if known)"""
     if response.status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if not found:
-            raise CutError("the server does not say which range it sends")
+            raise ConnectionCutError("the server does not report the range it sends")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None
@@ -251,46 +231,34 @@ def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
 
 def _read(response: http.client.HTTPResponse) -> bytes:
     try:
-        return response.read1(BLOCK)  # what is there: who waits for more loses it when killed
+        return response.read1(BLOCK)  # what is there: waiting for more would lose it if killed
     except http.client.IncompleteRead as error:
         return error.partial
     except (OSError, http.client.HTTPException) as error:
-        raise CutError(str(error)) from None
+        raise ConnectionCutError(str(error)) from None
 
 
 def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
-    """The server's answer; raises CutError where another try may help, and UserError where none does."""
+    """The server's answer; raises ConnectionCutError if another try may help, UserError otherwise."""
+    url = request.full_url
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code in (408, 429) or error.code >= 500:
-            raise CutError(f"HTTP status {error.code}") from None
-        raise UserError(
-            f"{request.full_url}: the server answers {error.code} ({error.reason}); check --mirror"
-        ) from None
+            raise ConnectionCutError(f"HTTP status {error.code}") from None
+        raise UserError(f"{url}: the server answers {error.code} ({error.reason}); check --mirror") from None
     except ValueError:
-        raise UserError(f"{request.full_url} is no address; give one like https://www.openslr.org/resources") from None
-    except urllib.error.URLError as error:
-        raise CutError(str(error.reason)) from None
-    except (OSError, http.client.HTTPException) as error:
-        raise CutError(str(error) or type(error).__name__) from None
+        raise UserError(f"{url} is not a URL; give one like https://www.openslr.org/resources") from None
+    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+        raise ConnectionCutError(str(getattr(error, "reason", error)) or type(error).__name__) from None
 
 
-def _wait(url: str, failures: int, cut: CutError) -> None:
-    """Give the server time; the UserError when that was of no use too often."""
+def _wait(url: str, failures: int, cut: ConnectionCutError) -> None:
+    """Pause before another try; raises UserError after TRIES failures."""
     if failures >= TRIES:
         raise UserError(
             f"{url} cannot be fetched ({cut}, {failures} times in a row); check the network or try another --mirror, "
-            "and run the same command again: it goes on where it is"
+            "and run the command again to resume"
         )
     log.info("%s: %s; trying again", url, cut)
     time.sleep(PAUSE * 2 ** (failures - 1))
-
-
-def _safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
-    name = PurePosixPath(member.name)
-    if not (member.isfile() or member.isdir()):
-        raise UserError(f"{archive} holds {member.name}, which is a link or a device; do not use this archive")
-    if name.is_absolute() or ".." in name.parts or "\\" in member.name:
-        raise UserError(f"{archive} holds {member.name}, which would leave its folder; do not use this archive")
-    return name

@@ -58,7 +58,7 @@ def test_a_server_without_ranges_costs_nothing_of_what_is_there(site, tmp_path):
     with FlakyServer(site, ignore_range=1.0) as server:
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.requests == fetch.RANGE_TRIES + 1
+    assert server.requests == 1
 
 
 def test_what_is_there_and_right_is_not_fetched(site, tmp_path):
@@ -90,7 +90,7 @@ def test_a_wrong_rest_is_kept_aside_and_the_file_fetched_again(site, tmp_path, c
 def test_a_wrong_md5_twice_is_an_error_that_names_both(site, tmp_path):
     with (
         FlakyServer(site) as server,
-        pytest.raises(UserError, match=r"came twice with another md5 than 0{32}") as error,
+        pytest.raises(UserError, match=r"md5 0{32}") as error,
     ):
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), "0" * 32), tmp_path / "file")
     assert str(wrong_of(tmp_path / "file")) in str(error.value)
@@ -102,11 +102,11 @@ def test_without_md5_the_size_is_said_to_be_all(site, tmp_path, caplog):
     caplog.set_level("INFO", "asrdistill")
     with FlakyServer(site) as server:
         fetch.fetch(Remote(f"{server.url}/file", fetch.size_of(f"{server.url}/file")), tmp_path / "file")
-    assert f"no md5 is published, so its size ({len(CONTENT)} bytes) is all that was checked" in caplog.text
+    assert f"({len(CONTENT)} bytes) was checked" in caplog.text
 
 
 def test_another_size_is_refused_before_anything_comes(site, tmp_path):
-    with FlakyServer(site) as server, pytest.raises(UserError, match="has 1000000 bytes where 999999 are expected"):
+    with FlakyServer(site) as server, pytest.raises(UserError, match="1000000 bytes instead of 999999"):
         fetch.fetch(Remote(f"{server.url}/file", 999_999), tmp_path / "file")
     assert partial_of(tmp_path / "file").stat().st_size == 0
 
@@ -120,7 +120,7 @@ def test_a_file_that_the_server_lacks(site, tmp_path):
 def test_a_server_that_never_gives_a_byte_ends_in_a_sentence(site, tmp_path, monkeypatch, chances):
     with FlakyServer(site, **chances) as server:
         monkeypatch.setattr(server, "draw", lambda: ("busy" in chances, False, 0.0))
-        with pytest.raises(UserError, match=r"cannot be fetched \(.*8 times in a row\).*goes on where it is"):
+        with pytest.raises(UserError, match=r"cannot be fetched \(.*8 times in a row\).*run the command again"):
             fetch.fetch(Remote(f"{server.url}/file", len(CONTENT)), tmp_path / "file")
 
 

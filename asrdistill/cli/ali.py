@@ -26,14 +26,14 @@ def make_(args: Args) -> None:
     """
     from asrdistill.decode.acoustic import load_scorer, open_frames
     from asrdistill.hmm.align import align, transcripts
-    from asrdistill.hmm.graph import Compiler
+    from asrdistill.hmm.graph import GraphCompiler
     from asrdistill.lang.lexicon import Lang
     from asrdistill.scoring.wer import read_transcripts
 
     text = args.text / "hyp.txt" if args.text and args.text.is_dir() else args.text
     model, lang = load_scorer(args.model), Lang.read(args.lang)
     archive = open_frames(args.features, model, args.model)
-    Compiler(lang, model.senones)  # checks that the model has the lexicon's phones
+    GraphCompiler(lang, model.senones)  # checks that the model has the lexicon's phones
     utterances = transcripts(archive, args.data, lang, read_transcripts(text) if text else None)
     work = (load_scorer, args.model, args.features, utterances, lang)
     make(

@@ -1,7 +1,4 @@
-"""Forced alignment: text and features in, a senone for each frame out, and the times of phones and words.
-
-The aligner knows no model: whatever scores frames (a :class:`Scorer`) will do.
-"""
+"""Forced alignment: a senone per frame and the times of phones and words, from transcripts and features."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from asrdistill.data.directory import DataDirectory
 from asrdistill.data.text import Transcript, read_texts
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic
-from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import AlignOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
@@ -32,13 +29,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("asrdistill")
 
 SHARDS = 32  # fixed, so that results do not depend on the number of jobs
-# senone of each frame, and which phone it belongs to (index into the inventory's phones)
+# senone of each frame, and its phone as an index into the inventory's phones
 PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
 
 
-class Scorer(Protocol):
-    """What the aligner needs of a model."""
+class FrameScorer(Protocol):
+    """A model that the aligner can use."""
 
     senones: Senones
 
@@ -77,13 +74,13 @@ class Summary:
 
 
 def transcripts(
-    archive: FrameArchive, data: Path, lang: Lang, heard: dict[str, list[str]] | None = None
+    archive: FrameArchive, data: Path, lang: Lang, texts: dict[str, list[str]] | None = None
 ) -> Sequence[Transcript]:
-    """The words of every utterance of the data directory, or those of `heard` in the place of its text.
+    """The words of every utterance of the data directory, from `texts` instead of its own text if given.
 
     Raises UserError for an utterance without text or without features and for a word that the lexicon lacks.
     """
-    utterances = read_texts(data) if heard is None else _heard(DataDirectory.read(data, pipes=True), heard)
+    utterances = read_texts(data) if texts is None else _select(DataDirectory.read(data, pipes=True), texts)
     for utterance, words in utterances:
         if utterance not in archive:
             raise UserError(f"utterance {utterance} is not in {archive.folder}; make its features again")
@@ -95,14 +92,14 @@ def transcripts(
     return utterances
 
 
-def _heard(data: DataDirectory, heard: dict[str, list[str]]) -> list[Transcript]:
-    if missing := [utterance.id for utterance in data if utterance.id not in heard]:
-        raise UserError(f"utterance {missing[0]} has no transcript in what was heard; recognise all of the set")
-    return [(utterance.id, heard[utterance.id]) for utterance in data]
+def _select(data: DataDirectory, texts: dict[str, list[str]]) -> list[Transcript]:
+    if missing := [utterance.id for utterance in data if utterance.id not in texts]:
+        raise UserError(f"utterance {missing[0]} has no transcript in --text; decode the whole set")
+    return [(utterance.id, texts[utterance.id]) for utterance in data]
 
 
 def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None:
-    """Raise UserError unless the alignment is of the lexicon's phones and of as many frames as the features."""
+    """Raise UserError unless the alignment has the lexicon's phones and the features' frames."""
     found = FrameArchive(alignment, "alignment")
     if "phones" not in found.meta["parts"]:
         raise UserError(f"{alignment} does not say which phone a frame belongs to; align again")
@@ -120,7 +117,7 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
 
 
 def check_left_out(left_out: Sequence[str], utterances: int, limit: float) -> None:
-    """Name and count what could not be aligned; more than `limit` percent of the utterances is a UserError."""
+    """Log utterances that could not be aligned; raise UserError if they are more than `limit` percent."""
     if not left_out:
         return
     percent = 100 * len(left_out) / utterances
@@ -134,7 +131,7 @@ def check_left_out(left_out: Sequence[str], utterances: int, limit: float) -> No
 
 
 def align(
-    load: Callable[[Path], Scorer],
+    load: Callable[[Path], FrameScorer],
     model: Path,
     features: Path,
     utterances: Sequence[Transcript],
@@ -145,8 +142,7 @@ def align(
 ) -> None:
     """Write the alignment of the utterances into the existing folder `out`: archive, senones, two CTM files.
 
-    ``load(model)`` gives the scorer, in each process. There is no beam, so the path found is the
-    best one. Utterances without any path are left out, named and counted.
+    ``load(model)`` gives the scorer, in each process. The search is exact. Utterances without a path are left out.
     """
     archive = FrameArchive(features)
     senones = Senones.read(model)
@@ -165,12 +161,12 @@ def align(
     log.info("aligned %s", summary)
 
 
-Loaded = tuple[Scorer, FrameArchive, Compiler]
+Loaded = tuple[FrameScorer, FrameArchive, GraphCompiler]
 
 
-def _load(load: Callable[[Path], Scorer], model: Path, features: Path, lang: Lang) -> Loaded:
+def _load(load: Callable[[Path], FrameScorer], model: Path, features: Path, lang: Lang) -> Loaded:
     scorer = load(model)
-    return scorer, FrameArchive(features), Compiler(lang, scorer.senones)
+    return scorer, FrameArchive(features), GraphCompiler(lang, scorer.senones)
 
 
 def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[dict[str, Any], Summary]:

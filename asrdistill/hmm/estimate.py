@@ -1,4 +1,4 @@
-"""Gaussian mixtures from frames that are aligned: statistics add up over shards, models are made of the sums."""
+"""Estimation of Gaussian mixtures from aligned frames: accumulate, update, split."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from asrdistill.hmm.gmm import Mixtures, expand
 
-POWER = 0.25  # a senone's share of the Gaussians goes with its frames to this power
+POWER = 0.25  # Gaussians per senone are proportional to its frames to this power
 MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
 VARIANCE_FLOOR = 0.01  # of the global variance
-CHUNK = 2048  # frames whose products stand in memory at once
-NOTHING = np.float32(1e-10)  # posteriors below count as 0, which saves most of the sums
+CHUNK = 2048  # frames multiplied at once
+NOTHING = np.float32(1e-10)  # smaller posteriors count as 0, which saves most of the sums
 PERTURB = 0.01  # standard deviations that the halves of a split Gaussian move apart
 
 
 @dataclass
 class Statistics:
-    """Sums over frames from which models are re-estimated; those of shards add up.
+    """Sums over frames; those of shards add up.
 
-    occupancy (G,), sums (G, 2D) of posterior x [x, x²]; stays, leaves (S,) frames after which the
-    senone is kept or left; loglike: sum of the log-likelihoods of the frames.
+    occupancy (G,), sums (G, 2D) of posterior · [x, x²]; stays, leaves (S,): frames after which the senone is kept or
+    left; loglike: total log-likelihood.
     """
 
     occupancy: np.ndarray
@@ -50,7 +50,7 @@ class Statistics:
 
 
 def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statistics:
-    """Statistics of Gaussians for frames x (T, D) that belong to the senones (T,)."""
+    """Statistics of frames x (T, D) with senones (T,)."""
     stats = Statistics.zeros(mixtures)
     posteriors, stats.loglike = responsibilities(mixtures, x, senone)
     _add_frames(posteriors, mixtures.first, expand(x), senone, stats.occupancy, stats.sums)
@@ -58,8 +58,7 @@ def accumulate(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> Statist
 
 
 def responsibilities(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> tuple[np.ndarray, float]:
-    """Posteriors (T, most Gaussians of a senone) float32 of the Gaussians of each frame's senone, 0 where it has fewer;
-    the sum of the frames' log-likelihoods."""
+    """(posteriors (T, most Gaussians of a senone) float32 of the Gaussians of each frame's senone, log-likelihood)."""
     posteriors = np.zeros((len(x), np.diff(mixtures.first).max()), np.float32)
     linear, constant = mixtures.linear
     loglike = _fill_posteriors(linear, constant[:, 0], mixtures.first, expand(x), senone, posteriors)
@@ -77,8 +76,7 @@ def precisions(mixtures: Mixtures, x: np.ndarray, senone: np.ndarray) -> tuple[n
     return weight, pull
 
 
-# A thousand senones share the frames of a shard: a matrix product for each would be thousands of tiny ones, whose calls
-# take longer than their arithmetic. Sums may be taken in any order, so that the compiler makes vectors of them.
+# Matrix products per senone would be thousands of tiny ones. Reassociation lets the compiler vectorise sums.
 SUMS: Any = {"cache": True, "fastmath": {"reassoc", "contract"}}
 
 
@@ -120,7 +118,7 @@ def _add_frames(posteriors, first, expanded, senone, occupancy, sums):
 
 @numba.njit(**SUMS)
 def _weigh(posteriors, first, senone, of_gaussian, out):
-    """Add to each frame's row of out (T, D) its Gaussians' rows of (G, D), weighed by their posteriors."""
+    """Add to out (T, D) the rows of (G, D) of each frame's Gaussians, weighted by posteriors."""
     for t in range(len(out)):
         begin, end = first[senone[t]], first[senone[t] + 1]
         for g in range(begin, end):
@@ -142,7 +140,7 @@ def weighted_products(weight: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def count_transitions(alignment: np.ndarray, senones: int) -> tuple[np.ndarray, np.ndarray]:
-    """How often each senone is kept for the next frame, and how often left: alignment (T,) -> two (S,)."""
+    """Counts of self loops and of leaving, per senone: alignment (T,) -> two (S,)."""
     stays = np.append(alignment[1:] == alignment[:-1], False)
     return np.bincount(alignment[stays], minlength=senones), np.bincount(alignment[~stays], minlength=senones)
 
@@ -150,8 +148,7 @@ def count_transitions(alignment: np.ndarray, senones: int) -> tuple[np.ndarray, 
 def update(mixtures: Mixtures, stats: Statistics, floor: np.ndarray) -> Mixtures:
     """Maximum-likelihood Gaussians; variances at least `floor` (D,).
 
-    Gaussians of fewer than MIN_OCCUPANCY frames are removed, but each senone keeps its heaviest one,
-    unchanged if even that has too few.
+    Removes Gaussians of fewer than MIN_OCCUPANCY frames; each senone keeps its heaviest, unchanged if too rare.
     """
     senone, dimension = mixtures.senone, mixtures.means.shape[1]
     enough = stats.occupancy >= MIN_OCCUPANCY
@@ -173,17 +170,16 @@ def update(mixtures: Mixtures, stats: Statistics, floor: np.ndarray) -> Mixtures
 
 
 def self_loops(stats: Statistics, before: np.ndarray) -> np.ndarray:
-    """(S,) log-probabilities of staying; those of senones that were hardly seen stay as they were."""
+    """(S,) self-loop log-probabilities; rare senones keep those of `before`."""
     seen = stats.stays + stats.leaves
     probability = np.clip(stats.stays / np.maximum(seen, 1), 0.01, 0.99)
     return np.where(seen >= MIN_OCCUPANCY, np.log(probability), before)
 
 
 def grow(mixtures: Mixtures, occupancy: np.ndarray, target: int, rng: np.random.Generator) -> Mixtures:
-    """Split Gaussians until there are `target`; occupancy (S,) says how many frames each senone has.
+    """Split the heaviest Gaussians of senones until there are `target`; occupancy (S,) in frames.
 
-    The next Gaussian always goes to the senone with the most frames ^ POWER for each it has, the
-    heaviest Gaussian of a senone is the one that is split, and two of few frames are not made of one.
+    The next Gaussian goes to the senone with the most frames ^ POWER per Gaussian.
     """
     wanted = np.diff(mixtures.first)
     queue = [(-(frames**POWER) / have, s) for s, (frames, have) in enumerate(zip(occupancy, wanted, strict=True))]
@@ -203,7 +199,7 @@ def grow(mixtures: Mixtures, occupancy: np.ndarray, target: int, rng: np.random.
 def _split(
     mixtures: Mixtures, s: int, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log weights, means, variances of senone s after splitting its heaviest Gaussian until it has `count`."""
+    """Log weights, means, variances of senone s, with `count` Gaussians."""
     rows = slice(mixtures.first[s], mixtures.first[s + 1])
     weights, means, variances = mixtures.log_weights[rows], mixtures.means[rows], mixtures.variances[rows]
     while len(weights) < count:

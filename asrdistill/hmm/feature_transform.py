@@ -1,4 +1,4 @@
-"""What the Gaussians of a GMM see of the features: with deltas, or spliced and projected."""
+"""Input vectors of a GMM: features with deltas, or spliced and projected."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ FILE = "front.safetensors"
 
 @dataclass(frozen=True)
 class FeatureTransform:
-    """Features (T, F) -> vectors (T, D): deltas up to an order are appended, or frames with `splice`
-    neighbours to each side are multiplied by `matrix` (D, (2 · splice + 1) · F).
-    """
+    """Appends deltas, or splices ±`splice` frames and multiplies by `matrix` (D, (2 · splice + 1) · F)."""
 
     deltas: int = 0
     splice: int = 0
@@ -38,7 +36,7 @@ class FeatureTransform:
         return (self.deltas + 1) * features if self.matrix is None else len(self.matrix)
 
     def describe(self) -> dict[str, Any]:
-        """What archives of vectors store to be told apart."""
+        """Settings that archives of vectors store."""
         transform = None if self.matrix is None else hash_of(self.matrix.tolist())
         return {"deltas": self.deltas, "splice": self.splice, "transform": transform}
 
@@ -51,7 +49,7 @@ class FeatureTransform:
 
     @classmethod
     def read(cls, folder: Path) -> FeatureTransform:
-        """Read it again; raises UserError when it is missing or damaged."""
+        """Read it; raises UserError if it is missing or damaged."""
         path = Path(folder) / FILE
         try:
             arrays = load_file(path)

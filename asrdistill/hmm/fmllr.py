@@ -1,4 +1,4 @@
-"""Speaker adaptation: each speaker's features are transformed to where a model expects them (fMLLR, Gales 1998)."""
+"""Speaker adaptation by fMLLR (Gales 1998)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPEAKERS_PER_SHARD = 4  # fixed, so that the archive does not depend on the numb
 
 
 def base_features(gmm: Gmm) -> dict[str, Any]:
-    """The settings of the features that a model's front takes, before any adaptation."""
+    """Settings of the features before adaptation."""
     features = gmm.meta["features"]
     return features["of"] if features["type"] == "fmllr" else features
 
@@ -34,14 +34,10 @@ def base_features(gmm: Gmm) -> dict[str, Any]:
 def adapt(
     model: Path, features: Path, alignment: Path, who: Mapping[str, str], out: Path, options: FmllrOptions, jobs: int
 ) -> None:
-    """Write the adapted vectors of the utterances of `who` (utterance -> speaker) into the existing folder `out`.
+    """Write an archive of the adapted vectors of the utterances of `who` (utterance -> speaker) and of their copies.
 
-    It becomes an archive, with those of the utterances' copies that `features` has: these are other speakers'
-    (:func:`asrdistill.features.perturb.by_speaker`).
-
-    A speaker's transform is estimated from those utterances that `alignment` holds. Speakers with fewer
-    frames than ``min_frames`` keep their vectors as they are; they are named and counted. `features` may hold
-    further utterances. Raises UserError for an utterance that it lacks.
+    A speaker's transform is estimated from the utterances in `alignment`; speakers with fewer than ``min_frames``
+    frames are not adapted. Raises UserError for an utterance that `features` lacks.
     """
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
     if lacking := [utterance for utterance in who if utterance not in archive]:
@@ -77,7 +73,7 @@ def adapt(
 
 
 def check(model: Path, features: Path, alignment: Path) -> None:
-    """Raise UserError unless the features are what the model's front takes, and the alignment of the model's phones."""
+    """Raise UserError unless the features and the phones of the alignment are those of the model."""
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
     if archive.meta["features"] != base_features(gmm):
         raise UserError(
@@ -116,7 +112,7 @@ def _adapt_shard(
 
 
 def _estimate(loaded: Loaded, utterances: list[str], min_frames: int) -> np.ndarray | None:
-    """The transform (D, D + 1) of the speaker of these utterances; None where too few of their frames are aligned."""
+    """Transform (D, D + 1) of the speaker of these utterances; None if too few frames are aligned."""
     mixtures = loaded.gmm.mixtures
     size = mixtures.means.shape[1]
     products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0

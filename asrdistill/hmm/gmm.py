@@ -1,4 +1,4 @@
-"""Gaussian mixtures with diagonal covariances, one for each senone, all in flat arrays.
+"""GMM acoustic models: mixtures of diagonal Gaussians per senone, in flat arrays.
 
 A GMM folder holds ``meta.json``, ``senones.json``, ``gmm.safetensors`` and ``front.safetensors``.
 """
@@ -20,12 +20,12 @@ from asrdistill.files import atomic, read_json, write_json
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.senones import Senones
 
-BLOCK = 256  # frames scored at once: their (G, BLOCK) scores stay in the cache
+BLOCK = 256  # frames scored at once, whose (G, BLOCK) scores fit into the cache
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """S mixtures of G Gaussians in all; those of senone s are first[s] … first[s + 1] - 1.
+    """S mixtures of G Gaussians in total; senone s has first[s] … first[s + 1] - 1.
 
     log_weights (G,), means (G, D), variances (G, D): float64; first (S + 1,): int64
     """
@@ -42,7 +42,7 @@ class Mixtures:
 
     @property
     def senone(self) -> np.ndarray:
-        """(G,) the senone that each Gaussian belongs to."""
+        """(G,) senone of each Gaussian."""
         return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
     @cached_property
@@ -118,10 +118,9 @@ def _sum_runs(values: np.ndarray, first: np.ndarray, total: np.ndarray) -> None:
 
 @dataclass
 class Gmm:
-    """A trained GMM-HMM: mixtures, senones, which features (`meta`) it was trained on, and what it sees of them.
+    """A GMM-HMM with the settings of its features (`meta`) and their transform.
 
-    Where the features are of type "fmllr", vectors that were adapted to their speakers, they are taken
-    as they are, and `transform` makes the vectors before adaptation.
+    Features of type "fmllr" are used as they are; `transform` then makes the vectors before adaptation.
     """
 
     mixtures: Mixtures
@@ -135,7 +134,7 @@ class Gmm:
         return self.mixtures.means.size + self.mixtures.variances.size + self.mixtures.log_weights.size
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
-        """(T, F) -> (T, D): what the Gaussians see of the features."""
+        """(T, F) -> (T, D): input vectors of the Gaussians."""
         return features if self.meta["features"]["type"] == "fmllr" else self.transform.vectors(features)
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
@@ -155,7 +154,7 @@ class Gmm:
 
 
 def load_gmm(folder: Path) -> Gmm:
-    """Read a GMM folder; raises UserError when it is none, or is damaged."""
+    """Read a GMM folder; raises UserError if it is not one, or damaged."""
     folder = Path(folder)
     meta = read_json(folder / "meta.json")
     if meta.get("kind") != "gmm":

@@ -1,15 +1,11 @@
-"""What an utterance's words allow: a left-to-right graph of HMM states.
-
-Between words, before the first and after the last, silence may stand; a word may be said in each
-of its pronunciations. The states are numbered so that every arc leads to a higher number, apart
-from the self loop that each state has.
+"""Utterance graphs for alignment: a left-to-right graph of HMM states per transcript.
 
              ┌► pronunciation 1 ─┐  ┌►  SIL  ─┐  ┌► …
     ─► [SIL] ┤                   ├──┤         ├──┤
              └► pronunciation 2 ─┘  └─────────┘  └► …
 
-A graph of phones comes first. Then each phone is made into states, once for every pair of
-neighbours that it can have in the graph, since these decide which senones the states are.
+First a graph of phones is made, then its phones become states, once for each pair of neighbours that decides about
+senones. Every arc leads to a state of a higher number; self loops are implicit.
 """
 
 from __future__ import annotations
@@ -28,32 +24,29 @@ if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
 
 
-class Graph(NamedTuple):
-    """N states, A arcs into them (self loops not among these). Weights are natural logs.
-
-    Transition probabilities of the senones are not in the weights: they change while training.
-    """
+class UtteranceGraph(NamedTuple):
+    """N states and A arcs into them. Weights are natural logs, without the senones' transition probabilities."""
 
     senone: np.ndarray  # (N,) int32
-    unit: np.ndarray  # (N,) int32: which phone of the graph the state belongs to; rises along every path
+    unit: np.ndarray  # (N,) int32: phone of the graph that the state belongs to; rises along every path
     unit_phone: np.ndarray  # (units,) int32: index into the phones of the senones
     unit_word: np.ndarray  # (units,) int32: place of the word in the utterance, -1 for silence
     first: np.ndarray  # (N + 1,) int32: arcs into state n are first[n] … first[n + 1] - 1
     source: np.ndarray  # (A,) int32: the state that an arc comes from
     weight: np.ndarray  # (A,) float32
-    entry: np.ndarray  # (N,) float32: weight of starting in the state, -inf where one cannot
+    entry: np.ndarray  # (N,) float32: weight of starting in the state
     exit: np.ndarray  # (N,) float32: weight of ending after the state
 
     def senones(self) -> tuple[np.ndarray, np.ndarray]:
-        """The senones that occur, sorted, and for each state the place of its own among them (N,)."""
+        """The distinct senones, sorted, and the index into them of each state (N,)."""
         found, places = np.unique(self.senone, return_inverse=True)
         return found, places.astype(np.int32)
 
 
-class Compiler:
+class GraphCompiler:
     """Makes the graphs of utterances from lexicon and senones.
 
-    compiler = Compiler(lang, senones)
+    compiler = GraphCompiler(lang, senones)
     graph = compiler(["HELLO", "WORLD"])
     """
 
@@ -78,20 +71,20 @@ class Compiler:
             np.log1p(-lang.silence_probability),
         )
 
-    def __call__(self, words: Sequence[str]) -> Graph:
-        """The graph of these words, all of which the lexicon must have; no words at all are one silence."""
+    def __call__(self, words: Sequence[str]) -> UtteranceGraph:
+        """Graph of words of the lexicon; without words it is one silence."""
         indices = np.array([self.word_index[word] for word in words], dtype=np.int64)
         phone, word, *arcs = _phone_graph(indices, *self._lexicon)
         inventory = [self.senones.contexts, self.senones.table, self.senones.lengths]
         senone, unit, *arcs = _expand(*[phone, *arcs, *inventory])
-        return Graph(senone, unit, phone, word, *arcs)
+        return UtteranceGraph(senone, unit, phone, word, *arcs)
 
     def flat_path(self, words: Sequence[str]) -> list[int]:
-        """Senones of the first pronunciations, between silences where these are optional: a flat start begins here."""
+        """Senones of the first pronunciations with silence at both ends: the flat start."""
         silence = self.lang.silence
         edge = [silence] if self.lang.silence_probability > NEVER else []
         phones = [phone for word in words for phone in self.lang.pronunciations[word][0][1]]
-        phones = [silence, *edge, *phones, *edge, silence]  # beyond the ends stands silence too
+        phones = [silence, *edge, *phones, *edge, silence]  # beyond the ends is silence too
         beside = zip(phones, phones[1:], phones[2:], strict=False)
         return [senone for left, phone, right in beside for senone in self.senones.of(left, phone, right)]
 
@@ -102,11 +95,7 @@ def _starts(lengths) -> np.ndarray:
 
 @numba.njit(cache=True)
 def _phone_graph(words, word_first, pron_logprob, pron_first, pron_phones, log_sil, log_no_sil):
-    """Phones and arcs between them for the word indices (n,); silence is phone 0.
-
-    Returns for each phone: its index, its word's place (-1: silence), and as in :class:`Graph`
-    first, source and weight of the arcs into it, entry and exit.
-    """
+    """Graph of phones for word indices (n,): phone (0: silence), word (-1: silence), then arcs as in UtteranceGraph."""
     phone, place_of, first, source = _integers(), _integers(), [0], _integers()
     weight, entry, exit = [0.0][:0], [0.0][:0], [0.0][:0]
     ends = _integers()  # last phones of the word before
@@ -158,10 +147,9 @@ def _phone_graph(words, word_first, pron_logprob, pron_first, pron_phones, log_s
 
 @numba.njit(cache=True)
 def _expand(phone, first, source, weight, entry, exit, classes, table, lengths):
-    """From phones to states: senone and unit of each, and as in :class:`Graph` the arcs into it.
+    """Graph of states: senone, unit, then arcs as in UtteranceGraph.
 
-    A phone stands once for each class of neighbours to the left and each to the right that it can
-    have; silence (phone 0, class 0), which is the same everywhere, stands once.
+    A phone is repeated for each pair of neighbour classes; silence (phone 0, class 0) has no context.
     """
     phones, count = len(phone), table.shape[1]
     left, right = np.zeros((phones, count), np.bool_), np.zeros((phones, count), np.bool_)

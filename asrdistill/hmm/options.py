@@ -1,35 +1,47 @@
-"""What can be chosen in training and aligning HMMs."""
+"""Options of GMM training, fMLLR and alignment."""
 
 from dataclasses import dataclass
 
 from asrdistill.config import option
+from asrdistill.errors import UserError
 
-_LEFT_OUT = "percent of the utterances that may be left out as not alignable"
+_LEFT_OUT = "percent of the utterances that may fail to align"
+
+
+def _check_iterations(iterations: int) -> None:
+    if iterations < 1:
+        raise UserError(f"--iterations must be at least 1, not {iterations}")
 
 
 @dataclass(frozen=True)
 class MonoOptions:
-    gaussians: int = option(1000, "Gaussians of all senones together at the end")
-    iterations: int = option(40, "rounds of training")
-    seed: int = option(0, "seed of the directions in which Gaussians are split")
+    gaussians: int = option(1000, "Gaussians of all senones together")
+    iterations: int = option(40, "training iterations")
+    seed: int = option(0, "seed for splitting Gaussians")
     max_left_out: float = option(5.0, _LEFT_OUT)
+
+    def __post_init__(self) -> None:
+        _check_iterations(self.iterations)
 
 
 @dataclass(frozen=True)
 class TriphoneOptions:
-    leaves: int = option(1500, "senones that the trees end in")
-    gaussians: int = option(10000, "Gaussians of all senones together at the end")
-    iterations: int = option(35, "rounds of training")
-    seed: int = option(0, "seed of the directions in which Gaussians are split")
+    leaves: int = option(1500, "leaves of the decision trees: senones")
+    gaussians: int = option(10000, "Gaussians of all senones together")
+    iterations: int = option(35, "training iterations")
+    seed: int = option(0, "seed for splitting Gaussians")
     lda: bool = option(False, "project spliced cepstra by LDA and MLLT instead of adding deltas")
     splice: int = option(3, "with --lda: frames spliced to each side before the projection")
     dimension: int = option(40, "with --lda: dimensions of the projection")
     max_left_out: float = option(5.0, _LEFT_OUT)
 
+    def __post_init__(self) -> None:
+        _check_iterations(self.iterations)
+
 
 @dataclass(frozen=True)
 class FmllrOptions:
-    min_frames: int = option(500, "a speaker with fewer frames keeps the features as they are")
+    min_frames: int = option(500, "speakers with fewer aligned frames are not adapted")
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,13 @@
-"""The senone inventory: which HMM states there are, what a phone in its context is made of, and how long one stays.
+"""Senone inventory: HMM topology, decision trees and self-loop probabilities.
 
-Every phone is a left-to-right HMM without skips: 3 states, 5 for silence. Each state has a self
-loop and a step forward. Which senone a state is may depend on the phones beside it: a decision tree
-for each state of each phone asks about them. Beyond the ends of an utterance stands silence.
+Phones are left-to-right HMMs without skips, of 3 states (silence: 5). A decision tree per state asks about the
+neighbouring phones; beyond the ends of an utterance is silence.
 
-The file ``senones.json`` stands in every model folder. A tree is either a senone's number or
-``{"left": "B D G", "yes": tree, "no": tree}``: is the phone to the left one of these? "right" asks
-about the phone to the right, "centre" about the phone itself where several share a tree: phones that
-are named for their position in the word (AA_B, AA_I, AA_E, AA_S) share those of AA.
+``senones.json`` of a model folder holds the trees: a senone's number, or ``{"left": "B D G", "yes": tree, "no": tree}``
+for "is the left phone one of these?". "right" asks about the right phone; "centre" about the phone itself where
+position-dependent phones (AA_B, AA_I, AA_E, AA_S) share a tree.
 
-The outputs of a CTC model (Graves et al. 2006) are an inventory too: each unit has one state, and
-silence is the blank, which may stand between two units and must where they are equal.
+The outputs of a CTC model (Graves et al. 2006) are an inventory with one state per unit; silence is the blank.
 """
 
 from __future__ import annotations
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
 
 PHONE_STATES, SILENCE_STATES = 3, 5
-START_SELF_LOOP = 0.75  # stay four frames on average, Kaldi's start too
+START_SELF_LOOP = 0.75  # four frames on average, as in Kaldi
 SIDES = ("left", "centre", "right")
 
 Tree = Any  # int, or {side: phones, "yes": Tree, "no": Tree}
@@ -43,9 +40,9 @@ class Senones:
     """The trees of all phones and the senones' self-loop probabilities.
 
     phones     names, phones[0] is silence
-    states     phone (or what phones share) -> tree of each of its HMM states, in order
-    self_loop  (S,) natural log of the probability to stay; to leave is log(1 - p), see `forward`
-    ctc        whether these are the units of a CTC model, which has no transition probabilities
+    states     phone without position -> tree of each of its HMM states
+    self_loop  (S,) natural log of the self-loop probability
+    ctc        whether these are units of a CTC model, without transition probabilities
     """
 
     phones: list[str]
@@ -55,7 +52,7 @@ class Senones:
 
     @classmethod
     def monophones(cls, lang: Lang) -> Senones:
-        """One senone for each state of each phone, numbered in the order of ``lang.phones``."""
+        """One senone per state of each phone, in the order of ``lang.phones``."""
         states: dict[str, list[Tree]] = {}
         count = 0
         for phone in lang.phones:
@@ -67,9 +64,9 @@ class Senones:
 
     @classmethod
     def of_ctc(cls, units: Sequence[str], blank: str) -> Senones:
-        """The outputs of a CTC model in their order; lexica call the blank by the name of silence.
+        """Inventory of a CTC model's outputs, in their order; the blank becomes silence.
 
-        Raises UserError when the blank is not among them, and for names that cannot be told apart.
+        Raises UserError if the blank is missing or names are ambiguous.
         """
         if blank not in units:
             raise UserError(f"there is no unit {blank} for the blank; name the one that is it")
@@ -112,7 +109,7 @@ class Senones:
 
     @cached_property
     def contexts(self) -> np.ndarray:
-        """(P,) int32: class of each phone as a neighbour. Phones that no tree tells apart share one; silence's is 0."""
+        """(P,) int32: class of each phone as a neighbour; phones that all trees treat alike share one."""
         asked = [set(phones) for phones in sorted({tree[0] for tree in self._questions()})]
         answers = [tuple(phone in phones for phones in asked) for phone in self.phones]
         classes: dict[tuple[bool, ...], int] = {}
@@ -144,7 +141,7 @@ class Senones:
 
     @cached_property
     def owner(self) -> np.ndarray:
-        """(S,) int64: which of the trees, numbered in their order, each senone is a leaf of."""
+        """(S,) int64: number of the tree that each senone is a leaf of."""
         owner = np.zeros(self.count, np.int64)
         for number, tree in enumerate(tree for trees in self.states.values() for tree in trees):
             owner[leaves(tree)] = number
@@ -152,23 +149,20 @@ class Senones:
 
     @cached_property
     def phone(self) -> np.ndarray:
-        """(S,) int64: which of the phones in :attr:`states`, numbered in their order, each senone is of."""
+        """(S,) int64: index into the phones of :attr:`states` of each senone."""
         phone = np.zeros(self.count, np.int64)
         for number, trees in enumerate(self.states.values()):
             phone[[leaf for tree in trees for leaf in leaves(tree)]] = number
         return phone
 
     def of_phones(self, names: Sequence[str]) -> np.ndarray:
-        """(S,) bool: the senones of some of the phones in :attr:`states`; raises UserError for one that is none."""
+        """(S,) bool mask of the senones of these phones; raises UserError for an unknown phone."""
         if unknown := [name for name in names if name not in self.states]:
             raise UserError(f"there is no phone {unknown[0]}; the phones are {' '.join(self.states)}")
         return np.isin(self.phone, [number for number, name in enumerate(self.states) if name in names])
 
     def triphones(self, senone: np.ndarray, phone: np.ndarray) -> np.ndarray:
-        """(T, 4): left phone, phone, right phone (indices into the phones), state, for each frame of an alignment.
-
-        senone, phone (T,), as in an alignment archive; beyond both ends stands silence.
-        """
+        """(T, 4): left phone, phone, right phone (indices), state of each frame, from an alignment's two parts (T,)."""
         state, phone = self.state[senone], np.asarray(phone, np.int64)
         new = begins(state, phone)
         segment = np.cumsum(new) - 1
@@ -176,7 +170,7 @@ class Senones:
         return np.stack([said[segment], phone, said[segment + 2], state], axis=1)
 
     def find(self, triphones: np.ndarray) -> np.ndarray:
-        """(T,) int32: this inventory's senones of triphone states (T, 4) as :meth:`triphones` gives them."""
+        """(T,) int32: senones of triphone states (T, 4), see :meth:`triphones`."""
         left, phone, right, state = triphones.T
         return self.table[phone, self.contexts[left], self.contexts[right], state]
 
@@ -185,7 +179,7 @@ class Senones:
         return [senone(tree, left, phone, right) for tree in self.states[root_of(phone)]]
 
     def _questions(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Every question about a neighbour: the phones it names, and the side."""
+        """Questions about neighbours: phones and side."""
         stack = [tree for trees in self.states.values() for tree in trees]
         while stack:
             if isinstance(tree := stack.pop(), dict):
@@ -228,17 +222,17 @@ def log_priors(alignment: FrameArchive, senones: int) -> np.ndarray:
 
 
 def begins(state: np.ndarray, phone: np.ndarray) -> np.ndarray:
-    """(T,) whether a phone begins with the frame: before it stood another one, or a later state of the same."""
+    """(T,) whether a phone begins at the frame: after another phone, or a later state of the same."""
     return np.append(True, (phone[1:] != phone[:-1]) | (state[1:] < state[:-1]))
 
 
 def side_of(tree: dict[str, Any]) -> str:
-    """Where the question at the top of a tree looks."""
+    """Side of the question at the root of a tree."""
     return next(side for side in SIDES if side in tree)
 
 
 def senone(tree: Tree, left: str, phone: str, right: str) -> int:
-    """The senone that a tree answers with."""
+    """The senone of a phone in its context."""
     beside = dict(zip(SIDES, (left, phone, right), strict=True))
     while isinstance(tree, dict):
         side = side_of(tree)
@@ -247,7 +241,7 @@ def senone(tree: Tree, left: str, phone: str, right: str) -> int:
 
 
 def leaves(tree: Tree) -> list[int]:
-    """The senones of a tree, in the order in which they stand in it."""
+    """The senones of a tree, from left to right."""
     return [*leaves(tree["yes"]), *leaves(tree["no"])] if isinstance(tree, dict) else [tree]
 
 

@@ -1,11 +1,7 @@
-"""Training GMM-HMMs: monophones from a flat start, triphones from an alignment, with LDA and MLLT or without.
+"""GMM-HMM training: monophones from a flat start, triphones from an alignment, optionally with LDA and MLLT.
 
-Again and again, Gaussians are re-estimated from the frames of their senone, the heaviest are split
-until there are as many as wanted, and in some of the rounds the frames are aligned anew. The
-schedules are those of Kaldi's train_mono, train_deltas and train_lda_mllt.
-
-A round is accumulate (each shard of utterances by itself) → merge (in the order of the shards) →
-update, so its result does not depend on the number of processes.
+Schedules are those of Kaldi's train_mono, train_deltas and train_lda_mllt. A round accumulates statistics per shard,
+merges them in the order of the shards and updates, so the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -39,7 +35,7 @@ from asrdistill.hmm.estimate import (
 )
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
-from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import MonoOptions, TriphoneOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
@@ -54,13 +50,13 @@ log = logging.getLogger("asrdistill")
 
 DELTAS = 2
 BLOCK = 60_000  # frames accumulated at once
-LEFT_OUT = -1  # stands for the senone in stored alignments
+LEFT_OUT = -1  # instead of senones in stored alignments
 MLLT_ROUNDS = (2, 4, 6, 12)
 
 
 @dataclass(frozen=True)
-class Model:
-    """A model while it is trained: what a round works with."""
+class Estimate:
+    """The model of one round."""
 
     front: FeatureTransform
     senones: Senones
@@ -68,11 +64,10 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long to train: rounds, Gaussians at the end, those in which `realign` says how frames are assigned.
+class Schedule:
+    """Rounds of training; mixtures grow to `gaussians` until the round `growing`.
 
-    ``align(round)`` is "equal" (parts), "given" (alignment, by the senones of another model), "viterbi"
-    or "stored" (as in the round before). Mixtures grow until the round `growing`.
+    ``align(round)``: "equal" (flat start), "given" (by another model's alignment), "viterbi" or "stored" (as before).
     """
 
     rounds: int
@@ -86,7 +81,7 @@ class Plan:
 
 @dataclass
 class Products:
-    """What MLLT is estimated from; those of shards add up. products (D, D, D): Σ posterior / variance_d · x xᵀ"""
+    """Statistics of MLLT. products (D, D, D): Σ posterior / variance_d · x xᵀ"""
 
     products: np.ndarray
     stats: Statistics
@@ -112,7 +107,7 @@ class Corpus:
 
     def __init__(self, features: Path, lang: Lang, folder: Path, alignment: Path | None):
         self.archive, self.lang, self.folder = FrameArchive(features), lang, folder
-        self._compiler: Compiler | None = None
+        self._compiler: GraphCompiler | None = None
         if alignment:
             self.given, self.inventory = FrameArchive(alignment, "alignment"), Senones.read(alignment)
 
@@ -127,10 +122,10 @@ class Corpus:
         """Senone and phone of each frame in the given alignment."""
         return self.given[utterance], self.given.part(utterance, "phones")
 
-    def compiler(self, senones: Senones) -> Compiler:
+    def compiler(self, senones: Senones) -> GraphCompiler:
         """Of these senones; made once, since only their probabilities change from round to round."""
         if self._compiler is None or self._compiler.senones.states != senones.states:
-            self._compiler = Compiler(self.lang, senones)
+            self._compiler = GraphCompiler(self.lang, senones)
         return self._compiler
 
 
@@ -139,16 +134,14 @@ def train_mono(
 ) -> None:
     """Train monophones and write them into the existing folder `out`.
 
-    Every utterance is first cut into equal parts, one for each state of its phones. `cepstra` is an
-    archive of features (T, F), to which deltas are added; `utterances` name which of them to use and
-    their words. Raises UserError when more than ``max_left_out`` percent of the utterances are
-    shorter than their HMM.
+    The flat start divides each utterance evenly among its states. Raises UserError if more than ``max_left_out``
+    percent of the utterances are shorter than their HMM.
     """
     senones = Senones.monophones(lang)
     growing = max(1, options.iterations * 3 // 4)
-    plan = _plan(options, growing, mono_alignment)
+    schedule = _schedule(options, growing, mono_alignment)
     with _trainer(cepstra, utterances, lang, out, jobs) as trainer:
-        _train(trainer, FeatureTransform(deltas=DELTAS), senones, plan, cepstra, out)
+        _train(trainer, FeatureTransform(deltas=DELTAS), senones, schedule, cepstra, out)
 
 
 def train_triphones(
@@ -160,11 +153,10 @@ def train_triphones(
     options: TriphoneOptions,
     jobs: int,
 ) -> None:
-    """Grow the trees of triphones on an alignment, train their GMMs, and write them into the existing folder `out`.
+    """Grow triphone trees on an alignment, train their GMMs, and write them into the existing folder `out`.
 
-    Cepstra get deltas, or with `lda` are spliced and projected by LDA over the alignment's senones, which MLLT turns
-    during training. Features adapted to their speakers are taken as they are, which is speaker-adaptive training.
-    Raises UserError when a senone would have no Gaussian.
+    Cepstra get deltas, or with `lda` are spliced and projected by LDA and MLLT. fMLLR features are used as they are
+    (speaker-adaptive training).
     """
     meta = FrameArchive(features).meta
     size, spliced = meta["parts"]["frames"]["shape"][0], 2 * options.splice + 1
@@ -172,35 +164,33 @@ def train_triphones(
         raise UserError(f"{options.dimension} dimensions cannot be made of {spliced} spliced frames of {size}")
     adapted = not options.lda and meta["features"]["type"] == "fmllr"
     front = FeatureTransform() if adapted else FeatureTransform(deltas=DELTAS)
-    plan = _plan(options, options.iterations * 5 // 7, given_alignment)
+    schedule = _schedule(options, options.iterations * 5 // 7, given_alignment)
     with _trainer(features, utterances, lang, out, jobs, alignment) as trainer:
         if options.lda:
             scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
             front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
-            plan = replace(plan, mllt=MLLT_ROUNDS)
-        _train(trainer, front, _tree(trainer, front, lang, options.leaves), plan, features, out)
+            schedule = replace(schedule, mllt=MLLT_ROUNDS)
+        _train(trainer, front, _tree(trainer, front, lang, options.leaves), schedule, features, out)
     if adapted:
         FeatureTransform.read(features).write(out)  # new speakers are adapted from what it makes
 
 
 def mono_alignment(number: int) -> str:
-    """How a round of the flat start assigns frames: realigned in rounds 1 to 10, then in every second."""
+    """Alignment by round after a flat start: Viterbi in rounds 1 to 10, then in every second."""
     if number == 0:
         return "equal"
     return "viterbi" if number <= 10 or number % 2 == 0 else "stored"
 
 
 def given_alignment(number: int) -> str:
-    """How a round of training on an alignment assigns frames: realigned in rounds 10, 20, 30."""
+    """Alignment by round on a given alignment: Viterbi in rounds 10, 20, 30."""
     if number == 0:
         return "given"
     return "viterbi" if number % 10 == 0 else "stored"
 
 
-def _plan(options: MonoOptions | TriphoneOptions, growing: int, align: Callable[[int], str]) -> Plan:
-    if options.iterations < 1:
-        raise UserError("training needs at least one round")
-    return Plan(options.iterations, growing, options.gaussians, align, options.seed, options.max_left_out)
+def _schedule(options: MonoOptions | TriphoneOptions, growing: int, align: Callable[[int], str]) -> Schedule:
+    return Schedule(options.iterations, growing, options.gaussians, align, options.seed, options.max_left_out)
 
 
 @contextmanager
@@ -218,30 +208,32 @@ def _tree(trainer: Trainer, front: FeatureTransform, lang: Lang, leaves: int) ->
     return senones
 
 
-def _train(trainer: Trainer, front: FeatureTransform, senones: Senones, plan: Plan, features: Path, out: Path) -> None:
-    """Train the Gaussians of the senones as planned and write the model into `out`."""
-    if plan.gaussians < senones.count:
-        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {plan.gaussians}")
+def _train(
+    trainer: Trainer, front: FeatureTransform, senones: Senones, schedule: Schedule, features: Path, out: Path
+) -> None:
+    """Train the Gaussians of the senones and write the model into `out`."""
+    if schedule.gaussians < senones.count:
+        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {schedule.gaussians}")
     archive = FrameArchive(features, kind="features")
     shape = (senones.count, front.size(archive.meta["parts"]["frames"]["shape"][0]))
     mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))
-    rng = np.random.default_rng(plan.seed)
+    rng = np.random.default_rng(schedule.seed)
     utterances, checked = sum(map(len, trainer.shards)), False
-    for number in range(plan.rounds):
-        if number in plan.mllt:
+    for number in range(schedule.rounds):
+        if number in schedule.mllt:
             front, mixtures = _turn(trainer, front, senones, mixtures)
-        how, what = plan.align(number), f"round {number + 1} of {plan.rounds}"
-        stats = trainer.sum(_accumulate_shard, what, Model(front, senones, mixtures), how)
+        how, what = schedule.align(number), f"round {number + 1} of {schedule.rounds}"
+        stats = trainer.sum(_accumulate_shard, what, Estimate(front, senones, mixtures), how)
         if stats.frames == 0 or (how == "viterbi" and not checked):  # equal parts need more frames than the best path
-            check_left_out(stats.left_out, utterances, plan.max_left_out)
+            check_left_out(stats.left_out, utterances, schedule.max_left_out)
             checked = stats.frames > 0
         if number == 0:
             floor = VARIANCE_FLOOR * _global_variance(stats)
         log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
         mixtures = update(mixtures, stats, floor)
         senones.self_loop = self_loops(stats, senones.self_loop)
-        if number < plan.growing:
-            target = senones.count + (plan.gaussians - senones.count) * (number + 1) // plan.growing
+        if number < schedule.growing:
+            target = senones.count + (schedule.gaussians - senones.count) * (number + 1) // schedule.growing
             mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
     for shard in trainer.shards:
         _stored(out, shard.number).unlink()
@@ -256,8 +248,8 @@ def _train(trainer: Trainer, front: FeatureTransform, senones: Senones, plan: Pl
 def _turn(
     trainer: Trainer, front: FeatureTransform, senones: Senones, mixtures: Mixtures
 ) -> tuple[FeatureTransform, Mixtures]:
-    """Turn the front's projection, and the means with it, by MLLT."""
-    found = trainer.sum(_products_shard, "MLLT", Model(front, senones, mixtures))
+    """Multiply the projection, and the means with it, by an MLLT transform."""
+    found = trainer.sum(_products_shard, "MLLT", Estimate(front, senones, mixtures))
     products, stats = found.products, found.stats
     inverse, means = 1 / mixtures.variances, mixtures.means
     across = np.einsum("gd,gi,gj->dij", inverse, stats.sums[:, : means.shape[1]], means, optimize=True)
@@ -293,7 +285,7 @@ def _tree_shard(front: FeatureTransform, corpus: Corpus, shard: Chunk[Transcript
     return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(pairs)))
 
 
-def _products_shard(model: Model, corpus: Corpus, shard: Chunk[Transcript]) -> Products:
+def _products_shard(model: Estimate, corpus: Corpus, shard: Chunk[Transcript]) -> Products:
     size = model.mixtures.means.shape[1]
     total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
     stored = ((x, found) for _, x, found in _alignments(model, "stored", corpus, shard) if found is not None)
@@ -303,7 +295,7 @@ def _products_shard(model: Model, corpus: Corpus, shard: Chunk[Transcript]) -> P
     return total
 
 
-def _accumulate_shard(model: Model, how: str, corpus: Corpus, shard: Chunk[Transcript]) -> Statistics:
+def _accumulate_shard(model: Estimate, how: str, corpus: Corpus, shard: Chunk[Transcript]) -> Statistics:
     """Align the utterances of a shard as `how` says, store the alignment, and accumulate statistics."""
     stats, counts = Statistics.zeros(model.mixtures), Statistics.zeros(model.mixtures)
 
@@ -323,7 +315,7 @@ def _accumulate_shard(model: Model, how: str, corpus: Corpus, shard: Chunk[Trans
 
 
 def _alignments(
-    model: Model, how: str, corpus: Corpus, shard: Chunk[Transcript]
+    model: Estimate, how: str, corpus: Corpus, shard: Chunk[Transcript]
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray | None]]:
     """Utterance, vectors (T, D), senone of each frame (T,) or None; written to disk for later "stored" rounds."""
     with open(_stored(corpus.folder, shard.number), "rb" if how == "stored" else "wb") as store:
@@ -337,7 +329,7 @@ def _alignments(
             yield utterance, x, None if len(x) == 0 or senone[0] == LEFT_OUT else senone
 
 
-def _align(utterance: str, x: np.ndarray, words: list[str], model: Model, how: str, corpus: Corpus) -> np.ndarray:
+def _align(utterance: str, x: np.ndarray, words: list[str], model: Estimate, how: str, corpus: Corpus) -> np.ndarray:
     """The senone of each frame (T,) int32; LEFT_OUT everywhere where there is no path, or too few frames."""
     if how == "given":
         if utterance in corpus.given:

@@ -1,6 +1,4 @@
-"""Linear transforms of features: LDA, which spreads the senones apart; MLLT, which makes their covariances
-diagonal; fMLLR, which brings a speaker's features to where the model expects them.
-"""
+"""Estimation of LDA, MLLT and fMLLR transforms."""
 
 from __future__ import annotations
 
@@ -8,12 +6,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-SWEEPS = 20  # times that every row is re-estimated
+SWEEPS = 20  # over all rows
 
 
 @dataclass
 class Scatter:
-    """Sums over frames from which LDA is estimated; those of shards add up.
+    """Statistics of LDA; those of shards add up.
 
     frames (S,), sums (S, E) of each senone's frames, products (E, E): sum of x xᵀ over all frames
     """

@@ -1,10 +1,7 @@
 """Phonetic decision trees: which triphone states share a senone (Young, Odell, Woodland 1994).
 
-Every state of every phone begins as one leaf. Again and again the leaf is split whose best question
-about a neighbour gains most in the likelihood of the frames, each side modelled by one Gaussian of
-diagonal covariance, until there are as many leaves as wanted. The questions are not made by
-hand: phones are merged, at each step the two whose merging costs least likelihood, and every
-set of phones that appears on the way is a question, as in Kaldi's cluster-phones.
+All contexts of a state begin as one leaf. The split with the largest gain in likelihood, under a diagonal Gaussian
+per leaf, is made until there are enough leaves. Questions come from clustering phones, as in Kaldi's cluster-phones.
 """
 
 from __future__ import annotations
@@ -23,13 +20,13 @@ from asrdistill.lang.lexicon import root_of
 
 log = logging.getLogger("asrdistill")
 
-MIN_FRAMES = 100.0  # each side of a split has at least so many
-FLOOR = 0.01  # variances are at least this share of the global ones
+MIN_FRAMES = 100.0  # on each side of a split at least
+FLOOR = 0.01  # of the global variance
 
 
 @dataclass
 class TreeStatistics:
-    """Sums over the frames of each triphone state that occurred; those of shards add up.
+    """Sums over the frames of each triphone state; those of shards add up.
 
     contexts (M, 4) int64: left phone, phone, right phone (indices into the phones), state; sorted
     sums     (M, 1 + 2D) float64: frames, sum of x, sum of x²
@@ -56,14 +53,14 @@ class TreeStatistics:
 
 
 def _equal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An order in which the rows (M, 4) are sorted, and where in it each of the distinct ones begins."""
+    """Sorting order of the rows (M, 4), and where in it each distinct row begins."""
     order = np.lexsort(rows.T[::-1])
     rows = rows[order]
     return order, np.flatnonzero(np.concatenate([[True], np.any(rows[1:] != rows[:-1], axis=1)]))
 
 
 def loglikes(sums: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """(…,) log-likelihood of frames, given as sums (…, 1 + 2D), under their own Gaussian of variance >= floor (D,)."""
+    """(…,) log-likelihood of frames, given as sums (…, 1 + 2D), under their own Gaussian with a variance floor (D,)."""
     size = len(floor)
     frames = sums[..., 0]
     share = np.maximum(frames, 1e-10)[..., None]
@@ -81,7 +78,7 @@ def variance_floor(sums: np.ndarray) -> np.ndarray:
 
 
 def questions(stats: TreeStatistics, phones: int, lengths: np.ndarray, floor: np.ndarray) -> list[tuple[int, ...]]:
-    """Sets of phones that sound alike, from the frames of their middle states; each phone is one of them too."""
+    """Clusters of similar phones, by the frames of their middle states; single phones too."""
     _, phone, _, state = stats.contexts.T
     middle = state == lengths[phone] // 2
     sums = np.zeros((phones, stats.sums.shape[1]))
@@ -107,7 +104,7 @@ def questions(stats: TreeStatistics, phones: int, lengths: np.ndarray, floor: np
 
 @dataclass
 class _Leaf:
-    """Triphone states (rows of the statistics) that share a senone, and how they would best be split."""
+    """Triphone states (rows of the statistics) that share a senone, and their best split."""
 
     rows: np.ndarray
     gain: float = 0.0
@@ -118,10 +115,10 @@ class _Leaf:
 
 
 def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray, leaves: int) -> Senones:
-    """Senones of as many leaves as wanted, or as the frames can feed: then a warning says how many there are.
+    """Senones of at most `leaves` leaves; logs a warning if the data suffice for fewer.
 
-    `phones` name the indices in the contexts, silence first, which is left alone; lengths (P,) are
-    their numbers of states.
+    phones   names of the indices in the contexts; phones[0] is silence, which is not split
+    lengths  (P,) their numbers of states
     """
     floor = variance_floor(stats.sums)
     asked = questions(stats, len(phones), lengths, floor)
@@ -157,7 +154,7 @@ def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray,
         consider(leaf.no)
         count += 1
     if count < leaves:
-        log.warning("the frames feed %d senones of the %d that were asked for", count, leaves)
+        log.warning("the data suffice for %d senones of the %d of --leaves", count, leaves)
     senone = itertools.count()
     states: dict[str, list[Tree]] = {}
     for (name, _), leaf in roots.items():
@@ -168,7 +165,7 @@ def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray,
 def _best_question(
     stats: TreeStatistics, rows: np.ndarray, asked: list[tuple[int, ...]], asks: np.ndarray, floor: np.ndarray
 ) -> tuple[float, str, tuple[int, ...]]:
-    """(gain in log-likelihood, side, phones) of the best split of a leaf; no gain where none leaves enough frames."""
+    """(gain in log-likelihood, side, phones) of the best split of a leaf; gain 0 if there is none."""
     best: tuple[float, str, tuple[int, ...]] = (0.0, "", ())
     if len(rows) < 2:
         return best
@@ -189,7 +186,7 @@ def _best_question(
 
 
 def _written(leaf: _Leaf, phones: Sequence[str], senone: Any) -> Tree:
-    """The tree below a leaf in the form of senones.json; senones are numbered from left to right."""
+    """The tree below a leaf as in senones.json; numbers senones from left to right."""
     if leaf.yes is None or leaf.no is None:
         return next(senone)
     question = " ".join(phones[p] for p in leaf.question)

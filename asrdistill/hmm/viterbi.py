@@ -1,34 +1,29 @@
-"""The best path of an utterance through its graph, exactly: no beam, so no search errors.
-
-Time and memory are frames x states; an utterance's graph is so narrow (a hundred states or two)
-that a beam would cost more than it saves.
-"""
+"""Exact Viterbi search of an utterance's graph: frames x states, without a beam."""
 
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from asrdistill.hmm.graph import Graph
+from asrdistill.hmm.graph import UtteranceGraph
 from asrdistill.hmm.senones import Senones
 
 
 class Segment(NamedTuple):
-    """Frames begin … end - 1 belong to `name`: the index of a phone, or a word's place."""
+    """Frames begin … end - 1 belong to `name`: index of a phone, or position of a word."""
 
     begin: int
     end: int
     name: int
 
 
-def best_path(loglikes: np.ndarray, graph: Graph, senones: Senones, columns: np.ndarray | None = None):
+def best_path(loglikes: np.ndarray, graph: UtteranceGraph, senones: Senones, columns: np.ndarray | None = None):
     """The most probable states: (log-probability, states (T,)), or (-inf, None) when there is no path.
 
     loglikes  (T, S) log-likelihoods, or log posteriors minus log priors
     columns   (N,) the column of `loglikes` for each state, where it holds some senones only
 
-    There is no path when the utterance has fewer frames than its shortest pronunciation has
-    states, or when the log-likelihoods are not finite.
+    There is no path if the utterance has fewer frames than states, or log-likelihoods that are not finite.
     """
     columns = graph.senone if columns is None else columns
     stay, leave = senones.self_loop[graph.senone], senones.forward[graph.senone]
@@ -68,12 +63,12 @@ def _viterbi(loglikes, columns, stay, come, first, source, entry, exit):
     return total, path
 
 
-def phone_segments(path: np.ndarray, graph: Graph) -> list[Segment]:
+def phone_segments(path: np.ndarray, graph: UtteranceGraph) -> list[Segment]:
     """The phones on a path (T,), silences among them."""
     return _segments(graph.unit[path], graph.unit_phone)
 
 
-def word_segments(path: np.ndarray, graph: Graph) -> list[Segment]:
+def word_segments(path: np.ndarray, graph: UtteranceGraph) -> list[Segment]:
     """The words on a path (T,), without the silences."""
     words = graph.unit_word[graph.unit[path]]
     places = np.arange(words.max(initial=-1) + 1)

@@ -163,7 +163,7 @@ def test_a_wrong_md5_is_named_and_the_other_parts_are_whole(site, tmp_path, caps
         fails(
             download(tmp_path / "out", site, server.url),
             capsys,
-            "dev-clean-2.tar.gz came twice",
+            "dev-clean-2.tar.gz",
             "dev-clean-2.tar.gz.wrong",
         )
     assert not (tmp_path / "out" / CORPUS / "dev-clean-2").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
@@ -110,4 +110,4 @@ def test_missing_blank_and_doubled_units_are_refused():
 
 def test_forced_alignment_with_ctc_units_is_refused():
     with refused("CTC", "HMM"):
-        Compiler(random_problem(0, 1)[0], SENONES)
+        GraphCompiler(random_problem(0, 1)[0], SENONES)

@@ -5,7 +5,7 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
@@ -27,7 +27,7 @@ def test_positions_change_nothing_while_they_share_their_senones():
         one = Decoder(LANG, lm, plain, WIDE).decode(scores(plain, seed))
         other = Decoder(LANG.positioned(), lm, placed, WIDE).decode(scores(placed, seed))
         assert (one.words, one.score) == (other.words, pytest.approx(other.score))
-    graphs = [Compiler(LANG, plain)(["bab", "a"]), Compiler(LANG.positioned(), placed)(["bab", "a"])]
+    graphs = [GraphCompiler(LANG, plain)(["bab", "a"]), GraphCompiler(LANG.positioned(), placed)(["bab", "a"])]
     assert graphs[0].senone.tolist() == graphs[1].senone.tolist()
 
 
@@ -42,5 +42,5 @@ def test_trees_may_ask_for_the_position():
         found = Decoder(lang, lm, senones, WIDE).decode(scores(senones, seed))
         score, words = reference(lang, lm, senones, WIDE, scores(senones, seed))
         assert (tuple(found.words), found.score) == (words, pytest.approx(score, rel=1e-5))
-    graph = Compiler(lang, senones)(["bab"])
+    graph = GraphCompiler(lang, senones)(["bab"])
     assert shared.count in graph.senone

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from asrdistill.hmm.graph import Compiler
+from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from tests.refusals import refused
@@ -59,7 +59,7 @@ def test_graph_holds_every_pronunciation_with_and_without_silences(lang, words, 
     pronunciations = {**lang.pronunciations, "a": [(1.0, ("A",))]}
     lang = Lang(lang.phones, [*lang.words, "a"], lang.silence, pronunciations, 0.3)
     senones = Senones.monophones(lang) if seed is None else triphones(lang, seed)
-    found = sorted(paths(Compiler(lang, senones)(words)))
+    found = sorted(paths(GraphCompiler(lang, senones)(words)))
     expected = sorted(obvious_paths(lang, senones, words))
     assert [states for states, _ in found] == [states for states, _ in expected]
     np.testing.assert_allclose([w for _, w in found], [w for _, w in expected], rtol=1e-5)
@@ -67,7 +67,7 @@ def test_graph_holds_every_pronunciation_with_and_without_silences(lang, words, 
 
 
 def test_states_carry_their_phone_and_word(lang):
-    graph = Compiler(lang, Senones.monophones(lang))(["either", "ab"])
+    graph = GraphCompiler(lang, Senones.monophones(lang))(["either", "ab"])
     phones = [lang.phones[p] for p in graph.unit_phone]
     assert phones == ["SIL", "A", "D", "B", "C", "D", "SIL", "A", "B", "SIL"]
     assert graph.unit_word.tolist() == [-1, 0, 0, 0, 0, 0, -1, 1, 1, -1]
@@ -78,23 +78,23 @@ def test_states_carry_their_phone_and_word(lang):
 
 def test_no_words_are_one_silence(lang):
     senones = Senones.monophones(lang)
-    assert Compiler(lang, senones)([]).senone.tolist() == senones.silence
+    assert GraphCompiler(lang, senones)([]).senone.tolist() == senones.silence
 
 
 def test_flat_path_is_the_first_pronunciation_between_silences(lang):
     senones = Senones.monophones(lang)
     phones = ["SIL", "A", "D", "SIL"]
-    assert Compiler(lang, senones).flat_path(["either"]) == [s for phone in phones for s in senones.states[phone]]
+    assert GraphCompiler(lang, senones).flat_path(["either"]) == [s for phone in phones for s in senones.states[phone]]
 
 
 def test_flat_path_adds_no_silence_where_every_silence_is_a_word():
     lang = Lang.of_phones(["aa", "t", "sil"], "sil")
     senones = Senones.monophones(lang)
     expected = [s for phone in ("SIL", "aa", "SIL") for s in senones.states[phone]]
-    assert Compiler(lang, senones).flat_path(["sil", "aa", "sil"]) == expected
+    assert GraphCompiler(lang, senones).flat_path(["sil", "aa", "sil"]) == expected
 
 
 def test_a_lexicon_of_other_phones_is_refused(lang):
     senones = Senones.monophones(Lang.build({"ab": lang.pronunciations["ab"]}, ["A", "B", "D"]))
     with refused("C"):
-        Compiler(lang, senones)
+        GraphCompiler(lang, senones)

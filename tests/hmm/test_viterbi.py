@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from asrdistill.hmm.graph import Compiler, Graph
+from asrdistill.hmm.graph import GraphCompiler, UtteranceGraph
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
 
@@ -18,7 +18,7 @@ def random_graph(rng, states=4):
     weight = -rng.random(len(source)).astype(np.float32)
     unit = np.zeros(states, dtype=np.int32)
     senone = rng.permutation(states).astype(np.int32)  # all different, so that no two paths are equal
-    return Graph(senone, unit, unit[:1], unit[:1], first, source, weight, entry, exit)
+    return UtteranceGraph(senone, unit, unit[:1], unit[:1], first, source, weight, entry, exit)
 
 
 def obvious_best_path(loglikes, graph, self_loop, forward):
@@ -65,7 +65,7 @@ def planted(senones, phones, frames):
 )
 def test_the_pronunciation_that_was_said_is_chosen(lang, phones, expected):
     senones = Senones.monophones(lang)
-    graph = Compiler(lang, senones)(["either"])
+    graph = GraphCompiler(lang, senones)(["either"])
     _, path = best_path(planted(senones, phones, 2), graph, senones)
     assert phone_segments(path, graph) == [Segment(b, e, lang.phones.index(p)) for b, e, p in expected]
     assert word_segments(path, graph) == [Segment(0, expected[-1][1], 0)]
@@ -73,7 +73,7 @@ def test_the_pronunciation_that_was_said_is_chosen(lang, phones, expected):
 
 def test_silence_between_words_is_found_where_it_is_and_only_there(lang):
     senones = Senones.monophones(lang)
-    graph = Compiler(lang, senones)(["ab", "ab", "dad"])
+    graph = GraphCompiler(lang, senones)(["ab", "ab", "dad"])
     phones = ["SIL", "A", "B", "SIL", "A", "B", "D", "A", "D"]
     _, path = best_path(planted(senones, phones, 3), graph, senones)
     assert [lang.phones[segment.name] for segment in phone_segments(path, graph)] == phones
@@ -83,7 +83,8 @@ def test_silence_between_words_is_found_where_it_is_and_only_there(lang):
 @pytest.mark.parametrize(("frames", "aligns"), [(0, False), (8, False), (9, True)])
 def test_no_path_in_fewer_frames_than_states(lang, frames, aligns):
     senones = Senones.monophones(lang)
-    score, path = best_path(np.zeros((frames, senones.count), np.float32), Compiler(lang, senones)(["cab"]), senones)
+    graph = GraphCompiler(lang, senones)(["cab"])
+    score, path = best_path(np.zeros((frames, senones.count), np.float32), graph, senones)
     assert (path is not None) == aligns
     assert np.isfinite(score) == aligns
 
@@ -91,4 +92,4 @@ def test_no_path_in_fewer_frames_than_states(lang, frames, aligns):
 def test_no_path_through_nan_scores(lang):
     senones = Senones.monophones(lang)
     loglikes = np.full((20, senones.count), np.nan, np.float32)
-    assert best_path(loglikes, Compiler(lang, senones)(["cab"]), senones)[1] is None
+    assert best_path(loglikes, GraphCompiler(lang, senones)(["cab"]), senones)[1] is None
