@@ -71,7 +71,7 @@ def fails(argv: list[str], capsys: pytest.CaptureFixture, *words: str) -> None:
     capsys.readouterr()
     assert main(argv) == 2
     message = capsys.readouterr().err.strip().split("\n")[-1]
-    assert message.startswith(f"asrdistill {argv[0]}: ")
+    assert message.startswith(f"asrdistill {' '.join(argv[:2])}: ")
     for word in words:
         assert word in message
 
@@ -93,7 +93,7 @@ def test_the_table_has_all_parts_with_md5_of_openslr():
 def test_a_wrong_line_of_a_table_is_named(tmp_path, capsys):
     (tmp_path / "t.tsv").write_text("part\tpath\tbytes\tmd5\ndev\t12/dev\tmany\t-\n")
     fails(
-        ["download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"], capsys, "line 2"
+        ["data", "download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"], capsys, "line 2"
     )
 
 
@@ -319,7 +319,7 @@ def test_mistakes_of_preparing(site, tmp_path, capsys):
     fails(["data", "prepare", "librispeech", str(tmp_path / "none"), out], capsys, "none holds no LibriSpeech")
     fails(["data", "prepare", "librispeech", str(tmp_path / "empty"), out], capsys, "empty holds no LibriSpeech")
     fails(
-        ["prepare", "librispeech", str(site), out, "--parts", "dev-clean"],
+        ["data", "prepare", "librispeech", str(site), out, "--parts", "dev-clean"],
         capsys,
         "has no part dev-clean; it has dev-clean-2",
     )
@@ -353,7 +353,7 @@ def test_a_lexicon_of_another_form_is_named(site, tmp_path, capsys, line):
 
 def test_a_lexicon_that_is_not_there(site, tmp_path, capsys):
     fails(
-        ["prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"],
+        ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"],
         capsys,
         "has no part lexicon; it has dev-clean-2, train-clean-5",
     )

@@ -219,12 +219,12 @@ def test_the_utterances_of_a_smaller_data_directory_are_adapted(ladder, tmp_path
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(ladder, tmp_path, arguments, names):
-    name, *rest = arguments
+    group, command, *rest = arguments
     folders = [str(ladder / argument) if (ladder / argument).exists() else argument for argument in rest]
     places = len([f for f in folders if "/" in f])
     folders.insert(places, str(tmp_path / "out"))
-    extra = ["--gaussians", "25"] if name == "train-tri" else []
-    assert_refused([name, *folders, *extra, "--jobs", "1"], *names)
+    extra = ["--gaussians", "25"] if command == "tri" else []
+    assert_refused([group, command, *folders, *extra, "--jobs", "1"], *names)
     assert PARTS.keys() == {"frames", "phones"}
 
 
