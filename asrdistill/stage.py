@@ -1,10 +1,7 @@
-"""Outputs that are either whole and up to date, or not there.
+"""Stages: folders that are either whole and up to date, or not there.
 
-Every verb that makes a folder makes it through :func:`make`. The work happens in
-``.NAME.partial`` beside the folder, which takes its final name when it is whole. The marker
-``.done`` in it holds the hash of the options and of the inputs; when that still matches, the work
-is skipped. A killed command is simply run again: work that can resume (training) finds what it
-left in the partial folder.
+:func:`make` works in ``.NAME.partial`` beside the folder and renames it when it is whole. ``.done`` in it holds the
+hash of options and inputs; a stage whose hash still matches is skipped. After a kill the same command resumes.
 """
 
 import dataclasses
@@ -35,45 +32,60 @@ MARKER = ".done"
 
 
 def make(out: Path, work: Callable[[Path], object], verb: str, options: Any, inputs: Sequence[Path]) -> bool:
-    """Make the folder `out` by ``work(partial folder)`` unless it is there and up to date.
+    """Make the folder `out` by ``work(partial folder)`` unless it is up to date; returns whether work was done.
 
-    `options` is a dataclass (or a plain mapping) of what decides the result; `inputs` are the
-    files and folders that it is made from. Returns whether work was done.
+    options  a dataclass or mapping of what decides the result
+    inputs   files and folders that it is made from
     """
     out = Path(out)
     settings = hash_fields(options) if dataclasses.is_dataclass(options) else dict(options)
     recipe = {"verb": verb, "options": settings, "inputs": [fingerprint(path) for path in inputs]}
     wanted = hash_of(recipe)
-    if marker(out).get("hash") == wanted:
-        log.info("%s: up to date", out)
+    if _is_current(out, wanted):
         return False
-    if out.exists() and not marker(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} is there, but no stage made it; give another name or move it away")
     start = time.time()
     try:
         with _locked(out):
+            if _is_current(out, wanted):  # made by another process since
+                return False
+            if out.exists() and not marker(out) and not (out.is_dir() and not any(out.iterdir())):
+                raise UserError(f"{out} exists, but no stage made it; give another name or move it away")
             partial = _open_partial(out, wanted)
             work(partial)
             _complete(partial, out, wanted, recipe, inputs, start)
     except (OSError, SafetensorError) as error:  # a full disk is either, depending on what was written
         parts = (error.strerror, error.filename) if isinstance(error, OSError) else (error,)
         reason = ": ".join(str(part) for part in parts if part)
-        raise UserError(f"{out} could not be made ({reason}); nothing half-made stands under its name") from error
+        raise UserError(f"{out} could not be made ({reason})") from error
     log.info("%s: done in %.1f s", out, time.time() - start)
     return True
 
 
+def _is_current(out: Path, wanted: str) -> bool:
+    current = marker(out).get("hash") == wanted
+    if current:
+        log.info("%s: up to date", out)
+    return current
+
+
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Keep a second process from making the same folder; the lock dies with the process that holds it."""
+    """Keep a second process from making the same folder; the lock ends with the process that holds it."""
     make_folder(out.parent)
-    with open(out.with_name(f".{out.name}.lock"), "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{out} is being made by another process; wait for it or stop it") from None
-        yield
-        os.unlink(handle.name)
+    path = out.with_name(f".{out.name}.lock")
+    while True:
+        with open(path, "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(f"{out} is being made by another process; wait for it or stop it") from None
+            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno()))):
+                continue  # removed by its last holder since we opened it
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def _complete(
@@ -101,13 +113,13 @@ def _complete(
 
 
 def marker(folder: Path) -> dict[str, Any]:
-    """What the folder's ``.done`` says; empty when there is none."""
+    """Contents of the folder's ``.done``; empty if there is none."""
     path = Path(folder) / MARKER
     return read_json(path) if path.is_file() else {}
 
 
 def fingerprint(path: Path) -> str:
-    """Hash that stands for an input: a made folder's marker, a file's bytes, a folder's files."""
+    """Hash of an input: of a stage's marker, a file, or the files of a folder."""
     path = Path(path)
     if path.is_file():
         return sha256(path)
@@ -120,7 +132,7 @@ def fingerprint(path: Path) -> str:
 
 
 def _open_partial(out: Path, wanted: str) -> Path:
-    """The folder to work in: what an interrupted run of the same work left, or an empty one."""
+    """The partial folder: what an interrupted run of the same work left, or an empty one."""
     partial = out.with_name(f".{out.name}.partial")
     note = partial / ".wanted"
     if not (note.is_file() and note.read_text() == wanted):
@@ -131,23 +143,30 @@ def _open_partial(out: Path, wanted: str) -> Path:
 
 
 def peak_mb() -> int:
-    """Largest resident size so far of this process or any of its finished workers, in MB."""
+    """Largest resident size so far of this process or one of its finished workers, in MB."""
     per_mb = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes here
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // per_mb
 
 
 def environment() -> dict[str, str]:
     """Where a result was made: commit, versions, processor, date."""
-    source = Path(__file__).resolve().parent
-    git = subprocess.run(["git", "-C", str(source), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     torch = sys.modules.get("torch")
     return {
-        "commit": git.stdout.strip() if git.returncode == 0 else __version__,
+        "commit": _commit() or __version__,
         "python": platform.python_version(),
         "torch": torch.__version__ if torch else "",
         "cpu": _cpu_name(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _commit() -> str:
+    """Commit of the checkout that this package is part of; empty if it is installed elsewhere."""
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / ".git").exists():  # another repository may surround an installed package
+        return ""
+    git = subprocess.run(["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return git.stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -93,7 +93,9 @@ def test_the_table_has_all_parts_with_md5_of_openslr():
 def test_a_wrong_line_of_a_table_is_named(tmp_path, capsys):
     (tmp_path / "t.tsv").write_text("part\tpath\tbytes\tmd5\ndev\t12/dev\tmany\t-\n")
     fails(
-        ["data", "download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"], capsys, "line 2"
+        ["data", "download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"],
+        capsys,
+        "line 2",
     )
 
 
