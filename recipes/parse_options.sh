@@ -50,17 +50,13 @@ while (($#)); do
   fi
   (($# > 1)) || fail "$1 needs a value; see --help"
   value=$2
-  [[ ! ${!variable} =~ ^[0-9]+$ || $value =~ ^(0|[1-9][0-9]*)$ ]] || fail "$1 must be a whole number, not '$value'"
+  [[ ! ${!variable} =~ ^[0-9]+$ || $value =~ ^[1-9][0-9]*$ || ($name == seed && $value == 0) ]] ||
+    fail "$1 must be a whole number above 0, not '$value'"
   if [[ $name =~ ^(data|exp|out)$ && $value != /* ]]; then value=$PWD/$value; fi
   printf -v "$variable" %s "$value"
   shift 2
 done
-for name in seeds teachers jobs; do
-  ((${!name} > 0)) || fail "--$name must be at least 1, not ${!name}"
-done
-for name in stage stop_stage; do
-  ((1 <= ${!name} && ${!name} <= last_stage)) || fail "--${name//_/-} must be from 1 to $last_stage, not ${!name}"
-done
+((stage <= last_stage && stop_stage <= last_stage)) || fail "the stages are 1 to $last_stage, not $stage to $stop_stage"
 ((stage <= stop_stage)) || fail "--stage $stage is after --stop-stage $stop_stage"
 mapfile -t students < <(seq "$seed" $((seed + seeds - 1))) # their seeds, and those of the teachers
 mapfile -t teachers < <(seq "$seed" $((seed + teachers - 1)))
@@ -87,11 +83,8 @@ start() {
   fi
   "$root/tools/install.sh"
   command mkdir -p "$1/log"
-  if [[ ${RECIPE_LOCK:-} != "$1" ]] && command -v flock >/dev/null; then
-    exec 9> "$1/.lock"
-    flock -n 9 || fail "another run uses $1; wait for it, stop it or give another folder"
-    export RECIPE_LOCK=$1
-  fi
+  exec 9> "$1/.lock"
+  ! command -v flock >/dev/null || flock -n 9 || fail "another run uses $1; wait for it, stop it or give another folder"
 }
 
 # run COMMAND…: with --dry-run print it, else run it; output goes to the screen and to the stage's log.
@@ -105,11 +98,7 @@ run() {
     { command "$@" 2>&1 >&3 | tee -ia "$log" >&2; } 3>&1 | tee -ia "$log"
   fi
 }
-asrdistill() { run asrdistill "$@"; }
-python() { run python "$@"; }
-torchrun() { run torchrun "$@"; }
-mkdir() { run mkdir "$@"; }
-ln() { run ln "$@"; }
+for name in asrdistill python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
 
 say() { if $dry_run; then printf '# %s\n' "$*"; else printf '%s\n' "$*"; fi; }
 
@@ -124,7 +113,6 @@ stop_tree() {
   local child
   kill -STOP "$1" 2>/dev/null || return 0 # or it starts another one meanwhile
   for child in $(pgrep -P "$1"); do stop_tree "$child"; done
-  kill -TERM "$1"
-  kill -CONT "$1"
+  kill -TERM "$1" && kill -CONT "$1"
 }
 trap 'for pid in $(jobs -p); do stop_tree "$pid"; done' EXIT

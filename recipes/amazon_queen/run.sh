@@ -6,7 +6,6 @@
 #
 #   recipes/amazon_queen/run.sh --small        see that everything works
 #   recipes/amazon_queen/run.sh --seeds 3      three students: mean and deviation in the table
-#   recipes/amazon_queen/run.sh --stage 12     decode the networks and score again
 #
 # recipes/amazon_queen_paper and recipes/amazon_queen_whisper continue from its folders.
 #
@@ -17,7 +16,6 @@
 set -euo pipefail
 small=false open=false queen=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-
 variant=default sizes=$conf minutes=()
 if $small; then variant=small sizes=$conf/small minutes=(--minutes 24); fi
 data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant}

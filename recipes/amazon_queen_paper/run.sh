@@ -5,10 +5,9 @@
 # Starts from the folders of recipes/amazon_queen/run.sh, which must have run. Takes a day on two cores with AVX2;
 # with --quick --seeds 1 about an hour.
 #
-#   recipes/amazon_queen_paper/run.sh --quick --seeds 1          an outline of all experiments
-#   recipes/amazon_queen_paper/run.sh --stage 10 --stop-stage 12 the small students alone
+# Stages 1 to 3 make the networks; after them each experiment runs alone, the small students for example by
 #
-# Stages 1 to 3 make the networks; after them each experiment runs alone.
+#   recipes/amazon_queen_paper/run.sh --stage 10 --stop-stage 12
 #
 # options:
 #   --quick          fewer values and updates; networks learn once from the utterances without their copies
@@ -17,7 +16,6 @@
 set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-
 variant=default sizes=$conf heard=train_copies quickly=()
 if $small; then quick=true variant=small; fi
 if $quick; then sizes=$conf/quick heard=train quickly=(--quick); fi
@@ -149,14 +147,11 @@ if stage 11 "small students: frames and words of all sets" ""; then
   done
 fi
 
-if stage 12 "small students: 8-bit form, size and speed against accuracy" ""; then
+if stage 12 "tables: small students by size and speed, in 8 bits too; the paper's figures beside these" ""; then
   for size in "${sizes[@]}"; do
     [[ $size != recurrent ]] || continue # it has no 8-bit form
     asrdistill export "$sized/$size.soft.$seed" "$lang" "$lm" "$sized/tune/$size.soft.$seed" "$sized/int8/$size" --to int8 --check "$data/corpus/dev" --alignment "$ali/dev" "${decode[@]}"
   done
   asrdistill report "$sized" --config "$conf/students.yaml" --data "$data" --lang "$lang" --lm "$lm"
-fi
-
-if stage 13 "reproduction: the paper's figures beside these" ""; then
   asrdistill report "$out" "$root/recipes" --config "$conf/paper.yaml" --out "$out/reproduction.md"
 fi

@@ -5,7 +5,6 @@
 # Starts from the folders of recipes/amazon_queen/run.sh, which must have run. Needs pip install 'asrdistill[whisper]'.
 #
 #   recipes/amazon_queen_whisper/run.sh --quick --seeds 1
-#   recipes/amazon_queen_whisper/run.sh --stage 8        the worth of transcripts alone
 #
 # options:
 #   --quick          fewer students and updates; stage 8 on 6 minutes with small models
@@ -14,7 +13,6 @@
 set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-
 variant=default systems=$conf/systems.yaml tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
 if $small; then quick=true variant=small; fi
 if $quick; then systems=$conf/systems_quick.yaml tdnns=(causal_medium) epochs=(--epochs 1) minutes=6 smaller=(--small); fi

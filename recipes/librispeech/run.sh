@@ -20,7 +20,6 @@
 set -euo pipefail
 mini=false hours=100 paper=false corpus="" mirror="" table=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-
 # `rungs`: hours on which adapted triphones are trained in turn; `parts`: what each adds to the one before. The first
 # set is held out from training and chooses the scales; mono and tri decode it alone.
 case $hours in
@@ -54,7 +53,6 @@ lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_a
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
 held_out=(--held-out "$data/fbank/$dev" "$exp/ali/sat/$dev")
 
-# The network's files stand packed and unpacked for a while: 63 MB an hour of speech, twice.
 if stage 1 "download: the parts, the lexicon, two language models" ""; then
   [[ -n $fetched ]] || asrdistill data download librispeech "$corpus" --parts "${parts[@]}" "${sets[@]}" lexicon lm-3-small "${large[0]}" ${mirror:+--mirror "$mirror"} ${table:+--table "$table"}
 fi

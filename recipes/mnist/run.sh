@@ -15,7 +15,6 @@
 set -euo pipefail
 digits=false mnist="" mirror="" epochs=0 seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-
 variant=mnist shifts=(--pixels 2 --copies 8)
 if $digits; then variant=digits shifts=(--pixels 1); fi
 data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant} conf=$conf/$variant
@@ -60,12 +59,9 @@ if stage 4 "students: of all digits, without 3, of 7 and 8 alone, over temperatu
   python "$here/local/temperatures.py" "$data/corpus" "$exp" "${seeded[@]}" --config "$conf/student.yaml" "${more[@]}"
 fi
 
-if stage 5 "bias of what was left out, chosen on validation" "0.2 min"; then
+if stage 5 "score: bias of what was left out, chosen on validation; errors, table" "0.5 min"; then
   asrdistill nnet adjust "$exp/without_3" "$exp/without_3_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 3 --jobs "$jobs"
   asrdistill nnet adjust "$exp/only_7_8" "$exp/only_7_8_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 7 8 --jobs "$jobs"
-fi
-
-if stage 6 "score: errors in all and on what was left out, table" "0.3 min"; then
   for system in teacher baseline narrow student matching without_3 without_3_bias only_7_8 only_7_8_bias; do
     asrdistill nnet evaluate "$exp/$system" "$images" "$ali" "$exp/frames/$system" "${seeded[@]}" --sets test --jobs "$jobs"
   done

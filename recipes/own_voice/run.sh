@@ -8,10 +8,8 @@
 # options:
 #   --audio DIR      recordings of any format that soundfile reads, of any length, in any subfolders
 #   --text FILES     more text of the domain, for the language model: "FILE FILE …", UTF-8
-#   --transcripts FILE   lines of 'recording words' to learn from; these recordings are not cut, and their words replace
-#                    those of Whisper
-#   --ref FILE       reference to measure by: lines of 'recording words', recordings named after their files; only those
-#                    in the test set count
+#   --transcripts FILE   lines of 'recording words' to learn from, in place of Whisper's; these recordings are not cut
+#   --ref FILE       reference to measure the test set by: lines of 'recording words', recordings named after their files
 #   --language CODE  language (default en); others than English need a multilingual --whisper
 #   --lexicon WHAT   cmudict (default for English), graphemes (default for other languages), or a file of
 #                    'word <tab> phones'; G2P pronounces the words that it lacks
@@ -36,18 +34,15 @@ if [[ -n $transcripts ]]; then whole=(--whole "$data/transcripts.txt") known=(--
 if [[ -n $text ]]; then more=(--text "$data/text"); fi
 if [[ $lexicon == graphemes ]]; then pronounced=(--graphemes); fi
 
-if stage 1 "recordings: cut at their pauses, some kept back" ""; then
+if stage 1 "recordings: cut at their pauses, split into sets, transcribed by Whisper" ""; then
   [[ -z $transcripts ]] || asrdistill data normalize-text "$transcripts" "$data/transcripts.txt" --table --language "$language"
   asrdistill data segment "$audio" "$data/pieces" "${whole[@]}" --jobs "$jobs"
   asrdistill data split "$data/pieces" "$data/sets" --percent 10
-fi
-
-if stage 2 "transcripts: Whisper's words, those that it is sure of" ""; then
   asrdistill pseudo-label run "$data/sets" "$data/pseudo_labels" --sets train dev test --whisper "$whisper" --language "$language" --jobs "$jobs"
   asrdistill pseudo-label filter "$data/pseudo_labels" "$data/corpus" --sets train dev test "${known[@]}"
 fi
 
-if stage 3 "features: filterbanks, cepstra, frames of Whisper's encoder, whole and cut" ""; then
+if stage 2 "features: filterbanks, cepstra, frames of Whisper's encoder, whole and cut" ""; then
   rate=$(cat "$data/pieces/rate" 2>/dev/null || echo 16000)
   for folder in sets/train corpus/dev corpus/test; do # the whole train set: all of it has soft targets
     set=${folder#*/}
@@ -58,40 +53,40 @@ if stage 3 "features: filterbanks, cepstra, frames of Whisper's encoder, whole a
   done
 fi
 
-if stage 4 "language: lexicon, trigram" ""; then
+if stage 3 "language: lexicon, trigram" ""; then
   [[ -z $text ]] || asrdistill data normalize-text "${texts[@]}" "$data/text" --language "$language"
   [[ $lexicon == graphemes ]] || asrdistill lang g2p "$lexicon" "$data/g2p"
   asrdistill lang build "$data"/corpus/{train,dev,test} "$lang" "${pronounced[@]}" "${more[@]}"
   asrdistill lang lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data"/corpus/{dev,test} "${more[@]}"
 fi
 
-if stage 5 "flat start: monophone and triphone GMM" ""; then
+if stage 4 "flat start: monophone and triphone GMM" ""; then
   asrdistill gmm mono "$data/cepstra/train" "$data/corpus/train" "$lang" "$exp/mono" --config "$sizes/mono.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/mono" "$data/cepstra/train" "$data/corpus/train" "$lang" "$exp/ali/mono" --max-left-out 20 --jobs "$jobs"
   asrdistill gmm tri "$data/cepstra/train" "$exp/ali/mono" "$data/corpus/train" "$lang" "$exp/tri" --config "$sizes/tri.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/tri" "$data/cepstra/train" "$data/corpus/train" "$lang" "$exp/ali/tri" --max-left-out 20 --jobs "$jobs"
 fi
 
-if stage 6 "agreement: transcripts that differ from a phone loop are left out" ""; then
+if stage 5 "agreement: transcripts that differ from a phone loop are left out" ""; then
   asrdistill lang phone-loop "$exp/ali/tri" "$data/loop"
   asrdistill decode run "$exp/tri" "$data/cepstra/train" "$data/loop/lang" "$data/loop/lm" "$exp/loop" --config "$conf/loop.yaml" --jobs "$jobs"
   asrdistill pseudo-label filter "$data/pseudo_labels/train" "$data/agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt" "${known[@]}"
 fi
 
-if stage 7 "senones: LDA and MLLT" ""; then
+if stage 6 "senones: LDA and MLLT" ""; then
   asrdistill gmm tri "$data/cepstra/train" "$exp/ali/tri" "$data/agreed" "$lang" "$exp/lda_mllt" --lda --config "$sizes/lda_mllt.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra/train" "$data/agreed" "$lang" "$exp/ali/train" --max-left-out 20 --jobs "$jobs"
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$lang" "$exp/ali" --sets dev test --max-left-out 20 --jobs "$jobs"
 fi
 
-if stage 8 "teacher and student: heads on Whisper's encoder, and on its first blocks with little look-ahead" ""; then
+if stage 7 "teacher and student: heads on Whisper's encoder, and on its first blocks with little look-ahead" ""; then
   asrdistill nnet train "$data/whisper/train" "$exp/ali/train" "$exp/teacher" --seeds "$seed" --config "$sizes/teacher.yaml" --held-out "$data/whisper/dev" "$exp/ali/dev" --threads "$jobs"
   asrdistill distill targets "$exp/teacher.$seed" "$data/whisper/train" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
   asrdistill nnet train "$data/cut/train" "$exp/ali/train" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --unlabelled --held-out "$data/cut/dev" "$exp/ali/dev" --threads "$jobs" --jobs 1
 fi
 
 decode=(--sets dev test --config "$conf/decode.yaml" --jobs "$jobs") tune=(--config "$conf/tune.yaml" --jobs "$jobs")
-if stage 9 "decode: scales tuned on dev, words of dev and test" ""; then
+if stage 8 "decode: scales tuned on dev, words of dev and test" ""; then
   asrdistill decode tune "$exp/lda_mllt" "$data/cepstra/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/lda_mllt" "${tune[@]}"
   asrdistill decode run "$exp/lda_mllt" "$data/cepstra" "$lang" "$lm" "$exp/decode/lda_mllt" --tuned "$exp/tune/lda_mllt" "${decode[@]}"
   asrdistill decode tune "$exp/teacher.$seed" "$data/whisper/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/teacher.$seed" "${tune[@]}"
@@ -102,7 +97,7 @@ if stage 9 "decode: scales tuned on dev, words of dev and test" ""; then
   done
 fi
 
-if stage 10 "score: table, export of the student, real transcripts" ""; then
+if stage 9 "score: table, export of the student, real transcripts" ""; then
   asrdistill nnet evaluate "$exp/teacher" "$data/whisper" "$exp/ali" "$exp/frames/teacher" --seeds "$seed" --sets dev test --jobs "$jobs"
   asrdistill nnet evaluate "$exp/student" "$data/cut" "$exp/ali" "$exp/frames/student" --seeds "${students[@]}" --sets dev test --jobs "$jobs"
   asrdistill export "$exp/student.$seed" "$lang" "$lm" "$exp/tune/student.$seed" "$exp/student" --encoder "$cut" --check "$data/corpus/dev" --alignment "$exp/ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
