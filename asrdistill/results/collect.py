@@ -31,7 +31,6 @@ from asrdistill.scoring.significance import compare, interval
 from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
 
 SCALES = ("lm_weight", "insertion_penalty")
-Rows = Iterator[Measurement]
 
 
 @dataclass(frozen=True)
@@ -87,18 +86,18 @@ def collect(folders: Folders, plan: Plan) -> Results:
     known = {name: plan.systems[name] for name in systems}
     plan = replace(plan, systems=known, comparisons=[pair for pair in plan.comparisons if known.keys() >= set(pair)])
     models = [model for found in systems.values() for model in found]
-    _check_frames(models, plan.sets)
     markers = read_markers([path for path in (folders.data, folders.exp) if path])
     rows = [row for model in models for row in model.rows]
-    rows += _describe_sets(collector, models)
+    _check_frames(rows, plan.sets)
+    rows += list(_describe_sets(collector, rows))
     for name, seeds in systems.items():
         scored = [[part] for part in seeds[0].scores] + [plan.pooled] * (len(plan.pooled) > 1)
         for sets in [sets for sets in scored if seeds[0].scores.keys() >= set(sets)]:
             rows += _interval(name, _pool(seeds, sets), " + ".join(sets))
     rows += [row for a, b in plan.comparisons for row in _compare(a, b, systems, plan)]
     for name, cost in stage_costs(markers).items():
-        rows += [Measurement(name, "", "", f"stage_{key}", value) for key, value in cost.items()]
-    rows += _gain_kept(Measurements(rows), plan)
+        rows += _rows(name, "", stage_seconds=cost["seconds"], stage_peak_mb=cost["peak_mb"])
+    rows += list(_gain_kept(Measurements(rows), plan))
     rows = list(map(rounded, rows))
     append(folders.exp / TABLE, rows)
     precisions = [model.meta.get("precision", "") for model in models]
@@ -223,11 +222,6 @@ def _read_record(path: Path, *keys: str) -> dict[str, Any]:
     return record
 
 
-def _nearly_equal(a: float, b: float) -> bool:
-    """Pools that differ by seed divide into batches a little unevenly: updates may differ by a thousandth."""
-    return abs(a - b) <= a / 1000
-
-
 def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
     """The models of a system must differ in nothing but their seed, and be measured alike."""
     first = models[0]
@@ -236,10 +230,10 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
     if not first.scores and not first.measured("frame_accuracy"):
         raise UserError(f"the system '{name}': {first.folder} was neither decoded nor evaluated; run one of these")
     table = Measurements([row for model in models for row in model.rows])
-    for what in ("parameters", "updates", "senones"):
+    for what, tolerance in (("parameters", 0), ("updates", 0.001), ("senones", 0)):  # random pools divide unevenly
         values = table.values(name, what)
         for model, value in zip(models, values, strict=False):
-            if value != values[0] and not (what == "updates" and _nearly_equal(values[0], value)):
+            if abs(value - values[0]) > tolerance * values[0]:
                 raise UserError(
                     f"{first.folder} and {model.folder} of the system '{name}' differ in their {what} "
                     f"({values[0]:g} and {value:g}); models of a system differ in nothing but their seed"
@@ -251,79 +245,67 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
                 raise UserError(f"{lacking.folder} has no {what} for {shorten(missing)}, but others of '{name}' have")
 
 
-def _check_frames(models: Sequence[Model], sets: Sequence[str]) -> None:
+def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
     """All models must be evaluated on the same alignment of a set."""
-    frames: dict[str, tuple[int, Path]] = {}
-    for model in models:
-        for row in model.rows:
-            if row.measure == "frame_accuracy" and row.set in sets:
-                count, other = frames.setdefault(row.set, (row.count, model.folder))
-                if count != row.count:
-                    raise UserError(
-                        f"{other} and {model.folder} were evaluated on different alignments of {row.set} "
-                        f"({count} and {row.count} frames); evaluate them again"
-                    )
+    for part in sets:
+        found = {row.count: row.source for row in rows if row.measure == "frame_accuracy" and row.set == part}
+        if len(found) > 1:
+            raise UserError(
+                f"{shorten(found.values())} are of different alignments of {part} ({shorten(found)} frames); evaluate "
+                "them again"
+            )
 
 
-def _describe_sets(collector: _Collector, models: Sequence[Model]) -> Rows:
+def _rows(system: str, part: str, count: int = 1, **figures: float) -> list[Measurement]:
+    return [Measurement(system, "", part, key, value, count) for key, value in figures.items()]
+
+
+def _describe_sets(collector: _Collector, rows: Sequence[Measurement]) -> Iterator[Measurement]:
     """Size, words outside the lexicon and perplexity of each set; they belong to no system."""
     folders = collector.folders
     path = (folders.lm or (folders.data or folders.exp) / "lm") / "perplexity.json"
     perplexity = read_json(path) if path.is_file() else {}
-    frames = {row.set: row.count for model in models for row in model.rows if row.measure == "frame_accuracy"}
     for name, text in collector.texts.items():
         words = [word for said in text.values() for word in said]
         oov = sum(word not in collector.lexicon for word in words)
-        for key, value in (("utterances", len(text)), ("words", len(words)), ("oov", oov)):
-            yield Measurement("", "", name, key, value)
+        yield from _rows("", name, utterances=len(text), words=len(words), oov=oov)
         if found := perplexity.get(name):
-            yield Measurement("", "", name, "perplexity", found["perplexity"] if isinstance(found, dict) else found)
-    for name, count in frames.items():
-        yield Measurement("", "", name, "frames", count)
+            yield from _rows("", name, perplexity=found["perplexity"] if isinstance(found, dict) else found)
+    for name, count in {row.set: row.count for row in rows if row.measure == "frame_accuracy"}.items():
+        yield from _rows("", name, frames=count)
 
 
-def _interval(name: str, seeds: Sequence[Scores], part: str) -> Rows:
+def _interval(name: str, seeds: Sequence[Scores], part: str) -> list[Measurement]:
     low, high = interval(seeds)
-    yield Measurement(name, "", part, "error_low", low, int(seeds[0].words.sum()))
-    yield Measurement(name, "", part, "error_high", high, int(seeds[0].words.sum()))
+    return _rows(name, part, int(seeds[0].words.sum()), error_low=low, error_high=high)
 
 
 def _pool(models: Sequence[Model], sets: Sequence[str]) -> list[Scores]:
     return [concatenate([model.scores[part] for part in sets]) for model in models]
 
 
-def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> Rows:
+def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> list[Measurement]:
     """Word errors of a less those of b on the pooled sets: points, 95 % interval and one-sided p (paired bootstrap)."""
     for name in (a, b):
         if missing := [part for part in plan.pooled if part not in systems[name][0].scores]:
             raise UserError(f"'{a}' cannot be compared with '{b}': '{name}' has no hypotheses for {shorten(missing)}")
     found = compare(_pool(systems[a], plan.pooled), _pool(systems[b], plan.pooled))
-    figures = {"difference": found.difference, "low": found.ci95[0], "high": found.ci95[1], "p": found.p}
-    for key, value in figures.items():
-        yield Measurement(f"{a} − {b}", "", " + ".join(plan.pooled), key, value)
+    low, high = found.ci95
+    return _rows(f"{a} − {b}", " + ".join(plan.pooled), difference=found.difference, low=low, high=high, p=found.p)
 
 
-def share_of_gain(student: Sequence[float], baseline: float, ensemble: float, reference: float) -> list[float]:
-    """100 · (student − baseline) / (ensemble − reference) for each seed of the student.
+def _gain_kept(table: Measurements, plan: Plan) -> Iterator[Measurement]:
+    """Share of the ensemble's gain in frame accuracy that the student keeps, for each of its seeds, in percent.
 
-    Frame accuracies in percent. The reference is the mean of the ensemble's members; where they
-    differ from the student in kind, it is the baseline.
-    """
-    return [100 * (accuracy - baseline) / (ensemble - reference) for accuracy in student]
-
-
-def _gain_kept(table: Measurements, plan: Plan) -> Rows:
-    """The share of the ensemble's gain in frame accuracy that the student keeps, for each of its seeds.
-
-    Nothing where one of the systems is missing, or the ensemble gains nothing.
+    100 · (student − baseline) / (ensemble − reference). The reference is the mean of the ensemble's members; where they
+    differ from the student in size, it is the baseline. Nothing if a system is missing or the ensemble gains nothing.
     """
     roles = ("student", "baseline" if "baseline" in plan.systems else "single", "ensemble", "single")
     found = [table.values(role, "frame_accuracy", *plan.pooled) for role in roles]
-    if not all(found):
-        return
-    baseline, ensemble, single = map(statistics.mean, found[1:])
-    alike = table.mean("single", "parameters") == table.mean("student", "parameters")
-    reference = single if alike else baseline
-    if ensemble > reference:
-        for number, share in enumerate(share_of_gain(found[0], baseline, ensemble, reference)):
+    if all(found):
+        baseline, ensemble, single = map(statistics.mean, found[1:])
+        alike = table.mean("single", "parameters") == table.mean("student", "parameters")
+        gain = ensemble - (single if alike else baseline)
+        for number, accuracy in enumerate(found[0] if gain > 0 else []):
+            share = 100 * (accuracy - baseline) / gain
             yield Measurement("student", str(number), " + ".join(plan.pooled), "gain_kept", share)

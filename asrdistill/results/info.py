@@ -1,4 +1,4 @@
-"""What a path is: the sentences of ``asrdistill info``."""
+"""``asrdistill info``: the kind, size and origin of a folder."""
 
 import time
 from collections import Counter
@@ -19,7 +19,7 @@ Facts = list[tuple[str, Any]]  # what, and its value
 
 
 def describe(path: Path) -> Facts:
-    """The facts about a folder (or an ARPA file), first of all its kind; UserError for what it does not know."""
+    """Facts about a folder (or an ARPA file), its kind first; raises UserError for any other path."""
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist")
@@ -40,9 +40,8 @@ def describe(path: Path) -> Facts:
 
 def _data_directory(path: Path) -> Facts:
     data = DataDirectory.read(path, pipes=True)  # looks at commands without running them
-    durations = [utterance.duration for utterance in data if utterance.duration is not None]
-    ends = [utterance.end - utterance.start for utterance in data if utterance.end is not None]
-    seconds = durations or ends
+    seconds = [utterance.duration for utterance in data if utterance.duration is not None]
+    seconds = seconds or [utterance.end - utterance.start for utterance in data if utterance.end is not None]
     words = [word for text in data.texts.values() for word in text.split()]
     return [
         ("kind", "data directory"),
@@ -88,7 +87,7 @@ def _model(path: Path) -> Facts:
 
 
 def phone_trees(model: Path, phone: str) -> str:
-    """The decision trees of a phone's states, as a person reads them; UserError for a phone that there is not."""
+    """The decision trees of a phone's states as text; raises UserError for an unknown phone."""
     senones = Senones.read(model)
     if (root := root_of(phone)) not in senones.states:
         raise UserError(f"{model} has no phone {phone}; it has {' '.join(senones.states)}")
@@ -120,7 +119,7 @@ def _lang(path: Path) -> Facts:
 
 
 def _language_model(path: Path) -> Facts:
-    """The counts that stand in the head of an ARPA file."""
+    """Counts from the header of an ARPA file."""
     file = path if path.is_file() else path / "lm.arpa"
     counts = {}
     with open(file, encoding="utf-8", errors="replace") as handle:
@@ -136,24 +135,18 @@ def _language_model(path: Path) -> Facts:
 
 
 def _hypotheses(path: Path) -> Facts:
-    from asrdistill.scoring.wer import read_transcripts  # loads numba
-
-    hypotheses = read_transcripts(path / "hyp.txt")
-    words = sum(map(len, hypotheses.values()))
-    return [("kind", "hypotheses"), ("utterances", len(hypotheses)), ("words", words), *_measured(path, "decode.json")]
+    lines = [line.split() for line in (path / "hyp.txt").read_text(encoding="utf-8").splitlines()]
+    counts = [("utterances", len(lines)), ("words", sum(map(len, lines)) - len(lines))]
+    return [("kind", "hypotheses"), *counts, *_measured(path / "decode.json")]
 
 
-def _measured(path: Path, name: str) -> Facts:
+def _measured(path: Path) -> Facts:
     """The single figures of a JSON file; tables in it are left to the reader of the file."""
-    return [(key, value) for key, value in read_json(path / name).items() if not isinstance(value, list)]
-
-
-def _frames(path: Path) -> Facts:
-    return [("kind", "frame accuracy of a model"), *_measured(path, "frames.json")]
+    return [(key, value) for key, value in read_json(path).items() if not isinstance(value, list)]
 
 
 def _sets(path: Path) -> Facts:
-    """A line for each specialist: the mass of its senones, and how many of each phone they are."""
+    """One line per specialist: mass of its senones, and their number by phone."""
     record = read_json(path / "sets.json")
     facts: Facts = [("kind", f"senones of {len(record['sets'])} specialists, by {record['by']}")]
     facts += [(key, record[key]) for key in ("generalist", "covered", "frames")]
@@ -165,12 +158,8 @@ def _sets(path: Path) -> Facts:
     return facts
 
 
-def _tuned(path: Path) -> Facts:
-    return [("kind", "decoding scales"), *_measured(path, "tuned.json")]
-
-
 def _made(path: Path) -> Facts:
-    """What the marker says about who made the folder, from what, when."""
+    """The command that made the folder, its inputs, options and time, by the marker."""
     if not (done := stage.marker(path)):
         return []
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(done["end"]))
@@ -197,16 +186,16 @@ KINDS: list[tuple[Callable[[Path], bool], Callable[[Path], Facts]]] = [
     (lambda path: path.is_file() and path.suffix == ".arpa", _language_model),
     (_has("hyp.txt", "decode.json"), _hypotheses),
     (_has("sets.json"), _sets),
-    (_has("frames.json"), _frames),
-    (_has("tuned.json"), _tuned),
+    (_has("frames.json"), lambda path: [("kind", "frame accuracy of a model"), *_measured(path / "frames.json")]),
+    (_has("tuned.json"), lambda path: [("kind", "decoding scales"), *_measured(path / "tuned.json")]),
 ]
 
 
 def show(facts: Facts) -> str:
-    """One fact a line; what is empty is left out."""
-    told = [(what, value) for what, value in facts if value not in ("", None, [], {})]
-    width = max(len(what) for what, _ in told)
-    return "\n".join(f"{what:<{width}}  {_plain(value)}" for what, value in told)
+    """One fact per line, without empty ones."""
+    shown = [(what, value) for what, value in facts if value not in ("", None, [], {})]
+    width = max(len(what) for what, _ in shown)
+    return "\n".join(f"{what:<{width}}  {_plain(value)}" for what, value in shown)
 
 
 def _plain(value: Any) -> str:

@@ -11,7 +11,7 @@ systems that are the recipe's own are the recipe's folders:
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,8 +39,7 @@ from asrdistill.training.options import TrainOptions
 T = TypeVar("T")
 
 PAPER_TEMPERATURES = (1.0, 2.0, 5.0, 10.0)  # a store for another temperature than the recipe's is made for all of these
-NETWORK = ("layers", "width", "dropout", "learning_rate", "epochs", "early_stopping")
-SOFT = ("temperature", "hard_weight", "rest", *NETWORK)
+SOFT = ("temperature", "hard_weight", "rest")  # options that only a student has
 SHORT = {"temperature": "t", "hard_weight": "hard", "rest": "", "learning_rate": "lr", "early_stopping": "early"}
 
 
@@ -129,7 +128,7 @@ class Plan:
     def hard(self, settings: Settings, seed: int) -> Model:
         """A network that learns from the alignment alone, by the recipe's options of a teacher."""
         percent = min(settings.data, settings.labelled)
-        options, parts = _options(self.teacher, settings, NETWORK, percent, seed)
+        options, parts = _options(self.teacher, settings.network, percent, seed, SOFT)
         return self._train("teacher", [*_part("data", percent), *parts], options, self.learnt(percent))
 
     def members(self, settings: Settings) -> list[Model]:
@@ -137,7 +136,7 @@ class Plan:
         labelled, saw, first = settings.labelled, settings.saw, self.seeds[0]
         found = []
         for seed in range(first, first + (settings.teachers or len(self.seeds))):
-            options, _ = _options(self.teacher, Settings(), (), labelled * saw / 100, seed)
+            options, _ = _options(self.teacher, {}, labelled * saw / 100, seed)
             parts = [*_part("data", labelled), *_part("saw", saw)]
             found.append(self._train("teacher", parts, options, self.learnt(labelled, saw, seed)))
         return found
@@ -153,7 +152,7 @@ class Plan:
     def store(self, settings: Settings) -> tuple[Path, list[str]]:
         """The soft targets that a student with these settings learns from, and the parts of its name they decide."""
         base = self.own_store
-        temperature = self.own_student.temperature if settings.temperature is None else settings.temperature
+        temperature = settings.network.get("temperature", self.own_student.temperature)
         keep = base.keep if settings.keep is None else settings.keep
         temperatures = list(base.temperatures)
         if temperature not in temperatures:
@@ -173,7 +172,7 @@ class Plan:
         labelled, everything = settings.labelled, settings.transfer == "all"
         percent = settings.data if everything else min(settings.data, labelled)
         known = labelled if everything and labelled < 100 else percent
-        options, own = _options(self.own_student, settings, SOFT, percent, seed)
+        options, own = _options(self.own_student, settings.network, percent, seed)
         options = dataclasses.replace(options, unlabelled=known < percent)
         model = self._train("student", [*parts, *_part("learnt", percent), *own], options, self.learnt(known), store)
         return model._replace(learnt=self.whole) if known < percent else model
@@ -258,11 +257,10 @@ def _decode(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOp
 
 
 def _options(
-    base: TrainOptions, settings: Settings, names: Iterable[str], percent: float, seed: int
+    base: TrainOptions, network: dict[str, Any], percent: float, seed: int, without: Sequence[str] = ()
 ) -> tuple[TrainOptions, list[str]]:
     """The options of a network that learns from that percentage of the utterances; the parts of its name."""
-    wanted = {name: getattr(settings, name) for name in names}
-    changed = {k: v for k, v in wanted.items() if v is not None and v != getattr(base, k)}
+    changed = {key: value for key, value in network.items() if key not in without and value != getattr(base, key)}
     epochs = max(1, round(changed.get("epochs", base.epochs) * 100 / percent))
     named = [SHORT.get(key, key) + ("" if value is True else plain(value)) for key, value in changed.items()]
     return dataclasses.replace(base, **{**changed, "epochs": epochs, "seed": seed}), named

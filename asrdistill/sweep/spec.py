@@ -13,18 +13,20 @@ measure: [frames, wer, train]                 # frame accuracy; words; frame acc
 compare: [[student, ensemble]]                # rows whose words are compared at each point
 quick: {vary: {temperature: [1, 2]}, measure: [frames]}   # replaces these keys with --quick
 
-A row's settings override the point's, and those the base; `only: [1, 2]` restricts a row to these values of the axis.
+Settings are those of :class:`Settings` and all training options. A row's settings override the point's, and those the
+base; `only: [1, 2]` restricts a row to these values of the axis.
 """
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from asrdistill.config import build, option, read_yaml
 from asrdistill.errors import UserError
 from asrdistill.models.options import COMBINATIONS
-from asrdistill.training.options import RESTS
+from asrdistill.training.options import TrainOptions
 
 SYSTEMS = ("student", "hard", "single", "ensemble")
 MEASURES = ("frames", "wer", "train")
@@ -55,35 +57,39 @@ class Settings:
     """
 
     system: str = option("student", "what it is", SYSTEMS)
-    teachers: int | None = option(None, "members of the ensemble, with the seeds from the recipe's first on")
+    teachers: int | None = None  # members of the ensemble, with the seeds from the recipe's first on
     combine: str | None = option(None, "mean of the members' distributions", COMBINATIONS)
-    saw: float = option(100.0, "percent of the utterances that each teacher learns from, drawn by its seed")
-    labelled: float = option(100.0, "percent of the utterances with known transcripts")
+    saw: float = 100.0  # percent of the utterances that each teacher learns from, drawn by its seed
+    labelled: float = 100.0  # percent of the utterances with known transcripts
     transfer: str = option("all", "transfer set: all utterances, or those with transcripts", ("all", "labelled"))
-    data: float = option(100.0, "percent of the utterances that student or hard learn from")
-    unseen: bool = option(False, "take targets of an utterance from teachers that have not learnt from it")
-    keep: int | None = option(None, "senones kept a frame")
-    rest: str | None = option(None, "how the mass of the other senones is distributed", RESTS)
-    temperature: float | None = option(None, "temperature of the soft targets")
-    hard_weight: float | None = option(None, "weight of the hard-target cross-entropy")
-    layers: int | None = option(None, "hidden layers")
-    width: int | None = option(None, "units in a hidden layer")
-    dropout: float | None = option(None, "dropout rate of hidden units")
-    learning_rate: float | None = option(None, "peak learning rate")
-    epochs: int | None = option(None, "epochs over all utterances")
-    early_stopping: bool = option(False, "keep the weights of the epoch that was best on held-out data")
+    data: float = 100.0  # percent of the utterances that student or hard learn from
+    unseen: bool = False  # take targets of an utterance from teachers that have not learnt from it
+    keep: int | None = None  # senones kept a frame
+    network: dict[str, Any] = field(default_factory=dict)  # training options of student and hard
 
-    def check(self, source: str) -> None:
+    def __post_init__(self) -> None:
         for name in ("saw", "labelled", "data"):
             if not 0 < getattr(self, name) <= 100:
-                raise UserError(f"'{name}' in {source} must be a percentage above 0, not {getattr(self, name):g}")
-        for name in ("teachers", "layers", "width", "epochs"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise UserError(f"'{name}' in {source} must be at least 1, not {value}")
+                raise UserError(f"'{name}' must be a percentage above 0, not {getattr(self, name):g}")
+        if self.teachers is not None and self.teachers < 1:
+            raise UserError(f"'teachers' must be at least 1, not {self.teachers}")
         if self.unseen and self.saw == 100:
-            raise UserError(f"{source}: 'unseen' needs 'saw' below 100")
+            raise UserError("'unseen' needs 'saw' below 100")
         if self.system == "student" and self.transfer == "all" and self.labelled < 100 and self.data < 100:
-            raise UserError(f"{source}: 'data' with 'labelled' below 100 needs 'transfer: labelled'")
+            raise UserError("'data' with 'labelled' below 100 needs 'transfer: labelled'")
+
+
+def settings_of(values: dict[str, Any], source: str) -> Settings:
+    """Settings from one mapping of them and of training options; raises UserError for other keys and values."""
+    own = [f.name for f in fields(Settings)]
+    network = {key: value for key, value in values.items() if not get_close_matches(key, own, 1, 0.8)}
+    options = build(TrainOptions, network, source)
+    checked = {f.name: getattr(options, f.name) for f in fields(TrainOptions) if f.name in network}
+    try:
+        rest = {key: value for key, value in values.items() if key not in network}
+        return build(Settings, {**rest, "network": checked}, source)
+    except UserError as error:
+        raise UserError(str(error) if source in str(error) else f"{source}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -137,9 +143,7 @@ class Sweep:
                     raise UserError(f"settings in {where} must be 'setting: value' pairs, not {own!r}")
                 joined = {**self.base, **point, **(own or {})}
                 if point[self.x] in joined.pop("only", self.vary[self.x]):
-                    settings = build(Settings, joined, where)
-                    settings.check(where)
-                    found.append(Cell(row, point, settings))
+                    found.append(Cell(row, point, settings_of(joined, where)))
         return found
 
 

@@ -12,7 +12,7 @@ from asrdistill.files import read_json
 from asrdistill.results.plan import read_results
 from asrdistill.sweep.plan import Plan, Run
 from asrdistill.sweep.run import execute
-from asrdistill.sweep.spec import Layout, Settings, read_sweep
+from asrdistill.sweep.spec import Layout, Settings, read_sweep, settings_of
 from tests.refusals import refused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ def test_runs_find_the_recipes_own_models_up_to_date(recipe):
     ],
 )
 def test_names_are_decided_by_what_differs(recipe, settings, name):
-    [model] = recipe.plan().models(Settings(**settings), [0])
+    [model] = recipe.plan().models(settings_of(settings, "settings"), [0])
     assert str(model.folder.relative_to(recipe.exp)) == name
 
 
@@ -159,7 +159,7 @@ def test_without_copies_nothing_else_is_heard(recipe):
 def test_as_many_updates_on_a_share_as_on_all(recipe):
     plan = recipe.plan()
     plan.models(Settings(system="hard", data=20.0), [0])
-    plan.models(Settings(saw=50.0, data=10.0, epochs=3), [0])
+    plan.models(settings_of({"saw": 50.0, "data": 10.0, "epochs": 3}, "settings"), [0])
     epochs = {run.out.name: run.options.epochs for run in plan.runs.values() if run.verb == "nnet train"}
     assert epochs["teacher-data20.0"] == 10  # the recipe's 2 over everything
     assert epochs["teacher-saw50.0"] == 4
