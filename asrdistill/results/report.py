@@ -103,10 +103,11 @@ def update(document: Path, write: bool = True) -> bool:
     <!-- end -->
 
     FILE is a results.json, as a path from the document; NAME is one of the tables of
-    :mod:`asrdistill.results.tables`. A blank in a name is ``_`` in a pattern. Raises UserError for any other marker.
+    :mod:`asrdistill.results.tables`. A blank in a name is ``_`` in a pattern. Indented markers are left alone. Raises
+    UserError for a marker that cannot be drawn.
     """
     text = document.read_text(encoding="utf-8")
-    begins, ends = text.count("<!-- table:"), text.count("<!-- end -->")
+    begins, ends = (len(re.findall(f"^<!-- {word}", text, re.M)) for word in ("table:", "end -->"))
     if begins != ends or begins != len(_BLOCK.findall(text)):
         raise UserError(f"{document} has {begins} lines '<!-- table: … -->' and {ends} '<!-- end -->'; pair them")
     drawn = _BLOCK.sub(lambda m: f"{m['begin']}{_draw(document, m['what'])}\n{m['end']}", text)
