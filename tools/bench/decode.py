@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, help="only the first N (default: all)")
     parser.add_argument("--config", type=Path, default=CONF / "decode.yaml", help="beams (default: the recipe's)")
     args = parser.parse_args()
-    lang, lm = args.data / "lang_counts", args.data / "lm"
+    lang, lm = args.data / "lang_probs", args.data / "lm"
     features = args.data / FEATURES.get(args.model, "fbank") / args.set
     options = decode_options(args.exp, args.model.replace("sat", "lda_mllt"), args.config)
     truth = read_transcripts(args.data / "corpus" / args.set / "text")

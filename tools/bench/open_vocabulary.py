@@ -64,7 +64,7 @@ def _taken_away(texts: dict[str, Transcripts], seed: int | None) -> set[str]:
 def _closed(args: argparse.Namespace, train: Transcripts, gone: set[str]) -> tuple[Path, Path]:
     """Lexicon and trigram of the words that are left."""
     lang, lm = args.work / "lang", args.work / "lm"
-    whole = Lang.read(args.data / "lang_counts")
+    whole = Lang.read(args.data / "lang_probs")
     left = {word: entries for word, entries in whole.pronunciations.items() if word not in gone}
     lang.mkdir(parents=True, exist_ok=True)
     dataclasses.replace(whole, words=sorted(left), pronunciations=left).write(lang)
