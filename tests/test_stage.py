@@ -129,7 +129,7 @@ def test_a_folder_that_no_stage_made_is_not_replaced(tmp_path):
     with pytest.raises(UserError, match="mine exists"):
         make(mine)
     assert (mine / "chapter1").read_text() == "years of work"
-    with pytest.raises(UserError, match="chapter1 is there"):
+    with pytest.raises(UserError, match="chapter1 exists"):
         make(mine / "chapter1")
 
 

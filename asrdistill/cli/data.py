@@ -51,7 +51,6 @@ def download(args: Args) -> None:
     arg("out", help="folder for the data directories"),
     arg("--parts", nargs="+", type=str, metavar="PART", help="parts of librispeech (default: all that are there)"),
     JOBS,
-    options="asrdistill.corpora.PrepareOptions",
 )
 def prepare(args: Args) -> None:
     """Make the data directories of a corpus, one per set
@@ -73,9 +72,8 @@ def prepare(args: Args) -> None:
     chosen = {"parts": args.parts} if args.parts else {}
     sources = folders_of(args.source, **chosen) if folders_of else [args.source]
     contents = {"contents": tree_hash(sources)} if args.source.is_dir() else {}
-    minutes = args.options.minutes
-    options = {"corpus": args.corpus, "minutes": minutes, **chosen, **contents}
-    make(args, lambda out: prepare_corpus(args.source, out, minutes, args.jobs, **chosen), options, sources)
+    options = {"corpus": args.corpus, **chosen, **contents}
+    make(args, lambda out: prepare_corpus(args.source, out, args.jobs, **chosen), options, sources)
 
 
 @group.command(

@@ -1,17 +1,12 @@
 """LibriSpeech (OpenSLR 12): 960 hours of read English books in FLAC at 16 kHz, free to use (CC BY 4.0).
 
-Its parts, those of mini_librispeech (OpenSLR 31), and the lexicon and language models that belong to it (OpenSLR
-11) stand in ``data/librispeech.tsv`` with their sizes and checksums. Speech unpacks to
-``LibriSpeech/<part>/<reader>/<chapter>/<reader>-<chapter>-<number>.flac``, each chapter with its
-``<reader>-<chapter>.trans.txt``; the readers stand in ``LibriSpeech/SPEAKERS.TXT``.
+``data/librispeech.tsv`` lists its parts, those of mini_librispeech (OpenSLR 31), the lexicon and the language models
+(OpenSLR 11) with sizes and checksums. Speech unpacks to
+``LibriSpeech/<part>/<reader>/<chapter>/<reader>-<chapter>-<number>.flac`` with ``<reader>-<chapter>.trans.txt``; the
+readers are in ``LibriSpeech/SPEAKERS.TXT``.
 
-A speaker is a reader. Kaldi's recipe takes each chapter for a speaker of its own, to have means by chapter; but
-the sets are divided by reader, errors are counted by reader, and a transform that is estimated per speaker
-has two or three times the speech. Who wants chapters finds them in the utterance ids.
-
-LibriSpeech writes in capitals; asrdistill's words are in lower case. :func:`words_of` is the one place where the
-one becomes the other. The lexicon marks the stress of vowels (AH0, AH1, AH2); as in the dictionary that asrdistill
-ships, the marks go, and with them the pronunciations that differ in nothing else.
+A speaker is a reader (Kaldi's recipe: a chapter): sets are divided by reader, and transforms have more data.
+Words become lower case, and the lexicon loses its stress marks, as the shipped dictionary has none.
 """
 
 import logging
@@ -28,7 +23,7 @@ from asrdistill import fetch, parallel, stage
 from asrdistill.data.audio import flac_seconds
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, atomic, write_text
+from asrdistill.files import TABLES, atomic, parse_lines, write_text
 from asrdistill.progress import Meter
 
 log = logging.getLogger("asrdistill")
@@ -39,7 +34,7 @@ CORPUS = "LibriSpeech"  # the folder in every archive
 LEXICON = "librispeech-lexicon.txt"
 DOCUMENTS = ("BOOKS.TXT", "CHAPTERS.TXT", "LICENSE.TXT", "README.TXT", "SPEAKERS.TXT")
 ARCHIVE = ".tar.gz"
-UNPACKED = 1.1  # size of what is in an archive to the archive's: FLAC and MP3 do not compress any more
+UNPACKED = 1.1  # size of the contents to that of the archive
 CONNECTIONS = 3
 
 STRESS = re.compile(r"(?<=[A-Z])[012]$")
@@ -48,7 +43,7 @@ CAPITALS = re.compile(r"[A-Z']+(?: [A-Z']+)*")
 
 @dataclass(frozen=True)
 class Part:
-    """A line of the table: `path` below the mirror, `size` in bytes (None where it is not known), `md5` or empty."""
+    """A line of the table: `path` below the mirror, `size` in bytes or None if unknown, `md5` or empty."""
 
     name: str
     path: str
@@ -64,7 +59,7 @@ class Part:
         return self.file.endswith(ARCHIVE)
 
     def home(self, out: Path) -> Path:
-        """What the part is in the folder `out` in the end: a folder of speech or a file."""
+        """Final path of the part: a folder of speech or a file."""
         return out / CORPUS / self.name if self.is_archive else out / self.file
 
     def is_there(self, out: Path) -> bool:
@@ -79,12 +74,10 @@ def download_librispeech(
     table: Path = TABLE,
     jobs: int = CONNECTIONS,
 ) -> None:
-    """Fetch parts, verify them and unpack those that are archives: ``out/LibriSpeech/<part>``, ``out/<file>``.
+    """Fetch, verify and unpack parts: ``out/LibriSpeech/<part>``, ``out/<file>``; resumes what was interrupted.
 
-    `jobs` of them side by side, in threads: the network sets the pace, and checksums and unpacking leave Python's
-    lock free. A part that is there is left alone; one that was interrupted goes on where it was. An error of one
-    part lets the others end first. Raises UserError for an unknown part, too little room, and what
-    :func:`asrdistill.fetch.fetch` and :func:`asrdistill.fetch.extract` raise.
+    `jobs` parts are fetched at once. An error of one part lets the others finish first. Raises UserError for an unknown
+    part, too little space, and as :func:`asrdistill.fetch.fetch` and :func:`asrdistill.fetch.extract` do.
     """
     known = read_parts(table)
     if not parts or set(parts) - known.keys():
@@ -106,19 +99,18 @@ def download_librispeech(
 
 
 def read_parts(table: Path = TABLE) -> dict[str, Part]:
-    """The table of parts by their names; raises UserError naming a line that is wrong."""
-    try:
-        lines = Path(table).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"the table of parts {table} cannot be read ({error.strerror})") from None
-    parts: dict[str, Part] = {}
-    for number, line in enumerate(lines[1:], 2):
-        fields = line.split("\t")
-        if len(fields) != 4 or not (fields[2] == "-" or fields[2].isdigit()):
-            raise UserError(f"{table}, line {number}: '{line}' is not 'part, path, bytes, md5' with tabs between them")
-        name, path, size, md5 = fields
-        parts[name] = Part(name, path, None if size == "-" else int(size), md5.strip("-"))
-    return parts
+    """The table of parts by name; raises UserError naming a bad line."""
+    parts = (
+        part for part in parse_lines(table, _parse_part, "part <tab> path <tab> bytes or - <tab> md5 or -") if part
+    )
+    return {part.name: part for part in parts}
+
+
+def _parse_part(line: str) -> Part | None:
+    name, path, size, md5 = line.split("\t")
+    if size == "bytes":  # the header
+        return None
+    return Part(name, path, None if size == "-" else int(size), md5.strip("-"))
 
 
 def _remote(part: Part, mirror: str) -> fetch.Remote:
@@ -132,17 +124,17 @@ def _target(part: Part, out: Path) -> Path:
 
 
 def _there(part: Part, out: Path) -> int:
-    """Bytes of the part's file that earlier runs left."""
+    """Bytes of the part's file that earlier runs fetched."""
     target = _target(part, out)
     return sum(path.stat().st_size for path in (target, fetch.partial_of(target)) if path.is_file())
 
 
 def _require_space(out: Path, parts: list[Part], remotes: list[fetch.Remote], jobs: int) -> None:
-    """Room for all that stays, and for as many archives as may stand beside what is unpacked from them."""
+    """Space for what stays, and for the archives that exist beside what is unpacked from them."""
     archives = sorted(remote.size for part, remote in zip(parts, remotes, strict=True) if part.is_archive)
     files = sum(remote.size for part, remote in zip(parts, remotes, strict=True) if not part.is_archive)
     needed = files + int(UNPACKED * sum(archives)) + sum(archives[-jobs:]) - sum(_there(part, out) for part in parts)
-    fetch.require_space(out, needed, f"{shorten(part.name for part in parts)} (what is fetched and what is unpacked)")
+    fetch.require_space(out, needed, f"{shorten(part.name for part in parts)} (fetched and unpacked)")
 
 
 def _make_all(out: Path, parts: list[Part], remotes: list[fetch.Remote], jobs: int) -> None:
@@ -193,7 +185,7 @@ def _make(out: Path, part: Part, remote: fetch.Remote, advance: fetch.Advance) -
 
 
 def _place(part: Part, name: PurePosixPath) -> PurePosixPath:
-    """LibriSpeech/dev-clean/84/… stands in the part's folder as 84/…, LibriSpeech/SPEAKERS.TXT as SPEAKERS.TXT."""
+    """LibriSpeech/dev-clean/84/… becomes 84/… in the part's folder, LibriSpeech/SPEAKERS.TXT becomes SPEAKERS.TXT."""
     for top in (PurePosixPath(CORPUS) / part.name, PurePosixPath(CORPUS)):
         if name.is_relative_to(top):
             return name.relative_to(top)
@@ -201,7 +193,7 @@ def _place(part: Part, name: PurePosixPath) -> PurePosixPath:
 
 
 def _write_documents(out: Path) -> None:
-    """LibriSpeech/SPEAKERS.TXT and so on, where other tools look for them: the longest that an archive had."""
+    """LibriSpeech/SPEAKERS.TXT and so on, where other tools look for them: the longest of all parts."""
     for name in DOCUMENTS:
         copies = sorted(out.glob(f"{CORPUS}/*/{name}"), key=lambda path: (path.stat().st_size, path))
         here = out / CORPUS / name
@@ -211,7 +203,7 @@ def _write_documents(out: Path) -> None:
 
 
 def folders_of(source: Path, parts: Sequence[str] = ()) -> list[Path]:
-    """The folders of the parts, all that are there unless some are named; `source` is LibriSpeech or holds it.
+    """The folders of the parts (default: all); `source` is LibriSpeech or contains it.
 
     The part "lexicon" is a file, in `source` or beside LibriSpeech.
     """
@@ -226,17 +218,12 @@ def folders_of(source: Path, parts: Sequence[str] = ()) -> list[Path]:
     return [known[part] for part in parts or there]
 
 
-def prepare_librispeech(
-    source: Path, out: Path, minutes: float | None = None, jobs: int = 1, parts: Sequence[str] = ()
-) -> None:
+def prepare_librispeech(source: Path, out: Path, jobs: int = 1, parts: Sequence[str] = ()) -> None:
     """Make a data directory for each part, with spk2gender, in the existing folder `out`; of the lexicon lexicon.txt.
 
-    Utterances are named reader-chapter-number, speakers are readers. Lengths come from the FLAC headers. Raises
-    UserError naming the file for a reader who is not in SPEAKERS.TXT, a chapter without transcripts, audio without
-    transcript and the reverse, a transcript that is not in capitals, a FLAC file that was cut.
+    Utterances are called reader-chapter-number. Raises UserError naming the file for a reader who is not in
+    SPEAKERS.TXT, audio without transcript and the reverse, transcripts not in capitals, truncated FLAC.
     """
-    if minutes is not None:
-        raise UserError("LibriSpeech's parts are standard, so none is cut down; leave --minutes out")
     for folder in folders_of(source, parts):
         if folder.name == LEXICON:
             write_lexicon(folder, out / "lexicon.txt")
@@ -263,42 +250,40 @@ def prepare_librispeech(
         )
 
 
-def words_of(transcript: str) -> str:
-    """LibriSpeech's transcript, lexicon entry or LM word, which are in capitals, as asrdistill writes words."""
-    return transcript.lower()
-
-
 def write_lexicon(source: Path, path: Path) -> None:
-    """Write LibriSpeech's lexicon as asrdistill's dictionaries are: ``word <tab> phones``, without stress.
+    """Write LibriSpeech's lexicon as ``word <tab> phones``, in lower case and without stress.
 
-    Raises UserError naming the line for a word that is not in capitals, and for one without phones.
+    Raises UserError naming a line that is not a word in capitals with phones.
     """
-    entries: dict[str, None] = {}  # in the order of the file, each once
-    for number, line in enumerate(_lines(source), 1):
-        word, *phones = line.split() or [""]
-        if word != word.upper() or not phones:
-            raise UserError(
-                f"{source}, line {number}: '{line}' is not a word in capitals with its phones; take the original"
-            )
-        entries[f"{words_of(word)}\t{' '.join(STRESS.sub('', phone) for phone in phones)}\n"] = None
-    write_text(path, "".join(entries))
-    log.info("%s: %d pronunciations", source, len(entries))
+    entries = parse_lines(source, _parse_entry, "a word in capitals with its phones")
+    lines = dict.fromkeys(
+        f"{word.lower()}\t{' '.join(STRESS.sub('', phone) for phone in phones)}\n" for word, phones in entries
+    )
+    write_text(path, "".join(lines))
+    log.info("%s: %d pronunciations", source, len(lines))
+
+
+def _parse_entry(line: str) -> tuple[str, list[str]]:
+    word, *phones = line.split() or [""]
+    if word != word.upper() or not phones:
+        raise ValueError
+    return word, phones
 
 
 def read_genders(folder: Path) -> dict[str, str]:
     """reader -> m or f, from the SPEAKERS.TXT in the part's folder or beside it."""
-    path = next((path for path in (folder / DOCUMENTS[-1], folder.parent / DOCUMENTS[-1]) if path.is_file()), None)
-    if path is None:
-        raise UserError(f"{folder.parent / DOCUMENTS[-1]} does not exist; copy it from LibriSpeech")
-    genders = {}
-    for number, line in enumerate(_lines(path), 1):
-        fields = [field.strip() for field in line.split("|")]
-        if line.startswith(";") or not line.strip():
-            continue
-        if len(fields) < 5 or not fields[0].isdigit() or fields[1] not in ("F", "M"):
-            raise UserError(f"{path}, line {number}: '{line}' is not 'reader | F or M | part | minutes | name'")
-        genders[fields[0]] = fields[1].lower()
-    return genders
+    own, shared = folder / DOCUMENTS[-1], folder.parent / DOCUMENTS[-1]
+    rows = parse_lines(own if own.is_file() else shared, _parse_reader, "reader | F or M | part | minutes | name")
+    return dict(row for row in rows if row)
+
+
+def _parse_reader(line: str) -> tuple[str, str] | None:
+    if line.startswith(";") or not line.strip():
+        return None
+    reader, gender, *rest = [field.strip() for field in line.split("|")]
+    if len(rest) < 3 or not reader.isdigit() or gender not in ("F", "M"):
+        raise ValueError
+    return reader, gender.lower()
 
 
 def _holds_readers(folder: Path) -> bool:
@@ -335,30 +320,19 @@ def _read_chapter(folder: str) -> Iterable[tuple[str, str, str, float]]:
         raise UserError(f"{path} lacks {shorten(unwritten)}, of which there is audio; copy the chapter again")
     for id, transcript in transcripts.items():
         file = f"{folder}/{id}.flac"
-        yield id, file, words_of(transcript), flac_seconds(file)
+        yield id, file, transcript.lower(), flac_seconds(file)
 
 
 def _read_transcripts(path: Path, chapter: str) -> dict[str, str]:
-    transcripts: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), 1):
+    def parse(line: str) -> tuple[str, str]:
         id, _, transcript = line.partition(" ")
-        if not id.startswith(f"{chapter}-") or id in transcripts:
-            wrong = "stands there twice" if id in transcripts else f"is not of the form {chapter}-NUMBER"
-            raise UserError(f"{path}, line {number}: '{id}' {wrong}; copy the chapter again")
-        if not CAPITALS.fullmatch(transcript):
-            wrong = "is in lower case" if transcript != transcript.upper() else "is no row of words"
-            raise UserError(
-                f"{path}: the transcript of {id} {wrong}, but LibriSpeech has capitals and apostrophes alone: "
-                "take the original"
-            )
+        if not id.startswith(f"{chapter}-") or not CAPITALS.fullmatch(transcript) or id in transcripts:
+            raise ValueError
+        return id, transcript
+
+    transcripts: dict[str, str] = {}
+    for id, transcript in parse_lines(path, parse, f"{chapter}-NUMBER (each once) and words in capitals"):
         transcripts[id] = transcript
     if not transcripts:
         raise UserError(f"{path} is empty; copy the chapter again")
     return transcripts
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} cannot be read as text; copy it again") from None

@@ -1,11 +1,8 @@
-"""Audio that was once treated as text: its bytes went through a conversion of line ends.
+"""Repair of 16-bit audio that went through a conversion of line ends.
 
-A copy in text mode (FTP, an archiver, version control) turns each pair of bytes 13 10 into a single 10, and each 13
-that is left into 10. In 16-bit audio, which such copies have made of many a corpus, this loses one byte in 65,536:
-from there to the next loss every sample is made of the halves of two, which is noise as loud as can be.
-
-Where bytes were lost can be found again. A loss stands before a byte 10; on one side of it the samples are whole when
-the bytes are paired from an even place on, on the other from an odd one, and whole samples are smoother by far.
+A copy in text mode turns bytes 13 10 into 10, and other 13 into 10. Each loss shifts the following samples by one byte,
+which makes noise of them. A loss lies before a byte 10; bytes are paired differently before and after it, and correct
+pairs make smoother samples.
 """
 
 import itertools
@@ -13,21 +10,20 @@ import itertools
 import numpy as np
 
 CR, LF = 13, 10
-ENOUGH = 100  # bytes beside 13 in value; audio that has so many has some of 13, too
-SWITCH = 60.0  # bits of smoothness that must be won by believing in a loss
+ENOUGH = 100  # bytes of value 12 and 14; audio with as many has some of 13
+SWITCH = 60.0  # bits of smoothness that a loss must gain
 
 
 def was_converted(data: bytes) -> bool:
-    """Whether 16-bit audio has lost all its bytes 13, though not those of values close by."""
+    """Whether 16-bit audio has lost its bytes 13, but not those of neighbouring values."""
     return data.count(CR) == 0 and data.count(CR - 1) + data.count(CR + 1) >= ENOUGH
 
 
 def restore(data: bytes) -> tuple[bytes, int]:
-    """16-bit little-endian samples with the lost bytes back in their places, and how many there were.
+    """(16-bit little-endian samples with the lost bytes restored, number of losses).
 
-    The roughness of a pairing is Σ log2(1 + |step|) over its samples. The best sequence of pairings is
-    found by dynamic programming over the bytes 10, the only places where it may change. What was 13 and is 10
-    stays 10, which is a click of 768 at most.
+    Minimises Σ log2(1 + |step|) over the samples by dynamic programming over the bytes 10. A 13 that became 10 stays,
+    which is a click of at most 768.
     """
     octets = np.frombuffer(data, np.uint8).astype(np.int32)
     value = octets[:-1] | (octets[1:] << 8)
@@ -44,7 +40,7 @@ def restore(data: bytes) -> tuple[bytes, int]:
 
 
 def _switches(cost: np.ndarray) -> list[int]:
-    """Where the cheapest path through the columns of (N, 2) changes sides, if a change costs SWITCH."""
+    """Rows at which the cheapest path through the columns of (N, 2) changes sides, at a cost of SWITCH."""
     total, came = cost[0].copy(), np.zeros(cost.shape, bool)
     for row in range(1, len(cost)):
         came[row] = total[::-1] + SWITCH < total

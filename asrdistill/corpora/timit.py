@@ -1,13 +1,9 @@
 """TIMIT (LDC93S1): read speech of 630 speakers, labelled by hand with 61 phones.
 
-It is taken as it comes: file names in upper or lower case, the folders TRAIN and TEST anywhere in the
-tree, audio as NIST SPHERE or RIFF. What every speaker says alike (SA1, SA2) is left out, as always.
-The transcript of an utterance is its phones, folded from 61 to 48 (Lee and Hon 1989, "Speaker-independent
-phone recognition using hidden Markov models"; the glottal stop q is deleted). For scoring, 48 are folded
-to 39. Both maps are the columns of ``data/timit_phones.txt``; the speakers of the customary development
-set and of the core test set stand in ``data/timit_dev.txt`` and ``data/timit_core.txt``.
-
-A part of TIMIT with the same folders does too: it has no standard sets, so some train speakers make dev.
+Transcripts are phones, folded from 61 to 48 (Lee and Hon 1989), without the glottal stop q; scoring folds 48 to 39.
+Both maps are columns of ``data/timit_phones.txt``; ``data/timit_dev.txt`` and ``data/timit_core.txt`` list the
+speakers of the development and core test sets. SA1 and SA2 are left out. File names may have either case, audio may be SPHERE
+or RIFF. Of a sample of TIMIT, some train speakers become the dev set.
 """
 
 from __future__ import annotations
@@ -17,36 +13,28 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
 from asrdistill.corpora import line_ends
+from asrdistill.data.ctm import Interval, read_phn
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, write_text
+from asrdistill.files import TABLES, read_lines, write_text
 from asrdistill.lang.normalize import normalize_english
 
 log = logging.getLogger("asrdistill")
 
-AUDIO = "audio"  # folder for what had to be restored
+AUDIO = "audio"  # folder of restored audio
 RATE = 16_000  # of the audio; .PHN counts its samples
-ALL_SPEAKERS = 630  # a folder with more than half of them is all of TIMIT, and must be whole
+ALL_SPEAKERS = 630  # a folder with more than half of them must be whole
 WHOLE = {"train": (462, 3696), "dev": (50, 400), "test": (24, 192), "test_complete": (168, 1344)}
-DEV_EVERY = 6  # of a sample's train speakers, one of so many makes dev
+DEV_EVERY = 6  # one of N train speakers of a sample is in dev
 KINDS = (".wav", ".phn", ".txt")
 
 SENTENCE = re.compile(r"S[IX]\d+")  # not SA
 SPEAKER = re.compile(r"[FM][A-Z]{3}\d")
-
-
-class Segment(NamedTuple):
-    """A phone from `start` to `end`, in seconds."""
-
-    start: float
-    end: float
-    phone: str
 
 
 @dataclass(frozen=True)
@@ -66,17 +54,14 @@ class Recording:
         return f"{self.speaker}_{self.sentence}"
 
 
-def prepare_timit(timit: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
+def prepare_timit(timit: Path, out: Path, jobs: int = 1) -> None:
     """Make the data directories train, dev, test (core) and test_complete in the existing folder `out`.
 
-    Audio that lost bytes in a conversion of line ends is restored and written into audio/; a warning counts it.
-    Of a sample of TIMIT, dev is every sixth of the train speakers, train the others, train_and_dev both,
-    and the test sets are all of its TEST. Each directory has the hand-made times of its phones in
-    ``phones.ctm`` and the words in ``text.words``. Raises UserError when `timit` is no TIMIT, lacks a
-    file, has a phone that is none, or has other counts than the corpus.
+    Of a sample, every sixth train speaker is in dev, train_and_dev has all, and the test sets are all of TEST. Each
+    directory has the hand-labelled times in ``phones.ctm`` and the words in ``text.words``. Audio that lost bytes in a
+    conversion of line ends is restored into audio/. Raises UserError if a file is missing, a phone is unknown, or
+    counts differ from the corpus.
     """
-    if minutes is not None:
-        raise UserError("TIMIT's sets are standard, so none is cut down; leave --minutes out")
     fold = read_fold()
     recordings = find_recordings(timit)
     sets = divide(timit, recordings)
@@ -129,11 +114,11 @@ def find_recordings(timit: Path) -> list[Recording]:
 
 
 def divide(timit: Path, recordings: list[Recording]) -> dict[str, list[Recording]]:
-    """Recordings of each set: the standard ones of a whole TIMIT, whose sizes are checked, or those of a sample."""
+    """Recordings of each set: the standard sets of a whole TIMIT, whose sizes are checked, or those of a sample."""
     parts = {part: [r for r in recordings if r.part == part] for part in ("TRAIN", "TEST")}
     if 2 * len(_speakers(recordings)) <= ALL_SPEAKERS:
         return _divide_sample(timit, parts["TRAIN"], parts["TEST"])
-    dev, core = (set(_read_lines(TABLES / f"timit_{name}.txt")) for name in ("dev", "core"))
+    dev, core = (set(read_lines(TABLES / f"timit_{name}.txt")) for name in ("dev", "core"))
     sets = {
         "train": parts["TRAIN"],
         "dev": [r for r in parts["TEST"] if r.speaker in dev],
@@ -176,36 +161,30 @@ def _speakers(recordings: Iterable[Recording]) -> list[str]:
 
 
 def read_fold() -> dict[str, str | None]:
-    """Each of the 61 phones -> one of 48, or None where it is deleted."""
-    rows = (line.split() for line in _read_lines(TABLES / "timit_phones.txt"))
+    """Each of the 61 phones -> one of 48, or None if it is deleted."""
+    rows = (line.split() for line in read_lines(TABLES / "timit_phones.txt"))
     return {phone: folded[0] if folded else None for phone, *folded in rows}
 
 
-def read_phones(path: Path, fold: dict[str, str | None]) -> list[Segment]:
-    """Folded segments of a .PHN file with lines ``first-sample end-sample phone``; a UserError names a bad one."""
-    segments = []
-    for number, line in enumerate(_read_lines(path), 1):
-        try:
-            start, end, phone = line.split()
-            begin, stop = int(start), int(end)
-        except ValueError:
-            raise UserError(f"{path}, line {number}: '{line}' is not 'first-sample end-sample phone'") from None
-        if phone not in fold:
-            raise UserError(f"{path}, line {number}: '{phone}' is none of TIMIT's 61 phones; correct it")
-        if folded := fold[phone]:
-            segments.append(Segment(begin / RATE, stop / RATE, folded))
-    if not segments:
+def read_phones(path: Path, fold: dict[str, str | None]) -> list[Interval]:
+    """Folded phones of a .PHN file; raises UserError naming a bad line."""
+    phones = read_phn(path, RATE)
+    for number, phone in enumerate(phones, 1):
+        if phone.label not in fold:
+            raise UserError(f"{path}, line {number}: '{phone.label}' is not one of TIMIT's 61 phones")
+    folded = [phone._replace(label=label) for phone in phones if (label := fold[phone.label])]
+    if not folded:
         raise UserError(f"{path} holds no phones; copy it from LDC93S1 again")
-    return segments
+    return folded
 
 
 def read_words(path: Path) -> str:
-    """The words of a .TXT file: one line ``first-sample end-sample sentence``."""
-    return normalize_english(" ".join(_read_lines(path)).split(maxsplit=2)[-1])
+    """Words of a .TXT file: one line ``first-sample end-sample sentence``."""
+    return normalize_english(" ".join(read_lines(path)).split(maxsplit=2)[-1])
 
 
-def _utterance(recording: Recording, segments: list[Segment], out: Path) -> Utterance:
-    """The utterance with its phones as text, and with audio in ``out/audio`` where that had to be restored."""
+def _utterance(recording: Recording, phones: list[Interval], out: Path) -> Utterance:
+    """The utterance with its phones as text; audio that had to be restored is in ``out/audio``."""
     try:
         samples, rate = soundfile.read(recording.audio, dtype="int16")
     except soundfile.LibsndfileError as error:
@@ -219,18 +198,11 @@ def _utterance(recording: Recording, segments: list[Segment], out: Path) -> Utte
             audio, samples = out / AUDIO / f"{recording.id}.wav", np.frombuffer(octets, "<i2")
             audio.parent.mkdir(exist_ok=True)
             soundfile.write(audio, samples, RATE)
-    phones = " ".join(segment.phone for segment in segments)
-    return Utterance(recording.id, str(audio), recording.speaker, text=phones, duration=len(samples) / RATE)
+    text = " ".join(phone.label for phone in phones)
+    return Utterance(recording.id, str(audio), recording.speaker, text=text, duration=len(samples) / RATE)
 
 
-def _ctm(labels: Iterable[tuple[str, list[Segment]]]) -> Iterator[str]:
-    for utterance, segments in labels:
-        for start, end, phone in segments:
-            yield f"{utterance} 1 {start:.4f} {end - start:.4f} {phone}\n"
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, UnicodeDecodeError):
-        raise UserError(f"{path} is missing, or is no text; copy it again") from None
+def _ctm(labels: Iterable[tuple[str, list[Interval]]]) -> Iterator[str]:
+    for utterance, phones in labels:
+        for begin, end, phone in phones:
+            yield f"{utterance} 1 {begin:.4f} {end - begin:.4f} {phone}\n"

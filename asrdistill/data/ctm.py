@@ -1,4 +1,4 @@
-"""CTM files: a line `utterance channel start duration label` for each phone or word, times in seconds."""
+"""Phones and words in time: CTM files, and PHN and WRD files of TIMIT."""
 
 import itertools
 from collections.abc import Iterator
@@ -28,3 +28,15 @@ def _parse(line: str) -> tuple[str, Interval] | None:
         return None
     utterance, _, start, duration, label = line.split()[:5]
     return utterance, Interval(float(start), float(start) + float(duration), label)
+
+
+def read_phn(path: Path, rate: int) -> list[Interval]:
+    """The lines `begin end label` of a PHN or WRD file, times in samples of `rate` Hz."""
+
+    def parse(line: str) -> Interval | None:
+        if not line.strip():
+            return None
+        begin, end, label = line.split()
+        return Interval(int(begin) / rate, int(end) / rate, label)
+
+    return [interval for interval in parse_lines(path, parse, "first-sample end-sample label") if interval]

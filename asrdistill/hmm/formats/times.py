@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asrdistill.data.ctm import Interval, read_ctm
+from asrdistill.data.ctm import Interval, read_ctm, read_phn
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import parse_lines
 
 
 class Transcription(NamedTuple):
@@ -114,18 +113,6 @@ def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval
             lines += [f"        intervals [{number}]:", f"            xmin = {_seconds(begin)}"]
             lines += [f"            xmax = {_seconds(stop)}", f"            text = {_quoted(label)}"]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def read_phn(path: Path, rate: int) -> list[Interval]:
-    """The lines `begin end label` of a PHN or WRD file, times in samples of `rate` Hz."""
-
-    def parse(line: str) -> Interval | None:
-        if not line.strip():
-            return None
-        begin, end, label = line.split()
-        return Interval(int(begin) / rate, int(end) / rate, label)
-
-    return [interval for interval in parse_lines(path, parse, "first-sample end-sample label") if interval]
 
 
 def phn_transcription(path: Path, utterance: str, rate: int) -> Transcription:
