@@ -1,5 +1,7 @@
-"""The verb ``info`` on everything that there is."""
+"""The command ``info`` on every kind of folder."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,9 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
-from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.results.info import describe, phone_trees, show
+from tests.refusals import assert_refused, refused
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def test_lexicon_and_language_model(world: Any, tmp_path: Path) -> None:
         assert found["kind"] == "language model of order 2 (ARPA)"
         assert (found["1-grams"], found["2-grams"]) == (7, 12)
     (folder / "lm.arpa").write_text("nothing")
-    with pytest.raises(UserError, match="does not begin like an ARPA file"):
+    with refused("lm/lm.arpa"):
         describe(folder)
 
 
@@ -87,18 +89,23 @@ def test_any_other_made_folder(world: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["empty", "file"])
-def test_unknown(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_other_path_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("hello\n")
-    assert main(["info", str(tmp_path / name)]) == 2
-    assert f"{name} is none of: data directory, frame archive, model" in capsys.readouterr().err
+    assert_refused(["info", tmp_path / name], name)
+
+
+def test_info_starts_without_torch_and_numba(world: Any) -> None:
+    code = f"import sys; from asrdistill.cli import main; main(['info', {str(world.exp / 'decode/mono/dev')!r}]); "
+    done = subprocess.run([sys.executable, "-c", f"{code}print(*sys.modules)"], capture_output=True, text=True)
+    assert not {"torch", "numba", "matplotlib", "rich"} & set(done.stdout.splitlines()[-1].split())
 
 
 def test_missing_and_damaged(world: Any) -> None:
-    with pytest.raises(UserError, match="does not exist"):
+    with refused(world.root / "nowhere"):
         describe(world.root / "nowhere")
     world.json(world.exp / "mono" / "meta.json", {"kind": "gmm"})
-    with pytest.raises(UserError, match="is damaged: a file in it lacks 'parameters'; make it again"):
+    with refused("mono", "parameters"):
         describe(world.exp / "mono")
 
 
@@ -125,5 +132,5 @@ def test_trees_of_a_phone_can_be_read(tmp_path: Path) -> None:
         "state 2",
         "  senone 9",
     ]
-    with pytest.raises(UserError, match="has no phone X; it has SIL A B D"):
+    with refused("X", "SIL A B D"):
         phone_trees(tmp_path, "X")
