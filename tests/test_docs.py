@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import asrdistill
-from asrdistill.cli import find
+from asrdistill.cli import GROUPS, find
 from asrdistill.cli.command import Command
 from asrdistill.results.report import update
 
@@ -45,6 +45,16 @@ def test_commands_parse(page: Path) -> None:
             found, rest = find(arguments(re.sub(r"\S*/bin/asrdistill ", "asrdistill ", command)))
             assert isinstance(found, Command), command
             found.parser().parse(rest)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_commands_in_sentences_exist(page: Path) -> None:
+    names = "|".join(GROUPS)
+    for group, name, rest in re.findall(rf"`(?:asrdistill )?({names}) ([a-z][a-z0-9-]+)([^`]*)`", page.read_text()):
+        found, _ = find([group, name])
+        assert isinstance(found, Command)
+        for option in re.findall(r"--[a-z0-9-]+", rest):
+            assert option in found.parser()._option_string_actions, (group, name, option)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
