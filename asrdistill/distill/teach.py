@@ -80,6 +80,7 @@ def train_model(
         mean, std = global_stats(inputs)
         model.mean.copy_(torch.from_numpy(mean))
         model.std.copy_(torch.from_numpy(std))
+    model.stride = options.stride
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     settings: dict[str, Any] = {
@@ -94,7 +95,9 @@ def train_model(
     if specialty:
         pool = specialty.pool(labels, **settings)
     else:
-        pool = FramePool(**settings, chunk=options.chunk, keep=_all_but(options.omit, labels, senones))
+        pool = FramePool(
+            **settings, chunk=options.chunk, stride=options.stride, keep=_all_but(options.omit, labels, senones)
+        )
     if options.omit:
         log.info("the frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
@@ -196,7 +199,9 @@ def check_options(options: TrainOptions) -> None:
     for name in ("time_masks", "time_mask", "frequency_masks", "frequency_mask"):
         if getattr(options, name) < 0:
             raise UserError(f"{name} must not be negative, but it is {getattr(options, name)}")
-    for name in ("epochs", "batch", "chunk", "pool_frames", "threads", "layers", "width"):
+    if options.stride > 1 and (options.architecture != "tdnn" or options.chunk == 1):
+        raise UserError("only a tdnn that is trained on chunks can have a stride above 1; set chunk, or stride to 1")
+    for name in ("epochs", "batch", "chunk", "stride", "pool_frames", "threads", "layers", "width"):
         if getattr(options, name) < 1:
             raise UserError(f"{name} must be at least 1, not {getattr(options, name)}")
 

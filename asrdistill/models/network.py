@@ -25,6 +25,7 @@ class Network(nn.Module):
         self.context = (options.left, options.right)
         self.window = options.left + 1 + options.right
         self.dropout = options.dropout
+        self.stride = 1  # in training: frames between one that logits are computed for and the next
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 

@@ -43,13 +43,17 @@ class Block(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 
-    def delayed(self, x: Tensor) -> Tensor:
-        frames = x.shape[1] - self.reach
-        begins = [k * self.dilation for k in range(self.taps)]
-        return sum(x[:, b : b + frames] * self.delay[k] for k, b in enumerate(begins))  # type: ignore[return-value]
+    def delayed(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
+        taps = (self._frames(x, k * self.dilation, rate, step) * self.delay[k] for k in range(self.taps))
+        return sum(taps)  # type: ignore[return-value]
 
-    def added(self, x: Tensor) -> Tensor:
-        return x[:, self.centre : self.centre + x.shape[1] - self.reach]
+    def added(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
+        return self._frames(x, self.centre, rate, step)
+
+    def _frames(self, x: Tensor, begin: int, rate: int, step: int) -> Tensor:
+        """From frame `begin` on what one tap reads, for every `step`-th output; x holds every `rate`-th frame."""
+        begin //= rate
+        return x[:, begin : begin + x.shape[1] - self.reach // rate : step]
 
 
 class Tdnn(Network):
@@ -84,7 +88,19 @@ class Tdnn(Network):
 
     def forward(self, features: Tensor, part: Part = None) -> Tensor:
         x = functional.relu(self.first(windows(self.normalised(features), self.span)))
-        for block in self.blocks:
-            hidden = functional.relu(block.expand(block.delayed(x)))
-            x = block.added(x) + block.project(self.drop(hidden, part))
+        for block, (rate, step) in zip(self.blocks, self._rates(self.stride if self.training else 1), strict=True):
+            hidden = functional.relu(block.expand(block.delayed(x, rate, step)))
+            x = block.added(x, rate, step) + block.project(self.drop(hidden, part))
         return self.output(functional.relu(x))
+
+    def _rates(self, stride: int) -> list[tuple[int, int]]:
+        """For each block how many frames its inputs are apart, and how many inputs its outputs.
+
+        Outputs that are `stride` frames apart need no other inputs of a block whose dilation is a multiple of it.
+        """
+        rates = []
+        for block in reversed(self.blocks):
+            rate = math.gcd(stride, block.dilation, block.centre) if block is not self.blocks[0] else 1
+            rates.append((rate, stride // rate))
+            stride = rate
+        return rates[::-1]

@@ -16,6 +16,7 @@ class TrainOptions(DnnOptions):
     epochs: int = option(8, "passes over the training frames")
     batch: int = option(512, "frames in a batch")
     chunk: int = option(1, "neighbouring frames that come into a batch together", since_version="0.1")
+    stride: int = option(1, "train on every Nth frame of a chunk (tdnn)", since_version="0.1")
     learning_rate: float = option(1e-3, "peak learning rate of AdamW")
     warmup: float = option(0.05, "share of the updates in which the learning rate rises to its peak")
     weight_decay: float = option(0.01, "AdamW's decoupled weight decay")

@@ -49,8 +49,9 @@ class FramePool:
 
     `features` (T, F) archive; every utterance of `utterances` must be in it and in the targets.
     `batch` is the number of frames of an update, however many processes share them; they come as chunks of `chunk`
-    neighbours, of which an utterance's last may be shorter. A batch has as many chunks as would be whole. `keep` says
-    which of some utterances' frames (T,) are learnt from, in chunks of 1; the others are seen as context alone.
+    frames, each `stride` after the one before, of which an utterance's last may have fewer. A batch has as many chunks
+    as would be whole. `keep` says which of some utterances' frames (T,) are learnt from, in chunks of 1; the others are
+    seen as context alone.
     """
 
     def __init__(
@@ -64,9 +65,11 @@ class FramePool:
         seed: int,
         chunk: int = 1,
         keep: Callable[[Sequence[str]], np.ndarray] | None = None,
+        stride: int = 1,
     ):
         self.features, self.targets, self.context = features, targets, context
         self.batch, self.seed, self.chunk, self.keep = batch, seed, chunk, keep
+        self.stride, self.span = stride, stride * chunk
         self.blocks = _blocks(features, utterances)
         if keep:
             if chunk > 1:
@@ -105,18 +108,18 @@ class FramePool:
         return math.ceil(chunks / max(1, self.batch // self.chunk))
 
     def _learnt(self) -> int:
-        """How many frames an epoch learns from."""
-        return sum(frames for _, frames in self.blocks)
+        """How many frames an epoch learns from, but for the random ends of strides."""
+        return sum(frames for _, frames in self.blocks) // self.stride
 
     def _drawn(self, names: Sequence[str], frames: int) -> int:
         """How many chunks of a block an epoch learns from; `frames` of it are kept."""
         if self.chunk == 1:
             return frames
-        return sum(-(-self.features.rows(name) // self.chunk) for name in names)
+        return sum(-(-self.features.rows(name) // self.span) for name in names)
 
     def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
         """The first frames of a pool's chunks in the order in which they are learnt from."""
-        return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else self._chunks(names))
+        return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else self._chunks(names, rng))
 
     def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
         """Batches on the device: of this epoch from pool `first` on, and of the following until there were `epochs`."""
@@ -135,11 +138,16 @@ class FramePool:
                 rows = [send(row, device) for row in self.targets.gather(names)]
                 yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
 
-    def _chunks(self, names: Sequence[str]) -> np.ndarray:
-        """The first frame of each chunk."""
+    def _chunks(self, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
+        """The first frame of each chunk: one of its first `stride` at random."""
         lengths = [self.features.rows(name) for name in names]
         begins = np.cumsum([0, *lengths])
-        return np.concatenate([np.arange(0, n, self.chunk) + b for b, n in zip(begins, lengths, strict=False)])
+        chunks = []
+        for begin, frames in zip(begins, lengths, strict=False):
+            first = np.arange(0, frames, self.span)
+            first += rng.integers(self.stride, size=len(first))  # a stride of 1 draws nothing
+            chunks.append(begin + np.minimum(first, frames - 1))
+        return np.concatenate(chunks)
 
     def _bounds(self, names: Sequence[str]) -> np.ndarray:
         """(frames, 2) where the utterance of each frame begins and ends: its first and its last frame."""
@@ -150,7 +158,7 @@ class FramePool:
     def _cut(self, pool: "Pool") -> Iterator[Batch]:
         """The pool's batches: windows that reach over an utterance's edge repeat the frame there."""
         left, right = self.context
-        offsets = torch.arange(-left, right + self.chunk, device=pool.order.device)
+        offsets = torch.arange(-left, right + self.span - self.stride + 1, device=pool.order.device)
         batches = pool.order.tensor_split(self._batches(len(pool.order)))
         for number, batch in enumerate(batches, 1):
             share = distributed.share(len(batch))
@@ -168,7 +176,7 @@ class FramePool:
 
     def _within(self, pool: "Pool", chunks: Tensor) -> tuple[Tensor, Tensor]:
         """The frames of chunks (B, L), and which of them lie within the chunk's utterance."""
-        frames = chunks[:, None] + torch.arange(self.chunk, device=chunks.device)
+        frames = chunks[:, None] + torch.arange(0, self.span, self.stride, device=chunks.device)
         return frames, frames <= pool.bounds[chunks, 1:]
 
 

@@ -8,6 +8,7 @@ import torch
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teach import train_model
+from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.network import pad
@@ -21,6 +22,7 @@ CONTEXT = (4, 2)
 OPTIONS = TrainOptions(architecture="tdnn", width=24, left=6, right=2, dilations=[1, 2], epochs=6, batch=64, chunk=16)
 OPTIONS = dataclasses.replace(OPTIONS, learning_rate=3e-3, time_masks=1, time_mask=3, frequency_masks=1)
 OPTIONS = dataclasses.replace(OPTIONS, frequency_mask=1)
+STRIDE = dataclasses.replace(OPTIONS, stride=2, chunk=8, batch=32)
 GRU = dataclasses.replace(OPTIONS, architecture="gru", layers=1, dropout=0.1)
 
 
@@ -58,20 +60,39 @@ def test_chunks_of_one_are_the_frames(corpus):
     assert all(torch.equal(a.windows, b.windows) for a, b in zip(plain, chunks, strict=True))
 
 
+@pytest.mark.parametrize("stride", [2, 3])
+def test_stride_trains_on_every_nth_frame_of_a_chunk(corpus, stride):
+    pool = make_pool(corpus, 5, stride=stride)
+    batches = list(pool.read(0, 0, 1, torch.device("cpu")))
+    features = np.concatenate([FrameArchive(corpus.features)[name] for name in FrameArchive(corpus.features)])
+    number = {frame.tobytes(): t for t, frame in enumerate(features.astype(np.float32))}
+    assert len(batches) == pool.updates(1)
+    seen = []
+    for batch in batches:
+        assert batch.windows.shape[1] == sum(CONTEXT) + 4 * stride + 1
+        for window, inside in zip(batch.windows[:, CONTEXT[0] :: stride], batch.inside, strict=True):
+            frames = [number[frame.numpy().tobytes()] for frame in window[: len(inside)][inside]]
+            assert frames == list(range(frames[0], frames[0] + len(frames) * stride, stride))
+            seen += frames
+    assert len(set(seen)) == len(seen)
+    assert abs(len(seen) - pool.frames) <= stride * sum(b.size for b in batches)
+    assert {t % stride for t in seen} == set(range(stride))
+
+
 def fit(corpus, out, options=OPTIONS):
     out.mkdir(exist_ok=True)
     train_model(corpus.features, corpus.alignment, None, (corpus.features, corpus.alignment), options, out)
     return (out / "model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("options", [OPTIONS, GRU], ids=["tdnn", "gru"])
+@pytest.mark.parametrize("options", [OPTIONS, STRIDE, GRU], ids=["tdnn", "stride", "gru"])
 def test_planted_senones_are_learnt(corpus, tmp_path, options):
     fit(corpus, tmp_path / "model", dataclasses.replace(options, epochs=12, time_masks=0, frequency_masks=0))
     history = read_json(tmp_path / "model/meta.json")["history"]
     assert history[-1]["held_out_accuracy"] > 75  # the best possible is about 85; chance is 9
 
 
-@pytest.mark.parametrize("options", [OPTIONS, GRU], ids=["tdnn", "gru"])
+@pytest.mark.parametrize("options", [OPTIONS, STRIDE, GRU], ids=["tdnn", "stride", "gru"])
 def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypatch, options):
     whole = fit(corpus, tmp_path / "whole", options)
     assert fit(corpus, tmp_path / "again", options) == whole
@@ -88,6 +109,12 @@ def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypa
     monkeypatch.setattr(loop._State, "save", saved)
     assert fit(corpus, tmp_path / "cut", options) == whole
     assert fit(corpus, tmp_path / "unmasked", dataclasses.replace(options, time_masks=0)) != whole
+
+
+@pytest.mark.parametrize("changes", [{"architecture": "dnn"}, {"chunk": 1}, {"stride": 0}])
+def test_stride_without_chunks_of_a_tdnn_is_refused(corpus, tmp_path, changes):
+    with pytest.raises(UserError, match="stride"):
+        fit(corpus, tmp_path / "model", dataclasses.replace(STRIDE, **changes))
 
 
 def test_a_recurrent_network_learns_in_bfloat16(corpus, tmp_path):
