@@ -42,7 +42,7 @@ def targets(args: Args) -> None:
     FEATURES,
     arg("out", help="folder to make, with sets.json"),
     JOBS,
-    options="asrdistill.distill.options.SetOptions",
+    options="asrdistill.distill.options.ClusterOptions",
 )
 def cluster_senones(args: Args) -> None:
     """Choose the senone sets of specialists: senones that a generalist confuses
@@ -54,12 +54,12 @@ def cluster_senones(args: Args) -> None:
       asrdistill distill cluster-senones exp/teacher.0 fbank/train exp/sets --sets 15 --size 80
     """
     from asrdistill.data.archive import FrameArchive
-    from asrdistill.distill.sets import make_sets
+    from asrdistill.distill.cluster import cluster_senones
 
     work = (args.options, args.jobs)
     make(
         args,
-        lambda out: make_sets(args.generalist, FrameArchive(args.features, "features"), out, *work),
+        lambda out: cluster_senones(args.generalist, FrameArchive(args.features, "features"), out, *work),
         args.options,
         *(args.generalist, args.features),
     )

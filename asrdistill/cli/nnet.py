@@ -71,7 +71,7 @@ def _train_in_worker(args: Args) -> None:
 
 def _train(args: Args) -> None:
     from asrdistill.config import hash_fields
-    from asrdistill.distill.teach import train_model
+    from asrdistill.distill.train import train_model
     from asrdistill.training import distributed
 
     special = _special(args)

@@ -1,8 +1,4 @@
-"""Acoustic models as the decoder sees them: features in, scaled log-likelihoods out.
-
-An archive of log-likelihoods, another system's for instance, is a model too: one whose features are
-the log-likelihoods themselves.
-"""
+"""Acoustic models for the decoder: features to scaled log-likelihoods. An archive of log-likelihoods is one too."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -59,7 +55,7 @@ class ScoreStream:
             self._frames = frames
             return np.empty((0, self._scorer.senones.count), np.float32)
         self._frames = frames[len(frames) - left - right :]
-        scores, self._memory = self._scorer.model.go_on(frames, self._memory)
+        scores, self._memory = self._scorer.model.forward_chunk(frames, self._memory)
         return scores - self._scorer.log_priors
 
     def finish(self) -> np.ndarray:

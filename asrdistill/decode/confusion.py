@@ -1,11 +1,4 @@
-"""Confidences and minimum Bayes risk decoding (Xu, Povey, Mangu, Zhu 2011), and confusion networks.
-
-A hypothesis is a row of slots: its words with an empty slot before, between and after them. Aligning
-every path of the lattice with it by edit distance, and adding up the paths' posteriors, tells how
-probable each word is in each slot: a confusion network. The probability of the hypothesis' own
-words are their confidences. Taking the most probable word of each slot, and aligning again until
-nothing changes, ends with the words that are expected to have the fewest errors.
-"""
+"""Confusion networks: word confidences and minimum Bayes risk decoding (Xu, Povey, Mangu, Zhu 2011)."""
 
 from dataclasses import dataclass
 

@@ -1,14 +1,4 @@
-"""The tree of a CTC model's units (Graves, Fernández, Gomez, Schmidhuber 2006): blanks where they may and must stand.
-
-Between two units of a word the blank is optional, between equal ones it is compulsory:
-
-    A ─┬──────────► B          A ─► blank ─► A
-       └► blank ─►─┘
-
-So each unit within a word gets a blank before it. Before and after words the blank takes the place
-of silence; words end in an exit that knows their last unit, with which no word may go on at once.
-There are no transition probabilities. The search is the same as for HMM states.
-"""
+"""Adds the blanks of CTC topology (Graves, Fernández, Gomez, Schmidhuber 2006) to the lexicon tree."""
 
 import numpy as np
 

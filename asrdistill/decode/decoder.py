@@ -8,7 +8,7 @@ import numpy as np
 from asrdistill.data.matrices import check_scores
 from asrdistill.decode import search
 from asrdistill.decode.confusion import confidences
-from asrdistill.decode.graph import Graph, compile_graph
+from asrdistill.decode.graph import SearchGraph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tree import SILENCE
@@ -61,14 +61,14 @@ class Decoder:
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
         self._take(compile_graph(lang, lm, senones), options or DecodeOptions(), [])
 
-    def _take(self, graph: Graph, options: DecodeOptions, spaces: list[search.Space]) -> "Decoder":
-        self.graph, self.options, self._spaces = graph, options, spaces  # those that no search is using
+    def _take(self, graph: SearchGraph, options: DecodeOptions, spaces: list[search.SearchState]) -> "Decoder":
+        self.graph, self.options, self._free_states = graph, options, spaces  # those that no search is using
         self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
         return self
 
     @classmethod
-    def of(cls, graph: Graph, options: DecodeOptions) -> "Decoder":
+    def of(cls, graph: SearchGraph, options: DecodeOptions) -> "Decoder":
         """The decoder of a graph that is compiled already (:func:`asrdistill.decode.graph.keep_graph`)."""
         return cls.__new__(cls)._take(graph, options, [])
 
@@ -77,7 +77,7 @@ class Decoder:
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder under other options; nothing is compiled again, and both search in the same room."""
-        return Decoder.__new__(Decoder)._take(self.graph, options, self._spaces)
+        return Decoder.__new__(Decoder)._take(self.graph, options, self._free_states)
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
@@ -116,15 +116,15 @@ class Search:
 
     def __init__(self, decoder: Decoder):
         self.decoder = decoder
-        self.final: list[Word] = []  # which :meth:`settle` found
+        self.final: list[Word] = []  # which :meth:`partial_traceback` found
         self._open: list[Word] = []  # pieces of a word whose end it did not find yet
         room = decoder.tree, decoder.grammar, decoder.senones
-        self._space = decoder._spaces.pop() if decoder._spaces else search.allocate(*room)
+        self._state = decoder._free_states.pop() if decoder._free_states else search.allocate(*room)
         self._scales = decoder._scales()
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
-        self._outlook = np.zeros((1, decoder.senones), np.float32)  # of the frame before
-        search.start(decoder.grammar, decoder.look, self._space)
+        self._lookahead = np.zeros((1, decoder.senones), np.float32)  # of the frame before
+        search.start(decoder.grammar, decoder.look, self._state)
 
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
@@ -142,28 +142,28 @@ class Search:
     def _advance(self, window: np.ndarray, last: bool) -> None:
         """Search one block; the window also holds the frames that its look-ahead sees."""
         decoder = self.decoder
-        ahead, between = search.outlook(decoder.tree, decoder.successors, window, BLOCK, last)
-        outlook, count, done = np.concatenate([self._outlook, ahead]), len(ahead), 0
+        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, BLOCK, last)
+        acoustic_lookahead, count, done = np.concatenate([self._lookahead, ahead]), len(ahead), 0
         last = last and count == len(window)
         graph = decoder.tree, decoder.grammar, decoder.look
-        sound = window[:count], outlook, between, self._frame
-        while (done := search.advance(*graph, self._space, self._scales, *sound, done, last)) < count:
-            self._space = search.enlarge(self._space)
-        self._frame, self._scores, self._outlook = self._frame + count, self._scores[count:], outlook[-1:]
+        sound = window[:count], acoustic_lookahead, between, self._frame
+        while (done := search.advance(*graph, self._state, self._scales, *sound, done, last)) < count:
+            self._state = search.enlarge(self._state)
+        self._frame, self._scores, self._lookahead = self._frame + count, self._scores[count:], acoustic_lookahead[-1:]
 
-    def settle(self) -> None:
+    def partial_traceback(self) -> None:
         """Move the words that all live paths share to `final`; what they took in memory is free again.
 
         With a lattice beam nothing is final before the end.
         """
         if self._scales.lattice_beam >= 0:
             return
-        root, kept = search.settle(self._space)
+        root, kept = search.common_record(self._state)
         units = self._open + self._trace(root)
         whole = max((k for k, unit in enumerate(units, 1) if not is_prefix(unit.word)), default=0)
         self.final += join(units[:whole])
         self._open = units[whole:]
-        search.forget(self._space, kept)
+        search.keep_records(self._state, kept)
 
     @property
     def frames(self) -> int:
@@ -173,8 +173,8 @@ class Search:
     @property
     def partial(self) -> list[Word]:
         """The words after the final ones on the path that is the best now."""
-        space, counts = self._space, self._space.counts
-        best = space.tokens[counts[search.PARITY], counts[search.BEST]]
+        state, counts = self._state, self._state.counts
+        best = state.tokens[counts[search.PARITY], counts[search.BEST]]
         return join(self._open + self._trace(best["back"] if counts[search.TOKENS] else 0))
 
     def finish(self) -> Hypothesis:
@@ -183,15 +183,17 @@ class Search:
             self._advance(self._scores[: BLOCK + BEYOND], last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode")
-        decoder, space = self.decoder, self._space
-        origins, scores, whole = search.endings(decoder.tree, decoder.grammar, space, self._scales, self._outlook[0])
+        decoder, state = self.decoder, self._state
+        origins, scores, whole = search.final_paths(
+            decoder.tree, decoder.grammar, state, self._scales, self._lookahead[0]
+        )
         best = int(np.argmax(scores)) if len(scores) else None
         times = self._open + self._trace(0 if best is None else origins[best])
-        decoder._spaces.append(space)
-        del self._space
+        decoder._free_states.append(state)
+        del self._state
         lattice = None
         if self._scales.lattice_beam >= 0:
-            lattice = build(decoder.tree, decoder.grammar, space, self._scales, decoder.words, origins, scores, whole)
+            lattice = build(decoder.tree, decoder.grammar, state, self._scales, decoder.words, origins, scores, whole)
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
@@ -199,11 +201,11 @@ class Search:
 
     def _trace(self, record: int) -> list[Word]:
         """Words and pieces of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
-        records, words, leaf_word = self._space.records, [], self.decoder.tree.leaf["word"]
-        record = search.better(self._space, record)
+        records, words, leaf_word = self._state.records, [], self.decoder.tree.leaf["word"]
+        record = search.best_record(self._state, record)
         while record > 0:
             _, leaf, end, back, _ = records[record]
-            before = search.better(self._space, back)
+            before = search.best_record(self._state, back)
             if (index := leaf_word[leaf]) != SILENCE:
                 score = float(records["score"][record] - records["score"][before])
                 words.append(Word(self.decoder.words[index], int(records["end"][before]), int(end), score))

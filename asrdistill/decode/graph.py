@@ -1,16 +1,10 @@
-"""The search graph: all that the search asks, compiled into arrays; and the folder that keeps it.
+"""Search graph: everything the search needs, compiled into arrays, and the folder that caches it.
 
-A graph folder is made as any stage's is: its marker holds the hash of what it was made from (lexicon,
-language model, senones, and the code that compiles them), so that a stale one is made again. It holds
+    tree.*.npy, grammar.*.npy, look.*.npy, successors.*.npy   arrays, memory-mapped, so that processes share them
+    words.txt, graph.json                                     words; numbers and warnings
+    sha256.json                                               hash of each file
 
-tree.*.npy, grammar.*.npy, look.*.npy, successors.*.npy   the arrays, one a file
-words.txt                                                 the words, one a line
-graph.json                                                numbers and warnings
-sha256.json                                               the SHA-256 of each of these files
-
-A language model that rescores lattices is kept in the same way, the grammar alone.
-
-The arrays are mapped into memory, and worker processes are told the folder's name, so that all share them.
+The folder's marker has the hash of lexicon, language model, senones and code; a stale folder is compiled again.
 """
 
 import logging
@@ -26,8 +20,8 @@ import numpy as np
 from asrdistill import stage
 from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
-from asrdistill.decode.lookahead import Successors, compile_look_ahead, compile_successors
-from asrdistill.decode.search import LookAhead
+from asrdistill.decode.lookahead import Successors, compile_lm_lookahead, compile_successors
+from asrdistill.decode.search import LmLookahead
 from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
@@ -37,7 +31,7 @@ from asrdistill.lang.ngram import read_arpa
 log = logging.getLogger("asrdistill")
 
 NUMBERS = ("senones", "pause", "no_pause", "warnings")  # of a graph, in graph.json
-PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LookAhead, "successors": Successors}
+PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
 CODE = (
     "decode/graph",
     "decode/ctc",
@@ -51,7 +45,7 @@ CODE = (
 
 
 @dataclass(frozen=True)
-class Graph:
+class SearchGraph:
     """`words` are those of the lexicon, to which the tree's leaves point; `senones` is how many there are."""
 
     words: list[str]
@@ -60,7 +54,7 @@ class Graph:
     no_pause: float  # ln P of none
     tree: Tree
     grammar: Grammar
-    look: LookAhead
+    look: LmLookahead
     successors: Successors
     warnings: list[str]  # about words that lexicon or language model lack
     folder: Path | None = None  # that the arrays are mapped from
@@ -69,7 +63,7 @@ class Graph:
         return (_read, (self.folder,)) if self.folder else super().__reduce__()
 
 
-def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
+def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     """Compile the graph in memory; words that the lexicon or the language model lacks are counted and named.
 
     `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
@@ -86,8 +80,8 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> Graph:
     if senones.ctc:
         tree, pauses = with_blanks(tree), (0.0, 0.0)
     tree = _without_price(tree, lang.words, pauses[1])
-    look, successors = compile_look_ahead(tree, grammar), compile_successors(tree, senones.count)
-    return Graph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
+    look, successors = compile_lm_lookahead(tree, grammar), compile_successors(tree, senones.count)
+    return SearchGraph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
 
 
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
@@ -98,7 +92,7 @@ def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
     return tree._replace(leaf=leaf)
 
 
-def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> Graph:
+def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> SearchGraph:
     """The graph of a lang folder and an ARPA file (or a folder with ``lm.arpa`` in it), kept in `folder`.
 
     It is made there when it is missing, damaged, or made from something else. Raises UserError when `folder`
@@ -192,10 +186,10 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _read(folder: Path) -> Graph:
+def _read(folder: Path) -> SearchGraph:
     """Map the arrays of a whole graph folder."""
     parts, words, record = _load(folder, PARTS)
-    return Graph(words=words, folder=folder, **{name: record[name] for name in NUMBERS}, **parts)
+    return SearchGraph(words=words, folder=folder, **{name: record[name] for name in NUMBERS}, **parts)
 
 
 def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, Any]]:

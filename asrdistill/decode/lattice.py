@@ -1,16 +1,7 @@
-"""Word lattices: all that an utterance may have been, with its scores.
+"""Word lattices: all word sequences within the lattice beam, with exact scores; see docs/internals.md.
 
-A lattice is a graph whose paths from node 0 to the last node are the word sequences that the search
-found within the lattice beam of the best one, each with the exact score of its best path: where two
-paths met, the search remembered the worse one and by how much (:mod:`asrdistill.decode.search`).
-Where the beams of the search were wide enough, nothing within the lattice beam is missing.
-
-A path's score is the sum over its arcs of
-
-    acoustic + lm_weight · (lm + pronunciation) + insertion_penalty for each word
-
-so that other scales (:meth:`Lattice.best`) and other language models (:meth:`Lattice.rescored`) need
-no new search. Arcs stand in the order of their sources, and nodes so that arcs lead upwards.
+Paths lead from node 0 to the last node. A path's score is the sum over its arcs of
+acoustic + lm_weight · (lm + pronunciation) + insertion_penalty per word. Arcs are sorted by source and lead upwards.
 """
 
 import heapq
@@ -21,7 +12,7 @@ import numba
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, Space, logprobs, next_word
+from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, SearchState, logprobs, next_word
 from asrdistill.decode.tree import SILENCE, Tree
 
 NOTHING = -1  # the word of an arc that has none: silence, or the way out
@@ -157,7 +148,7 @@ class Lattice(NamedTuple):
 def build(
     tree: Tree,
     grammar: Grammar,
-    space: Space,
+    search: SearchState,
     scales: Scales,
     words: Sequence[str],
     origins: np.ndarray,
@@ -166,11 +157,11 @@ def build(
 ) -> Lattice:
     """The lattice of the utterance that was just searched with a lattice beam.
 
-    `origins`, `scores` and `whole` are what :func:`asrdistill.decode.search.endings` says of it.
+    `origins`, `scores` and `whole` are what :func:`asrdistill.decode.search.final_paths` says of it.
     """
     records, merges, arrivals = (
-        taken[: space.counts[kind]]
-        for taken, kind in ((space.records, RECORDS), (space.merges, MERGES), (space.arrivals, ARRIVALS))
+        taken[: search.counts[kind]]
+        for taken, kind in ((search.records, RECORDS), (search.merges, MERGES), (search.arrivals, ARRIVALS))
     )
     out = np.zeros(len(origins), arrivals.dtype)  # the arrivals at the end
     out["record"], out["leaf"], out["back"], out["score"] = len(records), WHOLE if whole else CUT, origins, scores

@@ -1,10 +1,8 @@
 """Lattices in files: HTK's standard lattice format (SLF), and Kaldi's compact lattices as text.
 
-SLF is what this project itself keeps: a file an utterance, gzip-packed, with times, acoustic (a=),
-language model (l=) and pronunciation (r=) log-probabilities of each link, so nothing is lost. Kaldi's
-form has one graph cost for the last two. Its transition ids are known to Kaldi's models only; each
-is written as 1, so that a string is as long as its arc in frames. Both readers take other people's
-files: nodes in any order, words on nodes (SLF), several final states (Kaldi).
+SLF keeps times, acoustic (a=), language model (l=) and pronunciation (r=) log-probabilities of each link. Kaldi's form
+has one graph cost for the last two, and transition ids, all written as 1, one per frame. `read_slf` accepts other
+programs' files: nodes in any order, words on nodes.
 """
 
 import gzip

@@ -1,9 +1,7 @@
-"""The n-gram model in flat arrays.
+"""N-gram model in flat arrays.
 
-A language model state is a history that matters: the longest suffix of the words so far from which
-the model knows a continuation. Its arcs (the n-grams that begin with it) are sorted by token; what
-has no arc backs off to a shorter history, whose probability is multiplied by the back-off weight
-(Katz 1987). State 0 is the empty history and has an arc for every token, at the token's own place.
+A state is the longest history from which the model knows a continuation. What has no arc backs off to a shorter
+history (Katz 1987). State 0 is the empty history and has an arc for every token, at the token's own place.
 """
 
 import itertools

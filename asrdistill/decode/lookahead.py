@@ -1,30 +1,21 @@
-"""What lies ahead of a token, in words and in sound: both guide the pruning and leave scores exact.
-
-Words (Ortmanns, Ney, Eiden 1996): the probability of the best word that can still be reached from
-a node of the tree, given the language model state. It is stored sparsely: the empty history has a
-value for every look-ahead class, a longer history only where one of its own arcs beats backing off.
-
-Sound: the score of the best sequence of senones to the end of the frames, of all sequences that the
-pronunciations allow in any order of words (a simple model run backwards first, as in Austin,
-Schwartz, Placeway 1991). A token whose next frames do not fit is dropped before it multiplies.
-"""
+"""Compile the tables of language model look-ahead and acoustic look-ahead; see docs/internals.md."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import LookAhead, spread
+from asrdistill.decode.search import LmLookahead, build_lookahead
 from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, LEAF, SILENCE, Tree
 
 
-def compile_look_ahead(tree: Tree, grammar: Grammar) -> LookAhead:
+def compile_lm_lookahead(tree: Tree, grammar: Grammar) -> LmLookahead:
     """Look-ahead tables of every state over the tree's classes; ``</s>`` counts as a word of the root."""
     end = np.array((SILENCE, grammar.end, 0, 0), LEAF)
     leaf = np.append(tree.leaf[tree.leaf["token"] != SILENCE], end)
     leaf = leaf[np.argsort(leaf["token"], kind="stable")]
     begin = np.searchsorted(leaf["token"], np.arange(grammar.arc_begin[1] + 1))
-    return LookAhead(*spread(grammar, tree.look_parent, begin, leaf))
+    return LmLookahead(*build_lookahead(grammar, tree.look_parent, begin, leaf))
 
 
 class Successors(NamedTuple):

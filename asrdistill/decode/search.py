@@ -1,26 +1,7 @@
-"""Frame-synchronous Viterbi search by token passing (Young, Russell, Thornton 1989), compiled.
+"""Frame-synchronous Viterbi search by token passing (Young, Russell, Thornton 1989), compiled by numba.
 
-A token is the best path into (tree node, language model state). Tokens of one state stand together
-in a group, so whether a node already has a token in the group that is being filled is a look into
-one array over nodes (a sparse set: Briggs and Torczon 1993), without hashing or sorting.
-
-One frame:
-1. Pass on: every token within the beam moves to its own node and its children, and the ends of
-   words (or of silence) of the frame before enter the tree; where tokens meet, the better one stays.
-2. Prune: the beam follows the best token; a histogram of scores keeps the number of tokens down.
-3. Leave words: tokens in a word's last state make records, from which the words are read at the end.
-   Of those that lead to one language model state through one exit (:mod:`asrdistill.decode.tree`) the
-   best is kept: an end.
-
-A token's score holds lm_weight times its look-ahead in words, which is taken back where the word's
-own probability is added, and its look-ahead in sound, which is taken back in the next frame; so
-scores of whole paths are exact. :mod:`asrdistill.decode.lookahead` explains both.
-
-For a lattice nothing is thrown away where paths meet: a merge says what else led to a token and how
-much worse it was, an arrival what else led to a record. :mod:`asrdistill.decode.lattice` reads them.
-
-All that is compiled stands in this one file: numba keeps what it compiled until the file changes,
-but does not see changes in other files that it calls.
+docs/internals.md describes the algorithm. All kernels are in this file: numba's cache notices changes of a file, but
+not of other files that it calls.
 """
 
 from typing import Any, NamedTuple
@@ -36,11 +17,11 @@ PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
 MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
 NOT_LAST = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
-# places in Space.counts; the last two are of the set that is being filled
+# places in SearchState.counts; the last two are of the set that is being filled
 PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST, MERGES, ARRIVALS, FILLED, FIRST = range(10)
 
 
-class LookAhead(NamedTuple):
+class LmLookahead(NamedTuple):
     """Best log-probability ahead for (state, look-ahead class); E entries of longer histories."""
 
     begin: np.ndarray  # (H + 1,) int64: entries of a state
@@ -83,7 +64,7 @@ ANSWER = np.dtype([("asked", np.int64), ("ahead", np.float32, REMEMBERED)], alig
 ARRIVAL = row(score=np.float64, record=INT, leaf=INT, back=INT)
 
 
-class Space(NamedTuple):
+class SearchState(NamedTuple):
     """Everything a search writes to: two sets of tokens, groups and ends (this frame's and the next's), and records."""
 
     counts: np.ndarray  # (10,) int64: which set is current, how much of it and of what follows is used, best token
@@ -113,10 +94,10 @@ class Space(NamedTuple):
 
 def allocate(
     tree: Tree, grammar: Grammar, senones: int, tokens: int = 1 << 16, records: int = 1 << 16, ends: int = 1 << 12
-) -> Space:
+) -> SearchState:
     """Room for a search, made once; :func:`enlarge` gives more where an utterance needs it."""
     states = len(grammar.backoff_state)
-    return Space(
+    return SearchState(
         counts=np.zeros(10, np.int64),
         before=np.zeros(10, np.int64),
         full=np.zeros(1, np.int64),
@@ -142,49 +123,49 @@ def allocate(
 GROWING = {TOKENS: "tokens", ENDS: "ends", RECORDS: "records", MERGES: "merges", ARRIVALS: "arrivals"}
 
 
-def enlarge(space: Space) -> Space:
+def enlarge(search: SearchState) -> SearchState:
     """Twice the room for what was full; what stands there is kept."""
-    name = GROWING[int(space.full[0])]
-    array = getattr(space, name)
-    return space._replace(**{name: np.concatenate([array, np.zeros_like(array)], axis=-1)})
+    name = GROWING[int(search.full[0])]
+    array = getattr(search, name)
+    return search._replace(**{name: np.concatenate([array, np.zeros_like(array)], axis=-1)})
 
 
 @numba.njit(**PLAIN)
-def start(grammar, look, space):
+def start(grammar, look, search):
     """Begin an utterance: no tokens, and the path of no words has just ended in the state after <s>."""
-    space.counts[:] = 0
-    space.cutoff[0] = -np.inf
-    end = _open_end(space, _open_group(grammar, look, space, grammar.start), START)
-    space.ends[0, end].score = space.records[0].score = 0.0
-    space.records[0].end = 0
+    search.counts[:] = 0
+    search.cutoff[0] = -np.inf
+    end = _open_end(search, _open_group(grammar, look, search, grammar.start), START)
+    search.ends[0, end].score = search.records[0].score = 0.0
+    search.records[0].end = 0
 
 
 @numba.njit(**PLAIN)
-def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begin, frame, last):
+def advance(tree, grammar, look, search, scales, loglikes, acoustic_lookahead, word_end_lookahead, begin, frame, last):
     """Search on from `frame` of a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
 
-    `outlook` (B + 1, S), which begins with the frame before the block, and `between` (B,) are the
+    `acoustic_lookahead` (B + 1, S), which begins with the frame before the block, and `word_end_lookahead` (B,) are the
     look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
     """
-    counts, before, gain, stay, leave = space.counts, space.before, space.gain, space.stay, space.leave
+    counts, before, gain, stay, leave = search.counts, search.before, search.gain, search.stay, search.leave
     while frame < len(loglikes):
-        cutoff = space.cutoff[0]
+        cutoff = search.cutoff[0]
         for k in range(len(counts)):
             before[k] = counts[k]
         for s in range(loglikes.shape[1]):
-            gain[s] = np.float64(loglikes[frame, s]) + outlook[frame + 1, s]
-            stay[s] = gain[s] - outlook[frame, s] + tree.self_loop[s]
-            leave[s] = tree.forward[s] - outlook[frame, s]
-        whole = _pass_on(tree, grammar, look, space, scales)
+            gain[s] = np.float64(loglikes[frame, s]) + acoustic_lookahead[frame + 1, s]
+            stay[s] = gain[s] - acoustic_lookahead[frame, s] + tree.self_loop[s]
+            leave[s] = tree.forward[s] - acoustic_lookahead[frame, s]
+        whole = _propagate_all(tree, grammar, look, search, scales)
         if whole:
-            _prune(space, scales)
+            _prune(search, scales)
             for s in range(len(leave)):
-                leave[s] = tree.forward[s] - outlook[frame + 1, s]
+                leave[s] = tree.forward[s] - acoustic_lookahead[frame + 1, s]
             ending = last and frame + 1 == len(loglikes)  # whatever ends at the end is welcome
-            cut, end = space.best[0] - (np.inf if ending else scales.word_end_beam), begin + frame + 1
-            whole = _leave_words(tree, grammar, look, space, scales, between[frame], cut, end)
+            cut, end = search.best[0] - (np.inf if ending else scales.word_end_beam), begin + frame + 1
+            whole = _end_words(tree, grammar, look, search, scales, word_end_lookahead[frame], cut, end)
         if not whole:  # the set before is still there
-            space.cutoff[0] = cutoff
+            search.cutoff[0] = cutoff
             for k in range(len(counts)):
                 counts[k] = before[k]
             return frame
@@ -193,29 +174,34 @@ def advance(tree, grammar, look, space, scales, loglikes, outlook, between, begi
 
 
 @numba.njit(**PLAIN)
-def _pass_on(tree, grammar, look, space, scales):
+def _propagate_all(tree, grammar, look, search, scales):
     """Fill the next set with the successors of the current one; False: no room, and the current set is as it was."""
-    counts, cutoff, now = space.counts, space.cutoff[0], space.counts[PARITY]
-    tokens, new, groups, new_groups = space.tokens[now], space.tokens[1 - now], space.groups[now], space.groups[1 - now]
+    counts, cutoff, now = search.counts, search.cutoff[0], search.counts[PARITY]
+    tokens, new, groups, new_groups = (
+        search.tokens[now],
+        search.tokens[1 - now],
+        search.groups[now],
+        search.groups[1 - now],
+    )
     filled = 0
-    space.best[0], counts[FILLED] = -np.inf, 0
+    search.best[0], counts[FILLED] = -np.inf, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         token = tokens[counts[BEST]]
-        space.best[0] = token.score + space.stay[tree.node[token.node].senone]
-    loudest = -np.inf  # that a word may begin with
+        search.best[0] = token.score + search.stay[tree.node[token.node].senone]
+    best_gain = -np.inf  # that a word may begin with
     for s in tree.initial:
-        loudest = max(loudest, space.gain[s])
+        best_gain = max(best_gain, search.gain[s])
     for g in range(counts[GROUPS]):
         group, first = groups[g], counts[FILLED]
         counts[FIRST] = first
         for t in range(group.begin, group.end):
             token = tokens[t]
-            if token.score >= cutoff and not _move(tree, grammar, look, space, scales, new, group.state, token):
+            if token.score >= cutoff and not _propagate(tree, grammar, look, search, scales, new, group.state, token):
                 return False
-        if group.ended >= 0 and not _enter(tree, grammar, look, space, scales, new, group, loudest):
+        if group.ended >= 0 and not _start_words(tree, grammar, look, search, scales, new, group, best_gain):
             return False
         if counts[FILLED] > first:
-            space.group_of[group.state] = filled
+            search.group_of[group.state] = filled
             made = new_groups[filled]
             made.state, made.begin, made.end, made.root, made.ended = group.state, first, counts[FILLED], group.root, -1
             filled += 1
@@ -224,119 +210,121 @@ def _pass_on(tree, grammar, look, space, scales):
 
 
 @numba.njit(inline="always", **PLAIN)
-def _move(tree, grammar, look, space, scales, new, state, token):
+def _propagate(tree, grammar, look, search, scales, new, state, token):
     """Pass a token of the state on to its own node and to that node's children; False where there may be no room."""
-    node, ahead = tree.node[token.node], space.ahead
+    node, ahead = tree.node[token.node], search.ahead
     begin, end = node.first, tree.node[token.node + 1].first
-    if not _has_room(space, 1 + end - begin):
+    if not _has_room(search, 1 + end - begin):
         return False
-    _put(space, scales, new, token.node, token.score + space.stay[node.senone], token.ahead, token.back)
+    _recombine(search, scales, new, token.node, token.score + search.stay[node.senone], token.ahead, token.back)
     if begin < end:
-        base = token.score + space.leave[node.senone]
-        lowest, loudest = tree.child[begin].look, np.inf
+        base = token.score + search.leave[node.senone]
+        lowest, best_gain = tree.child[begin].look, np.inf
         if lowest == node.look:  # the same words are ahead of all children
             ahead[0] = token.ahead
         else:  # what is ahead of a child is at best what is ahead of the node
-            loudest = -np.inf
+            best_gain = -np.inf
             for k in range(begin, end):
-                loudest = max(loudest, space.gain[tree.child[k].senone])
-            if base + loudest >= space.best[0] - scales.beam:
-                _look_ahead(grammar, look, space, state, lowest, 1 + tree.child[end - 1].look - lowest)
-        if base + loudest >= space.best[0] - scales.beam:
+                best_gain = max(best_gain, search.gain[tree.child[k].senone])
+            if base + best_gain >= search.best[0] - scales.beam:
+                _cached_lookahead(grammar, look, search, state, lowest, 1 + tree.child[end - 1].look - lowest)
+        if base + best_gain >= search.best[0] - scales.beam:
             base -= scales.lm_weight * token.ahead
-            _spread(space, scales, new, tree.child, begin, end, lowest, base, token.back)
+            _spread(search, scales, new, tree.child, begin, end, lowest, base, token.back)
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _enter(tree, grammar, look, space, scales, new, group, loudest):
+def _start_words(tree, grammar, look, search, scales, new, group, best_gain):
     """Begin words and silence after the words that ended in the group's state; False where there may be no room.
 
-    `loudest` is the best gain of a senone that a word may begin with.
+    `best_gain` is the best gain of a senone that a word may begin with.
     """
     e, looked = group.ended, False
     while e >= 0:
-        end = space.ends[space.counts[PARITY], e]
+        end = search.ends[search.counts[PARITY], e]
         first, after = tree.entry_begin[end.exit], tree.entry_begin[end.exit + 1]
-        if not _has_room(space, 1 + after - first):
+        if not _has_room(search, 1 + after - first):
             return False
         if tree.pause[end.exit]:
-            value = end.score + scales.silence + scales.lm_weight * group.root + space.gain[tree.node[0].senone]
-            _put(space, scales, new, 0, value, group.root, end.record)
+            value = end.score + scales.silence + scales.lm_weight * group.root + search.gain[tree.node[0].senone]
+            _recombine(search, scales, new, 0, value, group.root, end.record)
         base = end.score + scales.insertion_penalty + (0.0 if end.exit == AFTER_SILENCE else scales.no_silence)
-        if base + scales.lm_weight * group.root + loudest >= space.best[0] - scales.beam:
+        if base + scales.lm_weight * group.root + best_gain >= search.best[0] - scales.beam:
             if not looked:
-                look_ahead(grammar, look, group.state, 0, tree.roots + 1, space.ahead)
+                lm_lookahead(grammar, look, group.state, 0, tree.roots + 1, search.ahead)
                 looked = True
-            _spread(space, scales, new, tree.entry, first, after, 0, base, end.record)
+            _spread(search, scales, new, tree.entry, first, after, 0, base, end.record)
         e = end.next
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _has_room(space, needed):
+def _has_room(search, needed):
     """Whether there is room for so many tokens more, and for their merges."""
-    counts = space.counts
-    if counts[FILLED] + needed > space.tokens.shape[1]:
-        space.full[0] = TOKENS
+    counts = search.counts
+    if counts[FILLED] + needed > search.tokens.shape[1]:
+        search.full[0] = TOKENS
         return False
-    if counts[MERGES] + needed > len(space.merges):
-        space.full[0] = MERGES
+    if counts[MERGES] + needed > len(search.merges):
+        search.full[0] = MERGES
         return False
     return True
 
 
 @numba.njit(inline="always", **PLAIN)
-def _spread(space, scales, new, links, begin, end, lowest, base, back):
-    """Bring tokens along links; space.ahead has the look-ahead of their classes, from class `lowest` on."""
+def _spread(search, scales, new, links, begin, end, lowest, base, back):
+    """Bring tokens along links; search.ahead has the look-ahead of their classes, from class `lowest` on."""
     for k in range(begin, end):
         link = links[k]
-        ahead = space.ahead[link.look - lowest]
-        _put(space, scales, new, link.node, base + scales.lm_weight * ahead + space.gain[link.senone], ahead, back)
+        ahead = search.ahead[link.look - lowest]
+        _recombine(
+            search, scales, new, link.node, base + scales.lm_weight * ahead + search.gain[link.senone], ahead, back
+        )
 
 
 @numba.njit(inline="always", **PLAIN)
-def _put(space, scales, tokens, node, value, ahead, back):
+def _recombine(search, scales, tokens, node, value, ahead, back):
     """Bring a token to a node of the group that is being filled, if it is within the beam."""
-    if value >= space.best[0] - scales.beam:
-        counts, place = space.counts, space.place[node]
+    if value >= search.best[0] - scales.beam:
+        counts, place = search.counts, search.place[node]
         if counts[FIRST] <= place < counts[FILLED] and tokens[place].node == node:
             token = tokens[place]  # there is one already, with the same look-ahead
             if value > token.score:
-                token.back = _merge(space, scales, back, token.back, value - token.score)
+                token.back = _merge(search, scales, back, token.back, value - token.score)
                 token.score = value
             else:
-                token.back = _merge(space, scales, token.back, back, token.score - value)
+                token.back = _merge(search, scales, token.back, back, token.score - value)
         else:
             new = counts[FILLED]
             counts[FILLED] += 1
-            space.place[node] = new
+            search.place[node] = new
             token = tokens[new]
             token.node, token.score, token.ahead, token.back = node, value, ahead, back
-        if value >= space.best[0]:
-            space.best[0], counts[BEST] = value, space.place[node]
+        if value >= search.best[0]:
+            search.best[0], counts[BEST] = value, search.place[node]
 
 
 @numba.njit(inline="always", **PLAIN)
-def _merge(space, scales, first, other, gap):
+def _merge(search, scales, first, other, gap):
     """What led to a token where two paths met: the better one's origin, or a merge that remembers both."""
     if gap > scales.lattice_beam or first == other:
         return first
-    place = space.counts[MERGES]
-    space.counts[MERGES] += 1
-    merge = space.merges[place]
+    place = search.counts[MERGES]
+    search.counts[MERGES] += 1
+    merge = search.merges[place]
     merge.first, merge.other, merge.gap = first, other, gap
     return np.int32(-1 - place)
 
 
 @numba.njit(**PLAIN)
-def _prune(space, scales):
+def _prune(search, scales):
     """Set the cutoff to the beam, or higher where more than max_active tokens would stay."""
-    tokens, count, best = space.tokens[space.counts[PARITY]], space.counts[TOKENS], space.best[0]
-    space.cutoff[0] = best - scales.beam
+    tokens, count, best = search.tokens[search.counts[PARITY]], search.counts[TOKENS], search.best[0]
+    search.cutoff[0] = best - scales.beam
     if count <= scales.max_active:
         return
-    histogram, width = space.histogram, scales.beam / BINS
+    histogram, width = search.histogram, scales.beam / BINS
     histogram[:] = 0
     for t in range(count):
         place = int((best - tokens[t].score) / width)
@@ -346,28 +334,28 @@ def _prune(space, scales):
     for place in range(BINS):
         kept += histogram[place]
         if kept > scales.max_active:
-            space.cutoff[0] = best - width * max(place, 1)
+            search.cutoff[0] = best - width * max(place, 1)
             return
 
 
 @numba.njit(**PLAIN)
-def _leave_words(tree, grammar, look, space, scales, between, cutoff, frame):
+def _end_words(tree, grammar, look, search, scales, word_end_lookahead, cutoff, frame):
     """Record the words (and silences) that end before `frame`, the best one for each state and exit; False: no room.
 
-    `between` is the look-ahead in sound after a word's end; words whose score with look-ahead is below the cutoff are
+    `word_end_lookahead` is the acoustic look-ahead after a word's end; words below the cutoff with it are
     dropped.
     """
-    now = space.counts[PARITY]
-    tokens, groups, lm_weight = space.tokens[now], space.groups[now], scales.lm_weight
-    floor = max(cutoff, space.cutoff[0])
-    for g in range(space.counts[GROUPS]):
+    now = search.counts[PARITY]
+    tokens, groups, lm_weight = search.tokens[now], search.groups[now], scales.lm_weight
+    floor = max(cutoff, search.cutoff[0])
+    for g in range(search.counts[GROUPS]):
         for t in range(groups[g].begin, groups[g].end):
             token = tokens[t]
             if token.score < floor:  # what is ahead of a word's end is at best what is ahead of the word
                 continue
             node = tree.node[token.node]
-            leaving = token.score + space.leave[node.senone]
-            if node.exit == INSIDE or leaving + between < cutoff:
+            leaving = token.score + search.leave[node.senone]
+            if node.exit == INSIDE or leaving + word_end_lookahead < cutoff:
                 continue
             leaving -= lm_weight * token.ahead
             for leaf in range(node.leaf_begin, node.leaf_end):
@@ -375,127 +363,129 @@ def _leave_words(tree, grammar, look, space, scales, between, cutoff, frame):
                 if tree.leaf[leaf].word != SILENCE:
                     logprob, following = next_word(grammar, groups[g].state, tree.leaf[leaf].token)
                     value += lm_weight * (logprob + tree.leaf[leaf].logprob)
-                    if value + between < cutoff:
+                    if value + word_end_lookahead < cutoff:
                         continue
-                    place = _open_group(grammar, look, space, following)
-                if value + between + lm_weight * groups[place].root < cutoff:
+                    place = _open_group(grammar, look, search, following)
+                if value + word_end_lookahead + lm_weight * groups[place].root < cutoff:
                     continue
-                if not _end_word(space, scales, place, node.exit, leaf, token.back, value, frame):
+                if not _end_word(search, scales, place, node.exit, leaf, token.back, value, frame):
                     return False
     return True
 
 
 @numba.njit(**PLAIN)
-def _end_word(space, scales, group, exit, leaf, back, value, frame):
+def _end_word(search, scales, group, exit, leaf, back, value, frame):
     """Bring a path to the end of (group, exit), where the best stays; False where there is no room."""
-    e = _open_end(space, group, exit)
+    e = _open_end(search, group, exit)
     if e < 0:
         return False
-    end = space.ends[space.counts[PARITY], e]
+    end = search.ends[search.counts[PARITY], e]
     if scales.lattice_beam >= 0:
-        place = space.counts[ARRIVALS]
-        if place == len(space.arrivals):
-            space.full[0] = ARRIVALS
+        place = search.counts[ARRIVALS]
+        if place == len(search.arrivals):
+            search.full[0] = ARRIVALS
             return False
-        space.counts[ARRIVALS] += 1
-        arrival = space.arrivals[place]
+        search.counts[ARRIVALS] += 1
+        arrival = search.arrivals[place]
         arrival.record, arrival.leaf, arrival.back, arrival.score = end.record, leaf, back, value
     if value > end.score:
-        record = space.records[end.record]
+        record = search.records[end.record]
         end.score = record.score = value
         record.leaf, record.end, record.back = leaf, frame, back
     return True
 
 
 @numba.njit(**PLAIN)
-def _open_group(grammar, look, space, state):
+def _open_group(grammar, look, search, state):
     """The place of the state's group in the current set; made, without tokens, where there is none."""
-    counts = space.counts
-    groups, place = space.groups[counts[PARITY]], space.group_of[state]
+    counts = search.counts
+    groups, place = search.groups[counts[PARITY]], search.group_of[state]
     if place < counts[GROUPS] and groups[place].state == state:
         return place
     place = counts[GROUPS]
-    counts[GROUPS], space.group_of[state] = place + 1, place
-    look_ahead(grammar, look, state, 0, 1, space.ahead)
+    counts[GROUPS], search.group_of[state] = place + 1, place
+    lm_lookahead(grammar, look, state, 0, 1, search.ahead)
     group = groups[place]
-    group.state, group.begin, group.end, group.root, group.ended = state, 0, 0, space.ahead[0], -1
+    group.state, group.begin, group.end, group.root, group.ended = state, 0, 0, search.ahead[0], -1
     return place
 
 
 @numba.njit(**PLAIN)
-def _open_end(space, group, exit):
+def _open_end(search, group, exit):
     """The place of the end of (group, exit) in the current set; made, with score -inf, where there is none.
 
     An end has a record; -1 where there is no room for one of them.
     """
-    counts, owner = space.counts, space.groups[space.counts[PARITY], group]
-    ends, place = space.ends[counts[PARITY]], owner.ended
+    counts, owner = search.counts, search.groups[search.counts[PARITY], group]
+    ends, place = search.ends[counts[PARITY]], owner.ended
     while place >= 0 and ends[place].exit != exit:  # few words of one state leave through different exits
         place = ends[place].next
     if place >= 0:
         return place
     place, record = counts[ENDS], counts[RECORDS]
-    if place == len(ends) or record == len(space.records):
-        space.full[0] = ENDS if place == len(ends) else RECORDS
+    if place == len(ends) or record == len(search.records):
+        search.full[0] = ENDS if place == len(ends) else RECORDS
         return -1
     counts[ENDS], counts[RECORDS] = place + 1, record + 1
     end = ends[place]
     end.score, end.group, end.exit, end.next, end.record = -np.inf, group, exit, owner.ended, record
     owner.ended = place
-    space.records[record].state = owner.state
+    search.records[record].state = owner.state
     return place
 
 
-def endings(tree: Tree, grammar: Grammar, space: Space, scales: Scales, outlook: np.ndarray) -> Any:
+def final_paths(
+    tree: Tree, grammar: Grammar, search: SearchState, scales: Scales, acoustic_lookahead: np.ndarray
+) -> Any:
     """(record or merge, score with </s>) of the paths on which a word or silence ended with the last frame, and True.
 
-    Where none did, the best token's and False. `outlook` (S,) is the look-ahead in sound of the last frame.
+    Where none did, the best token's and False. `acoustic_lookahead` (S,) is the look-ahead in sound of the last frame.
     """
-    now = space.counts[PARITY]
-    ends = space.ends[now, : space.counts[ENDS]]
+    now = search.counts[PARITY]
+    ends = search.ends[now, : search.counts[ENDS]]
     # beyond the end of a word stands silence
     left = np.where(ends["exit"] == AFTER_SILENCE, 0.0, np.where(tree.pause[ends["exit"]], scales.no_silence, -np.inf))
-    states = space.groups["state"][now, ends["group"]]
+    states = search.groups["state"][now, ends["group"]]
     score = ends["score"] + left + scales.lm_weight * logprobs(grammar, states, np.full(len(ends), grammar.end))
     whole = score > -np.inf
-    if whole.any() or not space.counts[TOKENS]:
+    if whole.any() or not search.counts[TOKENS]:
         return ends["record"][whole], score[whole], True
-    token = space.tokens[now, space.counts[BEST]]
-    value = token["score"] - outlook[tree.node["senone"][token["node"]]] - scales.lm_weight * token["ahead"]
+    token = search.tokens[now, search.counts[BEST]]
+    value = token["score"] - acoustic_lookahead[tree.node["senone"][token["node"]]] - scales.lm_weight * token["ahead"]
     return token["back"].reshape(1), np.array([value]), False
 
 
-def better(space: Space, origin: int) -> int:
+def best_record(search: SearchState, origin: int) -> int:
     """The record of the best path where several met."""
     while origin < 0:
-        origin = space.merges["first"][-1 - origin]
+        origin = search.merges["first"][-1 - origin]
     return int(origin)
 
 
-def settle(space: Space) -> tuple[int, np.ndarray]:
+def common_record(search: SearchState) -> tuple[int, np.ndarray]:
     """The last record that all live paths go through, and the records from there on that any of them goes through.
 
     Brown, Spohrer, Hochschild and Baker (1982) trace back from all live paths in the same way. Without merges.
     """
-    counts, now = space.counts, space.counts[PARITY]
-    tokens, ends = space.tokens[now, : counts[TOKENS]], space.ends[now, : counts[ENDS]]
-    live = np.unique(np.append(tokens["back"][tokens["score"] >= space.cutoff[0]], ends["record"]))
+    counts, now = search.counts, search.counts[PARITY]
+    tokens, ends = search.tokens[now, : counts[TOKENS]], search.ends[now, : counts[ENDS]]
+    live = np.unique(np.append(tokens["back"][tokens["score"] >= search.cutoff[0]], ends["record"]))
     paths = np.zeros(counts[RECORDS], np.int64)  # live ones through a record
     paths[live] = 1
-    _trace_back(space.records, paths)
+    _trace_back(search.records, paths)
     root = int(np.flatnonzero(paths == len(live))[-1])
     return root, root + np.flatnonzero(paths[root:])
 
 
-def forget(space: Space, kept: np.ndarray) -> None:
-    """Keep only these records, which :func:`settle` gave; the first becomes record 0."""
-    counts, now = space.counts, space.counts[PARITY]
+def keep_records(search: SearchState, kept: np.ndarray) -> None:
+    """Keep only these records, which :func:`common_record` gave; the first becomes record 0."""
+    counts, now = search.counts, search.counts[PARITY]
     place = np.zeros(counts[RECORDS], np.int32)
     place[kept] = np.arange(len(kept))
-    space.records[: len(kept)] = space.records[kept]
+    search.records[: len(kept)] = search.records[kept]
     counts[RECORDS] = len(kept)
-    ends, tokens = space.ends["record"][now, : counts[ENDS]], space.tokens["back"][now, : counts[TOKENS]]
-    for pointer in (space.records["back"][: len(kept)], tokens, ends):
+    ends, tokens = search.ends["record"][now, : counts[ENDS]], search.tokens["back"][now, : counts[TOKENS]]
+    for pointer in (search.records["back"][: len(kept)], tokens, ends):
         pointer[:] = place[pointer]
 
 
@@ -529,7 +519,7 @@ def next_word(grammar, state, token):
 
 
 @numba.njit(**PLAIN)
-def look_ahead(grammar, look, state, first, count, out):
+def lm_lookahead(grammar, look, state, first, count, out):
     """out[k] = best log-probability ahead of class first + k after `state`, for k < count."""
     weight = 0.0
     out[:count] = -np.inf
@@ -547,30 +537,30 @@ def look_ahead(grammar, look, state, first, count, out):
 
 
 @numba.njit(**PLAIN)
-def _look_ahead(grammar, look, space, state, first, count):
-    """:func:`look_ahead` into space.ahead, remembered where the classes are few: tokens ask again in every frame."""
-    out = space.ahead
+def _cached_lookahead(grammar, look, search, state, first, count):
+    """:func:`lm_lookahead` into search.ahead, remembered where the classes are few: tokens ask again in every frame."""
+    out = search.ahead
     if count > REMEMBERED:
-        look_ahead(grammar, look, state, first, count, out)
+        lm_lookahead(grammar, look, state, first, count, out)
         return
     key = (np.int64(state) * len(look.base) + first) * REMEMBERED + count - 1
-    answer = space.memory[(key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)]  # another question may take its place
+    answer = search.memory[(key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)]  # another question may take its place
     if answer.asked != key:
-        look_ahead(grammar, look, state, first, count, answer.ahead)
+        lm_lookahead(grammar, look, state, first, count, answer.ahead)
         answer.asked = key
     for k in range(count):
         out[k] = answer.ahead[k]
 
 
 @numba.njit(cache=True)
-def spread(grammar, parent, leaf_begin, leaves):
+def build_lookahead(grammar, parent, leaf_begin, leaves):
     """Spread each arc's probability from the leaves of its token towards the root, keeping the best."""
     classes, states = len(parent), len(grammar.backoff_state)
     base, best = np.full(classes, -np.inf, np.float32), np.full(classes, -np.inf, np.float32)
     touched = np.empty(classes, np.int32)
     begin = np.zeros(states + 1, np.int64)
     nodes, values = np.empty(1024, np.int32), np.empty(1024, np.float32)
-    look = LookAhead(begin, nodes, values, base)
+    look = LmLookahead(begin, nodes, values, base)
     backed_off = np.empty(1, np.float32)
     for state in range(states):  # shorter histories first, so the one to back off to is ready
         count = 0
@@ -592,10 +582,10 @@ def spread(grammar, parent, leaf_begin, leaves):
         if end + count > len(nodes):
             nodes = np.append(nodes, np.empty(len(nodes) + count, np.int32))
             values = np.append(values, np.empty(len(values) + count, np.float32))
-            look = LookAhead(begin, nodes, values, base)
+            look = LmLookahead(begin, nodes, values, base)
         touched[:count].sort()
         for node in touched[:count]:
-            look_ahead(grammar, look, grammar.backoff_state[state], node, 1, backed_off)
+            lm_lookahead(grammar, look, grammar.backoff_state[state], node, 1, backed_off)
             if best[node] > grammar.backoff_logprob[state] + backed_off[0]:
                 nodes[end], values[end] = node, best[node]
                 end += 1
@@ -622,7 +612,7 @@ def logprobs(grammar, states, tokens):
 
 
 @numba.njit(cache=True)
-def outlook(tree, successors, loglikes, block, last):
+def acoustic_lookahead(tree, successors, loglikes, block, last):
     """Look-ahead in sound for the first `block` of loglikes (T, S): (B, S) after being in a senone, (B,) after a word.
 
     Both float32, relative to the frame's best senone. A Viterbi search backwards through the loop
@@ -630,7 +620,7 @@ def outlook(tree, successors, loglikes, block, last):
     where the utterance ends if `last`; if not, whatever the last frame's senone may be is as good.
     """
     frames, senones = loglikes.shape
-    ahead, between = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
+    ahead, word_end_lookahead = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
     best = np.empty(senones, np.float32)
     if last:
         ahead[-1] = NOT_LAST
@@ -646,5 +636,5 @@ def outlook(tree, successors, loglikes, block, last):
                 value = max(value, coming[successors.target[k]])
             best[s] = max(tree.self_loop[s] + coming[s], tree.forward[s] + value)
         top = best.max()
-        ahead[t], between[t] = best - top, word - top
-    return ahead[:block], between[:block]
+        ahead[t], word_end_lookahead[t] = best - top, word - top
+    return ahead[:block], word_end_lookahead[:block]

@@ -1,22 +1,7 @@
-"""The lexicon as a prefix tree over phones, each of them spelled out in the HMM states of its contexts, in flat arrays.
+"""Lexicon prefix tree over phones, expanded into context-dependent HMM states, in flat arrays; see docs/internals.md.
 
-Words that begin with the same phones share these phones. What states a phone has depends on its
-neighbours: the one to the left is known (the phone above in the tree, or, for a word's first phone,
-the last one of the word before), the one to the right is not: the next phone in the tree, or, where
-a word ends, the first one of whatever follows. So a phone branches into as many chains of states as
-its right contexts tell apart; chains that begin with the same states share them, and each chain
-leads only to the phones and words for which it stands. A node is one HMM state of such a chain.
-
-Word ends: an exit says what a chain that ends a word leaves open, which is its phone as the left
-context of the next word, and the right contexts for which it stands. It lists the nodes that the
-next word may begin with, and whether silence may follow. Silence asks about no context.
-
-Pieces of words (:mod:`asrdistill.lang.subwords`) stand in the same tree. Those that go on a word begin with
-phones of their own, which only the end of a piece that leaves its word open leads to, without silence.
-
-Look-ahead classes: nodes from which the same pronunciations can be reached have the same best
-language model score ahead of them. A phone that leads to nothing but one other shares its class; all
-chains of a phone do. Class 0 is the root; the classes of a phone's successors are neighbours.
+A node is one HMM state. An exit is what a word's last phone leaves open to the next word. Look-ahead classes group
+nodes from which the same pronunciations can be reached; class 0 is the root.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,10 +1,7 @@
-"""The two scales of a decoder, chosen on a development set.
+"""Choose language model weight and insertion penalty on a development set.
 
-A lattice holds what an utterance may have been under any scales near those of its search, so one search of the set
-shows the errors of a whole grid of scales around its own: weights of the language model, and penalties for a word as
-multiples of the weight, because what a word costs in the language model grows with it. A few words more or less
-decide between neighbours on a small set, so what is chosen is the bottom of a smooth surface through the grid, not its
-luckiest point. The next search is made there, until the bottom hardly moves.
+Lattices of one search give the errors of a grid of scales around its own. The minimum of a smooth surface through the
+grid is where the next search starts; see docs/internals.md.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What specialists add, by their own senones and by how many of them know a senone (the paper's Tables 3 and 4)."""
+"""Accuracy of specialists on their own senones and by coverage (the paper's Tables 3 and 4)."""
 
 from collections.abc import Sequence
 from functools import partial

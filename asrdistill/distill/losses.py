@@ -1,12 +1,4 @@
-"""Losses against soft targets (Hinton, Vinyals and Dean 2015, section 2).
-
-With student logits z (B, S) and targets p at temperature T, q = softmax(z / T):
-
-    CE = -sum_i p_i log q_i        dCE/dz_i = (q_i - p_i) / T
-
-Soft gradients shrink as 1/T², so CE is multiplied by T² whenever it stands beside hard targets. What T² · CE tends to
-as T grows is :func:`logit_matching`.
-"""
+"""Losses against soft targets (Hinton, Vinyals and Dean 2015, section 2); see docs/distillation.md."""
 
 import torch
 from torch import Tensor

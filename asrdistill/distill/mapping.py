@@ -1,12 +1,4 @@
-"""Teachers over another tree: their units become our senones by the frames at which both occur.
-
-With a(t) our aligned senone of frame t and p(u | t) the teacher's posterior of its unit u,
-
-    P(s | u) = sum of p(u | t) over the t with a(t) = s / sum of p(u | t) over all t
-
-and the teacher's posterior of our senone s is the sum over u of P(s | u) p(u | t). A unit that never occurs says
-nothing: it has our senones' relative frequencies.
-"""
+"""Map teachers over another tree to our senones by co-occurrence on aligned frames; see docs/internals.md."""
 
 import logging
 from functools import partial

@@ -1,4 +1,4 @@
-"""Options of the soft-target store and of specialists' sets, apart from them so that reading them loads no torch."""
+"""Options of the soft-target store and of senone clustering."""
 
 from dataclasses import dataclass, field
 
@@ -13,13 +13,15 @@ class StoreOptions:
     )
 
 
-SETS_BY = ("confusion", "phones")  # what makes senones fall into one specialist's set
+CLUSTER_BY = ("confusion", "phones")  # what makes senones fall into one specialist's set
 SOFTMAXES = ("dustbin", "own", "full")  # its outputs: its own senones and a dustbin for all others, its own, or all
 
 
 @dataclass(frozen=True)
-class SetOptions:
+class ClusterOptions:
     sets: int = option(15, "how many specialists")
     size: int = option(80, "senones of each")
-    by: str = option("confusion", "what is clustered: senones by their confusion, or whole phones by theirs", SETS_BY)
+    by: str = option(
+        "confusion", "what is clustered: senones by their confusion, or whole phones by theirs", CLUSTER_BY
+    )
     seed: int = option(0, "seed of the clustering")

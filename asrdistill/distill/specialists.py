@@ -1,18 +1,6 @@
-"""How a specialist learns (Hinton, Vinyals and Dean 2015, sections 5.3 and 5.4).
+"""Targets, frames and initial weights of specialists (Hinton, Vinyals and Dean 2015, sections 5.3 and 5.4).
 
-It starts from the generalist's weights. Its softmax has its own m senones and a dustbin for all others; half
-of its frames are of its own senones, half are others. Their share of all frames is π, so an own frame comes
-(1 − π)/π times as often, beside another, as it does in truth. The paper adds log((1 − π)/π) to the dustbin's
-logit after training; here it is taken off the logit while the loss is computed, and so stands in the network
-from the beginning: what comes out is the same, but training starts where the generalist was, which knows the
-true shares.
-
-A specialist with the full softmax has every senone; the loss of its hard targets corrects all the others'
-logits in the same way (logit adjustment, Menon et al. 2021). The generalist's soft targets, beside them, need no
-correction: what they say of a frame does not depend on how often it comes.
-
-A specialist of its own senones alone learns from their frames alone. Whether a frame is of one of them it leaves to the
-generalist, which knows it better than a dustbin that stands for all that a specialist seldom sees.
+See docs/distillation.md for the kinds of softmax, docs/internals.md for the corrections.
 """
 
 import math
@@ -27,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.sets import read_set
+from asrdistill.distill.cluster import read_set
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel

@@ -1,27 +1,11 @@
-"""The soft-target store: an ensemble's distribution over senones for each frame of the transfer set.
-
-A frame archive of kind `soft-targets` with three parts:
+"""Soft-target store: top-k teacher posteriors per frame, an archive of kind `soft-targets`; see docs/distillation.md.
 
     ids    (K,) uint16   the K most probable senones of the combined distribution p, best first
-    logp   (K,) float16  their natural-log probabilities, combined at temperature 1
+    logp   (K,) float16  their natural-log probabilities at temperature 1
     rest   (N,) float32  for each temperature T of the store, log sum of p^(1/T) over the others
 
-Beside it stands `tails.safetensors`: what the mass outside of the K usually is made of. For each
-HMM state (a decision tree) it holds the mean of that mass, at each temperature, over the frames whose
-most probable senone belongs to the state. A frame's rest is shared out in these proportions, so that
-what a small K leaves out is right on average, and only what differs from frame to frame is lost. A
-student may treat the rest otherwise (the option `rest` of its training):
-
-    states  shared out in the proportions of the state's mean tail
-    even    shared out evenly
-    one     one class of all others (known from distillation with truncated targets)
-    drop    left out, the K renormalised
-
-:func:`asrdistill.distill.losses.rest_error_bound` says how wrong each can be.
-
-p at T is p^(1/T), renormalised: exact for the geometric mean (mean logits divided by T); for the
-arithmetic mean it is the mean taken at T = 1 and softened afterwards. `meta.json` names teachers,
-combination, temperatures, features, K, and the share of the mass that the K senones hold.
+``tails.safetensors``: per HMM state and temperature, the mean distribution of the rest, over the frames whose most
+probable senone belongs to the state. The option `tail_mode` of training says how a student uses the rest.
 """
 
 import logging
@@ -90,7 +74,7 @@ class SoftTargets:
 
 
 class StoredLogits:
-    """Logits that a store of all senones holds, up to a constant a frame; what is learnt is to match them."""
+    """Logit matching against a store of all senones, which holds logits up to a constant per frame."""
 
     def __init__(self, store: FrameArchive, senones: int):
         if store.meta["kept"] < senones:
@@ -129,18 +113,18 @@ def make_store(
     options: StoreOptions,
     jobs: int,
     mapping: Mapping | None = None,
-    learnt: Sequence[Path] = (),
+    train_alignments: Sequence[Path] = (),
 ) -> None:
     """Write the top-k store of a teacher over the features into `out`: of a model, an ensemble, or given posteriors.
 
-    `mapping` makes a teacher's own units our senones; it stands in the store as ``map.npy`` (U, S). With `learnt`, the
-    alignments of an ensemble's members, those speak of an utterance that have not learnt from it.
+    mapping           from the teacher's units to our senones; written as ``map.npy`` (U, S)
+    train_alignments  of an ensemble's members: only members not trained on an utterance give its targets
     """
     temperatures = options.temperatures
-    who = (mapping, tuple(learnt))
+    who = (mapping, tuple(train_alignments))
     meta, owner = _check(open_teacher(model, features, *who), options)
-    if learnt:
-        known = seen_by_all(learnt, features)
+    if train_alignments:
+        known = seen_by_all(train_alignments, features)
         log.info("%d of %d utterances were seen by every member: all speak of these", known, len(features))
     if mapping:
         np.save(out / "map.npy", mapping.matrix)

@@ -1,4 +1,4 @@
-"""Who gives soft targets: a model of ours, or posteriors of another system, over our senones or its own units."""
+"""Teachers: a model, or posteriors of another system, over our senones or its own units."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ class Mapping(NamedTuple):
 
 
 class Teacher(Protocol):
-    """Posteriors of utterances by name; `meta` is what its folder says of it."""
+    """Posteriors of utterances by name; `meta` is the content of its folder's meta.json."""
 
     senones: Senones
     meta: dict[str, Any]
@@ -35,7 +35,7 @@ class Teacher(Protocol):
 
 
 class ModelTeacher:
-    """A network or an ensemble that looks at the features."""
+    """A network or an ensemble, run on the features."""
 
     def __init__(self, folder: Path, features: FrameArchive):
         self.model, self.features = load_model(folder), features
@@ -46,49 +46,48 @@ class ModelTeacher:
         return self.model.log_posteriors(self.features[utterance])
 
 
-class CrossFitted:
-    """An ensemble, of whose members those speak of an utterance that have not learnt from it; all, where all have.
+class CrossFittedTeacher:
+    """An ensemble of which only the members not trained on an utterance give its posteriors; all, if all were.
 
-    What a network says of frames that it has learnt by heart is the alignment once more; of others it says what it
-    knows. (Cross-fitting: Chernozhukov et al. 2018; for distillation Dao et al. 2021.) `learnt` has the alignment that
-    each member learnt from. Raises UserError for a teacher without members, or alignments that are not theirs.
+    Cross-fitting: Chernozhukov et al. (2018); for distillation Dao et al. (2021). `train_alignments` are the members'
+    training alignments, in order. Raises UserError for a teacher without members, or alignments that are not theirs.
     """
 
-    def __init__(self, folder: Path, features: FrameArchive, learnt: Sequence[Path]):
+    def __init__(self, folder: Path, features: FrameArchive, train_alignments: Sequence[Path]):
         whole = ModelTeacher(folder, features)
         self.features, self.senones, self.meta = features, whole.senones, whole.meta
         if not isinstance(whole.model, Ensemble):
-            raise UserError(f"{folder} is no ensemble; only of several teachers can those speak that have not seen it")
+            raise UserError(f"{folder} is not an ensemble; --unseen needs several teachers")
         self.ensemble = whole.model
-        if len(learnt) != len(self.ensemble.members):
+        if len(train_alignments) != len(self.ensemble.members):
             raise UserError(
-                f"{folder} has {len(self.ensemble.members)} members, but --unseen names {len(learnt)} alignments; "
-                "name the one that each member learnt from, in the order of the members"
+                f"{folder} has {len(self.ensemble.members)} members, but --unseen names {len(train_alignments)} "
+                "alignments; name each member's, in order"
             )
-        self.learnt = [FrameArchive(path, "alignment") for path in learnt]
-        for archive in self.learnt:
+        self.train_alignments = [FrameArchive(path, "alignment") for path in train_alignments]
+        for archive in self.train_alignments:
             if not any(utterance in archive for utterance in features):
                 raise UserError(
-                    f"{archive.folder} has no utterance of {features.folder}; name what the members learnt from"
+                    f"{archive.folder} has no utterance of {features.folder}; name the members' training alignments"
                 )
 
-    def asked(self, utterance: str) -> list[int]:
-        """The members that speak of an utterance."""
-        unseen = [k for k, archive in enumerate(self.learnt) if utterance not in archive]
-        return unseen or list(range(len(self.learnt)))
+    def members_for(self, utterance: str) -> list[int]:
+        """The members that give an utterance's posteriors."""
+        unseen = [k for k, archive in enumerate(self.train_alignments) if utterance not in archive]
+        return unseen or list(range(len(self.train_alignments)))
 
     def log_posteriors(self, utterance: str) -> np.ndarray:
-        return self.ensemble.log_posteriors(self.features[utterance], self.asked(utterance))
+        return self.ensemble.log_posteriors(self.features[utterance], self.members_for(utterance))
 
 
-def seen_by_all(learnt: Sequence[Path], features: FrameArchive) -> int:
+def seen_by_all(train_alignments: Sequence[Path], features: FrameArchive) -> int:
     """How many utterances of the features stand in every one of the alignments."""
-    archives = [FrameArchive(path, "alignment") for path in learnt]
+    archives = [FrameArchive(path, "alignment") for path in train_alignments]
     return sum(all(utterance in archive for archive in archives) for utterance in features)
 
 
-class GivenTeacher:
-    """What ``import-posteriors`` made of another system's posteriors; they must be of the features' frames."""
+class PosteriorTeacher:
+    """Imported posteriors of another system, for the same utterances and frames as the features."""
 
     def __init__(self, folder: Path, features: FrameArchive):
         self.archive, self.senones = FrameArchive(folder, "loglikes"), Senones.read(folder)
@@ -106,7 +105,7 @@ class GivenTeacher:
 
 
 class MappedTeacher:
-    """A teacher of other units; see :mod:`asrdistill.distill.mapping`."""
+    """A teacher over other units; see :mod:`asrdistill.distill.mapping`."""
 
     def __init__(self, teacher: Teacher, mapping: Mapping):
         self.teacher, self.matrix, self.senones = teacher, mapping.matrix.astype(np.float32), mapping.senones
@@ -117,17 +116,21 @@ class MappedTeacher:
 
 
 def open_teacher(
-    folder: Path, features: FrameArchive, mapping: Mapping | None = None, learnt: Sequence[Path] = ()
+    folder: Path, features: FrameArchive, mapping: Mapping | None = None, train_alignments: Sequence[Path] = ()
 ) -> Teacher:
     """The model or the archive of posteriors in a folder; raises UserError where it does not fit the features.
 
-    `learnt`: the alignments that an ensemble's members learnt from, if they are to speak of others alone.
+    train_alignments: see :class:`CrossFittedTeacher`
     """
-    teacher = CrossFitted(Path(folder), features, learnt) if learnt else _whole_teacher(Path(folder), features)
+    teacher = (
+        CrossFittedTeacher(Path(folder), features, train_alignments)
+        if train_alignments
+        else _whole_teacher(Path(folder), features)
+    )
     return MappedTeacher(teacher, mapping) if mapping else teacher
 
 
 def _whole_teacher(folder: Path, features: FrameArchive) -> Teacher:
     meta = folder / "meta.json"
     given = meta.is_file() and read_json(meta).get("kind") == "loglikes"
-    return GivenTeacher(folder, features) if given else ModelTeacher(folder, features)
+    return PosteriorTeacher(folder, features) if given else ModelTeacher(folder, features)

@@ -1,4 +1,4 @@
-"""How much each member of an ensemble is worth: weights of their mixture, chosen on data that none was trained on."""
+"""Ensemble weights by maximum likelihood on held-out data."""
 
 import logging
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
-"""From a data directory to an archive of an encoder's frames, one for each frame of our own features.
+"""Archives of a pretrained encoder's frames, one for each frame of our features.
 
-Encoders have a frame every 20 ms, alignments one every 10 ms. Each of our frames gets what the encoder says at its
-middle, between two of the encoder's frames by linear interpolation, so that whatever takes features takes these.
+Encoders have a frame every 20 ms, features every 10 ms: linear interpolation gives the value at the middle of each.
 """
 
 import logging

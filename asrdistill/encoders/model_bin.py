@@ -1,8 +1,7 @@
-"""Reading the weights out of a model.bin, the file in which CTranslate2 keeps a model.
+"""Reader of CTranslate2's model.bin.
 
-Little-endian: the format's version, the name and revision of the model's kind, then the variables, each with its name,
-shape, type, number of bytes and values; at the end names that stand for other variables. CTranslate2's
-model_spec.py writes it. Weights in int8 or int16 have a scale beside them, by which they were multiplied.
+Little-endian: format version, name and revision of the model's kind, variables (name, shape, type, bytes), aliases.
+int8 and int16 weights have a scale, by which they were multiplied. Source: CTranslate2's model_spec.py.
 """
 
 import struct

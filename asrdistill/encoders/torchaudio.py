@@ -1,7 +1,6 @@
-"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021) by torchaudio's pipelines, where their weights are.
+"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021) from torchaudio's pipelines.
 
-torch's hub keeps downloaded weights in its folder of checkpoints; a file that is put there by hand is as good. It is
-read as weights alone, so that nothing in it can run.
+Weights are read from torch hub's checkpoint folder, as weights only, so that no code in them can run.
 """
 
 from pathlib import Path

@@ -1,10 +1,6 @@
-"""Whisper's encoder (Radford et al. 2022): log-mel frames of 10 ms through two convolutions and Transformer blocks.
+"""Whisper's encoder (Radford et al. 2022) in torch, any layer, from CTranslate2's weights.
 
-The weights are those of a model folder of CTranslate2, whose own encoder gives its last layer alone; this one is
-in torch and gives any. It hears what is there: recordings are not padded to 30 seconds, and the positions end with
-them. Longer recordings than it has positions for are heard in windows.
-
-What leads to a layer can be kept in a file of its own, which a recogniser takes along.
+Recordings are not padded to 30 seconds; longer ones are encoded in windows.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The model card of a recogniser folder: README.md with what the network is, where it is from, and its figures."""
+"""Model card (README.md) of a recogniser folder."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
+from asrdistill.models.registry import NETWORKS
 from asrdistill.runtime.frontend import ENCODER
 
 FORMS = {
@@ -44,11 +45,13 @@ def _short(path: Path) -> str:
 
 def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: DecodeOptions) -> str:
     """The text of README.md for the recogniser in `folder`, whose weights are written already."""
-    exported, network, features = meta["export"], meta["options"], meta["features"]
+    exported, features, config = meta["export"], meta["features"], NetworkConfig(**meta["options"])
+    network = NETWORKS[config.architecture]
+    before = "all frames up to" if network.is_recurrent else f"{config.left} frames before"
     megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
     facts = {
         "form": FORMS[exported["form"]],
-        "network": f"{_layers(network)} over {_heard(network)} the one it classifies and {network['right']} after it",
+        "network": f"{network.summary(config)} over {before} the one it classifies and {config.right} after it",
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
@@ -80,19 +83,6 @@ def _features(features: dict[str, Any], shift: float) -> str:
         f"{features['bins']} log-mel filterbank coefficients at {features['rate']} Hz, a frame each "
         f"{1000 * shift:g} ms; the network itself normalises them"
     )
-
-
-def _layers(network: dict[str, Any]) -> str:
-    if network.get("architecture") == "tdnn":
-        blocks = ", ".join(map(str, network.get("dilations", DnnOptions().dilations)))
-        return f"a time-delay network of {network['width']} channels with dilations {blocks}"
-    if network.get("architecture") == "gru":
-        return f"{network['layers']} recurrent layers of {network['width']} gated units"
-    return f"{network['layers']} hidden layers of {network['width']} ReLUs"
-
-
-def _heard(network: dict[str, Any]) -> str:
-    return "all frames up to" if network.get("architecture") == "gru" else f"{network['left']} frames before"
 
 
 def _table(facts: dict[str, str]) -> str:
@@ -148,14 +138,15 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
     ]
     if meta["features"]["type"] == "whisper":
         return "\n\n".join(lines)
-    left, right, bins = meta["options"]["left"], meta["options"]["right"], meta["features"]["bins"]
+    config, bins = NetworkConfig(**meta["options"]), meta["features"]["bins"]
+    left, right = config.left, config.right
     window = (
         "features as `asrdistill feats fbank` or Kaldi's compute-fbank-feats make them, the first frame "
         f"{left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":
         answers = "to `log_posteriors` (T, senones)"
-        if meta["options"].get("architecture") == "gru":
+        if NETWORKS[config.architecture].is_recurrent:
             answers = (
                 f"to `log_posteriors` of each frame, of which the first {left + right} are left out, and "
                 "to `remembered`: the other input, `memory`, of the frames that follow, zeros at first"

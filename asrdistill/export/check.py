@@ -1,4 +1,4 @@
-"""Whether an exported network is still the original: both on the same frames, and both decoded."""
+"""Check an export: compare both networks' posteriors, frame accuracy and words."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,15 +1,13 @@
-"""Making a recogniser folder: the network in one of the FORMS, and all that turns audio into words with it.
+"""Make a recogniser folder: everything that turns audio into words.
 
-meta.json                 what the network is; under `export` the form, the format's version, SHA-256s and the check
-README.md                 the model card
-model.* and other files   the network, see asrdistill.export.forms
-encoder.safetensors       the layers of Whisper's encoder whose frames the network takes, if it does
-senones.json              the senones, and how long one stays in them
-lang/, lm.arpa            what may be recognised
-tuned.json                language model weight, insertion penalty and beams
-graph/                    the search graph, compiled of the last four; made again when any of them changes
-
-The hashes say that the network is the one that was checked here, not who made it.
+meta.json              network; under `export` the form, format version, SHA-256s and the check
+README.md              model card
+model.*                network, see asrdistill.export.forms
+encoder.safetensors    Whisper layers that make the features, if any
+senones.json           senones and transition probabilities
+lang/, lm.arpa         lexicon and language model
+tuned.json             scales and beams
+graph/                 search graph of the last four, compiled again when one of them changes
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Writing a network in one of the FORMS, and opening what was written to compare it with the original."""
+"""Write a network in one of the FORMS, and open the result to compare it."""
 
 import shutil
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.errors import UserError
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import load_model
 from asrdistill.models.onnx import write_priors
@@ -19,6 +20,10 @@ def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[n
     `frames` are features, each (T, F), that int8 takes its scales from. TorchScript and Kaldi's text are for other
     programs: beside them stand the weights that our own recogniser runs.
     """
+    if form not in model.module.exports:
+        raise UserError(
+            f"{folder} cannot be exported to {form}; its architecture has {', '.join(model.module.exports)}"
+        )
     if form in ("onnx", "int8"):
         from asrdistill.export.onnx import write_int8, write_onnx
 

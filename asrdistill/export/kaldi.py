@@ -1,14 +1,7 @@
-"""The network and its HMMs in Kaldi's text formats.
+"""Write a network and its HMMs in Kaldi's text formats: final.mdl, tree, phones.txt, fbank.conf.
 
-    final.mdl   transition model, nnet3 network with log posteriors as output, priors: what nnet3-am-copy, nnet3-copy
-                and nnet3-latgen-faster read
-    tree        the decision trees, for mkgraph.sh
-    phones.txt  the phones' numbers in both
-    fbank.conf  the features, for compute-fbank-feats and make_fbank.sh
-
-Written and read after Kaldi's sources (nnet3/nnet-nnet.cc, nnet3/nnet-simple-component.cc, nnet3/am-nnet-simple.cc,
-hmm/transition-model.cc, hmm/hmm-topology.cc, tree/event-map.cc), and checked against that format, not against Kaldi's
-binaries.
+After Kaldi's sources (nnet3/nnet-nnet.cc, nnet-simple-component.cc, am-nnet-simple.cc, hmm/transition-model.cc,
+hmm-topology.cc, tree/event-map.cc); checked against that format, not with Kaldi's binaries.
 """
 
 import re
@@ -35,10 +28,9 @@ _GRADIENT = "<UpdatePeriod> 4 <NumSamplesHistory> 2000 <Alpha> 4 "
 def write_kaldi(model: AcousticModel, prior_floor: float, folder: Path) -> None:
     """Write the files into an existing folder; priors below `prior_floor` count as it, as they do in our decoder.
 
-    Raises UserError for an architecture that the text form is not written for.
+    The network must be a :class:`Dnn`.
     """
-    if not isinstance(model.module, Dnn):
-        raise UserError("Kaldi's text form is for the dnn architecture; export this network to onnx or torchscript")
+    assert isinstance(model.module, Dnn)
     senones = model.senones
     numbers = {phone: number for number, phone in enumerate(senones.phones, 1)}  # 0 is <eps>
     with open(folder / "final.mdl", "w", encoding="utf-8") as file:

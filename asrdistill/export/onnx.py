@@ -1,25 +1,4 @@
-"""The network as an ONNX file, in float32 or in 8-bit integers.
-
-Both have one input, `features` (left + T + right, F) float32, unnormalised, of as many frames as the caller likes (its
-first and last frames are context), and one output, `log_posteriors` (T, S). They are built of standard operators of
-opset 17, so that other runtimes take them too.
-
-A recurrent network answers for each frame that it is given, (N, F) -> (N, S), the frame `right` before it; the first
-left + right answers of an utterance are of none. It has a second input, `memory` (layers, 1, W), zeros at first, and a
-second output, `remembered`, which is the memory that the frames after these are given with. It has no 8-bit form.
-
-The windows of the first layer are gathered by an index (T, window), after quantisation where there is one, so that
-what is copied are bytes.
-
-Quantised are weights and activations (W8A8), with scales that are fixed when the file is written: with scales of the
-moment, a frame's scores would depend on the frames that happen to come with it, and a stream would hear other words
-than a file. Weights have a scale for each unit, and magnitudes up to 64: on x86 processors without VNNI, ONNX Runtime
-adds two products of a byte (0 … 255) and a weight in 16 bits, which must hold 2 · 255 · 64. Activations have a scale
-for each layer, set by the largest value on real frames. As a few units have far larger values than the rest, each unit
-is first divided by c and the weights that it meets multiplied by c, which changes nothing in a ReLU network, with
-c = sqrt(largest activation / largest weight) (Xiao et al. 2023, SmoothQuant, at strength 0.5). On amazon_queen's
-student that halves the error of the log posteriors.
-"""
+"""Write a network as ONNX, in float32 or in 8-bit integers; see docs/internals.md."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -47,30 +26,25 @@ Layer = tuple[np.ndarray, np.ndarray]  # weight (in, out), bias (out,)
 def write_onnx(module: Network, path: Path) -> None:
     """Write the network in float32; raises UserError where the package onnx is not installed."""
     graph = _Graph(module)
-    if isinstance(module, Gru):
-        graph.write(*_gru(module, graph), path)
-    else:
-        graph.write(_tdnn(module, graph) if isinstance(module, Tdnn) else _dnn(module, graph), [], path)  # type: ignore[arg-type]
+    logits, memory = GRAPHS[type(module)][0](module, graph)
+    graph.write(logits, memory, path)
 
 
 def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F).
 
-    Raises UserError where the package onnx is not installed, and for a recurrent network.
+    Raises UserError if the package onnx is not installed.
     """
-    if isinstance(module, Gru):
-        raise UserError("8-bit integers are for dnn and tdnn; export this network to onnx or safetensors")
     graph = _Graph(module)
-    logits = _tdnn_int8 if isinstance(module, Tdnn) else _dnn_int8
-    graph.write(logits(module, graph, frames), [], path)  # type: ignore[arg-type, operator]
+    graph.write(GRAPHS[type(module)][1](module, graph, frames), [], path)
 
 
-def _dnn(module: Dnn, graph: "_Graph") -> str:
+def _dnn(module: Dnn, graph: "_Graph") -> tuple[str, list[Any]]:
     x = graph.windows(graph.normalised(), module.window)
     *hidden, last = _layers(module)
     for layer in hidden:
         x = graph.add("Relu", graph.gemm(x, layer))
-    return graph.gemm(x, last)
+    return graph.gemm(x, last), []
 
 
 def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
@@ -86,14 +60,14 @@ def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str
     return y
 
 
-def _tdnn(module: Tdnn, graph: "_Graph") -> str:
+def _tdnn(module: Tdnn, graph: "_Graph") -> tuple[str, list[Any]]:
     x = graph.add("Relu", graph.gemm(graph.windows(graph.normalised(), module.span), _layer(module.first)))
     for block in module.blocks:
         hidden = graph.add(
             "Relu", graph.gemm(graph.delayed(x, block, block.delay.detach().numpy()), _layer(block.expand))
         )
         x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))
-    return graph.gemm(graph.add("Relu", x), _layer(module.output))
+    return graph.gemm(graph.add("Relu", x), _layer(module.output)), []
 
 
 def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
@@ -298,3 +272,7 @@ class _Graph:
         helper.set_model_props(model, {"left": str(left), "right": str(right)})
         self.onnx.checker.check_model(model, full_check=True)
         path.write_bytes(model.SerializeToString())
+
+
+# a network's graph in float32 with the shape of its memory, and its graph in 8-bit integers
+GRAPHS: dict[type[Network], tuple[Any, Any]] = {Dnn: (_dnn, _dnn_int8), Tdnn: (_tdnn, _tdnn_int8), Gru: (_gru, None)}

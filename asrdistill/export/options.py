@@ -1,3 +1,3 @@
-"""The forms of an exported network, apart from what writes them so that reading them loads no torch."""
+"""Forms of an exported network."""
 
 FORMS = ("safetensors", "onnx", "int8", "torchscript", "kaldi")

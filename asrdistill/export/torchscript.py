@@ -1,8 +1,6 @@
-"""The network as a TorchScript file, for programs that run libtorch: features (B, left + T + right, F) float32,
-unnormalised, -> log posteriors (B, T, S).
+"""TorchScript for libtorch: features (B, left + T + right, F) float32, unnormalised, -> log posteriors (B, T, S).
 
-TorchScript is code. This package loads it only to check what it has just written; its own recogniser runs the weights
-that stand beside it.
+TorchScript is code. It is loaded only to check what was just written.
 """
 
 import warnings

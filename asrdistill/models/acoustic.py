@@ -39,10 +39,10 @@ class AcousticModel:
         return self.logits(features).log_softmax(-1).numpy()
 
     @torch.inference_mode()
-    def go_on(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
+    def forward_chunk(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
         """A piece of an utterance with its context, (left + T + right, F), -> log posteriors (T, S), and a memory.
 
         `memory` is what the piece before gave.
         """
-        logits, memory = self.module.go_on(torch.from_numpy(features)[None], memory)
+        logits, memory = self.module.forward_chunk(torch.from_numpy(features)[None], memory)
         return logits[0].float().log_softmax(-1).numpy(), memory

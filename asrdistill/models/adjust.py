@@ -15,7 +15,7 @@ from asrdistill.files import write_json
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn, units_of
 from asrdistill.models.io import load_model, load_with, open_for, replace_tensor, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
 
@@ -103,7 +103,7 @@ def extract_width(model: Path, fraction: float, out: Path) -> None:
     if not isinstance(loaded, AcousticModel) or fraction not in trained:
         listed = ", ".join(f"{width:g}" for width in trained) or "none but its own"
         raise UserError(f"{model} was not trained at {fraction:g} of its width; the widths in it are {listed}")
-    options = build(DnnOptions, loaded.meta["options"], str(model / "meta.json"))
+    options = build(NetworkConfig, loaded.meta["options"], str(model / "meta.json"))
     assert isinstance(loaded.module, Dnn)
     slim, slim_options = narrow(loaded.module, units_of(options.width, fraction), options)
     known = ("kind", "options", "parameters", "senones", "history")
@@ -112,7 +112,7 @@ def extract_width(model: Path, fraction: float, out: Path) -> None:
     save_model(out, slim, slim_options, loaded.senones, np.log(loaded.priors).astype(np.float32), **meta)
 
 
-def narrow(module: Dnn, units: int, options: DnnOptions) -> tuple[Dnn, DnnOptions]:
+def narrow(module: Dnn, units: int, options: NetworkConfig) -> tuple[Dnn, NetworkConfig]:
     """The DNN of the first `units` of each hidden layer."""
     options = replace(options, width=units, widths=[])
     slim = Dnn(options, len(module.mean), module.output.out_features).eval()

@@ -1,12 +1,7 @@
 """The paper's frame classifier: a window of frames through fully connected ReLU layers.
 
-Hinton, Vinyals and Dean (2015), section 4: 26 frames of 40 log-mel coefficients predict the
-senone of the 21st frame (20 to the left, 5 to the right). The first layer is a convolution over
-the window, the others have width 1, so that one module serves single frames in training, chunks,
-and whole utterances in decoding.
-
-A DNN can be several: the first units of each hidden layer are a smaller DNN, which learns along
-with the whole one (Yu et al. 2019, "Slimmable neural networks").
+Hinton, Vinyals and Dean (2015), section 4. The first units of each hidden layer can be trained along as a smaller DNN
+(Yu et al. 2019, "Slimmable neural networks").
 """
 
 import itertools
@@ -16,16 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asrdistill.models.network import Network, Part, windows
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.network import BatchSlice, Network, windows
+from asrdistill.models.options import NetworkConfig
 
 
 class Dnn(Network):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
-    def __init__(self, options: DnnOptions, features: int, senones: int):
-        super().__init__(options, features)
-        sizes = [self.window * features] + [options.width] * options.layers
+    exports = (*Network.exports, "int8", "kaldi")
+
+    @staticmethod
+    def summary(config: NetworkConfig) -> str:
+        return f"{config.layers} hidden layers of {config.width} ReLUs"
+
+    def __init__(self, config: NetworkConfig, features: int, senones: int):
+        super().__init__(config, features, senones)
+        sizes = [self.window * features] + [config.width] * config.layers
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
         self.output = nn.Linear(sizes[-1], senones)
         for layer in self.hidden:
@@ -34,12 +35,12 @@ class Dnn(Network):
         nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, features: Tensor, part: Part = None, units: int | None = None) -> Tensor:
+    def forward(self, features: Tensor, rows: BatchSlice = None, units: int | None = None) -> Tensor:
         """`units`: with the first so many of each hidden layer alone."""
         hidden = windows(self.normalised(features), self.window)
         for layer in self.hidden:
             hidden = layer(hidden) if units is None else _first(units, layer, hidden)
-            hidden = self.drop(functional.relu(hidden), part)
+            hidden = self.drop(functional.relu(hidden), rows)
         return self.output(hidden) if units is None else _first(len(self.output.bias), self.output, hidden)
 
 
@@ -59,5 +60,5 @@ class Widths(nn.Module):
         super().__init__()
         self.model, self.units = model, [units_of(model.hidden[0].out_features, share) for share in shares]  # type: ignore[arg-type]
 
-    def forward(self, features: Tensor, part: Part = None) -> Tensor:
-        return torch.stack([self.model(features, part, units) for units in self.units])
+    def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
+        return torch.stack([self.model(features, rows, units) for units in self.units])

@@ -50,14 +50,14 @@ class Ensemble:
         asked = range(len(self.members)) if asked is None else asked
         logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in asked])
         weights = [self.weights[k] for k in asked] if self.weights else None
-        together = combine(logits, self.combine, weights)
+        together = average_posteriors(logits, self.combine, weights)
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
             together = (together + self.evidence.scale * loglikes).log_softmax(-1)
         return together.numpy()
 
 
-def combine(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
+def average_posteriors(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
     """Members' logits (M, …, S) -> log of their combined distribution (…, S), weighted by `weights` (M,)."""
     shares = torch.tensor(weights or [1.0] * len(logits), dtype=logits.dtype)
     shares /= shares.sum()

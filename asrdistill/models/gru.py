@@ -1,16 +1,15 @@
-"""A small recurrent network: layers of gated units that remember what they have heard (Cho et al. 2014).
+"""Recurrent network of gated units (Cho et al. 2014), `right` frames delayed; with right = 0 it is causal.
 
-A step takes one frame of features, `right` frames ahead of the one that it speaks of; with right = 0 the network is
-causal. How far back it remembers has no limit: an utterance is heard from its beginning on, and a stream carries the
-memory from piece to piece. In training a chunk is heard from `left` frames before it on, which are not answered for.
+An utterance is read from its beginning, and a stream passes the state from chunk to chunk. In training a chunk is
+read from `left` frames before it, whose outputs are dropped.
 """
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from asrdistill.models.network import Network, Part
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.network import BatchSlice, Network
+from asrdistill.models.options import NetworkConfig
 
 Memory = list[Tensor]  # of each layer (1, B, W)
 
@@ -18,28 +17,34 @@ Memory = list[Tensor]  # of each layer (1, B, W)
 class Gru(Network):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
-    def __init__(self, options: DnnOptions, features: int, senones: int):
-        super().__init__(options, features)
-        sizes = [features] + [options.width] * (options.layers - 1)
-        self.recurrent = nn.ModuleList(nn.GRU(size, options.width, batch_first=True) for size in sizes)
-        self.output = nn.Linear(options.width, senones)
+    is_recurrent = True
+
+    @staticmethod
+    def summary(config: NetworkConfig) -> str:
+        return f"{config.layers} recurrent layers of {config.width} gated units"
+
+    def __init__(self, config: NetworkConfig, features: int, senones: int):
+        super().__init__(config, features, senones)
+        sizes = [features] + [config.width] * (config.layers - 1)
+        self.recurrent = nn.ModuleList(nn.GRU(size, config.width, batch_first=True) for size in sizes)
+        self.output = nn.Linear(config.width, senones)
         nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, features: Tensor, part: Part = None) -> Tensor:
-        return self._hear(features, [None] * len(self.recurrent), part)[0][:, self.window - 1 :]
+    def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
+        return self._run(features, [None] * len(self.recurrent), rows)[0][:, self.window - 1 :]
 
-    def go_on(self, features: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
+    def forward_chunk(self, features: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         if memory is None:
-            logits, heard = self._hear(features, [None] * len(self.recurrent), None)
+            logits, heard = self._run(features, [None] * len(self.recurrent), None)
             return logits[:, self.window - 1 :], heard
-        return self._hear(features[:, self.window - 1 :], memory, None)
+        return self._run(features[:, self.window - 1 :], memory, None)
 
-    def _hear(self, features: Tensor, memory: Sequence[Tensor | None], part: Part) -> tuple[Tensor, Memory]:
+    def _run(self, features: Tensor, memory: Sequence[Tensor | None], rows: BatchSlice) -> tuple[Tensor, Memory]:
         """Logits (B, N, S) after each of N frames, and what is remembered at their end."""
         hidden, heard = self.normalised(features), []
         for layer, before in zip(self.recurrent, memory, strict=True):
             hidden, after = layer(hidden, before)
-            hidden = self.drop(hidden, part)
+            hidden = self.drop(hidden, rows)
             heard.append(after)
         return self.output(hidden), heard

@@ -1,15 +1,11 @@
-"""Model folders: what is passed around. Weights, the configuration that rebuilds them, and whatever
-one needs to use the model on audio.
+"""Model folders: load, save, verify.
 
     meta.json          kind (dnn, specialist, ensemble, specialists, onnx), options, features, senone hash, counts
     model.safetensors  weights, global mean and deviation of the features, log priors
-    senones.json       the senone inventory
+    senones.json       senone inventory
 
-An ensemble is a folder too: it names its members, how they are combined, and a GMM beside them if there is one; so does
-that of a generalist with its specialists, a network of kind specialist having its own senones, or these and a dustbin.
-An exported network is one whose meta.json also has `export`: the format's version and the SHA-256 of its weight files,
-which must still be theirs. Of kind onnx are those that ONNX Runtime runs: model.onnx and priors.txt stand in the place
-of model.safetensors.
+Ensembles, and generalists with specialists, name their members by relative path. Exported folders have `export` in
+meta.json: format version and SHA-256 of the weight files. Kind onnx has model.onnx and priors.txt as weights.
 """
 
 import os
@@ -35,15 +31,15 @@ from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, Evidence
 from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
-from asrdistill.models.options import DnnOptions
-from asrdistill.models.registry import build_network, described
+from asrdistill.models.options import NetworkConfig
+from asrdistill.models.registry import build_network, config_of
 from asrdistill.models.specialists import Specialists
 
 FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
 
 
 def save_model(
-    folder: Path, module: Network, options: DnnOptions, senones: Senones, log_priors: np.ndarray, **meta: Any
+    folder: Path, module: Network, options: NetworkConfig, senones: Senones, log_priors: np.ndarray, **meta: Any
 ) -> None:
     """Write a model folder; `meta` holds at least the `features` settings.
 
@@ -56,7 +52,7 @@ def save_model(
     senones.write(folder)
     facts = {
         "kind": "dnn",
-        "options": described(options),
+        "options": config_of(options),
         "parameters": sum(parameter.numel() for parameter in module.parameters()) + of_features,
         "senones": senones.hash,
     }
@@ -198,7 +194,7 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     senones = _read_senones(folder, meta)
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
-    options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
+    options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
     outputs = senones.count
     if meta["kind"] == "specialist":
         outputs = len(meta["specialist"]["own"]) + (meta["specialist"].get("softmax") != "own")

@@ -8,48 +8,56 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 
-Part = tuple[int, int] | None  # (first, B): rows first, first + 1, … of a batch of B that processes share
+BatchSlice = tuple[int, int] | None  # (first, B): rows first, first + 1, … of a batch of B, of one of several processes
 
 
 class Network(nn.Module):
-    """Normalises features, and knows how many frames before and after a frame it looks at: `context`."""
+    """Base class: normalises features. `context` is how many frames before and after a frame its output depends on."""
+
+    exports: tuple[str, ...] = ("safetensors", "onnx", "torchscript")  # formats of asrdistill export
+    is_recurrent = False  # has a state that passes from chunk to chunk
 
     mean: Tensor
     std: Tensor
     output: nn.Linear
 
-    def __init__(self, options: DnnOptions, features: int):
+    def __init__(self, config: NetworkConfig, features: int, senones: int):
         super().__init__()
-        self.context = (options.left, options.right)
-        self.window = options.left + 1 + options.right
-        self.dropout = options.dropout
-        self.stride = 1  # in training: frames between one that logits are computed for and the next
+        self.context = (config.left, config.right)
+        self.window = config.left + 1 + config.right
+        self.dropout = config.dropout
+        self.stride = 1  # in training, logits are computed for every N-th frame
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
     def normalised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std
 
-    def go_on(self, features: Tensor, memory: Any = None) -> tuple[Tensor, Any]:
-        """Logits of the T frames of a piece of an utterance, (B, left + T + right, F), and what its next piece needs.
+    @staticmethod
+    def summary(config: NetworkConfig) -> str:
+        """The layers in words, for the model card."""
+        raise NotImplementedError
 
-        `memory` is what the piece before gave: the first left + right frames are its last.
+    def forward_chunk(self, features: Tensor, memory: Any = None) -> tuple[Tensor, Any]:
+        """Logits of T frames of a stream, from (B, left + T + right, F), and the state for the next chunk.
+
+        `memory` is the state that the previous chunk returned; its last left + right frames are the first of these.
         """
         return self(features), None
 
-    def drop(self, hidden: Tensor, part: Part) -> Tensor:
-        """Dropout; of a part it is what the whole batch would have had, so that it does not depend on the division."""
+    def drop(self, hidden: Tensor, rows: BatchSlice) -> Tensor:
+        """Dropout; the mask of some rows of a batch does not depend on how processes divide it."""
         if not self.training or self.dropout == 0:
             return hidden
-        first, size = part or (0, len(hidden))
-        kept = drawn((size, *hidden.shape[1:]), 1 - self.dropout, hidden.device)
+        first, size = rows or (0, len(hidden))
+        kept = bernoulli((size, *hidden.shape[1:]), 1 - self.dropout, hidden.device)
         return hidden * kept[first : first + len(hidden)].to(hidden.dtype).div_(1 - self.dropout)
 
 
-def drawn(shape: Sequence[int], probability: float, device: torch.device) -> Tensor:
-    """Booleans, each true with this probability to 2^-16: 16 random bits decide, a third of the time of a float's."""
+def bernoulli(shape: Sequence[int], probability: float, device: torch.device) -> Tensor:
+    """Booleans, each true with this probability to within 2^-16; 16 random bits each, in a third of rand's time."""
     count = math.prod(shape)
     bits = torch.empty(-(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
     below = min(round(probability * 2**16), 2**16 - 1) - 2**15

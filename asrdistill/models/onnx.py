@@ -1,8 +1,7 @@
-"""A network that ONNX Runtime runs, from a folder that asrdistill export made.
+"""Networks run by ONNX Runtime, from an exported folder.
 
-model.onnx  features (left + T + right, F) float32, unnormalised -> log posteriors (T, S) float32; a recurrent network
-            as :mod:`asrdistill.export.onnx` says
-priors.txt  the senones' priors, Kaldi's vector in text form
+model.onnx  see :mod:`asrdistill.export.onnx`
+priors.txt  the senones' priors, as Kaldi's text vector
 """
 
 from pathlib import Path
@@ -15,7 +14,7 @@ from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 
 
 class OnnxModel:
@@ -26,7 +25,7 @@ class OnnxModel:
 
     def __init__(self, folder: Path, senones: Senones, meta: dict[str, Any]):
         self.senones, self.meta = senones, meta
-        options = build(DnnOptions, meta["options"], str(folder / "meta.json"))
+        options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
         self.context = (options.left, options.right)
         self.parameters: int = meta["parameters"]
         self._session = _open(folder / "model.onnx")
@@ -39,10 +38,12 @@ class OnnxModel:
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
-        return self.go_on(pad(features, self.context))[0]
+        return self.forward_chunk(pad(features, self.context))[0]
 
-    def go_on(self, features: np.ndarray, memory: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """As :meth:`asrdistill.models.io.AcousticModel.go_on`."""
+    def forward_chunk(
+        self, features: np.ndarray, memory: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """As :meth:`asrdistill.models.io.AcousticModel.forward_chunk`."""
         if not self._memory:
             return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
         first = memory is None

@@ -1,28 +1,27 @@
-"""From options to a network."""
+"""Registry of networks: name → class. A new one also needs its name in `asrdistill.models.options.ARCHITECTURES`.
+
+The class says what the rest of the package may do with it: `exports`, `is_recurrent`, `summary`.
+"""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 from asrdistill.config import hash_fields
-from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
 from asrdistill.models.network import Network
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.tdnn import Tdnn
 
-NETWORKS: dict[str, Callable[[DnnOptions, int, int], Network]] = {"dnn": Dnn, "tdnn": Tdnn, "gru": Gru}
+NETWORKS: dict[str, type[Network]] = {"dnn": Dnn, "tdnn": Tdnn, "gru": Gru}
 
 
-def build_network(options: DnnOptions, features: int, senones: int) -> Network:
-    """The untrained network of F features and S senones; raises UserError for options that do not fit together."""
-    if options.architecture != "dnn" and options.widths:
-        raise UserError("only a dnn can be trained in several widths at once; take widths out of the options")
-    return NETWORKS[options.architecture](options, features, senones)
+def build_network(config: NetworkConfig, features: int, senones: int) -> Network:
+    """The untrained network of F features and S senones."""
+    return NETWORKS[config.architecture](config, features, senones)
 
 
-def described(options: DnnOptions) -> dict[str, Any]:
+def config_of(options: NetworkConfig) -> dict[str, Any]:
     """The options that rebuild a network, for its meta.json."""
-    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(DnnOptions)}
-    return hash_fields(DnnOptions(**values))
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(NetworkConfig)}
+    return hash_fields(NetworkConfig(**values))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asrdistill.models.combination import Opinion, combine
+from asrdistill.models.fusion import SpecialistPosteriors, fuse
 from asrdistill.models.network import pad
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Specialists:
     """Specialists speak on frames where one of the generalist's most probable senones is their own.
 
     `active`: how many of the most probable senones count. What they say together is
-    :func:`asrdistill.models.combination.combine`. Frames on which nobody speaks cost the generalist alone.
+    :func:`asrdistill.models.fusion.combine`. Frames on which nobody speaks cost the generalist alone.
     """
 
     def __init__(self, generalist: AcousticModel, members: Sequence[AcousticModel], active: int, meta: dict[str, Any]):
@@ -38,9 +38,9 @@ class Specialists:
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
         log_p = torch.from_numpy(self.generalist.log_posteriors(features))
-        return combine(log_p, list(self.opinions(features, log_p))).numpy()
+        return fuse(log_p, list(self.specialists(features, log_p))).numpy()
 
-    def opinions(self, features: np.ndarray, log_p: Tensor) -> Iterator[Opinion]:
+    def specialists(self, features: np.ndarray, log_p: Tensor) -> Iterator[SpecialistPosteriors]:
         """What each specialist says of the frames (T, F) that the generalist's log posteriors (T, S) choose for it."""
         best = log_p.topk(self.active).indices  # (T, n)
         for member, own, covered in zip(self.members, self.own, self.covers, strict=True):
@@ -48,12 +48,14 @@ class Specialists:
             if len(frames):
                 yield self._opinion(member, own, frames, log_p, _posteriors(member, features, frames))
 
-    def _opinion(self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor) -> Opinion:
+    def _opinion(
+        self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor
+    ) -> SpecialistPosteriors:
         """What a specialist's outputs say; the generalist says how probable its own are, where it has no dustbin."""
         if member.meta["specialist"].get("softmax") == "own":
             mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
             said = torch.cat([said * mass, 1 - mass], -1)
-        return Opinion(frames, None if member.meta["kind"] == "dnn" else own, said)
+        return SpecialistPosteriors(frames, None if member.meta["kind"] == "dnn" else own, said)
 
 
 @torch.inference_mode()

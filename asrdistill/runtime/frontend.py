@@ -1,4 +1,4 @@
-"""What comes before a recogniser's network: audio in, the frames that the network takes out."""
+"""Audio to the frames that a network takes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""16-bit samples from a source that can be read only once, as they come: a pipe or a microphone."""
+"""16-bit PCM from a pipe or a microphone."""
 
 import logging
 import struct

@@ -1,11 +1,11 @@
-"""The recogniser that a folder of :mod:`asrdistill.export.folder` holds: audio in, words out."""
+"""Recogniser of an exported folder: audio to words."""
 
 from pathlib import Path
 
 from asrdistill.data.audio import read_audio
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.decoder import Decoder, Hypothesis
-from asrdistill.decode.graph import Graph, keep_graph
+from asrdistill.decode.graph import SearchGraph, keep_graph
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
@@ -47,6 +47,6 @@ class Recogniser:
         return Stream(self.front, self.scorer, self.decoder, self.front.rate if rate is None else rate)
 
 
-def graph_of(folder: Path, senones: Senones) -> Graph:
+def graph_of(folder: Path, senones: Senones) -> SearchGraph:
     """The search graph of a recogniser folder, compiled when it is not there."""
     return keep_graph(folder / "graph", folder / "lang", folder / "lm.arpa", senones)

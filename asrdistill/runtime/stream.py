@@ -1,4 +1,4 @@
-"""Recognition while the audio is still coming: features, model and search step by step, in flat memory."""
+"""Streaming recognition in constant memory."""
 
 from typing import Any
 
@@ -50,22 +50,22 @@ class Stream:
             raise UserError(f"samples have shape {samples.shape}; give one channel, an array of one dimension")
         if not np.isfinite(samples).all():
             raise UserError("there are samples that are not finite numbers (NaN or infinity)")
-        self._hear(self._resampler.resample_chunk(samples) if self._resampler else samples)
+        self._advance(self._resampler.resample_chunk(samples) if self._resampler else samples)
 
-    def _hear(self, samples: np.ndarray) -> None:
+    def _advance(self, samples: np.ndarray) -> None:
         self._waiting = np.append(self._waiting, samples)
         while (beyond := len(self._waiting) - self._wanted) >= 0:
             taken = self._wanted + min(beyond // self._step, MOST - 1) * self._step
             heard, self._waiting = self._waiting[:taken], self._waiting[taken:]
             self._wanted = self._step
             self._search.accept(self._scores.accept(self._features.accept(heard)))
-            self._search.settle()
+            self._search.partial_traceback()
             self.final, self.partial = self._search.final, self._search.partial
 
     def finish(self) -> Hypothesis:
         """What was said, when there are no more samples; raises UserError where they do not make a frame."""
         if self._resampler:
-            self._hear(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
+            self._advance(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
         features = np.concatenate([self._features.accept(self._waiting), self._features.finish()])
         self._search.accept(self._scores.accept(features))
         self._search.accept(self._scores.finish())

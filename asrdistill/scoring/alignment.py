@@ -1,9 +1,7 @@
-"""The alignment of a hypothesis with its reference, exactly as NIST's sclite makes it.
+"""Edit-distance alignment of hypothesis and reference, with sclite's costs and tie-breaking.
 
-A substitution costs 4, an insertion or a deletion 3. Alignments of equal cost differ in their
-counts (three substitutions cost as much as two insertions and two deletions), so ties matter:
-traced from the end, sclite prefers a pair of words, then an insertion, then a deletion.
-kaldialign has the costs, but breaks the ties otherwise; it is the oracle of the costs in the tests.
+A substitution costs 4, an insertion or deletion 3. Traced from the end, sclite prefers a word pair, then an insertion,
+then a deletion.
 """
 
 import sys

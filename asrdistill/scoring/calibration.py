@@ -1,12 +1,6 @@
-"""Word confidences: how far they tell right words from wrong ones, and how far they are true as probabilities.
+"""Calibration of word confidences (Platt 1999): posterior p -> 1 / (1 + exp(-(slope · ln(p / (1 - p)) + offset))).
 
-A calibration maps a word's posterior p to 1 / (1 + exp(−(slope · ln(p / (1 − p)) + offset))), fitted
-on words whose truth is known (Platt 1999). Two measures:
-
-* normalised cross-entropy (NIST): 1 where every word is known to be right or wrong, 0 where all
-  that is known is the share of right words, negative where the confidences mislead;
-* expected calibration error: over ten bins with equally many words each, the mean distance
-  between the mean confidence and the share of right words.
+Measured by NIST's normalised cross-entropy (1 perfect, 0 no information) and the expected calibration error (ten bins).
 """
 
 from collections.abc import Sequence

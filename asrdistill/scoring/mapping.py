@@ -1,10 +1,6 @@
-"""Folding tokens into fewer before they are scored, as phones are (61 → 48 → 39 in TIMIT).
+"""Phone folding before scoring (TIMIT: 61 → 48 → 39).
 
-A map has a line for each token: its names in ever smaller sets, the last of which is scored. A token
-that stands alone in its line is deleted:
-
-    ux uw uw
-    q
+A line lists a token's names in ever smaller sets; the last one is scored. A token alone in its line is deleted.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Errors on the words that a recogniser's vocabulary lacks: what an open vocabulary is measured by."""
+"""Errors on out-of-vocabulary words."""
 
 from pathlib import Path
 from typing import Any

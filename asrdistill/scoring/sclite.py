@@ -1,11 +1,9 @@
-"""Files for NIST's sclite, which then counts as `asrdistill score` does.
+"""Files for NIST's sclite.
 
     sclite -r OUT/ref.trn trn -h OUT/hyp.trn trn -i spu_id -s -e utf-8
     sclite -r OUT/ref.stm stm -h DECODED/words.ctm ctm -s -e utf-8
 
-sclite folds case unless it is told not to (-s). Of trn files it leaves out, without a word, whatever is not in both;
-so an utterance without a hypothesis is written as an empty one. In the STM each utterance is a file of its own, as in
-the words.ctm of a decode folder.
+-s keeps case. sclite ignores utterances that are not in both trn files, so a missing hypothesis is written as empty.
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,6 @@
-"""Bootstrap over utterances: how sure a word error rate is, and a difference between two of them.
+"""Bootstrap over utterances (Bisani and Ney 2004): intervals of the word error rate, and paired comparisons.
 
-Bisani and Ney (2004), "Bootstrap estimates for confidence intervals in ASR performance evaluation":
-draw as many utterances as there are, with replacement, again and again, and look at how the figure
-varies. Two systems are compared on the same draws. A system of several seeds counts with the mean
-of its seeds' errors in each utterance, so the intervals speak of the utterances, not of the seeds.
+A system of several seeds counts with the mean of its seeds' errors in each utterance.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What ``asrdistill score`` says about a file of hypotheses."""
+"""Summary of scored hypotheses, as plain values and as text."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

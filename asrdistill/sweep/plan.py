@@ -27,7 +27,7 @@ from asrdistill.decode.graph import graph_folder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import make_store
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.errors import UserError
 from asrdistill.features.perturb import expand_to_copies
 from asrdistill.files import read_json
@@ -39,8 +39,8 @@ from asrdistill.training.options import TrainOptions
 T = TypeVar("T")
 
 PAPER_TEMPERATURES = (1.0, 2.0, 5.0, 10.0)  # a store for another temperature than the recipe's is made for all of these
-SOFT = ("temperature", "hard_weight", "rest")  # options that only a student has
-SHORT = {"temperature": "t", "hard_weight": "hard", "rest": "", "learning_rate": "lr", "early_stopping": "early"}
+SOFT = ("temperature", "hard_weight", "tail_mode")  # options that only a student has
+SHORT = {"temperature": "t", "hard_weight": "hard", "tail_mode": "", "learning_rate": "lr", "early_stopping": "early"}
 
 
 @dataclass(frozen=True)

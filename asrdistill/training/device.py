@@ -1,4 +1,4 @@
-"""Choosing the device and the precision by what is there, not by what is written on the box."""
+"""Choice of device and precision."""
 
 import os
 import time

@@ -1,10 +1,8 @@
-"""Training by several processes, as torchrun starts them: each takes its part of every batch.
+"""Data-parallel training by torchrun: each process takes a slice of every batch; rank 0 writes and reports.
 
     torchrun --standalone --nproc-per-node 8 -m asrdistill nnet train ...
 
-The model that comes out is the one that a single process makes of the same options, but for the
-order in which float32 numbers are added. The first process (rank 0) alone writes and reports. A
-program that was started without torchrun is the first of one.
+The result is that of a single process up to the order of float32 sums.
 """
 
 import logging
@@ -30,7 +28,7 @@ def size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def share(count: int) -> slice:
+def rank_slice(count: int) -> slice:
     """This process's part of `count` things; the parts differ by one at most and may be empty."""
     return slice(count * rank() // size(), count * (rank() + 1) // size())
 

@@ -1,8 +1,7 @@
-"""The training loop: any model, any targets, resumable to the same bytes.
+"""Training loop for any network and targets; a resumed run ends with the same bytes.
 
-AdamW with a linear warm-up and a linear decay to zero; a checkpoint after a pool of frames when a
-minute has passed, and after each epoch. A checkpoint is one safetensors file (weights, optimiser
-moments, random state) with its counters in the file's metadata, so that it is whole or not there.
+AdamW with linear warm-up and linear decay to zero. A checkpoint, one safetensors file, is written after each epoch and
+after a pool when a minute has passed.
 """
 
 import json
@@ -23,7 +22,7 @@ from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
-from asrdistill.models.dnn import Dnn, Widths
+from asrdistill.models.dnn import Widths
 from asrdistill.models.network import Network, pad
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
@@ -60,7 +59,7 @@ def train(
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
     network = distributed.parallel(
-        Widths(model, options.widths) if isinstance(model, Dnn) and options.widths else model
+        Widths(model, options.widths) if options.widths else model  # type: ignore[arg-type]
     )
     name = folder.name.removesuffix(".partial").lstrip(".")
     with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
@@ -158,7 +157,7 @@ class HeldOut:
     def measure(self, model: Network, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
         model.eval()
         frames, right, nats = 0, 0, 0.0
-        for name in self.utterances[distributed.share(len(self.utterances))]:
+        for name in self.utterances[distributed.rank_slice(len(self.utterances))]:
             inputs = torch.from_numpy(pad(self.features[name], model.context))[None].to(device)
             labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

@@ -1,10 +1,4 @@
-"""Masks over what the network sees, as in SpecAugment (Park et al. 2019).
-
-A mask covers some neighbouring frames (over time), or some neighbouring features (over frequency), of one window: the
-chunk with its context that a network is given for a chunk's frames. What it covers becomes the features' mean. How much
-that is, from nothing to the largest size, and where, is drawn for each window and mask; the targets stay those of the
-clean frames.
-"""
+"""SpecAugment (Park et al. 2019): masks over time and frequency in each chunk, filled with the features' mean."""
 
 import torch
 from torch import Tensor

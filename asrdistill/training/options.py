@@ -1,18 +1,19 @@
-"""Options of training, apart from the loop so that reading them loads no torch."""
+"""Options of training."""
 
 from dataclasses import dataclass, field
 
 from asrdistill.config import option
-from asrdistill.models.options import DnnOptions
+from asrdistill.errors import UserError
+from asrdistill.models.options import NetworkConfig, at_least
 
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
-RESTS = ("states", "even", "one", "drop")  # see asrdistill.distill.store
+TAIL_MODES = ("states", "even", "one", "drop")  # see asrdistill.distill.store
 LOSSES = ("soft", "logits", "hard")
 
 
 @dataclass(frozen=True)
-class TrainOptions(DnnOptions):
+class TrainOptions(NetworkConfig):
     epochs: int = option(8, "passes over the training frames")
     batch: int = option(512, "frames in a batch")
     chunk: int = option(1, "neighbouring frames that come into a batch together", since_version="0.1")
@@ -23,8 +24,8 @@ class TrainOptions(DnnOptions):
     pool_frames: int = option(400_000, "frames held in memory and shuffled together")
     temperature: float = option(2.0, "temperature of soft targets")
     hard_weight: float = option(0.5, "weight of the hard targets' cross-entropy beside T²·CE(soft, T)")
-    rest: str = option(
-        "states", "what becomes of the mass outside of the kept soft targets", RESTS, since_version="0.1"
+    tail_mode: str = option(
+        "states", "what becomes of the mass outside of the kept soft targets", TAIL_MODES, since_version="0.1"
     )
     unlabelled: bool = option(
         False, "learn from the utterances that have soft targets but no alignment as well", since_version="0.1"
@@ -49,3 +50,12 @@ class TrainOptions(DnnOptions):
     threads: int = option(1, "numerical threads; part of what makes a run repeatable")
     device: str = option("auto", "where to train", DEVICES)
     precision: str = option("auto", "arithmetic of the matrix products", PRECISIONS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, "epochs", "batch", "chunk", "stride", "pool_frames", "threads")
+        if self.stride > 1 and (self.architecture != "tdnn" or self.chunk == 1):
+            raise UserError("a stride above 1 needs the tdnn architecture and chunks; set chunk, or stride to 1")
+        at_least(self, 0, "hard_weight", "max_norm", "time_masks", "time_mask", "frequency_masks", "frequency_mask")
+        if self.temperature <= 0:
+            raise UserError(f"the temperature must be above 0, not {self.temperature:g}")

@@ -1,14 +1,6 @@
-"""Frames in random order from archives of any size, in constant memory.
+"""Sampler: training frames in random order from archives of any size, in constant memory; see docs/internals.md.
 
-An epoch takes the archive's blocks (runs of neighbouring utterances) in random order, a pool at a
-time: the blocks of a pool are read in disk order, and frames are drawn from it at random. A corpus
-smaller than the pool is simply shuffled. A pool goes to the device whole, where the windows around
-its frames are cut out when a batch is made: there is no 26-fold copy of the features. While one
-pool is learnt from, a thread reads the next.
-
-What is drawn are chunks of L neighbouring frames with their context; L = 1 is the paper's frame-randomised training.
-Networks that look at a frame once for many of their outputs want longer ones. A specialist's pool (:class:`HalfPool`)
-is read alike, but only some of its frames are drawn.
+Blocks of utterances in random order fill a pool, and chunks of neighbouring frames are drawn from it at random.
 """
 
 import math
@@ -161,7 +153,7 @@ class FramePool:
         offsets = torch.arange(-left, right + self.span - self.stride + 1, device=pool.order.device)
         batches = pool.order.tensor_split(self._batches(len(pool.order)))
         for number, batch in enumerate(batches, 1):
-            share = distributed.share(len(batch))
+            share = distributed.rank_slice(len(batch))
             chosen = batch[share]
             bounds = pool.bounds[chosen]
             window = (chosen[:, None] + offsets).clamp(bounds[:, :1], bounds[:, 1:])

@@ -1,4 +1,4 @@
-"""What a model learns from. The training loop knows only :class:`Targets`."""
+"""Training targets. The loop knows only :class:`Targets`."""
 
 from collections.abc import Sequence
 from itertools import compress

@@ -64,7 +64,7 @@ def test_blocks_of_any_size_give_the_same_hypothesis(size, seed):
     going = decoder.start()
     for begin in range(0, 200, size):
         going.accept(frames[begin : begin + size])
-        going.settle()
+        going.partial_traceback()
         final = list(going.final)
         assert final == whole.times[: len(final)]  # what is final stays
     if size == 1:
@@ -81,7 +81,7 @@ def test_final_words_are_the_common_beginning_of_all_live_paths(seed):
     for begin in range(0, 300, 10):
         for going in (settling, keeping):
             going.accept(frames[begin : begin + 10])
-        settling.settle()
+        settling.partial_traceback()
         paths = live_paths(keeping)
         common = next(
             (n for n in range(min(map(len, paths))) if any(path[n] != paths[0][n] for path in paths)),
@@ -94,7 +94,7 @@ def test_final_words_are_the_common_beginning_of_all_live_paths(seed):
     assert settling._space.counts[search.RECORDS] < keeping._space.counts[search.RECORDS] / 2
 
 
-def sizes(space: search.Space) -> int:
+def sizes(space: search.SearchState) -> int:
     return sum(array.nbytes for array in space)
 
 
@@ -107,7 +107,7 @@ def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch):
         going.accept(frames)
         for begin in range(0, 50, 10):
             forgetful.accept(frames[begin : begin + 10])
-            forgetful.settle()
+            forgetful.partial_traceback()
         if piece == 40:
             early = sizes(forgetful._space)
             assert len(forgetful._scores) < decoding.BLOCK + decoding.BEYOND
@@ -156,7 +156,7 @@ def test_lattice_of_a_stream_equals_that_of_the_whole():
     whole, going = decoder.decode(frames), decoder.start()
     for begin in range(0, 100, 7):
         going.accept(frames[begin : begin + 7])
-        going.settle()
+        going.partial_traceback()
     found = going.finish()
     assert found.times == whole.times
     assert len(whole.lattice.source) > len(whole.times)

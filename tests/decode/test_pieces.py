@@ -81,7 +81,7 @@ def test_words_become_final_only_when_they_are_whole(seed):
     whole, going = decoder.decode(scores), decoder.start()
     for begin in range(0, len(scores), 5):
         going.accept(scores[begin : begin + 5])
-        going.settle()
+        going.partial_traceback()
         assert going.final == whole.times[: len(going.final)]
         assert not any(LINK in word.word for word in [*going.final, *going.partial])
     assert going.finish().times == whole.times

@@ -9,14 +9,14 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))
 
 
 def scorer(left: int, right: int) -> PosteriorScorer:
     torch.manual_seed(0)
-    module = Dnn(DnnOptions(layers=2, width=16, left=left, right=right), features=4, senones=SENONES.count)
+    module = Dnn(NetworkConfig(layers=2, width=16, left=left, right=right), features=4, senones=SENONES.count)
     torch.nn.init.normal_(module.output.weight)
     return PosteriorScorer(AcousticModel(module, SENONES, np.full(SENONES.count, 0.1), {}), 1e-5)
 

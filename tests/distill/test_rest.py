@@ -164,4 +164,4 @@ def test_tail_mode_is_an_option_of_the_student(planted):
     assert len({round(loss, 6) for loss in losses.values()}) == len(RESTS)
     from asrdistill.training.options import TrainOptions
 
-    assert {field.name: field.default for field in dataclasses.fields(TrainOptions)}["rest"] == "states"
+    assert {field.name: field.default for field in dataclasses.fields(TrainOptions)}["tail_mode"] == "states"

@@ -8,17 +8,17 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.options import SetOptions
-from asrdistill.distill.sets import by_confusion, by_phones, check_sizes, cluster, moments, read_set, unit
+from asrdistill.distill.cluster import by_confusion, by_phones, check_sizes, cluster, moments, read_set, unit
+from asrdistill.distill.options import ClusterOptions
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.results.info import describe, show
 from tests.refusals import refused
 
-OPTIONS = DnnOptions(layers=1, width=16, left=2, right=1)
+OPTIONS = NetworkConfig(layers=1, width=16, left=2, right=1)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def senones_of(phones):
 def test_frequent_and_rare_planted_confusions_are_found(scale, seed):
     senones = senones_of(6)
     groups = [[0, 7, 13, 19, 5], [1, 2, 3, 4, 6], [8, 9, 10, 11, 12], [14, 15, 16, 17, 18]]
-    found = by_confusion(confused(groups, scale=scale), senones, SetOptions(4, 5, seed=seed))
+    found = by_confusion(confused(groups, scale=scale), senones, ClusterOptions(4, 5, seed=seed))
     assert sorted(sorted(own.tolist()) for own, _ in found) == sorted(map(sorted, groups))
 
 
@@ -65,16 +65,16 @@ def test_sets_overlap_where_senones_are_confused_with_two_groups():
     groups = [[0, 1, 2, 3], [3, 4, 5, 6], list(range(7, 20))]  # senone 3 is taken for both of the first
     for row, group in zip(p, rng.integers(3, size=4000), strict=True):
         row[groups[group]] = rng.dirichlet(np.ones(len(groups[group])))
-    found = {frozenset(own.tolist()) for own, _ in by_confusion(np.cov(p.T), senones_of(6), SetOptions(3, 4))}
+    found = {frozenset(own.tolist()) for own, _ in by_confusion(np.cov(p.T), senones_of(6), ClusterOptions(3, 4))}
     assert {frozenset(groups[0]), frozenset(groups[1])} <= found
 
 
 def test_phones_that_are_confused_form_a_set_of_their_senones():
     groups = [[0, 1, 2, 3, 4], [5, 6, 7, 14, 15, 16], [8, 9, 10, 11, 12, 13, 17, 18, 19]]  # SIL; P1 P4; P2 P3 P5
     covariance = confused(groups)
-    found = by_phones(covariance, senones_of(6), SetOptions(3, 9, by="phones"))
+    found = by_phones(covariance, senones_of(6), ClusterOptions(3, 9, by="phones"))
     assert sorted(sorted(own.tolist()) for own, _ in found) == sorted(groups)
-    capped = by_phones(covariance, senones_of(6), SetOptions(3, 2, by="phones"))
+    capped = by_phones(covariance, senones_of(6), ClusterOptions(3, 2, by="phones"))
     for own, _ in capped:
         group = next(g for g in groups if own[0] in g)
         assert set(own) == set(sorted(group, key=lambda s: -covariance[s, s])[:2])
@@ -99,7 +99,7 @@ def test_more_clusters_than_distinct_rows_still_converge():
 def test_covariance_is_that_of_all_predictions_whatever_the_jobs(corpus, generalist, monkeypatch):
     features = FrameArchive(corpus.features)
     p = np.exp(np.concatenate([load_model(generalist).log_posteriors(features[u]) for u in features]))
-    monkeypatch.setattr("asrdistill.distill.sets.CHUNK", 7)
+    monkeypatch.setattr("asrdistill.distill.cluster.CHUNK", 7)
     one, two = (moments(generalist, features, jobs) for jobs in (1, 2))
     np.testing.assert_allclose(one[0], p.mean(0), rtol=1e-5)
     np.testing.assert_allclose(one[1], np.cov(p.T, bias=True), rtol=1e-3, atol=1e-7)
@@ -142,7 +142,7 @@ def test_clustered_sets_are_shown_by_info(corpus, generalist, tmp_path):
 )
 def test_impossible_sizes_are_refused(corpus, bad, names):
     with refused(*names):
-        check_sizes(dataclasses.replace(SetOptions(2, 3), **bad), corpus.senones)
+        check_sizes(dataclasses.replace(ClusterOptions(2, 3), **bad), corpus.senones)
 
 
 def test_missing_and_foreign_sets_are_refused(corpus, generalist, tmp_path):

@@ -18,7 +18,7 @@ from asrdistill.distill.coverage import count, describe, tables
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.specialists import Relabelled, read_specialty
 from asrdistill.distill.store import make_store
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
@@ -204,7 +204,7 @@ def test_killed_and_resumed_gives_the_same_bytes(world, tmp_path, monkeypatch):
     script = f"""
 import os, signal
 from pathlib import Path
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.training import loop, pool
 from asrdistill.training.options import TrainOptions
 pool.BLOCK_FRAMES, loop.CHECKPOINT_SECONDS = 200, 0
@@ -269,9 +269,9 @@ def test_more_active_senones_choose_more_specialists(world, together, tmp_path):
     features = FrameArchive(world.features)["utt000"]
     model = load_model(together)
     log_p = torch.from_numpy(model.generalist.log_posteriors(features))
-    few = sum(len(opinion.frames) for opinion in model.opinions(features, log_p))
+    few = sum(len(specialist.frames) for specialist in model.specialists(features, log_p))
     model.active = 3
-    assert sum(len(opinion.frames) for opinion in model.opinions(features, log_p)) > few
+    assert sum(len(specialist.frames) for specialist in model.specialists(features, log_p)) > few
 
 
 def test_every_command_takes_it_as_a_model(world, together, tmp_path):

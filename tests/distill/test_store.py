@@ -10,7 +10,7 @@ from asrdistill.distill import store as module
 from asrdistill.distill.losses import soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, check_store, make_store, truncate
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.hmm.senones import log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_ensemble, save_model
@@ -104,14 +104,14 @@ def seen(corpus, folder, *utterances):
 
 def test_unseen_excludes_members_trained_on_the_utterance(corpus, ensemble, tmp_path):
     """By each utterance's own members, one by one: the posteriors of those, averaged by hand."""
-    learnt = [
+    train_alignments = [
         seen(corpus, tmp_path / "a", "utt000", "utt001"),
         seen(corpus, tmp_path / "b", "utt000", "utt002"),
         seen(corpus, tmp_path / "c", "utt000", "utt001", "utt002"),
     ]
     features, members = FrameArchive(corpus.features), load_model(ensemble).members
     (tmp_path / "store").mkdir()
-    make_store(ensemble, features, tmp_path / "store", StoreOptions(0, [1.0]), 2, learnt=learnt)
+    make_store(ensemble, features, tmp_path / "store", StoreOptions(0, [1.0]), 2, train_alignments=train_alignments)
     store = FrameArchive(tmp_path / "store")
     for utterance, asked in (("utt000", (0, 1, 2)), ("utt001", (1,)), ("utt002", (0,)), ("utt003", (0, 1, 2))):
         said = np.mean([np.exp(members[k].log_posteriors(features[utterance])) for k in asked], axis=0)
@@ -123,12 +123,19 @@ def test_unseen_excludes_members_trained_on_the_utterance(corpus, ensemble, tmp_
 
 def test_unseen_with_too_few_alignments_is_refused(corpus, ensemble, tmp_path):
     one = seen(corpus, tmp_path / "a", "utt000")
-    for model, learnt, names in (
+    for model, train_alignments, names in (
         (ensemble, [one], ["3 members", "--unseen", "1 alignments"]),
         (ensemble.parent / "teacher.0", [one], ["ensemble"]),
     ):
         with refused(model, *names):
-            make_store(model, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0), 1, learnt=learnt)
+            make_store(
+                model,
+                FrameArchive(corpus.features),
+                tmp_path / "store",
+                StoreOptions(0),
+                1,
+                train_alignments=train_alignments,
+            )
 
 
 def test_store_does_not_depend_on_jobs(corpus, ensemble, tmp_path):
@@ -142,8 +149,8 @@ def test_tails_are_accumulated_in_order(corpus, ensemble, tmp_path, monkeypatch)
     held, most = [], []
     write_shard = module._write_shard
 
-    def write(task):
-        record, kept, tails = write_shard(task)
+    def write(*task):
+        record, kept, tails = write_shard(*task)
         held.append(weakref.ref(tails))
         most.append(sum(tail() is not None for tail in held))
         return record, kept, tails

@@ -17,7 +17,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from tests.export.exported import exported
 from tests.refusals import refused
 
@@ -34,7 +34,7 @@ def folder(tmp_path):
     """A model folder with a random network, some of whose units are a hundred times as large as others."""
     torch.manual_seed(0)
     senones = Senones(PHONES, STATES, np.log(np.linspace(0.3, 0.8, 15)))
-    options = DnnOptions(layers=3, width=48, left=3, right=2)
+    options = NetworkConfig(layers=3, width=48, left=3, right=2)
     module = Dnn(options, 6, senones.count)
     with torch.no_grad():
         module.mean.copy_(torch.randn(6) * 5)
@@ -87,7 +87,7 @@ def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
     features[40:] *= 5  # whole utterances reach farther than pieces of them
     whole, padded = other.log_posteriors(features), pad(features, (3, 2))
     for begin in range(0, 60, 16):
-        piece = other.go_on(padded[begin : begin + 16 + 5])[0]
+        piece = other.forward_chunk(padded[begin : begin + 16 + 5])[0]
         np.testing.assert_allclose(piece, whole[begin : begin + 16], atol=1e-5)
 
 

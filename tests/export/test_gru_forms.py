@@ -7,7 +7,7 @@ import torch
 from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from tests.export.exported import exported
 from tests.refusals import refused
@@ -19,7 +19,7 @@ PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 def folder(request, tmp_path):
     torch.manual_seed(0)
     left, right = request.param
-    options = DnnOptions(architecture="gru", layers=2, width=24, left=left, right=right)
+    options = NetworkConfig(architecture="gru", layers=2, width=24, left=left, right=right)
     module = build_network(options, 6, 8)
     with torch.no_grad():
         module.mean.copy_(torch.randn(6) * 5)

@@ -33,7 +33,7 @@ from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.runtime.recogniser import Recogniser
 from tests.refusals import assert_names, assert_refused, only_line, refused
 
@@ -63,7 +63,7 @@ def world(tmp_path):
         for word, hertz in TONES.items()
     }
     means = {phone: fbank([samples], OPTIONS)[0].mean(0) for phone, samples in sounds.items()}
-    model = Dnn(DnnOptions(layers=1, width=40, left=0, right=0), 20, senones.count)
+    model = Dnn(NetworkConfig(layers=1, width=40, left=0, right=0), 20, senones.count)
     with torch.no_grad():  # hidden units hold +x and -x, so that the output is linear in x
         model.hidden[0].weight.copy_(torch.cat([torch.eye(20), -torch.eye(20)]))
         for phone, states in senones.states.items():
@@ -72,7 +72,7 @@ def world(tmp_path):
             model.output.bias[states] = -0.5 * (mean**2).sum()
     (tmp_path / "model").mkdir()
     priors = np.full(senones.count, -np.log(senones.count), dtype=np.float32)
-    options = DnnOptions(layers=1, width=40, left=0, right=0)
+    options = NetworkConfig(layers=1, width=40, left=0, right=0)
     save_model(
         tmp_path / "model", model, options, senones, priors, features=OPTIONS.describe(), frame_shift=0.01, updates=0
     )

@@ -7,7 +7,7 @@ import torch
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from tests.export.exported import exported
 from tests.refusals import refused
@@ -19,7 +19,7 @@ PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 def folder(request, tmp_path):
     torch.manual_seed(0)
     left, right = request.param
-    options = DnnOptions(architecture="tdnn", width=32, left=left, right=right, dilations=[1, 2, 3])
+    options = NetworkConfig(architecture="tdnn", width=32, left=left, right=right, dilations=[1, 2, 3])
     senones = Senones(["SIL", "A"], PHONES, np.full(8, -0.5))
     module = build_network(options, 6, 8)
     with torch.no_grad():
@@ -72,7 +72,7 @@ def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
     features[40:] *= 5
     whole, padded = other.log_posteriors(features), pad(features, other.context)
     for begin in range(0, 60, 16):
-        piece = other.go_on(padded[begin : begin + 16 + 18])[0]
+        piece = other.forward_chunk(padded[begin : begin + 16 + 18])[0]
         np.testing.assert_allclose(piece, whole[begin : begin + 16], atol=1e-4)
 
 

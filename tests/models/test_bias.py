@@ -11,7 +11,7 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, StoredLogits, make_store
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.files import read_json
 from asrdistill.models.adjust import best_offset, shifted_bias
 from asrdistill.models.io import load_model, replace_tensor

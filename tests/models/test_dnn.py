@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.network import drawn, pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.network import bernoulli, pad
+from asrdistill.models.options import NetworkConfig
 
-OPTIONS = DnnOptions(layers=2, width=8, left=3, right=1)
+OPTIONS = NetworkConfig(layers=2, width=8, left=3, right=1)
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def test_untrained_output_is_uniform():
 @pytest.mark.parametrize("probability", [0.1, 0.6, 0.9, 1.0])
 def test_drawn_booleans_have_their_probability_at_each_place(probability):
     torch.manual_seed(0)
-    kept = drawn((4000, 7, 3), probability, torch.device("cpu")).double()
+    kept = bernoulli((4000, 7, 3), probability, torch.device("cpu")).double()
     assert kept.mean().item() == pytest.approx(probability, abs=4 * (0.25 / kept.numel()) ** 0.5 + 2**-16)
     assert (kept.flatten(1).mean(0) - probability).abs().max() < 5 * (0.25 / 4000) ** 0.5  # of whatever 16 bits
 
 
 def test_dropout_keeps_the_mean_and_ends_with_training():
     torch.manual_seed(0)
-    model = Dnn(DnnOptions(layers=1, width=4, left=0, right=0, dropout=0.3), features=2, senones=3)
+    model = Dnn(NetworkConfig(layers=1, width=4, left=0, right=0, dropout=0.3), features=2, senones=3)
     hidden = torch.full((5000, 1, 8), 2.0)
     dropped = model.train().drop(hidden, None)
     assert dropped.unique().tolist() == [0.0, pytest.approx(2 / 0.7)]

@@ -11,15 +11,15 @@ from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.gru import Gru
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from tests.refusals import refused
 
 SENONES = Senones.monophones(Lang.build({"a": [(1.0, ("A",))]}, ["A"]))
 
 
-def options(left: int = 6, right: int = 2) -> DnnOptions:
-    return DnnOptions(architecture="gru", layers=2, width=10, left=left, right=right)
+def options(left: int = 6, right: int = 2) -> NetworkConfig:
+    return NetworkConfig(architecture="gru", layers=2, width=10, left=left, right=right)
 
 
 def random_network(left: int = 6, right: int = 2) -> Gru:
@@ -92,7 +92,7 @@ def test_untrained_output_is_uniform():
 
 def test_widths_are_refused():
     with refused("dnn", "widths"):
-        build_network(DnnOptions(architecture="gru", widths=[0.5]), 4, 5)
+        build_network(NetworkConfig(architecture="gru", widths=[0.5]), 4, 5)
 
 
 def test_saved_network_is_rebuilt(tmp_path):

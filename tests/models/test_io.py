@@ -10,10 +10,10 @@ from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_ensemble, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from tests.refusals import assert_refused, refused
 
-OPTIONS = DnnOptions(layers=1, width=8, left=1, right=1)
+OPTIONS = NetworkConfig(layers=1, width=8, left=1, right=1)
 
 
 def write(folder, phone="A", settings="fbank"):

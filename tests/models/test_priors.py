@@ -8,10 +8,10 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_ensemble, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from tests.refusals import assert_refused
 
-OPTIONS = DnnOptions(layers=1, width=16, left=2, right=1)
+OPTIONS = NetworkConfig(layers=1, width=16, left=2, right=1)
 
 
 @pytest.fixture

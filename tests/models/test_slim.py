@@ -8,12 +8,12 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teach import check_options, train_model
+from asrdistill.distill.train import train_model
 from asrdistill.files import read_json
 from asrdistill.models.adjust import narrow
 from asrdistill.models.dnn import Dnn, Widths
 from asrdistill.models.io import load_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.training.options import TrainOptions
 from tests.refusals import assert_refused, refused
 
@@ -22,7 +22,7 @@ OPTIONS = TrainOptions(layers=2, width=64, left=2, right=2, epochs=8, batch=64, 
 
 def test_first_units_are_a_network_of_their_own():
     torch.manual_seed(0)
-    options = DnnOptions(layers=3, width=16, left=1, right=1)
+    options = NetworkConfig(layers=3, width=16, left=1, right=1)
     module = Dnn(options, 4, 7).eval()
     for value in module.parameters():
         torch.nn.init.normal_(value)
@@ -68,4 +68,4 @@ def test_the_loss_is_the_mean_over_the_widths(corpus, tmp_path):
 @pytest.mark.parametrize("share", [0.0, 1.5, -1.0])
 def test_impossible_widths_are_refused(share):
     with refused("widths", f"{share:g}"):
-        check_options(dataclasses.replace(OPTIONS, widths=[1.0, share]))
+        dataclasses.replace(OPTIONS, widths=[1.0, share])

@@ -10,7 +10,7 @@ from asrdistill.lang.lexicon import Lang
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from asrdistill.models.tdnn import Tdnn
 from tests.refusals import refused
@@ -22,7 +22,7 @@ CONTEXTS = [(26, 5), (31, 0), (13, 15), (26, 30)]
 def random_network(left: int, right: int, **options) -> Tdnn:
     """A network none of whose weights is zero."""
     torch.manual_seed(0)
-    chosen = DnnOptions(architecture="tdnn", width=12, left=left, right=right, dilations=[1, 2, 4, 6], **options)
+    chosen = NetworkConfig(architecture="tdnn", width=12, left=left, right=right, dilations=[1, 2, 4, 6], **options)
     module = build_network(chosen, 4, SENONES.count).eval()
     for name, value in module.named_parameters():
         torch.nn.init.normal_(value, std=0.2 if "first" in name else 0.5)
@@ -96,7 +96,7 @@ def test_look_ahead_is_the_frames_after_the_one_that_is_added():
 
 
 def test_untrained_output_is_uniform_and_blocks_are_the_identity():
-    module = build_network(DnnOptions(architecture="tdnn", width=8), 4, 5)
+    module = build_network(NetworkConfig(architecture="tdnn", width=8), 4, 5)
     torch.testing.assert_close(module(torch.randn(1, 30, 4)), torch.zeros(1, 5, 5))
 
 
@@ -111,11 +111,11 @@ def test_untrained_output_is_uniform_and_blocks_are_the_identity():
 )
 def test_impossible_options_are_refused(options, names):
     with refused(*names):
-        build_network(DnnOptions(architecture="tdnn", width=8, **options), 4, 5)
+        build_network(NetworkConfig(architecture="tdnn", width=8, **options), 4, 5)
 
 
 def test_saved_network_is_rebuilt(tmp_path):
-    options = DnnOptions(architecture="tdnn", width=12, left=26, right=5, dilations=[1, 2, 4, 6])
+    options = NetworkConfig(architecture="tdnn", width=12, left=26, right=5, dilations=[1, 2, 4, 6])
     module = random_network(26, 5)
     priors = np.full(SENONES.count, -1, np.float32)
     save_model(tmp_path, module, options, SENONES, priors, features={"type": "fbank"})

@@ -9,7 +9,7 @@ from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.io import load_model, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from asrdistill.results.plan import read_results
 from asrdistill.results.speed import frames_per_second
@@ -31,7 +31,7 @@ def world(tmp_path):
             for seed in (0, 1):
                 model = exp / f"{size}.{kind}.{seed}"
                 model.mkdir(parents=True)
-                options = DnnOptions(layers=1, width=width, left=1, right=3)
+                options = NetworkConfig(layers=1, width=width, left=1, right=3)
                 meta = {"features": {"type": "fbank"}, "frame_shift": 0.01, "updates": 7}
                 torch.manual_seed(0)
                 network = build_network(options, 4, 8)

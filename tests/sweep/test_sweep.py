@@ -98,7 +98,7 @@ def test_runs_find_the_recipes_own_models_up_to_date(recipe):
         ({"temperature": 2.0, "width": 8}, "student.0"),
         ({"teachers": 2, "combine": "arithmetic"}, "student.0"),
         ({"teachers": 1}, "sweeps/student-n1.0"),
-        ({"combine": "geometric", "rest": "one"}, "sweeps/student-geometric-one.0"),
+        ({"combine": "geometric", "tail_mode": "one"}, "sweeps/student-geometric-one.0"),
         ({"keep": 2, "hard_weight": 0.1}, "sweeps/student-k2-hard0.1.0"),
         ({"keep": 0}, "sweeps/student-k0.0"),
         ({"labelled": 25.0}, "sweeps/student-data25.0"),

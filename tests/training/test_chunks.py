@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.network import pad
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.training import distributed, loop
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
@@ -130,9 +130,9 @@ def test_gradients_of_uneven_parts_have_the_whole_batch_as_their_mean(monkeypatc
         monkeypatch.setattr(distributed, "size", lambda: size)
         monkeypatch.setattr(distributed, "rank", lambda: rank)
         torch.manual_seed(0)
-        model = Dnn(DnnOptions(layers=1, width=16, left=1, right=1), features=3, senones=5).train()
+        model = Dnn(NetworkConfig(layers=1, width=16, left=1, right=1), features=3, senones=5).train()
         torch.nn.init.normal_(model.output.weight)
-        share = distributed.share(5)
+        share = distributed.rank_slice(5)
         rows = [labels[share][inside[share]]]
         batch = Batch(windows[share], rows, share.start, 5, False, False, inside[share], int(inside.sum()))
         loss = loop._update(model, torch.optim.SGD(model.parameters()), HardTargets(None), batch, 0.0, torch.float32)

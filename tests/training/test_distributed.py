@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from asrdistill.cli import main
 from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 from asrdistill.training import distributed, loop
 from asrdistill.training.pool import Batch
 from asrdistill.training.targets import HardTargets
@@ -116,7 +116,7 @@ def test_shares_are_a_partition(monkeypatch):
         parts = []
         for rank in range(4):
             monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
-            parts.append(list(range(count))[distributed.share(count)])
+            parts.append(list(range(count))[distributed.rank_slice(count)])
         assert list(itertools.chain(*parts)) == list(range(count))
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -129,9 +129,9 @@ def test_gradients_of_uneven_parts_have_the_whole_batch_as_their_mean(monkeypatc
         monkeypatch.setattr(distributed, "size", lambda: size)
         monkeypatch.setattr(distributed, "rank", lambda: rank)
         torch.manual_seed(0)
-        model = Dnn(DnnOptions(layers=1, width=16, left=1, right=1), features=3, senones=5).train()
+        model = Dnn(NetworkConfig(layers=1, width=16, left=1, right=1), features=3, senones=5).train()
         torch.nn.init.normal_(model.output.weight)
-        share = distributed.share(7)
+        share = distributed.rank_slice(7)
         batch = Batch(windows[share], [labels[share]], share.start, 7, False, False)
         loss = loop._update(model, torch.optim.SGD(model.parameters()), HardTargets(None), batch, 0.0, torch.float32)
         return loss, torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
@@ -144,7 +144,7 @@ def test_gradients_of_uneven_parts_have_the_whole_batch_as_their_mean(monkeypatc
 
 
 def test_dropout_of_parts_is_that_of_the_whole():
-    model = Dnn(DnnOptions(layers=2, width=16, left=1, right=1, dropout=0.5), features=3, senones=5).train()
+    model = Dnn(NetworkConfig(layers=2, width=16, left=1, right=1, dropout=0.5), features=3, senones=5).train()
     torch.nn.init.normal_(model.output.weight)
     windows = torch.randn(7, 3, 3)
     torch.manual_seed(0)

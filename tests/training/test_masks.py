@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from asrdistill.distill.teach import check_options
 from asrdistill.training.masks import covered, masked
 from asrdistill.training.options import TrainOptions
 from tests.refusals import refused
@@ -58,4 +57,4 @@ def test_same_seed_same_masks_and_parts_are_those_of_the_whole():
 @pytest.mark.parametrize("name", ["time_masks", "time_mask", "frequency_masks", "frequency_mask"])
 def test_negative_masks_are_refused(name):
     with refused(name, -1):
-        check_options(dataclasses.replace(TrainOptions(), **{name: -1}))
+        dataclasses.replace(TrainOptions(), **{name: -1})

@@ -26,8 +26,8 @@ from asrdistill.encoders.model_bin import read_variables
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.files import read_json
 from asrdistill.lang.normalize import normalize_text
-from asrdistill.pseudo_label.options import HearOptions
-from asrdistill.pseudo_label.run import BATCH, Ear
+from asrdistill.pseudo_label.options import PseudoLabelOptions
+from asrdistill.pseudo_label.run import BATCH, WhisperTranscriber
 from asrdistill.results.pictures import COLOURS, plain_axes, png
 from asrdistill.results.tables import Table
 from asrdistill.runtime.recogniser import Recogniser
@@ -63,7 +63,10 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
     from faster_whisper import WhisperModel
 
     folder = model_folder(name)
-    model, ear = WhisperModel(str(folder), "cpu", compute_type="int8", cpu_threads=1), Ear(folder, HearOptions(name))
+    model, transcriber = (
+        WhisperModel(str(folder), "cpu", compute_type="int8", cpu_threads=1),
+        WhisperTranscriber(folder, PseudoLabelOptions(name)),
+    )
     # The output's weights are the embeddings' once more.
     weights = read_variables(folder / "model.bin", "WhisperSpec", lambda name: name != "decoder/projection/weight")
     about = {
@@ -78,7 +81,7 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
         return {utterance.id: normalize_text(" ".join(segment.text for segment in segments), "en").split()}
 
     def batched(batch: list[Utterance]) -> Words:
-        return {found.utterance: normalize_text(found.written, "en").split() for found in ear.hear(batch)}
+        return {found.utterance: normalize_text(found.written, "en").split() for found in transcriber.transcribe(batch)}
 
     alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # batches of about one length
     batches = [alike[begin : begin + BATCH] for begin in range(0, len(alike), BATCH)]
@@ -103,12 +106,12 @@ def _recogniser(folder: Path, utterances: Sequence[Utterance]) -> Figures:
     return {
         "parameters": meta["parameters"],
         "mb": sum((folder / name).stat().st_size for name in meta["export"]["sha256"]) / 1e6,
-        "look_ahead_ms": _look_ahead(meta),
+        "look_ahead_ms": _cached_lookahead(meta),
         **_measure(recognise, [[utterance] for utterance in utterances]),
     }
 
 
-def _look_ahead(meta: Figures) -> float | None:
+def _cached_lookahead(meta: Figures) -> float | None:
     """Look-ahead of the network in ms; None: it waits for the end of the utterance."""
     features, right = meta["features"], 1000 * meta["frame_shift"] * meta["options"]["right"]
     if features["type"] == "whisper":

@@ -22,7 +22,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_model
-from asrdistill.models.options import DnnOptions
+from asrdistill.models.options import NetworkConfig
 
 PIECES = (16, 100, 300, 1000)  # frames: a stream's piece, and utterances of 1, 3 and 10 s
 FORMS = {"torch_float32": "safetensors", "onnx_float32": "onnx", "onnx_int8": "int8"}
@@ -66,7 +66,7 @@ def instructions() -> list[str]:
 def random_model(folder: Path, layers: int, width: int, count: int) -> None:
     folder.mkdir()
     torch.manual_seed(0)
-    options = DnnOptions(layers=layers, width=width)
+    options = NetworkConfig(layers=layers, width=width)
     module = Dnn(options, 40, count)
     torch.nn.init.normal_(module.output.weight, std=0.05)
     states = {"SIL": list(range(5)), "A": [list_tree(range(5, count - 2)), count - 2, count - 1]}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asrdistill import parallel, script, stage
 from asrdistill.config import build, hash_fields, read_yaml
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.scoring.frames import evaluate
 from asrdistill.training.options import TrainOptions
 

@@ -1,18 +1,7 @@
-"""Which senones each specialist is for (Hinton, Vinyals and Dean 2015, section 5.2).
+"""Cluster senones that the generalist confuses into the sets of specialists (Hinton, Vinyals and Dean 2015, 5.2).
 
-Senones that the generalist predicts together are those that it confuses. On-line K-means runs over the
-columns of the covariance matrix of its predictions; a specialist's set are the m columns nearest to its
-centroid, so that sets may overlap and leave senones out. Columns and centroids are scaled to length one: as
-they are, the few senones with the largest variance would have a cluster each and the rare ones be all in the
-last; and a centroid that is the mean of many different columns, so short that it is near to all of them, would
-draw in ever more.
-
-For comparison, phones are clustered in the same way, by the covariance of their senones' sums; a set are
-then the m most variable senones of its phones.
-
-``sets.json``: the sets with their senones (nearest to the centroid first), those senones' names by phone
-and state, the centroid's inertia (summed squared distance of the columns that are nearest to it), and the
-mass that the generalist gives them; the identity of senones, features and generalist.
+On-line K-means on the columns of the covariance of its predictions, or on whole phones; see docs/internals.md.
+``sets.json``: per set its senones (nearest to the centroid first), their names, inertia and probability mass.
 """
 
 import logging
@@ -23,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features
-from asrdistill.distill.options import SetOptions
+from asrdistill.distill.options import ClusterOptions
 from asrdistill.errors import UserError
 from asrdistill.files import read_json, write_json
 from asrdistill.hmm.senones import Senones, leaves
@@ -39,7 +28,7 @@ JOINED = 16  # utterances in one product
 CHUNK = 500  # utterances whose sums are one; fixed, so that they do not depend on the number of jobs
 
 
-def make_sets(model: Path, features: FrameArchive, out: Path, options: SetOptions, jobs: int) -> None:
+def cluster_senones(model: Path, features: FrameArchive, out: Path, options: ClusterOptions, jobs: int) -> None:
     """Cluster what the model in a folder confuses on the features, and write ``sets.json`` into `out`.
 
     Raises UserError for sizes that the senones do not allow, and for features of another kind or without frames.
@@ -64,7 +53,7 @@ def make_sets(model: Path, features: FrameArchive, out: Path, options: SetOption
     write_json(out / SETS, {**made, "feature_hash": features.hash, "frames": features.total_rows, "sets": sets})
 
 
-def check_sizes(options: SetOptions, senones: Senones) -> None:
+def check_sizes(options: ClusterOptions, senones: Senones) -> None:
     """Raise UserError for sets that these senones cannot be made into."""
     if options.sets < 1 or options.size < 1:
         raise UserError(f"there must be at least 1 set of 1 senone, not {options.sets} sets of {options.size}")
@@ -76,7 +65,7 @@ def check_sizes(options: SetOptions, senones: Senones) -> None:
 
 
 def read_sets(folder: Path) -> dict[str, Any]:
-    """What :func:`make_sets` wrote; raises UserError for anything else."""
+    """What :func:`cluster_senones` wrote; raises UserError for anything else."""
     if not (Path(folder) / SETS).is_file():
         raise UserError(f"{folder} holds no {SETS}; make it with asrdistill distill cluster-senones")
     record = read_json(Path(folder) / SETS)
@@ -117,7 +106,7 @@ def _sums(state: tuple[Any, FrameArchive], chunk: Chunk[str]) -> np.ndarray:
     return sums
 
 
-def by_confusion(covariance: np.ndarray, senones: Senones, options: SetOptions) -> list[tuple[np.ndarray, float]]:
+def by_confusion(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
     """The senones (m,) of each set, nearest to the centroid first, and the centroid's inertia."""
     columns = unit(covariance)
     centroids = cluster(columns, options.sets, options.seed)
@@ -128,7 +117,7 @@ def by_confusion(covariance: np.ndarray, senones: Senones, options: SetOptions) 
     return [(order[:, k], float(inertia[k])) for k in range(options.sets)]
 
 
-def by_phones(covariance: np.ndarray, senones: Senones, options: SetOptions) -> list[tuple[np.ndarray, float]]:
+def by_phones(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
     """The same of sets that are made of whole phones: at most m of their senones, the most variable first."""
     phone = phone_of(senones)
     member = (phone == np.arange(len(senones.states))[:, None]).astype(float)  # (P, S)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.teach import train_model
+from asrdistill.distill.train import train_model
 from asrdistill.files import read_json
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import UNLABELLED, HardTargets

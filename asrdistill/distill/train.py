@@ -1,0 +1,218 @@
+"""Train teachers, baselines, students and specialists: from archives to a model folder."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asrdistill.config import build
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
+from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
+from asrdistill.errors import UserError
+from asrdistill.features.statistics import global_stats
+from asrdistill.files import read_json, write_json
+from asrdistill.hmm.aligned import open_aligned
+from asrdistill.hmm.senones import Senones, log_priors
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.io import load_model, save_model
+from asrdistill.models.network import Network
+from asrdistill.models.options import NetworkConfig
+from asrdistill.models.registry import build_network
+from asrdistill.training import distributed
+from asrdistill.training.device import choose_device, choose_precision
+from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
+from asrdistill.training.options import TrainOptions
+from asrdistill.training.pool import FramePool
+from asrdistill.training.targets import HardTargets, Targets, WeightedTargets
+
+log = logging.getLogger("asrdistill")
+
+
+def train_model(
+    features: Path,
+    alignment: Path,
+    soft_targets: Path | None,
+    held_out: tuple[Path, Path] | None,
+    options: TrainOptions,
+    out: Path,
+    start: Path | None = None,
+    special: tuple[Path, int, str] | None = None,
+) -> None:
+    """Train on archives and write a model folder into `out`, which holds the checkpoints meanwhile.
+
+    start    model to initialise from, architecture included
+    special  makes a specialist: folder of sets, number of the set, and one of SOFTMAXES
+
+    Raises UserError for inputs or options that do not fit together.
+    """
+    _check_inputs(options, soft_targets, held_out, special)
+    inputs, labels, senones = open_aligned(features, alignment)
+    generalist = _open_start(start, inputs, senones) if start else None
+    if generalist:
+        options = _with_network_of(generalist, options)
+    specialty = read_specialty(*special, labels, senones) if special else None
+    utterances = labels.utterances
+    targets: Targets = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
+    if soft_targets:
+        store = FrameArchive(soft_targets)
+        utterances = store.utterances if options.unlabelled else utterances
+        check_store(store, inputs, senones.hash, utterances)
+        targets = _student_targets(store, targets, options, senones.count)
+    measured = _held_out(*held_out, specialty) if held_out else None
+    model = _initial_network(options, inputs, labels, senones, generalist, specialty)
+    device = choose_device(options.device)
+    dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
+    pool = _pool(options, inputs, labels, senones, targets, utterances, model.context, specialty)
+    log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
+    history = train(model, pool, options, dtype, device, out, measured)
+    if distributed.rank() > 0:
+        return
+    meta: dict[str, Any] = {
+        "features": inputs.meta["features"],
+        "frame_shift": inputs.meta["frame_shift"],
+        "updates": pool.updates(options.epochs),
+        "seed": options.seed,
+    }
+    meta |= {"kept_epoch": best_epoch(history)} if options.early_stopping else {}
+    meta |= {"omitted": options.omit} if options.omit else {}
+    meta |= {"precision": str(dtype).removeprefix("torch."), "history": history}
+    meta |= _origin(start, special, specialty)
+    save_model(out, model, options, senones, log_priors(labels, senones.count), **meta)
+    (out / "checkpoint.safetensors").unlink()
+    (out / BEST).unlink(missing_ok=True)
+    (out / "precision.json").unlink()
+
+
+def _check_inputs(options: TrainOptions, soft_targets: Path | None, held_out: Any, special: Any) -> None:
+    if options.unlabelled and not soft_targets:
+        raise UserError("unlabelled utterances need soft targets; give --soft-targets")
+    if options.early_stopping and not held_out:
+        raise UserError("early stopping needs held-out data; give --held-out")
+    if special and (options.omit or options.unlabelled or options.chunk > 1):
+        raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")
+
+
+def _initial_network(
+    options: TrainOptions,
+    inputs: FrameArchive,
+    labels: FrameArchive,
+    senones: Senones,
+    generalist: AcousticModel | None,
+    specialty: Specialty | None,
+) -> Network:
+    """The network before training: random weights of the seed, or those of the generalist."""
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # confident networks have many gradients near 1e-40, each 100 times slower
+    torch.manual_seed(options.seed)
+    outputs = specialty.outputs if specialty else senones.count
+    model = build_network(options, inputs[labels.utterances[0]].shape[1], outputs)
+    if generalist:
+        model.load_state_dict(specialty.weights(generalist) if specialty else generalist.module.state_dict())
+    else:
+        mean, std = global_stats(inputs)
+        model.mean.copy_(torch.from_numpy(mean))
+        model.std.copy_(torch.from_numpy(std))
+    model.stride = options.stride
+    return model
+
+
+def _pool(
+    options: TrainOptions,
+    inputs: FrameArchive,
+    labels: FrameArchive,
+    senones: Senones,
+    targets: Targets,
+    utterances: Sequence[str],
+    context: tuple[int, int],
+    specialty: Specialty | None,
+) -> FramePool:
+    """The frames to train on; logs what is left out."""
+    if options.omit:
+        log.info("frames of %s are left out", " ".join(options.omit))
+    if options.unlabelled:
+        unlabelled = sum(utterance not in labels for utterance in utterances)
+        log.info("%d utterances without an alignment have soft targets only", unlabelled)
+    settings: dict[str, Any] = {
+        "features": inputs,
+        "targets": targets,
+        "utterances": utterances,
+        "context": context,
+        "pool_frames": options.pool_frames,
+        "batch": options.batch,
+        "seed": options.seed,
+    }
+    if specialty:
+        return specialty.pool(labels, **settings)
+    keep = _all_but(options.omit, labels, senones)
+    return FramePool(**settings, chunk=options.chunk, stride=options.stride, keep=keep)
+
+
+def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, senones: int) -> Targets:
+    """The targets of a student: those of the store by `options.loss`, and weighted hard targets."""
+    if options.loss == "hard":
+        return hard
+    soft: Targets
+    if options.loss == "soft":
+        soft = SoftTargets(store, options.temperature, options.tail_mode)
+    else:
+        soft = StoredLogits(store, senones)
+    return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
+
+
+def _all_but(
+    phones: Sequence[str], alignment: FrameArchive, senones: Senones
+) -> Callable[[Sequence[str]], np.ndarray] | None:
+    """Selects the frames aligned to other phones than these; None if there are none."""
+    if not phones:
+        return None
+    kept = ~senones.of_phones(phones)
+    if not kept.any():
+        raise UserError("omit names every phone, so no frame is left to train on")
+    return lambda utterances: kept[alignment.read(utterances)]
+
+
+def _held_out(features: Path, alignment: Path, specialty: Specialty | None) -> HeldOut:
+    inputs, labels, _ = open_aligned(features, alignment)
+    return HeldOut(inputs, Relabelled(alignment, specialty.classes) if specialty else labels, labels.utterances)
+
+
+def _open_start(folder: Path, inputs: FrameArchive, senones: Senones) -> AcousticModel:
+    """The network to start from; raises UserError unless it fits the features and the alignment."""
+    model = load_model(folder)
+    if not isinstance(model, AcousticModel):
+        raise UserError(f"{folder} is a model of kind '{model.meta['kind']}'; training starts from a single DNN")
+    check_features(inputs, model.meta["features"], folder)
+    if model.senones.hash != senones.hash:
+        raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")
+    return model
+
+
+def _with_network_of(model: AcousticModel, options: TrainOptions) -> TrainOptions:
+    """The options with the model's architecture; dropout and all training options stay."""
+    config = build(NetworkConfig, {**model.meta["options"], "dropout": options.dropout}, "the model to start from")
+    return dataclasses.replace(options, **dataclasses.asdict(config))
+
+
+def _origin(start: Path | None, special: tuple[Path, int, str] | None, specialty: Specialty | None) -> dict[str, Any]:
+    """Fields of meta.json: the initial model, and the specialist's set."""
+    origin: dict[str, Any] = {"start": start.name} if start else {}
+    if special and specialty:
+        own = {"sets": special[0].name, "number": special[1], "share": specialty.share, "own": specialty.own.tolist()}
+        kind = "dnn" if specialty.softmax == "full" else "specialist"
+        origin |= {"kind": kind, "specialist": {**own, "softmax": specialty.softmax}}
+    return origin
+
+
+def _remembered_precision(folder: Path, options: TrainOptions, device: torch.device) -> torch.dtype:
+    """The precision that an interrupted run chose, so that the resumed run computes the same."""
+    note = folder / "precision.json"
+    if note.is_file():
+        return getattr(torch, read_json(note)["precision"])
+    dtype = choose_precision(options.precision, device)
+    write_json(note, {"precision": str(dtype).removeprefix("torch.")})
+    return dtype
