@@ -10,7 +10,7 @@ import pytest
 from asrdistill import parallel
 from asrdistill.decode import graph as module
 from asrdistill.decode.decoder import Decoder
-from asrdistill.decode.graph import PARTS, Graph, compile_graph, keep_grammar, keep_graph, read_grammar
+from asrdistill.decode.graph import PARTS, SearchGraph, compile_graph, keep_grammar, keep_graph, read_grammar
 from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.hmm.senones import Senones
@@ -37,10 +37,10 @@ class World:
     def write_lm(self, text: list[str]) -> None:
         write_arpa(train(text, ["ab", "ba", "baß", "stranger"], 3), self.lm)
 
-    def keep(self) -> Graph:
+    def keep(self) -> SearchGraph:
         return keep_graph(self.graph, self.lang, self.lm, self.senones)
 
-    def compile(self) -> Graph:
+    def compile(self) -> SearchGraph:
         return compile_graph(Lang.read(self.lang), read_arpa(self.lm), self.senones)
 
 
@@ -57,7 +57,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list:
     return calls
 
 
-def assert_same(one: Graph, two: Graph) -> None:
+def assert_same(one: SearchGraph, two: Graph) -> None:
     for part in PARTS:
         for name, a, b in zip(PARTS[part]._fields, getattr(one, part), getattr(two, part), strict=True):
             assert np.array_equal(a, b), f"{part}.{name}"

@@ -326,7 +326,7 @@ def test_arguments_that_do_not_fit_are_refused(world, together, tmp_path):
         (["nnet", "train", *data, out, "--specialist", sets, "1"], ["--from"]),
         (["nnet", "train", *data, out, *start, "--softmax", "own"], ["--softmax", "--specialist"]),
         (
-            ["train", *data, out, *start, "--specialist", sets, "1", "--softmax", "full"],
+            ["nnet", "train", *data, out, *start, "--specialist", sets, "1", "--softmax", "full"],
             ["--softmax", "--soft-targets"],
         ),
         (["nnet", "train", *data, out, "--from", str(together)], [together]),

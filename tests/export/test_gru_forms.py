@@ -58,7 +58,7 @@ def test_onnx_runtime_remembers_from_piece_to_piece(folder, tmp_path):
     np.testing.assert_allclose(np.concatenate([*scores, stream.finish()]), whole, atol=1e-4)
 
 
-@pytest.mark.parametrize(("form", "names"), [("int8", ["8-bit", "dnn", "tdnn"]), ("kaldi", ["Kaldi's", "dnn"])])
-def test_other_forms_are_refused(form, names, folder, tmp_path):
-    with refused(*names):
+@pytest.mark.parametrize("form", ["int8", "kaldi"])
+def test_other_forms_are_refused(form, folder, tmp_path):
+    with refused(form, folder):
         exported(form, folder, tmp_path / "out", [frames(50)])

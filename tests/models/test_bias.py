@@ -144,9 +144,9 @@ def test_unknown_and_all_phones_are_refused(corpus, tmp_path, argv, names):
 
 
 def test_omitting_every_phone_is_refused(corpus, tmp_path):
-    with refused("phone"):
+    with refused("omit"):
         trained(corpus, tmp_path / "model", omit=["SIL", "P1", "P2"])
-    with refused("norm", -1):
+    with refused("max_norm", -1):
         trained(corpus, tmp_path / "model2", max_norm=-1.0)
 
 

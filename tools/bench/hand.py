@@ -81,7 +81,7 @@ def _whisper(name: str, utterances: Sequence[Utterance]) -> dict[str, Figures]:
         return {utterance.id: normalize_text(" ".join(segment.text for segment in segments), "en").split()}
 
     def batched(batch: list[Utterance]) -> Words:
-        return {found.utterance: normalize_text(found.written, "en").split() for found in transcriber.transcribe(batch)}
+        return {found.utterance: normalize_text(found.text, "en").split() for found in transcriber.transcribe(batch)}
 
     alike = sorted(utterances, key=lambda u: u.duration or 0.0)  # batches of about one length
     batches = [alike[begin : begin + BATCH] for begin in range(0, len(alike), BATCH)]
