@@ -151,7 +151,7 @@ def test_missing_utterances_are_refused(world: World) -> None:
 def test_cepstra_of_cepstra_are_refused(world: World) -> None:
     world.make("out")
     assert_refused(
-        ["cepstra", str(world.folder / "out"), str(world.folder), str(world.folder / "again")],
+        ["feats", "cepstra", str(world.folder / "out"), str(world.folder), str(world.folder / "again")],
         world.folder / "out",
         "cepstra",
         "fbank",
