@@ -102,7 +102,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"configuration {path} does not exist") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path} is not valid YAML: {error}") from None
+        where = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UserError(f"configuration {path}{where} is not valid YAML: {reason}") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.config import add_options, build, option, read_yaml, resolve
-from asrdistill.errors import UserError
+from tests.refusals import refused
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def test_flags_override_the_file_which_overrides_the_defaults(file):
     assert given("--no-dither", config=file("dither: true")) == Options()
 
 
-def test_numbers_as_yaml_writes_them(file):
+def test_yaml_numbers_and_null_are_read(file):
     assert given(config=file("rate: 1e-3\nlimit: 2\n")) == Options(rate=0.001, limit=2.0)
     assert given(config=file("limit: null")) == Options()
     assert given(config=file("")) == Options()
@@ -51,30 +51,30 @@ def test_numbers_as_yaml_writes_them(file):
 
 
 @pytest.mark.parametrize(
-    ("text", "match"),
+    ("text", "names"),
     [
-        ("bin: 3", r"unknown configuration key 'bin' in .*some\.yaml; did you mean 'bins'"),
-        ("colour: red", "unknown configuration key 'colour' .* known keys: bins, rate"),
-        ("bins: 3.5", "'bins' in .* must be a int, not 3.5"),
-        ("bins: many", "'bins' in .* must be a int"),
-        ("bins: true", "'bins' in .* must be a int"),
-        ("rate: fast", "'rate' in .* must be a float"),
-        ("rate: true", "'rate' in .* must be a float"),
-        ("dither: 1", "'dither' in .* must be a bool"),
-        ("bins: null", "'bins' in .* must be a int"),
-        ("window: boxcar", "'window' in .* must be one of povey, hann"),
-        ("- bins", "must be a list of 'key: value' lines"),
-        ("bins: [", "is not valid YAML"),
-        ("bins: !!python/object/apply:os.getcwd []", "is not valid YAML"),
+        ("bin: 3", ["'bin'", "'bins'"]),
+        ("colour: red", ["'colour'", "bins", "rate"]),
+        ("bins: 3.5", ["'bins'", "3.5"]),
+        ("bins: many", ["'bins'", "'many'"]),
+        ("bins: true", ["'bins'", "True"]),
+        ("rate: fast", ["'rate'", "'fast'"]),
+        ("rate: true", ["'rate'", "True"]),
+        ("dither: 1", ["'dither'", "1"]),
+        ("bins: null", ["'bins'", "None"]),
+        ("window: boxcar", ["'window'", "'boxcar'", "povey", "hann"]),
+        ("- bins", ["'key: value'"]),
+        ("bins: [", ["line 1", "YAML"]),
+        ("bins: !!python/object/apply:os.getcwd []", ["line 1", "YAML", "os.getcwd"]),
     ],
 )
-def test_bad_files_are_told(file, text, match):
-    with pytest.raises(UserError, match=match):
+def test_bad_files_are_refused(file, text, names):
+    with refused(file(text), *names):
         given(config=file(text))
 
 
-def test_a_missing_file_is_told(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
+def test_missing_file_is_refused(tmp_path):
+    with refused(tmp_path / "none.yaml"):
         read_yaml(tmp_path / "none.yaml")
 
 

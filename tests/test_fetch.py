@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from asrdistill import fetch
-from asrdistill.errors import UserError
 from asrdistill.fetch import Remote, partial_of, wrong_of
 from tests.recipes.flaky_server import FlakyServer
+from tests.refusals import assert_names, refused
 
 CONTENT = random.Random(0).randbytes(1_000_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_cuts_busy_answers_and_ignored_ranges_do_not_matter(site, tmp_path, seed):
+def test_flaky_server_gives_the_whole_file(site, tmp_path, seed):
     counted = []
     with FlakyServer(site, cut=0.7, ignore_range=0.3, busy=0.3, seed=seed) as server:
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file", counted.append)
@@ -53,7 +53,7 @@ def test_no_byte_is_fetched_twice_where_ranges_are_kept(site, tmp_path, seed):
     assert server.bytes_of("file") == len(CONTENT)
 
 
-def test_a_server_without_ranges_costs_nothing_of_what_is_there(site, tmp_path):
+def test_server_without_ranges_keeps_the_partial_file(site, tmp_path):
     partial_of(tmp_path / "file").write_bytes(CONTENT[:600_000])
     with FlakyServer(site, ignore_range=1.0) as server:
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file")
@@ -61,21 +61,21 @@ def test_a_server_without_ranges_costs_nothing_of_what_is_there(site, tmp_path):
     assert server.requests == 1
 
 
-def test_what_is_there_and_right_is_not_fetched(site, tmp_path):
+def test_finished_file_is_not_fetched_again(site, tmp_path):
     (tmp_path / "file").write_bytes(CONTENT)
     with FlakyServer(site) as server:
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file")
     assert server.requests == 0
 
 
-def test_a_longer_rest_of_another_file_is_dropped(site, tmp_path):
+def test_longer_partial_file_is_dropped(site, tmp_path):
     partial_of(tmp_path / "file").write_bytes(bytes(2_000_000))
     with FlakyServer(site) as server:
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_a_wrong_rest_is_kept_aside_and_the_file_fetched_again(site, tmp_path, caplog):
+def test_wrong_partial_file_is_kept_aside(site, tmp_path, caplog):
     wrong = bytes(600_000)
     partial_of(tmp_path / "file").write_bytes(wrong)
     counted = [len(wrong)]
@@ -83,60 +83,56 @@ def test_a_wrong_rest_is_kept_aside_and_the_file_fetched_again(site, tmp_path, c
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), MD5), tmp_path / "file", counted.append)
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert wrong_of(tmp_path / "file").read_bytes() == wrong + CONTENT[600_000:]
-    assert "kept as file.wrong" in caplog.text
+    assert_names(caplog.text, "file.wrong")
     assert sum(counted) == len(CONTENT)
 
 
-def test_a_wrong_md5_twice_is_an_error_that_names_both(site, tmp_path):
-    with (
-        FlakyServer(site) as server,
-        pytest.raises(UserError, match=r"md5 0{32}") as error,
-    ):
+def test_wrong_md5_twice_is_refused(site, tmp_path):
+    with FlakyServer(site) as server, refused(f"{server.url}/file", "0" * 32, wrong_of(tmp_path / "file"), "--mirror"):
         fetch.fetch(Remote(f"{server.url}/file", len(CONTENT), "0" * 32), tmp_path / "file")
-    assert str(wrong_of(tmp_path / "file")) in str(error.value)
     assert server.bytes_of("file") == 2 * len(CONTENT)
     assert names(tmp_path) == ["file.wrong"]
 
 
-def test_without_md5_the_size_is_said_to_be_all(site, tmp_path, caplog):
+def test_missing_md5_is_logged_with_the_size(site, tmp_path, caplog):
     caplog.set_level("INFO", "asrdistill")
     with FlakyServer(site) as server:
         fetch.fetch(Remote(f"{server.url}/file", fetch.size_of(f"{server.url}/file")), tmp_path / "file")
-    assert f"({len(CONTENT)} bytes) was checked" in caplog.text
+    assert_names(caplog.text, "md5", len(CONTENT))
 
 
-def test_another_size_is_refused_before_anything_comes(site, tmp_path):
-    with FlakyServer(site) as server, pytest.raises(UserError, match="1000000 bytes instead of 999999"):
+def test_other_size_is_refused_before_the_download(site, tmp_path):
+    with FlakyServer(site) as server, refused(f"{server.url}/file", 1000000, 999999, "--mirror"):
         fetch.fetch(Remote(f"{server.url}/file", 999_999), tmp_path / "file")
     assert partial_of(tmp_path / "file").stat().st_size == 0
 
 
-def test_a_file_that_the_server_lacks(site, tmp_path):
-    with FlakyServer(site) as server, pytest.raises(UserError, match=r"none: the server answers 404 .*--mirror"):
+def test_missing_file_is_refused(site, tmp_path):
+    with FlakyServer(site) as server, refused(f"{server.url}/none", 404, "--mirror"):
         fetch.fetch(Remote(f"{server.url}/none", 10), tmp_path / "none")
 
 
 @pytest.mark.parametrize("chances", [{"busy": 1.0}, {"cut": 1.0}])
-def test_a_server_that_never_gives_a_byte_ends_in_a_sentence(site, tmp_path, monkeypatch, chances):
+def test_server_without_an_answer_is_refused(site, tmp_path, monkeypatch, chances):
     with FlakyServer(site, **chances) as server:
         monkeypatch.setattr(server, "draw", lambda: ("busy" in chances, False, 0.0))
-        with pytest.raises(UserError, match=r"cannot be fetched \(.*8 times in a row\).*run the command again"):
+        with refused(f"{server.url}/file", 8, "--mirror"):
             fetch.fetch(Remote(f"{server.url}/file", len(CONTENT)), tmp_path / "file")
 
 
-def test_nobody_there(tmp_path):
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:9/x cannot be fetched \(.*refused"):
+def test_unreachable_server_is_refused(tmp_path):
+    with refused("127.0.0.1:9/x", "refused"):
         fetch.size_of("http://127.0.0.1:9/x")
 
 
-def test_one_process_at_a_time(site, tmp_path):
+def test_second_process_is_refused(site, tmp_path):
     with open(partial_of(tmp_path / "file"), "ab") as handle:
         fetch._lock(handle, tmp_path / "file")
-        with FlakyServer(site) as server, pytest.raises(UserError, match="is being fetched by another process"):
+        with FlakyServer(site) as server, refused(tmp_path / "file", "process"):
             fetch.fetch(Remote(f"{server.url}/file", len(CONTENT)), tmp_path / "file")
 
 
-def test_a_disk_that_fills_keeps_what_came(site, tmp_path):
+def test_full_disk_keeps_the_partial_file(site, tmp_path):
     """The kernel refuses to let the file grow, as on a full disk; with room again the rest is fetched."""
     script = f"""
 import resource
@@ -155,9 +151,9 @@ fetch(Remote("URL/file", {len(CONTENT)}, "{MD5}"), Path({str(tmp_path / "file")!
     assert server.sent[-1].start == 600_000
 
 
-def test_space_is_asked_for_where_the_folder_will_be(tmp_path):
+def test_too_little_space_is_refused(tmp_path):
     fetch.require_space(tmp_path / "not" / "yet", 1, "x")
-    with pytest.raises(UserError, match=r"x and y: 1000000\.00 GB are needed in .*not/yet, but only .* GB are free"):
+    with refused("x and y", "1000000.00 GB", tmp_path / "not" / "yet"):
         fetch.require_space(tmp_path / "not" / "yet", 10**15, "x and y")
 
 
@@ -175,7 +171,7 @@ def archive(path: Path, *members: tuple[str, bytes, bytes]) -> Path:
     return path
 
 
-def test_files_and_folders_are_unpacked_where_they_belong(tmp_path):
+def test_files_and_folders_are_unpacked(tmp_path):
     packed = archive(
         tmp_path / "a.tar.gz",
         ("./top", tarfile.DIRTYPE, b""),
@@ -189,23 +185,23 @@ def test_files_and_folders_are_unpacked_where_they_belong(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("member", "message"),
+    "member",
     [
-        (("../evil", tarfile.REGTYPE, b"x"), r"holds \.\./evil, which would leave its folder"),
-        (("good/../../evil", tarfile.REGTYPE, b"x"), "would leave its folder"),
-        (("/tmp/evil", tarfile.REGTYPE, b"x"), "would leave its folder"),
-        (("../evil", tarfile.DIRTYPE, b""), "would leave its folder"),
-        (("..\\evil", tarfile.REGTYPE, b"x"), "would leave its folder"),
-        (("evil", tarfile.SYMTYPE, b"/etc/passwd"), "holds evil, which is a link or a device"),
-        (("evil", tarfile.LNKTYPE, b"../other"), "link or a device"),
-        (("evil", tarfile.CHRTYPE, b""), "link or a device"),
-        (("evil", tarfile.FIFOTYPE, b""), "link or a device"),
+        ("../evil", tarfile.REGTYPE, b"x"),
+        ("good/../../evil", tarfile.REGTYPE, b"x"),
+        ("/tmp/evil", tarfile.REGTYPE, b"x"),
+        ("../evil", tarfile.DIRTYPE, b""),
+        ("..\\evil", tarfile.REGTYPE, b"x"),
+        ("evil", tarfile.SYMTYPE, b"/etc/passwd"),
+        ("evil", tarfile.LNKTYPE, b"../other"),
+        ("evil", tarfile.CHRTYPE, b""),
+        ("evil", tarfile.FIFOTYPE, b""),
     ],
 )
-def test_nothing_leaves_the_folder(tmp_path, member, message):
+def test_paths_outside_the_folder_links_and_devices_are_refused(tmp_path, member):
     packed = archive(tmp_path / "a.tar.gz", ("good", tarfile.REGTYPE, b"x"), member)
     (tmp_path / "out").mkdir()
-    with pytest.raises(UserError, match=message):
+    with refused(packed, member[0]):
         fetch.extract(packed, tmp_path / "out")
     assert names(tmp_path) == ["a.tar.gz", "out"]
     assert names(tmp_path / "out") == ["good"]
@@ -214,15 +210,15 @@ def test_nothing_leaves_the_folder(tmp_path, member, message):
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda b: b[:99] + bytes(99) + b[198:], lambda b: b"no"]
 )
-def test_a_damaged_archive_is_named(tmp_path, damage):
+def test_damaged_archive_is_refused(tmp_path, damage):
     packed = archive(tmp_path / "a.tar.gz", ("a", tarfile.REGTYPE, CONTENT[:9999]))
     packed.write_bytes(damage(packed.read_bytes()))
     (tmp_path / "out").mkdir()
-    with pytest.raises(UserError, match=r"a\.tar\.gz cannot be unpacked"):
+    with refused(packed):
         fetch.extract(packed, tmp_path / "out")
 
 
-def test_an_archive_that_is_cut_between_members_is_named(tmp_path):
+def test_archive_truncated_between_members_is_refused(tmp_path):
     packed = archive(tmp_path / "a.tar.gz", ("a", tarfile.REGTYPE, bytes(512)), ("b", tarfile.REGTYPE, bytes(512)))
     packed.write_bytes(gzip.compress(gzip.decompress(packed.read_bytes())[:1024]))
     (tmp_path / "out").mkdir()

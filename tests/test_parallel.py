@@ -8,6 +8,7 @@ import pytest
 
 from asrdistill import parallel
 from asrdistill.errors import UserError
+from tests.refusals import refused
 
 
 def square(value: int) -> int:
@@ -70,15 +71,15 @@ def test_every_process_loads_its_state(jobs):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_errors_for_the_user_come_through(jobs):
-    with pytest.raises(UserError, match="utterance 3 is bad"):
+def test_user_errors_of_workers_are_raised(jobs):
+    with refused("utterance 3"):
         list(parallel.map_utterances(complain, range(50), jobs, "complain"))
-    with pytest.raises(UserError, match="the model is bad"):
+    with refused("model"):
         list(parallel.map_utterances(add, range(5), jobs, "complain", complain_at_start))
 
 
-def test_a_killed_worker_is_told():
-    with pytest.raises(UserError, match="square: a worker process was killed"):
+def test_killed_worker_is_refused():
+    with refused("square", "--jobs"):
         list(parallel.map_utterances(die, range(10), 2, "square"))
 
 
@@ -92,7 +93,7 @@ def test_only_a_few_items_are_in_flight(tmp_path):
     assert len(list(tmp_path.iterdir())) <= 9
 
 
-def test_workers_last_over_several_rounds():
+def test_workers_are_reused():
     with parallel.Workers(2, partial(load, 5)) as workers:
         for _ in range(2):
             assert list(workers.map(add, range(4), "add")) == [5, 6, 7, 8]

@@ -6,7 +6,7 @@ from asrdistill import progress
 from asrdistill.progress import Meter
 
 
-def test_short_work_says_nothing(capsys):
+def test_short_work_prints_nothing(capsys):
     with Meter("quick", 2, "items") as meter:
         meter.advance()
         meter.advance()
@@ -36,7 +36,7 @@ def test_a_log_gets_a_line_every_half_minute_and_one_at_the_end(clock, capsys):
     assert len(lines) == 3
 
 
-def test_work_that_failed_has_no_last_line(clock, capsys):
+def test_failed_work_prints_no_last_line(clock, capsys):
     def fail() -> None:
         with Meter("train", 10, "frames"):
             clock.now += 10

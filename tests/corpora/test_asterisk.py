@@ -10,6 +10,7 @@ import soundfile
 from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory
 from asrdistill.scoring.wer import read_transcripts, score
+from tests.refusals import assert_names
 
 PROMPTS = {
     "hello": "Bonjour, Jean.",
@@ -42,8 +43,8 @@ def test_prompts_with_known_words_become_utterances(source, tmp_path, caplog):
         if table.stat().st_size:
             found |= dict(line.split(" ", 1) for line in table.read_text().splitlines())
     assert found == {"fr-hello": "bonjour jean", "fr-digits_five": "cinq", "fr-vm_a_va": "l'été"}
-    for reason in ("with digits", "without words", "without audio", "shorter than 0.3 s"):
-        assert f"left out: 1 prompts {reason}" in caplog.text
+    assert_names(caplog.text, "digits", "without words", "audio", "0.3 s")
+    assert caplog.text.count("left out: 1 ") == 4
 
 
 def test_missing_prompts_and_unknown_languages_are_refused(source, tmp_path, capsys):
@@ -54,7 +55,7 @@ def test_missing_prompts_and_unknown_languages_are_refused(source, tmp_path, cap
     assert "tlh" in capsys.readouterr().err
 
 
-def test_russian_is_learnt_from_its_letters(prompts, tmp_path):
+def test_russian_is_recognised_by_graphemes(prompts, tmp_path):
     """Real Russian speech, pronounced as it is spelled: monophones know most words of prompts that they never heard."""
     prepared = prompts("ru")
     # the shorter half of train, and of what is kept back some of many words

@@ -18,6 +18,7 @@ from asrdistill.data.directory import DataDirectory
 from asrdistill.lang.dictionary import read_dictionary
 from tests.recipes.flaky_server import FlakyServer
 from tests.recipes.librispeech_corpus import make_corpus, pack, tone
+from tests.refusals import assert_refused
 
 PARTS = {
     "train-clean-5": [tone(100 + i % 3, "HE " * (i // 3) + "SAID", 1.0 + i / 10) for i in range(12)],
@@ -67,13 +68,12 @@ def expected(site: Path) -> dict[str, bytes]:
     return files | {path.name: path.read_bytes() for path in (site / "11").iterdir()}
 
 
-def fails(argv: list[str], capsys: pytest.CaptureFixture, *words: str) -> None:
-    capsys.readouterr()
-    assert main(argv) == 2
-    message = capsys.readouterr().err.strip().split("\n")[-1]
-    assert message.startswith(f"asrdistill {' '.join(argv[:2])}: ")
-    for word in words:
-        assert word in message
+def prepared(source: Path, out: Path, *options: str) -> list[object]:
+    return ["data", "prepare", "librispeech", source, out, *options]
+
+
+def downloaded(out: Path, *options: str) -> list[object]:
+    return ["data", "download", "librispeech", out, *options]
 
 
 # the table
@@ -90,13 +90,10 @@ def test_the_table_has_all_parts_with_md5_of_openslr():
     assert parts["lm-3-small"].file == "3-gram.pruned.3e-7.arpa.gz"
 
 
-def test_a_wrong_line_of_a_table_is_named(tmp_path, capsys):
+def test_bad_table_is_refused(tmp_path):
     (tmp_path / "t.tsv").write_text("part\tpath\tbytes\tmd5\ndev\t12/dev\tmany\t-\n")
-    fails(
-        ["data", "download", "librispeech", str(tmp_path), "--table", f"{tmp_path}/t.tsv", "--parts", "dev"],
-        capsys,
-        "line 2",
-    )
+    table = tmp_path / "t.tsv"
+    assert_refused(downloaded(tmp_path, "--table", str(table), "--parts", "dev"), table, "line 2", "many")
 
 
 # download
@@ -112,7 +109,7 @@ def test_download_from_a_bad_server(site, tmp_path, seed):
         assert server.requests == before
 
 
-def test_a_further_part_leaves_the_others_alone(site, tmp_path):
+def test_further_part_keeps_the_others(site, tmp_path):
     with FlakyServer(site) as server:
         assert main(download(tmp_path / "out", site, server.url, "dev-clean-2")) == 0
         assert main(download(tmp_path / "out", site, server.url, "dev-clean-2", "lexicon")) == 0
@@ -120,7 +117,7 @@ def test_a_further_part_leaves_the_others_alone(site, tmp_path):
     assert not list((tmp_path / "out").rglob("*.tar.gz"))
 
 
-def test_killed_at_any_moment_it_goes_on_where_it_was(site, tmp_path):
+def test_killed_download_is_resumed(site, tmp_path):
     argv = [sys.executable, "-m", "asrdistill", *download(tmp_path / "out", site, "URL")]
     size = sum(path.stat().st_size for path in site.rglob("*.tar.gz"))
     clock, kills = random.Random(0), 0
@@ -148,7 +145,7 @@ def wait_for_request(server: FlakyServer, process: subprocess.Popen) -> None:
         time.sleep(0.01)
 
 
-def test_killed_after_the_archive_was_fetched_it_is_not_fetched_again(site, tmp_path, monkeypatch):
+def test_fetched_archive_is_not_fetched_again_after_a_kill(site, tmp_path, monkeypatch):
     with FlakyServer(site) as server:
         with monkeypatch.context() as patch:
             patch.setattr(fetch, "extract", lambda *_: (_ for _ in ()).throw(SystemExit))
@@ -158,48 +155,34 @@ def test_killed_after_the_archive_was_fetched_it_is_not_fetched_again(site, tmp_
     assert len(server.sent) == 1
 
 
-def test_a_wrong_md5_is_named_and_the_other_parts_are_whole(site, tmp_path, capsys):
+def test_wrong_md5_is_refused_and_other_parts_are_complete(site, tmp_path):
     archive = site / "31" / "dev-clean-2.tar.gz"
     archive.write_bytes(archive.read_bytes()[:-1] + b"!")
     with FlakyServer(site) as server:
-        fails(
-            download(tmp_path / "out", site, server.url),
-            capsys,
-            "dev-clean-2.tar.gz",
-            "dev-clean-2.tar.gz.wrong",
-        )
+        wrong = tmp_path / "out" / CORPUS / "dev-clean-2.tar.gz.wrong"
+        assert_refused(download(tmp_path / "out", site, server.url), "/dev-clean-2.tar.gz", wrong)
     assert not (tmp_path / "out" / CORPUS / "dev-clean-2").exists()
     assert (tmp_path / "out" / CORPUS / "dev-clean-2.tar.gz.wrong").is_file()
     assert (tmp_path / "out" / CORPUS / "train-clean-5" / "SPEAKERS.TXT").is_file()
     assert (tmp_path / "out" / "librispeech-lexicon.txt").is_file()
 
 
-def test_another_version_of_the_lexicon_is_refused(site, tmp_path, capsys):
+def test_other_version_of_the_lexicon_is_refused(site, tmp_path):
     (site / "11" / "librispeech-lexicon.txt").write_text("A\tAH0\nB\tB IY1\n")
     with FlakyServer(site) as server:
-        fails(
-            download(tmp_path / "out", site, server.url, "lexicon"),
-            capsys,
-            "14 bytes instead of 6",
-        )
+        assert_refused(download(tmp_path / "out", site, server.url, "lexicon"), "/librispeech-lexicon.txt", 14, 6)
 
 
-def test_a_full_disk_is_found_before_anything_comes(site, tmp_path, capsys, monkeypatch):
+def test_full_disk_is_refused_before_the_download(site, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=300_000))
     with FlakyServer(site) as server:
-        fails(
-            download(tmp_path / "out", site, server.url, *PARTS),
-            capsys,
-            "train-clean-5, dev-clean-2",
-            "GB are needed in",
-            "free",
-        )
+        assert_refused(download(tmp_path / "out", site, server.url, *PARTS), *PARTS, "0.01 GB", tmp_path / "out")
     assert not server.sent
 
 
 @pytest.mark.parametrize(("part", "size"), [("dev-clean-2", 60_000), ("lm-text", 20)])
-def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
+def test_disk_filled_during_the_download_is_refused(site, tmp_path, part, size):
     """The kernel refuses to let files grow, as on a full disk; with room again the same command ends."""
     with FlakyServer(site) as server:
         argv = download(tmp_path / "out", site, server.url, part)
@@ -214,22 +197,20 @@ def test_a_disk_that_fills_meanwhile(site, tmp_path, part, size):
 
 
 @pytest.mark.parametrize(
-    ("extra", "words"),
+    ("extra", "names"),
     [
-        ([], ["no part is named; give --parts, some of dev-clean, "]),
-        (["--parts", "dev-clear"], ["has no part dev-clear; give --parts, some of dev-clean, "]),
-        (["--parts", "dev-clean", "--mirror", "here"], ["--mirror here is no address"]),
-        (["--parts", "dev-clean", "--table", "none"], ["none does not exist"]),
+        ([], ["--parts", "dev-clean"]),
+        (["--parts", "dev-clear"], ["dev-clear", "--parts", "dev-clean"]),
+        (["--parts", "dev-clean", "--mirror", "here"], ["--mirror here"]),
+        (["--parts", "dev-clean", "--table", "none"], ["none"]),
     ],
 )
-def test_mistakes_of_a_download(tmp_path, capsys, extra, words):
-    fails(["data", "download", "librispeech", str(tmp_path / "out"), *extra], capsys, *words)
+def test_bad_options_of_a_download_are_refused(tmp_path, extra, names):
+    assert_refused(downloaded(tmp_path / "out", *extra), *names)
 
 
-def test_a_corpus_in_one_piece_has_no_parts(tmp_path, capsys):
-    fails(
-        ["data", "prepare", "timit", str(tmp_path), str(tmp_path / "out"), "--parts", "x"], capsys, "leave --parts out"
-    )
+def test_parts_of_a_corpus_without_parts_are_refused(tmp_path):
+    assert_refused(["data", "prepare", "timit", tmp_path, tmp_path / "out", "--parts", "x"], "--parts")
 
 
 # prepare
@@ -292,45 +273,41 @@ def spoil(site: Path, what: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("what", "words"),
+    ("what", "names"),
     [
-        ("no transcripts", ["101/101000 has no 101-101000.trans.txt"]),
-        ("empty", ["101-101000.trans.txt is empty"]),
-        ("no audio", ["101-101000.trans.txt has 101-101000-0002, of which there is no audio"]),
-        ("no transcript", ["101-101000.trans.txt lacks 101-101000-0002, of which there is audio"]),
+        ("no transcripts", ["/101/101000", "101-101000.trans.txt"]),
+        ("empty", ["/101-101000.trans.txt", "empty"]),
+        ("no audio", ["/101-101000.trans.txt", "101-101000-0002", "audio"]),
+        ("no transcript", ["/101-101000.trans.txt", "101-101000-0002", "audio"]),
         ("twice", ["line 5", "'101-101000-0002"]),
         ("foreign", ["line 5", "'102-1-0000"]),
         ("lower", ["line 3", "'101-101000-0002"]),
         ("digits", ["line 3", "'101-101000-0002"]),
         ("cut", ["101-101000-0002.flac"]),
-        ("unknown reader", ["train-clean-5 has the reader 999, whom SPEAKERS.TXT lacks"]),
-        ("no readers", ["SPEAKERS.TXT does not exist"]),
-        ("wrong readers", ["SPEAKERS.TXT, line 1: '101 | X | train"]),
-        ("odd folder", ["101/old is not named by a number, as each chapter is"]),
+        ("unknown reader", ["train-clean-5", "reader 999", "SPEAKERS.TXT"]),
+        ("no readers", ["/SPEAKERS.TXT"]),
+        ("wrong readers", ["/SPEAKERS.TXT", "line 1", "'101 | X"]),
+        ("odd folder", ["/101/old"]),
     ],
 )
-def test_what_is_wrong_is_named(site, tmp_path, capsys, what, words):
+def test_damaged_corpus_is_refused(site, tmp_path, what, names):
     spoil(site, what)
-    fails(["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--jobs", "1"], capsys, *words)
+    assert_refused(prepared(site, tmp_path / "data", "--jobs", "1"), *names)
     assert not (tmp_path / "data").exists()
 
 
-def test_mistakes_of_preparing(site, tmp_path, capsys):
+def test_missing_corpus_parts_and_minutes_are_refused(site, tmp_path):
     (tmp_path / "empty").mkdir()
-    out = str(tmp_path / "data")
-    fails(["data", "prepare", "librispeech", str(tmp_path / "none"), out], capsys, "none holds no LibriSpeech")
-    fails(["data", "prepare", "librispeech", str(tmp_path / "empty"), out], capsys, "empty holds no LibriSpeech")
-    fails(
-        ["data", "prepare", "librispeech", str(site), out, "--parts", "dev-clean"],
-        capsys,
-        "has no part dev-clean; it has dev-clean-2",
-    )
+    out = tmp_path / "data"
+    for folder in (tmp_path / "none", tmp_path / "empty"):
+        assert_refused(prepared(folder, out), folder)
+    assert_refused(prepared(site, out, "--parts", "dev-clean"), "dev-clean", "dev-clean-2")
 
 
 LEXICON = "A\tAH0\nA\tEY1\nA''S EY1 Z\nREAD  R EH1 D\nREAD  R IY1 D\nREAD  R IY0 D\n"  # with tabs and with blanks
 
 
-def test_the_lexicon_loses_its_capitals_and_its_stress(site, tmp_path):
+def test_lexicon_is_in_lower_case_without_stress(site, tmp_path):
     (site / "librispeech-lexicon.txt").write_text(LEXICON)
     argv = ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "dev-clean-2", "lexicon"]
     assert main(argv) == 0
@@ -346,18 +323,15 @@ def test_the_lexicon_loses_its_capitals_and_its_stress(site, tmp_path):
 
 
 @pytest.mark.parametrize("line", ["said\tS EH1 D", "SAID", ""])
-def test_a_lexicon_of_another_form_is_named(site, tmp_path, capsys, line):
+def test_bad_lexicon_is_refused(site, tmp_path, line):
     (site / "librispeech-lexicon.txt").write_text(LEXICON + line + "\n")
-    argv = ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"]
-    fails(argv, capsys, f"librispeech-lexicon.txt, line 7: '{line}'")
+    command = prepared(site, tmp_path / "data", "--parts", "lexicon")
+    assert_refused(command, site / "librispeech-lexicon.txt", "line 7", f"'{line}'")
 
 
-def test_a_lexicon_that_is_not_there(site, tmp_path, capsys):
-    fails(
-        ["data", "prepare", "librispeech", str(site), str(tmp_path / "data"), "--parts", "lexicon"],
-        capsys,
-        "has no part lexicon; it has dev-clean-2, train-clean-5",
-    )
+def test_missing_lexicon_is_refused(site, tmp_path):
+    command = prepared(site, tmp_path / "data", "--parts", "lexicon")
+    assert_refused(command, "lexicon", "dev-clean-2", "train-clean-5")
 
 
 # the corpus itself

@@ -10,7 +10,7 @@ from asrdistill.cli import main
 from asrdistill.corpora import timit
 from asrdistill.corpora.timit import find_recordings, read_fold, read_phones, read_words
 from asrdistill.data.directory import DataDirectory, read_table
-from asrdistill.errors import UserError
+from tests.refusals import assert_names, assert_refused, refused
 
 PHN = "0 1600 h#\n1600 3200 dh\n3200 4000 ax-h\n4000 4800 q\n4800 6400 kcl\n6400 7200 k\n7200 8000 ae\n8000 9600 h#\n"
 PHONES = "sil dh ax cl k ae sil"
@@ -45,10 +45,9 @@ def sample(tmp_path: Path) -> Path:
     return write_corpus(tmp_path / "TIMIT", TRAIN, TEST)
 
 
-def test_sample(sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sample_makes_all_sets(sample: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
-    assert "is a sample of TIMIT (9 of 630 speakers)" in caplog.text
-    assert "dev is the train speakers FCAA0" in caplog.text
+    assert_names(caplog.text, "9 of 630 speakers", "FCAA0")
     sets = {path.name: DataDirectory.read(path) for path in (tmp_path / "out").iterdir() if path.is_dir()}
     assert {name: len(data) for name, data in sets.items()} == {
         "train": 12,
@@ -92,7 +91,7 @@ def test_whole_corpus_has_the_standard_sets(tmp_path: Path, monkeypatch: pytest.
     sets = timit.divide(tmp_path, recordings)
     assert {name: len(members) for name, members in sets.items()} == {name: n for name, (_, n) in wanted.items()}
     assert {recording.speaker for recording in sets["dev"]} == {"FYYY1"}
-    with pytest.raises(UserError, match="has 7 speakers and 13 utterances for train, but LDC93S1 has 7 and 14; copy"):
+    with refused("train", "7 speakers", "13 utterances", 14):
         timit.divide(tmp_path, recordings[1:])
 
 
@@ -115,7 +114,7 @@ def test_damaged_audio_is_restored(sample: Path, tmp_path: Path, caplog: pytest.
     shorter = np.frombuffer(octets[: len(octets) // 2 * 2], "<i2")
     soundfile.write(sample / "TEST/DR1/MZZZ0/SX10.WAV", shorter, 16000, format="NIST", subtype="PCM_16")
     assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 0
-    assert "1 of 18 recordings had lost bytes in a conversion of line ends" in caplog.text
+    assert_names(caplog.text, "1 of 18 recordings")
     restored = DataDirectory.read(tmp_path / "out/test").utterances[3]
     assert restored.id == "MZZZ0_SX10"
     found = (restored.samples(16000) * 32768).round().astype(int)
@@ -124,40 +123,39 @@ def test_damaged_audio_is_restored(sample: Path, tmp_path: Path, caplog: pytest.
 
 
 @pytest.mark.parametrize("name", ["PHN", "TXT", "WAV"])
-def test_missing_file_is_named(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_missing_file_is_refused(sample: Path, tmp_path: Path, name: str) -> None:
     (sample / f"TRAIN/DR1/FAAA0/SX10.{name}").unlink()
-    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
-    assert f"FAAA0/SX10 has no .{name} file; copy it from LDC93S1 again" in capsys.readouterr().err
+    command = ["data", "prepare", "timit", sample, tmp_path / "out"]
+    assert_refused(command, sample / "TRAIN/DR1/FAAA0/SX10", f".{name}")
     assert not (tmp_path / "out").exists()
 
 
-def test_foreign_phone_is_named(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_phone_is_refused(sample: Path, tmp_path: Path) -> None:
     path = sample / "TEST/DR1/MZZZ0/SX10.PHN"
     path.write_text(PHN.replace("ae", "AE"))
-    assert main(["data", "prepare", "timit", str(sample), str(tmp_path / "out")]) == 2
-    assert "SX10.PHN, line 7: 'AE'" in capsys.readouterr().err
+    assert_refused(["data", "prepare", "timit", sample, tmp_path / "out"], path, "line 7", "'AE'")
 
 
-def test_folder_without_timit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_without_timit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert main(["data", "prepare", "timit", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
-    assert "holds no TIMIT: no TRAIN or TEST" in capsys.readouterr().err
+    empty = tmp_path / "empty"
+    assert_refused(["data", "prepare", "timit", empty, tmp_path / "out"], empty, "TRAIN", "TEST")
 
 
-def test_other_mistakes(sample: Path, tmp_path: Path) -> None:
+def test_bad_phones_doubled_sentences_and_tiny_samples_are_refused(sample: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.PHN"
-    for text, message in (
-        ("0 1600\n", "line 1: '0 1600' is not 'first-sample end-sample label'"),
-        ("", "holds no phones"),
-        ("0 100 q\n", "holds no phones"),
+    for text, names in (
+        ("0 1600\n", ["line 1", "'0 1600'"]),
+        ("", ["phones"]),
+        ("0 100 q\n", ["phones"]),
     ):
         bad.write_text(text)
-        with pytest.raises(UserError, match=message):
+        with refused(bad, *names):
             read_phones(bad, read_fold())
     write_sentence(sample / "again/TRAIN/DR1/FAAA0", "SX10")
-    with pytest.raises(UserError, match="once more; give the folder of one copy"):
+    with refused(sample / "again/TRAIN/DR1/FAAA0/SX10.PHN", sample / "TRAIN/DR1/FAAA0/SX10.PHN"):
         find_recordings(sample)
-    with pytest.raises(UserError, match="even a sample needs three and one"):
+    with refused("2 speakers", "TRAIN", "TEST"):
         timit.divide(tmp_path, find_recordings(write_corpus(tmp_path / "tiny", TRAIN[:2], TEST)))
 
 
