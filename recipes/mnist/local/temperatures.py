@@ -68,7 +68,7 @@ def train_all(args: argparse.Namespace) -> None:
                 name = f"{form}_{temperature}"
                 built = build(TrainOptions, options, str(args.config))
                 students.append(Student(args.corpus, args.exp, name, seed, built))
-    for _ in parallel.run(Student.make, students, args.jobs, "students", "students"):
+    for _ in parallel.map_utterances(Student.make, students, args.jobs, "students", unit="students"):
         pass
 
 
