@@ -2,7 +2,7 @@
 
 Transcripts are phones, folded from 61 to 48 (Lee and Hon 1989), without the glottal stop q; scoring folds 48 to 39.
 Both maps are columns of ``data/timit_phones.txt``; ``data/timit_dev.txt`` and ``data/timit_core.txt`` list the
-speakers of the development and core test sets. SA1 and SA2 are left out. File names may have either case, audio may be SPHERE
+speakers of the development and core test sets. SA1 and SA2 are left out. File names have either case, audio is SPHERE
 or RIFF. Of a sample of TIMIT, some train speakers become the dev set.
 """
 

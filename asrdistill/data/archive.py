@@ -1,15 +1,11 @@
-"""Frame archives: one form on disk for everything that has one row per frame.
+"""Frame archives: storage of everything with one row per frame.
 
-A folder with
+<part>.<N>.npy   shard N, memory-mapped; most archives have one part `frames`, soft targets have several
+index.tsv        utterance, shard, first row, rows; sorted by utterance
+meta.json        kind, parts with their types, frame shift, content hash
 
-    <part>.<N>.npy   shard N, memory-mapped; rows are frames. Most archives have one part,
-                     `frames`; soft targets have several.
-    index.tsv        utterance, shard, first row, rows; sorted by utterance
-    meta.json        kind, parts with their types, frame shift, content hash, what made it
-
-One writer owns one shard, so that writers run side by side; :func:`finish` then writes the index.
-A subset is a new index over the same shards: its shard column names them by relative path. Joined features are those
-of the archives that meta.json names under `joined`, side by side in each row.
+Shards are written side by side, then :func:`finish` writes the index. A subset is a new index over the same shards,
+named by relative paths. Pasted features store the archives whose rows are side by side, `joined` in meta.json.
 """
 
 import hashlib
@@ -23,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import hash_of, read_json, write_json, write_text
+from asrdistill.files import hash_of, parse_lines, read_json, write_json, write_text
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
-# What archives must share to be combined, where their meta.json says it.
+INDEX = "utterance <tab> shard <tab> first row <tab> rows"
+# Fields of meta.json that archives must share to be combined
 IDENTITY = ("kind", "parts", "frame_shift", "features", "senones", "teachers", "temperatures")
-_HEADER = 128  # bytes of the .npy header, the row count in it patched on closing
+_HEADER = 128  # bytes of the .npy header, which is written last
 
 
 class ShardWriter:
@@ -78,8 +75,8 @@ class ShardWriter:
 def finish(folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any]], **meta: Any) -> None:
     """Write index.tsv and meta.json over shards that are closed.
 
-    `kind` is features, alignment, soft-targets, …; `meta` is whatever else a reader must know
-    (frame shift, senone hash, teachers). The archive's `hash` covers every byte of its shards.
+    kind  features, alignment, soft-targets, …
+    meta  further fields of meta.json: frame shift, senone hash, teachers, …
     """
     shards = sorted(shards, key=lambda shard: shard["number"])
     lines = [(utt, str(shard["number"]), first, rows) for shard in shards for utt, first, rows in shard["index"]]
@@ -106,12 +103,12 @@ class FrameArchive:
         if kind and self.meta["kind"] != kind:
             raise UserError(f"{folder} holds {self.meta['kind']}, but {kind} were wanted")
         self._index: dict[str, tuple[str, int, int]] = {}
-        for utterance, shard, first, rows in _read_index(self.folder):
+        for utterance, shard, first, rows in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
             self._index[utterance] = (sys.intern(shard), first, rows)  # a shard's name once, not for each utterance
         self._maps: dict[tuple[str, str], np.memmap] = {}
         self._joined = [FrameArchive(self.folder / name) for name in self.meta.get("joined", [])]
         if self._joined and joined_hash(self._joined) != self.hash:
-            raise UserError(f"{self.folder} joins archives of which one was made again since; join them again")
+            raise UserError(f"{self.folder} is pasted from archives that have changed; paste them again")
 
     @property
     def kind(self) -> str:
@@ -127,7 +124,7 @@ class FrameArchive:
 
     @property
     def frames_of(self) -> str:
-        """Hash of the features whose frames these rows stand for: for filterbanks their own."""
+        """Hash of the features whose frames these rows belong to."""
         return self.meta.get("feature_hash", self.hash)
 
     @property
@@ -170,10 +167,9 @@ class FrameArchive:
         return frames
 
     def read(self, utterances: Sequence[str], name: str = "frames") -> np.ndarray:
-        """Rows of several utterances, one after the other: (rows, …), copied out by reads as long as they can be.
+        """Rows of several utterances, concatenated: (rows, …), copied by long reads instead of through the map.
 
-        What is seen through the map counts as memory of this process until the system wants it back;
-        what is read does not, and comes from a disk in fewer and larger pieces.
+        Mapped pages count as memory of the process; reads do not, and need fewer disk accesses.
         """
         if self._joined:
             return np.concatenate([archive.read(utterances, name) for archive in self._joined], axis=1)
@@ -205,7 +201,7 @@ class FrameArchive:
 
 
 def _runs(places: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
-    """(shard, first row, rows) of utterances, those that follow each other on disk as one."""
+    """(shard, first row, rows) of utterances; adjacent ones are merged."""
     runs: list[tuple[str, int, int]] = []
     for shard, first, rows in places:
         if runs and runs[-1][0] == shard and sum(runs[-1][1:]) == first:
@@ -216,15 +212,15 @@ def _runs(places: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
 
 
 def subset(source: Path, out: Path, utterances: Iterable[str]) -> None:
-    """Write into the existing folder `out` an index over `source`'s shards that names only these utterances."""
+    """Write into the existing folder `out` an index of these utterances over `source`'s shards."""
     combine([source], out, utterances)
 
 
 def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = None) -> None:
     """Union of archives (or of the named utterances in them) as an index over their shards.
 
-    `out` must stand at its final depth: shards are named relative to it. Raises UserError when
-    the archives hold different things or an utterance stands in two of them.
+    `out` must be at its final depth, since shard paths are relative. Raises UserError if the archives hold different
+    things or share an utterance.
     """
     archives = [FrameArchive(source) for source in sources]
     for archive in archives:
@@ -247,7 +243,7 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
         raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
     _write_index(Path(out), [lines[utterance] for utterance in wanted])
     made_of = {"hash": [archive.hash for archive in archives]}
-    if "feature_hash" in first.meta:  # the same choice of the features has this hash
+    if "feature_hash" in first.meta:  # equal to that of the same subset of the features
         made_of["feature_hash"] = [archive.frames_of for archive in archives]
     contents = {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
     write_json(Path(out) / "meta.json", {**first.meta, **contents})
@@ -256,7 +252,8 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
 def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = (), **meta: Any) -> None:
     """Write into the existing folder `out` an index over `source`'s shards under other names: name -> utterance.
 
-    `own` are closed shards of `out` itself that stand in the index too; `meta` is what meta.json says otherwise.
+    own   closed shards of `out` itself, to be indexed too
+    meta  fields of meta.json that differ from the source
     """
     archive = FrameArchive(source)
     _refuse_joined(archive)
@@ -279,9 +276,9 @@ def joined_hash(archives: Sequence[FrameArchive]) -> str:
 
 
 def _refuse_joined(archive: FrameArchive) -> None:
-    """An index over its shards would be one over those of its first archive alone."""
+    """An index over its shards would cover those of the first archive only."""
     if archive.meta.get("joined"):
-        raise UserError(f"{archive.folder} joins other archives; do the same to each of these, and join what comes out")
+        raise UserError(f"{archive.folder} is pasted from other archives; process these, then paste the results")
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:
@@ -299,7 +296,7 @@ def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | No
 
 
 def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """A version 1.0 .npy header padded to a fixed size, so that it can be written last."""
+    """A version 1.0 .npy header, padded to a fixed size."""
     text = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {shape!r}, }}".encode()
     body = text.ljust(_HEADER - 11) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
@@ -313,20 +310,9 @@ def _write_index(folder: Path, lines: list[tuple[str, str, int, int]]) -> None:
     write_text(folder / "index.tsv", "".join(f"{utt}\t{shard}\t{first}\t{rows}\n" for utt, shard, first, rows in lines))
 
 
-def _read_index(folder: Path) -> Iterator[tuple[str, str, int, int]]:
-    path = folder / "index.tsv"
-    try:
-        with open(path, encoding="utf-8") as handle:
-            for number, line in enumerate(handle, 1):
-                try:
-                    utterance, shard, first, rows = line.rstrip("\n").split("\t")
-                    yield utterance, shard, int(first), int(rows)
-                except ValueError:
-                    raise UserError(
-                        f"{path}, line {number} is not 'utterance shard first rows'; make it again"
-                    ) from None
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; make the archive again") from None
+def _parse_index(line: str) -> tuple[str, str, int, int]:
+    utterance, shard, first, rows = line.split("\t")
+    return utterance, shard, int(first), int(rows)
 
 
 def check_features(archive: FrameArchive, wanted: dict[str, Any], model: Path) -> None:

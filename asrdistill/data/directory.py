@@ -23,12 +23,12 @@ import numpy as np
 
 from asrdistill.data.audio import read_audio
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import write_text
+from asrdistill.files import read_lines, write_text
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance: which part of which audio, who speaks, and what is said, where that is known."""
+    """One utterance: its audio, speaker, and transcript if known."""
 
     id: str
     audio: str  # a path, or a command ending in "|"
@@ -40,10 +40,7 @@ class Utterance:
     duration: float | None = None  # seconds
 
     def samples(self, rate: int, pipes: bool = False) -> np.ndarray:
-        """Float32 samples (N,) in [-1, 1) at `rate` Hz; errors name the utterance.
-
-        Audio that is shorter than utt2dur says was cut: the only trace that a cut MP3 leaves.
-        """
+        """Float32 samples (N,) in [-1, 1) at `rate` Hz; raises UserError if shorter than utt2dur (a truncated MP3)."""
         try:
             samples = read_audio(self.audio, rate, self.start, self.end, pipes)
         except UserError as error:
@@ -98,19 +95,19 @@ class DataDirectory:
     def read(cls, folder: Path, pipes: bool = False) -> "DataDirectory":
         """Read and check a data directory.
 
-        Raises UserError for a missing table, unsorted or duplicated ids, ids that one table has
-        and another lacks, audio files that are not there, and commands unless `pipes` allows them.
+        Raises UserError for a missing table, unsorted or duplicate ids, tables that disagree, missing audio files, and
+        commands unless `pipes` allows them.
         """
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"data directory {folder} does not exist")
-        audio = _read_table(folder / "wav.scp")
+        audio = read_table(folder / "wav.scp")
         for recording, source in audio.items():
             _check_source(folder, recording, source, pipes)
         segments = _read_segments(folder / "segments", audio)
         ids = list(segments) if segments is not None else list(audio)
         tables = {
-            name: _read_table(folder / name, ids) for name in ("text", "utt2spk", "utt2dur") if (folder / name).exists()
+            name: read_table(folder / name, ids) for name in ("text", "utt2spk", "utt2dur") if (folder / name).exists()
         }
         speakers, durations = tables.get("utt2spk", {}), tables.get("utt2dur", {})
         _check_spk2utt(folder / "spk2utt", speakers)
@@ -132,28 +129,24 @@ class DataDirectory:
         return cls(utterances)
 
     def write(self, folder: Path) -> None:
-        """Write the tables into the existing folder.
-
-        Audio that stands beside or below the folder is named relative to it, so that both can be
-        moved together; any other audio by its absolute path.
-        """
+        """Write the tables into the existing folder; audio beside or below the folder gets a relative path."""
         folder = Path(folder)
         recordings: dict[str, str] = {}
         for u in self.utterances:
             if recordings.setdefault(u.recording or u.id, u.audio) != u.audio:
                 raise UserError(f"recording {u.recording or u.id} stands for two different files; rename one")
-        real = functools.cache(os.path.realpath)  # of the folders that audio stands in, which are few
+        real = functools.cache(os.path.realpath)  # of the few folders with audio
         names = ((id, _name_from(real(folder), audio, real)) for id, audio in recordings.items())
-        _write_table(folder / "wav.scp", names)
+        write_table(folder / "wav.scp", names)
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
             rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
-            _write_table(folder / "segments", rows)
+            write_table(folder / "segments", rows)
         if all(u.text is not None for u in self.utterances):
-            _write_table(folder / "text", ((u.id, u.text or "") for u in self.utterances))
-        _write_table(folder / "utt2spk", ((u.id, u.speaker) for u in self.utterances))
-        _write_table(folder / "spk2utt", ((s, " ".join(ids)) for s, ids in self.speakers.items()))
+            write_table(folder / "text", ((u.id, u.text or "") for u in self.utterances))
+        write_table(folder / "utt2spk", ((u.id, u.speaker) for u in self.utterances))
+        write_table(folder / "spk2utt", ((s, " ".join(ids)) for s, ids in self.speakers.items()))
         if all(u.duration is not None for u in self.utterances):
-            _write_table(folder / "utt2dur", ((u.id, f"{u.duration:.3f}") for u in self.utterances))
+            write_table(folder / "utt2dur", ((u.id, f"{u.duration:.3f}") for u in self.utterances))
 
     def _with_ends(self) -> Iterator[Utterance]:
         for utterance in self.utterances:
@@ -163,7 +156,7 @@ class DataDirectory:
 
 
 def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
-    """All utterances of several directories; an id that two of them use is an error."""
+    """All utterances of several directories; raises UserError for a shared id."""
     seen: dict[str, Utterance] = {}
     for directory in directories:
         for utterance in directory:
@@ -174,7 +167,7 @@ def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
 
 
 def write_genders(sources: Sequence[Path], data: DataDirectory, folder: Path) -> None:
-    """Write spk2gender of the speakers of `data`, taken from the data directories `sources`, if all of them have it."""
+    """Write spk2gender of the speakers of `data` if all the data directories `sources` have it."""
     tables = [Path(source) / "spk2gender" for source in sources]
     if all(table.is_file() for table in tables):
         genders = {speaker: gender for table in tables for speaker, gender in read_table(table).items()}
@@ -182,51 +175,42 @@ def write_genders(sources: Sequence[Path], data: DataDirectory, folder: Path) ->
 
 
 def read_speakers(folder: Path) -> dict[str, str]:
-    """utterance -> speaker, in order: all that is read of a data directory whose audio and words nobody asks for.
-
-    Raises UserError where its tables are missing, unsorted or disagree.
-    """
+    """utterance -> speaker, in order, without reading audio or text; raises UserError if tables are bad."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"data directory {folder} does not exist")
     segments, said_by = folder / "segments", folder / "utt2spk"
-    utterances = _read_table(segments if segments.exists() else folder / "wav.scp")
+    utterances = read_table(segments if segments.exists() else folder / "wav.scp")
     if not said_by.exists():
         return {utterance: utterance for utterance in utterances}
-    return _read_table(said_by, utterances)
-
-
-def read_table(path: Path) -> dict[str, str]:
-    """A Kaldi table: first column -> rest of the line; sorted, unique, or a UserError."""
-    return _read_table(Path(path))
+    return read_table(said_by, utterances)
 
 
 def write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
     """Write a Kaldi table sorted in C locale."""
-    _write_table(Path(path), rows)
+    ordered = sorted(rows, key=lambda row: row[0].encode())
+    write_text(path, "".join(f"{key} {value}".rstrip() + "\n" for key, value in ordered))
 
 
-def _read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, str]:
+def read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, str]:
+    """A Kaldi table: first column -> rest of the line.
+
+    Raises UserError if it is unsorted, has a key twice, or not the `expected` keys.
+    """
     table: dict[str, str] = {}
     previous = ""
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    if lines == [""]:
-        raise UserError(f"{path} is empty")
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             raise UserError(f"{path}, line {number} is empty; remove it")
         key, value = [*line.split(maxsplit=1), ""][:2]
         if key == previous:
-            raise UserError(f"{path}, line {number}: {key} stands there twice")
+            raise UserError(f"{path}, line {number}: {key} is there twice")
         if key.encode() < previous.encode():
             raise UserError(f"{path}, line {number}: {key} is out of order; sort it with LC_ALL=C sort")
         table[key] = value.strip()
         previous = key
+    if not table:
+        raise UserError(f"{path} is empty")
     if expected is not None:
         _compare(path, table, expected)
     return table
@@ -244,7 +228,7 @@ def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, fl
     if not path.exists():
         return None
     segments: dict[str, tuple[str, float, float | None]] = {}
-    for id, rest in _read_table(path).items():
+    for id, rest in read_table(path).items():
         fields = rest.split()
         if len(fields) != 3:
             raise UserError(f"{path}: {id} must have 'recording start end', not '{rest}'")
@@ -273,10 +257,7 @@ def _resolve(folder: Path, source: str) -> str:
 
 
 def _name_from(folder: str, source: str, real: Callable[[str], str]) -> str:
-    """What wav.scp in `folder` calls an audio file or command; the reverse of :func:`_resolve`.
-
-    ``real(path)`` is a folder without links and relative parts, as `folder` is.
-    """
+    """Name of an audio file or command in wav.scp of `folder`; the inverse of :func:`_resolve`."""
     if source.endswith("|"):
         return source
     place, name = os.path.split(source)
@@ -300,12 +281,7 @@ def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> Non
 def _check_spk2utt(path: Path, utt2spk: dict[str, str]) -> None:
     if not path.exists():
         return
-    found = {utt: speaker for speaker, utts in _read_table(path).items() for utt in utts.split()}
+    found = {utt: speaker for speaker, utts in read_table(path).items() for utt in utts.split()}
     if found != utt2spk:
         wrong = sorted(k for k in found.keys() | utt2spk.keys() if found.get(k) != utt2spk.get(k))
         raise UserError(f"{path} and utt2spk disagree about {shorten(wrong)}; delete spk2utt, it is made from utt2spk")
-
-
-def _write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:
-    ordered = sorted(rows, key=lambda row: row[0].encode())
-    write_text(path, "".join(f"{key} {value}".rstrip() + "\n" for key, value in ordered))

@@ -23,15 +23,15 @@ UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the 
 @dataclass(frozen=True)
 class CepstraOptions:
     coefficients: int = option(13, "number of cepstral coefficients")
-    floor: float = option(-16.0, "log-mel energies below this count as this; coded silence falls far below any room")
+    floor: float = option(-16.0, "floor of log-mel energies, as coded silence is far below that of any room")
     lifter: float = option(22.0, "lifter: weight 1 + lifter/2 · sin(π i / lifter) for coefficient i; 0: none")
     normalise: str = option(
-        "speaker", "what one mean and variance is removed from", choices=("speaker", "utterance", "none")
+        "speaker", "unit of mean and variance normalisation", choices=("speaker", "utterance", "none")
     )
 
 
 def cepstra(fbank: np.ndarray, options: CepstraOptions) -> np.ndarray:
-    """Cepstral coefficients, not normalised: log-mel (T, bins) -> float32 (T, coefficients)."""
+    """Cepstra without normalisation: log-mel (T, bins) -> float32 (T, coefficients)."""
     floored = np.maximum(fbank, np.float32(options.floor))
     return floored @ _transform(fbank.shape[1], options.coefficients, options.lifter)
 
@@ -47,11 +47,11 @@ def _transform(bins: int, coefficients: int, lifter: float) -> np.ndarray:
 
 
 def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: CepstraOptions, jobs: int) -> None:
-    """Write the cepstra of the archive `fbank` into the existing folder `out`, an archive of the same utterances.
+    """Write the cepstra of the archive `fbank` into the existing folder `out`.
 
-    `speakers` says who says which utterance; copies in the archive are other speakers' (:func:`by_speaker`). Raises
-    UserError unless both name the same utterances and the filterbank has at least as many bins as coefficients are
-    wanted.
+    speakers  utterance -> speaker; copies count as other speakers, see :func:`by_speaker`
+
+    Raises UserError if the utterances differ, or the filterbank has fewer bins than coefficients.
     """
     archive = check(fbank, speakers, options)
     tasks = list(enumerate(_shards(_groups(archive, speakers, options.normalise))))
@@ -74,7 +74,7 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
 
 
 def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> FrameArchive:
-    """The archive `fbank`, if cepstra can be made of it; otherwise a UserError."""
+    """The archive `fbank`; raises UserError if cepstra cannot be made from it."""
     archive = FrameArchive(fbank, kind="features")
     made_of = archive.meta["features"]
     if made_of["type"] != "fbank":
@@ -93,7 +93,7 @@ def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> 
 
 
 def settings(archive: FrameArchive, options: CepstraOptions) -> dict[str, Any]:
-    """The description that models store and compare."""
+    """Settings that archives and models store."""
     return {"type": "cepstra", **options.__dict__, "fbank": archive.meta["features"]}
 
 
@@ -107,7 +107,7 @@ def _groups(archive: FrameArchive, speakers: Mapping[str, str], normalise: str) 
 
 
 def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:
-    """Whole groups of together about UTTERANCES_PER_SHARD utterances."""
+    """Whole groups of about UTTERANCES_PER_SHARD utterances in total."""
     ends = itertools.accumulate(map(len, groups))
     for _, members in itertools.groupby(
         zip(ends, groups, strict=True), lambda pair: (pair[0] - 1) // UTTERANCES_PER_SHARD

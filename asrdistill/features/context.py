@@ -1,4 +1,4 @@
-"""What a frame knows of its neighbours: deltas and splicing. Beyond the ends the edge frames repeat."""
+"""Deltas and splicing; edge frames repeat beyond the ends."""
 
 import functools
 
@@ -10,8 +10,7 @@ _SLOPE = np.arange(-2, 3) / 10  # regression over two frames to each side: j / s
 def add_deltas(features: np.ndarray, order: int = 2) -> np.ndarray:
     """Append differences up to `order`: (T, F) -> float32 (T, (order + 1) F), as Kaldi's add-deltas.
 
-    The delta of order n is one filter over the features, the regression filter convolved n times
-    with itself, so edge frames repeat in the features and not in the lower deltas.
+    The delta of order n is the regression filter, convolved n times with itself, over the features.
     """
     features = np.asarray(features, np.float32)
     windows = splice(features, 2 * order, 2 * order).reshape(len(features), 4 * order + 1, features.shape[1])
@@ -20,7 +19,7 @@ def add_deltas(features: np.ndarray, order: int = 2) -> np.ndarray:
 
 @functools.cache
 def _filters(order: int) -> np.ndarray:
-    """(order + 1, 4 order + 1) float32: what each order weighs the frames around it with."""
+    """(order + 1, 4 order + 1) float32: filter of each order."""
     taps, filters = np.ones(1), []
     for _ in range(order + 1):
         filters.append(np.pad(taps, 2 * order - len(taps) // 2))

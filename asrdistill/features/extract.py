@@ -29,9 +29,8 @@ def make_fbank(
 ) -> None:
     """Write the log-mel filterbank of every utterance into the existing folder `out`, an archive of kind "features".
 
-    Each utterance stands there once for each of the `copies`; see :mod:`asrdistill.features.perturb`.
-    Raises UserError that names the utterance for audio that cannot be read or is too short for one
-    frame, for a data directory without utterances, and for copies that cannot be made.
+    Each utterance has a row block per copy, see :mod:`asrdistill.features.perturb`. Raises UserError that names the
+    utterance for audio that cannot be read or is too short for one frame.
     """
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")

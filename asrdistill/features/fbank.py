@@ -1,9 +1,6 @@
-"""Kaldi's log-mel filterbank in torch, for many utterances at a time.
+"""Kaldi's log-mel filterbank in torch, batched over utterances (feat/feature-window.cc, feat/mel-computations.cc).
 
-The steps are those of Kaldi's feat/feature-window.cc and feat/mel-computations.cc: cut frames,
-remove their mean, pre-emphasise, apply the Povey window, take the power spectrum, sum it by
-triangular mel filters, take the logarithm. Samples are scaled to 16-bit integers' range as in
-Kaldi, and there is no dither, so that equal audio gives equal features.
+Without dither, so that equal audio gives equal features.
 """
 
 import functools
@@ -22,14 +19,9 @@ _FLOOR = torch.finfo(torch.float32).eps  # under the logarithm, as in Kaldi
 
 
 def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.ndarray]:
-    """Log-mel energies of each utterance.
-
-    `utterances`: samples (N,) in [-1, 1) at `options.rate`. Returns float32 (T, bins) for each,
-    T = ``frames(N, options)``, which may be 0.
-    """
+    """Log-mel energies float32 (T, bins) of each utterance, samples (N,) in [-1, 1); T = ``frames(N, options)``."""
     counts = [frames(len(samples), options) for samples in utterances]
-    # One long signal in which each utterance starts at a multiple of the shift: all frames are one
-    # view of it, and those that reach over an utterance's end are computed in vain.
+    # One signal in which each utterance starts at a multiple of the shift, so that all frames are one view
     stretches = [_stretch(samples, count, options) for samples, count in zip(utterances, counts, strict=True) if count]
     if not stretches:
         return [np.empty((0, options.bins), np.float32) for _ in utterances]
@@ -43,22 +35,18 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
 
 
 class FbankStream:
-    """:func:`fbank` of one utterance whose samples come piece by piece; the values differ by rounding.
-
-    Where edges are not snipped, the beginning is reflected once there are enough samples, and the end at the end;
-    what stands between the two is cut like a signal whose edges are snipped.
-    """
+    """:func:`fbank` of one utterance whose samples come in pieces; equal but for rounding."""
 
     def __init__(self, options: FbankOptions):
         self.options = options
         self._snipped = replace(options, snip_edges=True)
         self._begun = False
-        self._waiting = np.empty(0, np.float32)  # samples from the next frame's first on
-        self._last = self._waiting  # samples that the end may reflect
-        self._samples = self._frames = 0  # how many came and went
+        self._waiting = np.empty(0, np.float32)  # samples from the next frame on
+        self._last = self._waiting  # samples to reflect at the end
+        self._samples = self._frames = 0  # received and returned
 
     def accept(self, samples: np.ndarray) -> np.ndarray:
-        """The frames (T, bins) float32 that more samples (N,) complete; T may be 0."""
+        """Frames (T, bins) float32 that more samples (N,) complete; T may be 0."""
         options = self.options
         self._waiting = np.append(self._waiting, samples)
         self._last = np.append(self._last, samples)[-options.window :]
@@ -72,7 +60,7 @@ class FbankStream:
         return self._complete(len(self._waiting) - max(options.shift - options.window, 0))  # with the gap after a frame
 
     def finish(self) -> np.ndarray:
-        """The frames (T, bins) float32 that are left when there are no more samples."""
+        """The last frames (T, bins) float32."""
         if not self._begun:
             return fbank([self._waiting], self.options)[0]
         if not self.options.snip_edges:
@@ -89,17 +77,13 @@ class FbankStream:
 
 
 def _reflect(samples: np.ndarray, options: FbankOptions, right: int) -> np.ndarray:
-    """Samples from the first frame's first on, reflected at the beginning, and `right` more reflected at the end."""
+    """Samples from the first frame on, reflected at the beginning and by `right` samples at the end."""
     left = options.window // 2 - options.shift // 2
     return np.pad(samples, (max(left, 0), max(right, 0)), mode="symmetric")[max(-left, 0) :]
 
 
 def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarray:
-    """The samples that `count` frames cover, float32, without their mean, filled up to a multiple of the shift.
-
-    Each frame loses its own mean later; taking away the utterance's first keeps a large offset
-    from costing digits.
-    """
+    """Samples of `count` frames, float32, without their mean (for precision), padded to a multiple of the shift."""
     if not options.snip_edges:
         left = options.window // 2 - options.shift // 2
         samples = _reflect(samples, options, (count - 1) * options.shift + options.window - left - len(samples))
@@ -111,11 +95,10 @@ def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarr
 
 
 def _log_mel(signal: torch.Tensor, options: FbankOptions) -> torch.Tensor:
-    """All frames of one signal: (N,) -> (T, bins)
+    """All frames of one signal: (N,) -> (T, bins).
 
-    Pre-emphasis comes before framing, over the whole signal, and a frame's mean m is taken from
-    the emphasised samples as (1 - preemphasis) · m. This is Kaldi's result but for a frame's
-    first sample, which the window multiplies by 0.
+    Pre-emphasises the whole signal, so that a frame's mean m becomes (1 - preemphasis) · m. Equal to Kaldi but for a
+    frame's first sample, which the window multiplies by 0.
     """
     window, filters = _povey(options), _filters(options)
     emphasised = signal.clone()
@@ -135,13 +118,13 @@ def _log_mel(signal: torch.Tensor, options: FbankOptions) -> torch.Tensor:
 
 @functools.lru_cache
 def _povey(options: FbankOptions) -> torch.Tensor:
-    """Kaldi's window (window,): Hann to the power of 0.85, here with the scale to 16 bit."""
+    """Povey window (window,), Hann to the power of 0.85, times the scale to 16 bit."""
     angle = 2 * math.pi / (options.window - 1) * torch.arange(options.window, dtype=torch.float64)
     return (_SCALE * (0.5 - 0.5 * angle.cos()).clamp(min=0) ** 0.85).float()
 
 
 @functools.lru_cache
 def _filters(options: FbankOptions) -> torch.Tensor:
-    """The mel filters for squares of real and imaginary parts side by side, (fft + 2, bins)."""
-    filters = np.pad(mel_filters(options), ((0, 1), (0, 0)))  # half the sample rate belongs to none
+    """Mel filters for squares of interleaved real and imaginary parts, (fft + 2, bins)."""
+    filters = np.pad(mel_filters(options), ((0, 1), (0, 0)))  # half the sample rate is in none
     return torch.from_numpy(np.repeat(filters, 2, axis=0))

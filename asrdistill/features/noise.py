@@ -1,4 +1,4 @@
-"""Noise for copies of utterances: cut from recordings of it, or a babble of other utterances."""
+"""Noise for perturbed copies: recordings of noise, or babble of other utterances."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,15 +8,15 @@ import numpy as np
 from asrdistill.data.directory import Utterance
 from asrdistill.errors import UserError
 
-BABBLE = 5  # utterances that make a babble
-_TRIES = 20  # of pieces of a recording, until one is not silent
+BABBLE = 5  # utterances in a babble
+_TRIES = 20  # to find a piece that is not silent
 
 
 class Noise:
-    """Noise for each utterance that depends on the utterance's id and the seed alone.
+    """Noise that depends on the utterance's id and the seed alone.
 
-    Of recordings of noise a piece of one is taken; without them (`babble`) other utterances, of other speakers where
-    there are any, speak at once. What is shorter than the utterance is repeated.
+    Takes a random piece of a recording of noise; with `babble` the sum of pieces of utterances, preferably of other
+    speakers. Shorter pieces are repeated.
     """
 
     def __init__(self, sources: Sequence[Utterance], babble: bool, seed: int, pipes: bool):
@@ -27,7 +27,7 @@ class Noise:
         return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
     def add(self, utterance: Utterance, samples: np.ndarray, rate: int, snr: tuple[float, float]) -> np.ndarray:
-        """Samples (N,) with noise at an SNR (dB, of the mean powers) that is drawn evenly from the range."""
+        """Samples (N,) with noise at an SNR (dB, of the mean powers) drawn uniformly from the range."""
         rng = self.random(utterance.id)
         decibels = rng.uniform(*snr)
         return mixed(samples, self._cut(utterance, len(samples), rate, rng), decibels)
@@ -43,7 +43,7 @@ class Noise:
         return np.stack([voice / np.sqrt(np.mean(voice**2)) for voice in voices]).sum(axis=0)
 
     def _piece(self, sources: Sequence[Utterance], length: int, rate: int, rng: np.random.Generator) -> np.ndarray:
-        """A piece (length,) of one of the recordings, from a place in it; not silent."""
+        """A piece (length,) of a random recording that is not silent."""
         for _ in range(_TRIES):
             source = sources[int(rng.integers(len(sources)))]
             samples = source.samples(rate, self.pipes)
@@ -54,6 +54,6 @@ class Noise:
 
 
 def mixed(samples: np.ndarray, noise: np.ndarray, decibels: float) -> np.ndarray:
-    """Speech and noise (N,) each, the noise's mean power `decibels` below the speech's."""
+    """Sum of speech and noise (N,) at an SNR of `decibels`."""
     power = np.mean(np.square(samples, dtype=np.float64)) / np.mean(np.square(noise, dtype=np.float64))
     return (samples + np.sqrt(power / 10 ** (decibels / 10)) * noise).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What a filterbank is made with, its framing and its mel filters."""
+"""Options of filterbanks, framing and mel filters."""
 
 import functools
 from dataclasses import asdict, dataclass
@@ -18,8 +18,8 @@ class FbankOptions:
     high: float = option(3800.0, "highest frequency in Hz; 0 or less: relative to half the sample rate")
     frame_length: float = option(25.0, "length of a frame in ms")
     frame_shift: float = option(10.0, "time between the starts of frames in ms")
-    preemphasis: float = option(0.97, "how much of the previous sample is subtracted")
-    snip_edges: bool = option(True, "only frames that lie within the audio; if false, reflect it at both ends")
+    preemphasis: float = option(0.97, "factor of the previous sample that is subtracted")
+    snip_edges: bool = option(True, "only frames within the audio; otherwise reflect it at both ends")
 
     def __post_init__(self) -> None:
         top = self.rate / 2
@@ -57,19 +57,19 @@ class FbankOptions:
         return self.high if self.high > 0 else self.rate / 2 + self.high
 
     def describe(self) -> dict[str, Any]:
-        """What archives and models store: `type` and all options."""
+        """Settings that archives and models store."""
         return {"type": "fbank", **asdict(self)}
 
 
 def options_of(features: dict[str, Any]) -> FbankOptions:
-    """The options that :meth:`FbankOptions.describe` described; raises UserError for other features."""
+    """Options from :meth:`FbankOptions.describe`; raises UserError for other features."""
     if features.get("type") != "fbank":
         raise UserError(f"these features are {features.get('type')}, not fbank")
     return build(FbankOptions, {key: value for key, value in features.items() if key != "type"}, "the feature settings")
 
 
 def frames(samples: int, options: FbankOptions) -> int:
-    """How many frames that many samples give."""
+    """Number of frames of this many samples."""
     if options.snip_edges:
         return max(0, 1 + (samples - options.window) // options.shift)
     return (samples + options.shift // 2) // options.shift
@@ -77,10 +77,7 @@ def frames(samples: int, options: FbankOptions) -> int:
 
 @functools.lru_cache
 def mel_filters(options: FbankOptions) -> np.ndarray:
-    """Triangular filters, float32 (fft / 2, bins), evenly spaced on the mel scale of 1127 ln(1 + f / 700).
-
-    The bin at half the sample rate belongs to no filter, as in Kaldi.
-    """
+    """Triangular filters, float32 (fft / 2, bins), evenly spaced on the mel scale 1127 ln(1 + f / 700), as in Kaldi."""
     low, high = _mel(np.array([options.low, options.top]))
     edges = np.linspace(low, high, options.bins + 2)
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]

@@ -1,4 +1,4 @@
-"""Features of different kinds side by side, so that teachers who hear differently can be asked together."""
+"""Features of different kinds side by side, for ensembles of teachers with different inputs."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ JOINED = "joined"  # the type of such features
 
 
 def paste(sources: Sequence[Path], out: Path) -> None:
-    """Write into `out` an archive whose rows are those of all `sources` side by side; it holds only their names.
+    """Write into `out` an archive whose rows are those of all `sources` side by side; it stores only their paths.
 
     Raises UserError unless they are features of different kinds, of the same frames.
     """
@@ -22,9 +22,9 @@ def paste(sources: Sequence[Path], out: Path) -> None:
     first, *others = archives
     described = [archive.meta["features"] for archive in archives]
     if not others or any(settings["type"] == JOINED for settings in described):
-        raise UserError("features are joined of two or more archives that are not joined themselves")
+        raise UserError("give two or more archives that are not pasted themselves")
     if any(settings in described[:number] for number, settings in enumerate(described)):
-        raise UserError(f"{sources[0]} and others are of the same features; only different ones are joined")
+        raise UserError(f"{sources[0]} and others hold the same features; only different ones can be pasted")
     for other in others:
         check_match(first, other)
         if other.frames_of != first.frames_of or other.meta["frame_shift"] != first.meta["frame_shift"]:
@@ -43,12 +43,12 @@ def paste(sources: Sequence[Path], out: Path) -> None:
 
 
 def has_columns(settings: dict[str, Any], own: dict[str, Any]) -> bool:
-    """Whether features with these `settings` are, or join, those with the settings `own`."""
+    """Whether features with these `settings` are or contain those with the settings `own`."""
     return settings == own or own in settings.get("of", [])
 
 
 def columns(settings: dict[str, Any], own: dict[str, Any]) -> slice:
-    """Which columns of features with these `settings` are those with the settings `own`."""
+    """Columns of the features `own` in features with these `settings`."""
     if settings == own:
         return slice(None)
     place, begins = settings["of"].index(own), np.cumsum([0, *settings["sizes"]])

@@ -1,15 +1,12 @@
 """Perturbed copies of utterances.
 
-warp    the frequency axis stretched. A factor below 1 makes a voice sound as from a shorter vocal tract, above 1 from
-        a longer one: the mel filters lie between `factor` times the usual edges
-speed   the samples played so many times as fast, pitch and all (Ko et al. 2015)
-volume  the samples times a factor
-snr     in noise, at a signal to noise ratio that is drawn from a range for each utterance
+warp    frequency axis stretched: the mel filters lie between `factor` times the usual edges (vocal tract length)
+speed   samples resampled to play at `factor` times the speed, pitch included (Ko et al. 2015)
+volume  samples times a factor
+snr     noise added at a signal-to-noise ratio drawn from a range for each utterance
 
-The copy of `utt` by 0.92 is called `warp0.92-utt`, as Kaldi names perturbed copies, one in noise `snr5to20-utt`; by 1
-it is `utt` itself. Frames keep their places, so that a copy has the alignment of its original, but at another speed:
-there each frame has the senone of the original's frame whose middle is nearest. An image that was moved is
-`shift-1+2-utt`: one pixel up, two to the right.
+As in Kaldi, the copy of `utt` is called `warp0.92-utt`, in noise `snr5to20-utt`, of an image `shift-1+2-utt`. Copies
+keep the frames, and so the alignment, of their original; at another speed each frame has the senone of the nearest one.
 """
 
 import dataclasses
@@ -34,7 +31,7 @@ _PREFIX = re.compile(rf"(?:(warp|speed|volume)({_NUMBER})|snr-?{_NUMBER}to-?{_NU
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One copy of every utterance: what is changed, and by how much."""
+    """One perturbed copy of every utterance."""
 
     kind: str  # warp, speed, volume or snr
     value: float = 1.0
@@ -50,7 +47,7 @@ class Perturbation:
         return utterance if self.value == 1 else f"{self.kind}{self.value:g}-{utterance}"
 
     def samples(self, utterance: Utterance, samples: np.ndarray, rate: int, noise: Noise | None) -> np.ndarray:
-        """What is heard of the utterance's samples (N,); warps happen later, in the filters."""
+        """Perturb an utterance's samples (N,); warps happen later, in the filters."""
         if self.kind == "speed":
             import soxr
 
@@ -64,7 +61,7 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class Perturbations:
-    """Which copies of every utterance there are: the sum of these, not their products."""
+    """The copies of every utterance: one per value, without combinations."""
 
     warps: Sequence[float] = (1.0,)
     speeds: Sequence[float] = ()
@@ -75,33 +72,33 @@ class Perturbations:
     pipes: bool = False
 
     def each(self) -> list[Perturbation]:
-        """Raises UserError for a copy that is asked for twice, and for factors that are not above 0."""
+        """All copies; raises UserError for one that is given twice and factors that are not positive."""
         copies = [Perturbation("warp", warp) for warp in self.warps]
         copies += [Perturbation("speed", speed) for speed in self.speeds]
         copies += [Perturbation("volume", volume) for volume in self.volumes]
         if self.snr:
             if self.snr[0] > self.snr[1]:
-                raise UserError(f"a range of SNRs has its lowest first, not {self.snr[0]:g} {self.snr[1]:g}")
+                raise UserError(f"--snr takes the lowest value first, not {self.snr[0]:g} {self.snr[1]:g}")
             copies.append(Perturbation("snr", snr=self.snr))
         elif self.noise:
-            raise UserError("noise is added at a signal to noise ratio; give its range, --snr LOW HIGH")
+            raise UserError("--noise needs --snr LOW HIGH")
         for copy in copies:
             if copy.value <= 0:
                 raise UserError(f"a {copy.kind} factor must be above 0, not {copy.value:g}")
         names = [copy.name("") for copy in copies]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise UserError(f"the copy '{twice[0].rstrip('-') or 1}' is asked for twice")
+            raise UserError(f"the copy '{twice[0].rstrip('-') or 1}' is given twice")
         return copies
 
     def describe(self) -> dict[str, Any]:
-        """For meta.json and the marker: what was asked for."""
+        """For meta.json and the marker."""
         described: dict[str, Any] = {"warps": list(self.warps)}
         described |= {"speeds": list(self.speeds)} if self.speeds else {}
         described |= {"volumes": list(self.volumes)} if self.volumes else {}
         return described | ({"snr": list(self.snr), "noise_seed": self.seed} if self.snr else {})
 
     def source(self, utterances: Sequence[Utterance]) -> Noise | None:
-        """Where the noise comes from; `utterances` are those that the copies are made of."""
+        """Source of the noise for copies of `utterances`."""
         if not self.snr:
             return None
         sources = self.noise.utterances if self.noise else utterances
@@ -111,25 +108,20 @@ class Perturbations:
 UNPERTURBED = Perturbations()
 
 
-def warped_name(utterance: str, warp: float) -> str:
-    return Perturbation("warp", warp).name(utterance)
-
-
 def shift_name(image: str, down: int, right: int) -> str:
     return f"shift{down:+d}{right:+d}-{image}"
 
 
 def original_id(name: str) -> str:
-    """The utterance that a copy was made of; its own name where it is none."""
+    """Id of the utterance that a copy was made of; originals keep their name."""
     found = _PREFIX.match(name)
     return name[found.end() :] if found else name
 
 
 def by_speaker(utterances: Iterable[str], speakers: Mapping[str, str]) -> dict[str, list[str]]:
-    """speaker -> the utterances that he says, of those that `speakers` has (utterance -> speaker), and of their copies.
+    """speaker -> utterances, of those in `speakers` (utterance -> speaker) and of their copies.
 
-    Copies sound as if another had said them: a speaker's copies of one kind and factor are another speaker's, who is
-    called as they are, `warp0.92-SPEAKER`.
+    Copies of one kind and factor are those of another speaker, `warp0.92-SPEAKER`.
     """
     found: dict[str, list[str]] = {}
     for name in utterances:
@@ -145,7 +137,7 @@ def speed_of(name: str) -> float:
 
 
 def warped(options: FbankOptions, warp: float) -> FbankOptions:
-    """The filters between stretched edges; raises UserError where they would leave the band."""
+    """Options with stretched filter edges; raises UserError if they exceed half the sample rate."""
     if warp <= 0:
         raise UserError(f"a warp factor must be above 0, not {warp:g}")
     if warp == 1:
@@ -159,9 +151,9 @@ def warped(options: FbankOptions, warp: float) -> FbankOptions:
 
 
 def expand_to_copies(originals: Path, features: Path, out: Path) -> None:
-    """Write into `out` the rows of all copies in `features` whose originals have some: an alignment, soft targets, …
+    """Write into `out` the rows (alignment, soft targets, …) of all copies in `features` of utterances in `originals`.
 
-    It is an index, but for copies at another speed, whose rows are written anew.
+    Only copies at another speed get rows of their own; the rest is an index.
     """
     source, copies = FrameArchive(originals), FrameArchive(features, "features")
     names = {name: original_id(name) for name in copies if original_id(name) in source}
@@ -180,10 +172,7 @@ def expand_to_copies(originals: Path, features: Path, out: Path) -> None:
 
 
 def nearest(count: int, there: int, speed: float, options: FbankOptions) -> np.ndarray:
-    """(count,) for each frame of a copy that is `speed` times as fast: the original's frame whose middle is nearest.
-
-    `there` is how many frames the original has.
-    """
+    """(count,) nearest frame of the original, of `there` frames, for each frame of a copy at `speed`."""
     middle = options.window / 2 if options.snip_edges else options.shift / 2  # of frame 0, in samples
     begin = (np.arange(count) * options.shift + middle) * speed - middle
     return np.round(begin / options.shift).astype(np.int64).clip(0, there - 1)

@@ -7,10 +7,10 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 
-PIXELS = "pixels"  # the type of features whose numbers are all of one kind
-SAMPLE_FRAMES = 10_000_000  # 28 hours, 1.6 GB of 40 filters: more of them change nothing that a network would notice
+PIXELS = "pixels"  # type of features that share one mean and deviation
+SAMPLE_FRAMES = 10_000_000  # 28 hours
 
-_SMALLEST_VARIANCE = 1e-10  # a dimension that never changes stays 0 after normalisation
+_SMALLEST_VARIANCE = 1e-10  # a constant dimension becomes 0
 
 
 def moments(utterances: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -26,13 +26,12 @@ def moments(utterances: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def global_stats(archive: FrameArchive) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation, float64 (F,) each, over an archive; raises UserError when it is empty.
+    """Mean and standard deviation, float64 (F,) each, over an archive; raises UserError if it is empty.
 
-    Pixels have one mean and deviation, that of them all: one that is white in all images has no scale of its own.
-    Of an archive with more than SAMPLE_FRAMES frames, every nth utterance is read, so that about as many are.
+    Pixels share one mean and deviation. Of large archives every nth utterance is read, about SAMPLE_FRAMES frames.
     """
     if archive.total_rows == 0:
-        raise UserError(f"{archive.folder} holds no frames; there is no mean of nothing")
+        raise UserError(f"{archive.folder} holds no frames")
     step = -(-archive.total_rows // SAMPLE_FRAMES)
     mean, std = moments(archive.read([utterance]) for utterance in archive.utterances[::step])
     if archive.meta.get("features", {}).get("type") == PIXELS:

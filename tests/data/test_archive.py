@@ -142,7 +142,7 @@ def test_damaged_shards_are_refused(tmp_path):
     with refused(folder, "shard 0", "utt4"):
         FrameArchive(folder)["utt4"]
     shard.unlink()
-    with refused(shard, "missing"):
+    with refused(shard, "index.tsv"):
         FrameArchive(folder)["utt4"]
 
 
@@ -159,7 +159,7 @@ def test_damaged_index_and_meta_are_refused(tmp_path):
     with refused(folder / "index.tsv", "line 2"):
         FrameArchive(folder)
     (folder / "index.tsv").unlink()
-    with refused(folder / "index.tsv", "missing"):
+    with refused(folder / "index.tsv", "index.tsv"):
         FrameArchive(folder)
     (folder / "meta.json").write_text('{"kind": ')
     with refused(folder / "meta.json", "JSON"):

@@ -4,7 +4,7 @@ import pytest
 from asrdistill.data.archive import FrameArchive
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
-from asrdistill.features.perturb import expand_to_copies, original_id, warped, warped_name
+from asrdistill.features.perturb import Perturbation, expand_to_copies, original_id, warped
 from tests.refusals import refused
 
 OPTIONS = FbankOptions(rate=8000, bins=40, low=60, high=3800)
@@ -24,9 +24,9 @@ def test_a_stretched_tone_lands_where_the_plain_one_was(warp):
 
 
 def test_copies_are_named_for_their_warp():
-    assert warped_name("joe-A1", 1.0) == "joe-A1"
+    assert Perturbation("warp", 1.0).name("joe-A1") == "joe-A1"
     for warp in (0.92, 1.05, 1e-5):
-        assert original_id(warped_name("joe-A1", warp)) == "joe-A1"
+        assert original_id(Perturbation("warp", warp).name("joe-A1")) == "joe-A1"
     assert original_id("warp-speed-1") == "warp-speed-1"
 
 
@@ -39,7 +39,9 @@ def test_impossible_warps_are_refused():
 
 
 def test_copies_share_the_alignment_of_their_original(corpus, tmp_path):
-    frames = {warped_name(u, w): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)}
+    frames = {
+        Perturbation("warp", w).name(u): np.zeros((len(r), 6)) for u, r in corpus.labels.items() for w in (1.0, 0.9)
+    }
     corpus.write_features(tmp_path / "features", frames)
     (tmp_path / "copies").mkdir()
     expand_to_copies(corpus.alignment, tmp_path / "features", tmp_path / "copies")
