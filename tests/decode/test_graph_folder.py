@@ -57,7 +57,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list:
     return calls
 
 
-def assert_same(one: SearchGraph, two: Graph) -> None:
+def assert_same(one: SearchGraph, two: SearchGraph) -> None:
     for part in PARTS:
         for name, a, b in zip(PARTS[part]._fields, getattr(one, part), getattr(two, part), strict=True):
             assert np.array_equal(a, b), f"{part}.{name}"
