@@ -40,23 +40,6 @@ def one_rest_cross_entropy(
     return cross_entropy.mean()
 
 
-def rest_error_bound(treatment: str, rest: Tensor, smallest: Tensor, others: int, temperature: float) -> Tensor:
-    """Most that a frame's gradient of T² · CE can be wrong by, in L1, where only K targets are known.
-
-    rest (B,) is the mass r outside of the K, smallest (B,) the least kept probability m, `others` the number n of
-    senones that share r; none of them has more than m. The true gradient is T (q - p), the student's that of some p'
-    in the place of p, so that the error is T · |p - p'|₁:
-
-        drop           p' = p / (1 - r) on the K, 0 outside: r / (1 - r) · (1 - r) + r = 2 r, exactly
-        one, states    p' has the mass r outside too, in other proportions: at most 2 r
-        even           p'_j = r / n. With A the others above r / n, the error is 2 · sum over A of (p_j - r / n)
-                       <= 2 (min(r, |A| m) - |A| r / n), the largest at |A| = r / m: 2 r (1 - r / (n m))
-    """
-    if treatment == "even":
-        return 2 * temperature * rest * (1 - rest / (max(others, 1) * smallest)).clamp_min(0)
-    return 2 * temperature * rest
-
-
 def logit_matching(logits: Tensor, targets: Tensor) -> Tensor:
     """Half the mean squared difference of logits z and the targets' v (B, S), each less its mean over the S.
 

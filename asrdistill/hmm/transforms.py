@@ -84,10 +84,3 @@ def fmllr(products: np.ndarray, pulls: np.ndarray, frames: float) -> np.ndarray:
             value = frames * np.log(np.abs(roots * a + b)) - 0.5 * roots**2 * a
             transform[d] = roots[np.argmax(value)] * across + inverse[d] @ pulls[d]
     return transform
-
-
-def fmllr_objective(transform: np.ndarray, products: np.ndarray, pulls: np.ndarray, frames: float) -> float:
-    """frames · log |det A| − ½ Σ_d w_d G_d w_dᵀ + Σ_d w_d · k_d: the speaker's log-likelihood but for a constant."""
-    _, determinant = np.linalg.slogdet(transform[:, :-1])
-    quadratic = np.einsum("di,dij,dj", transform, products, transform)
-    return float(frames * determinant - 0.5 * quadratic + np.sum(transform * pulls))

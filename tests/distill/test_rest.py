@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.distill.losses import completed, one_rest_cross_entropy, rest_error_bound, soft_cross_entropy
+from asrdistill.distill.losses import completed, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.store import SoftTargets
 
 B, S, K, T = 4, 9, 3, 2.0
@@ -136,6 +136,16 @@ def error(rest: str, z: torch.Tensor, p: torch.Tensor, tails: torch.Tensor) -> t
         )
     (T**2 * B * loss).backward()
     return (z.grad - T * ((z.detach() / T).softmax(-1) - p)).abs().sum(-1)
+
+
+def rest_error_bound(treatment, rest, smallest, others, temperature):
+    """Bound of the L1 error of a frame's gradient; docs/distillation.md derives it.
+
+    rest (B,) mass outside of the K, smallest (B,) least kept probability, `others` number of senones that share it.
+    """
+    if treatment == "even":
+        return 2 * temperature * rest * (1 - rest / (max(others, 1) * smallest)).clamp_min(0)
+    return 2 * temperature * rest
 
 
 @settings(deadline=None, max_examples=60)

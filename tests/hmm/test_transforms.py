@@ -3,7 +3,14 @@ import pytest
 
 from asrdistill.hmm.estimate import precisions, weighted_products
 from asrdistill.hmm.gmm import Mixtures
-from asrdistill.hmm.transforms import Scatter, fmllr, fmllr_objective, lda, mllt
+from asrdistill.hmm.transforms import Scatter, fmllr, lda, mllt
+
+
+def fmllr_objective(transform: np.ndarray, products: np.ndarray, pulls: np.ndarray, frames: float) -> float:
+    """frames · log |det A| − ½ Σ_d w_d G_d w_dᵀ + Σ_d w_d · k_d: the speaker's log-likelihood but for a constant."""
+    _, determinant = np.linalg.slogdet(transform[:, :-1])
+    quadratic = np.einsum("di,dij,dj", transform, products, transform)
+    return float(frames * determinant - 0.5 * quadratic + np.sum(transform * pulls))
 
 
 def test_lda_finds_the_direction_that_tells_senones_apart():
