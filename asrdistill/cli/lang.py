@@ -151,7 +151,7 @@ def subwords(args: Args) -> None:
     """
     from asrdistill.lang.dictionary import read_dictionary
     from asrdistill.lang.lexicon import Lang
-    from asrdistill.lang.subwords import open_lang
+    from asrdistill.lang.subwords import make_subword_lang
 
     words = {word for data in args.data for text in _texts(data) for word in text.split()}
     if not words:
@@ -159,7 +159,7 @@ def subwords(args: Args) -> None:
     lang = Lang.read(args.lang)
     dictionary = read_dictionary(args.dictionary) if args.dictionary else {}
     work = (lang, words, dictionary, args.options.pieces)
-    make(args, lambda out: open_lang(*work, out), args.options, args.data, args.lang, args.dictionary)
+    make(args, lambda out: make_subword_lang(*work, out), args.options, args.data, args.lang, args.dictionary)
 
 
 @group.command(arg("lang", help="lang folder of the alignment"), ALIGNMENT, OUT)

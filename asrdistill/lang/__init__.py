@@ -1,1 +1,1 @@
-"""Phones, lexicon, pronunciations of unknown words, text normalisation, n-gram language models."""
+"""Phones, lexicon, G2P, text normalisation, n-gram language models, subwords."""

@@ -1,4 +1,4 @@
-"""Language models of other makers."""
+"""Import of ARPA language models."""
 
 import gzip
 import zlib
@@ -11,10 +11,11 @@ BLOCK = 1 << 22  # bytes in memory at a time
 
 
 def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
-    """Write an ARPA file, gzipped (NAME.gz) or not, into the existing folder as lm.arpa, in constant memory.
+    """Copy an ARPA file, gzipped (NAME.gz) or not, into the existing folder as lm.arpa.
 
-    With `lower` its words are written in lower case (those of ASCII), ``<UNK>`` with them. What is wrong within it
-    shows when it is compiled; here a UserError is raised for what is no ARPA file, cannot be unpacked or was cut.
+    lower  write ASCII letters in lower case, ``<UNK>`` included
+
+    Raises UserError if it is no ARPA file, or truncated; its n-grams are checked when it is compiled.
     """
     begun, last = False, b""
     try:

@@ -1,9 +1,7 @@
-"""Grapheme to phoneme: the joint-sequence model of Bisani and Ney (2008) in its simple form.
+"""Grapheme to phoneme: a joint-sequence model (Bisani, Ney 2008).
 
-A graphone is one or two letters with none, one or two phones that they stand for. EM under a
-unigram model finds the graphones and how to cut each dictionary entry into them; a modified
-Kneser-Ney n-gram over the graphones of the best cuts is the model, and a beam search over a word's
-letters finds its pronunciations.
+A graphone is one or two letters with zero to two phones. EM under a unigram model segments the dictionary into
+graphones; a modified Kneser-Ney n-gram model of these sequences is searched with a beam, letter by letter.
 """
 
 from __future__ import annotations
@@ -33,10 +31,10 @@ from asrdistill.lang.options import G2POptions
 
 log = logging.getLogger("asrdistill")
 
-BEAM = 9.0  # nats below the best start of a pronunciation
-WIDTH = 48  # starts of pronunciations that are kept at a letter
-SECOND = 0.5  # how probable a second pronunciation must be, relative to the best
-HELD_OUT = 50  # every so many words
+BEAM = 9.0  # nats
+WIDTH = 48  # hypotheses per letter
+SECOND = 0.5  # least probability of a second pronunciation, relative to the best
+HELD_OUT = 50  # one of N words
 
 CHUNKS = ((1, 1), (1, 0), (2, 1), (1, 2))  # letters and phones of a graphone
 
@@ -44,12 +42,8 @@ Graphone = tuple[str, tuple[str, ...]]  # letters, phones
 Entry = tuple[str, tuple[str, ...]]  # word, one of its pronunciations
 
 
-class Tree(NamedTuple):
-    """The n-grams of all orders as one tree of N nodes, breadth first, each node after its prefix.
-
-    The unigrams come first, in the order of their tokens: <s>, </s>, then the graphones. The root
-    is node -1.
-    """
+class NgramTree(NamedTuple):
+    """N-grams of all orders as a tree of N nodes, breadth first, from the unigrams <s>, </s>, graphones; root: -1."""
 
     token: np.ndarray  # (N,) last token of the n-gram
     logprob: np.ndarray  # (N,) ln P(token | the tokens before)
@@ -60,26 +54,24 @@ class Tree(NamedTuple):
 
 @dataclass(frozen=True)
 class G2P:
-    """Graphones (token - 2 is their number) and the n-gram model over them."""
+    """Graphones (token - 2 is their number) and their n-gram model."""
 
     graphones: list[Graphone]
-    tree: Tree
+    tree: NgramTree
 
     def pronounce(self, word: str) -> list[Pronunciation]:
-        """The best pronunciation, and the second where it is at least half as probable; they sum to one.
+        """The best pronunciation, and the second if at least half as probable; probabilities sum to one.
 
-        Raises UserError for a word with an unknown character, or without any pronunciation.
+        Raises UserError for an unknown letter, or if there is no pronunciation.
         """
         for letter in word:
             if letter not in self._letters:
-                raise UserError(
-                    f"G2P cannot pronounce '{word}', as it never saw '{letter}'; add the word to the dictionary"
-                )
+                raise UserError(f"G2P cannot pronounce '{word}', as '{letter}' is unknown; add it to the dictionary")
         chunks = [word[i : i + n] if i + n <= len(word) else "" for i in range(len(word)) for n in (1, 2)]
         candidates = [self._tokens.get(chunk, _NONE) for chunk in chunks]
         starts, tokens = np.cumsum([0, *map(len, candidates)]), np.concatenate([_NONE, *candidates])
         scores, back, chosen, final = _search(starts, tokens, *self.tree, BEAM, WIDTH)
-        found: dict[tuple[str, ...], float] = {}  # the sum over all ways to cut the word
+        found: dict[tuple[str, ...], float] = {}  # summed over segmentations
         for at in final:
             phones = self._trace(at, back, chosen)
             if phones:
@@ -119,7 +111,7 @@ class G2P:
 
     @classmethod
     def read(cls, folder: Path) -> G2P:
-        """Read a model; raises UserError for a folder that holds none or a damaged one."""
+        """Read a model; raises UserError if there is none, or it is damaged."""
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"G2P model {folder} does not exist; make it with asrdistill lang g2p")
@@ -129,7 +121,7 @@ class G2P:
         try:
             lines = (folder / "graphones.txt").read_text(encoding="utf-8").splitlines()
             pairs = [line.split("\t") for line in lines]
-            tree = Tree(**load_file(folder / "ngrams.safetensors"))
+            tree = NgramTree(**load_file(folder / "ngrams.safetensors"))
             graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
             _check(tree, len(graphones) + 2)
         except (OSError, SafetensorError, TypeError, ValueError) as error:
@@ -142,8 +134,8 @@ class G2P:
 _NONE = np.zeros(0, dtype=np.int64)
 
 
-def _check(tree: Tree, symbols: int) -> None:
-    """Raise ValueError unless the search can walk the tree without leaving it."""
+def _check(tree: NgramTree, symbols: int) -> None:
+    """Raise ValueError unless all indices of the tree are valid."""
     nodes = len(tree.token)
     above = np.concatenate([np.full(symbols, -1), tree.suffix[symbols:]])
     if (
@@ -157,7 +149,7 @@ def _check(tree: Tree, symbols: int) -> None:
 
 
 def make_g2p(dictionary: Dictionary, folder: Path, options: G2POptions) -> None:
-    """Train on all but the held-out words of the dictionary, measure on those, write the model."""
+    """Train on the dictionary without held-out words, measure on those, write the model."""
     held_out = {word: variants for word, variants in dictionary.items() if is_held_out(word)}
     rest = {word: variants for word, variants in dictionary.items() if word not in held_out}
     start = time.time()
@@ -175,15 +167,12 @@ def make_g2p(dictionary: Dictionary, folder: Path, options: G2POptions) -> None:
 
 
 def is_held_out(word: str) -> bool:
-    """The same two words in a hundred of any dictionary."""
+    """Whether a word is held out: two in a hundred, by checksum."""
     return zlib.crc32(word.encode()) % HELD_OUT == 0
 
 
 def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
-    """Error rates (percent) of the best pronunciation against the nearest of a word's references.
-
-    A word for which the model has none counts as all its phones deleted.
-    """
+    """Error rates (percent) of the best pronunciation against the nearest reference; without one all is deleted."""
     phones = errors = wrong = 0
     for word, references in dictionary.items():
         try:
@@ -202,7 +191,7 @@ def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
 
 
 def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
-    """Graphones by EM, then the n-gram model over the best cuts. Entries that cannot be cut are logged."""
+    """Train graphones by EM, then their n-gram model. Entries without segmentation are logged."""
     start = time.time()
     stream, entries, letters, phones = _cut_entries(dictionary, options.iterations)
     codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
@@ -217,7 +206,7 @@ def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
 
 
 def align_letters(dictionary: Dictionary, iterations: int) -> Iterator[tuple[str, list[Graphone]]]:
-    """The dictionary's entries with their letters and phones side by side; those that cannot be cut are logged."""
+    """Yield the dictionary's words with their graphones; entries without segmentation are logged."""
     stream, entries, letters, phones = _cut_entries(dictionary, iterations)
     known: dict[int, Graphone] = {code: _decode(code, letters, phones) for code in set(stream.tolist()) if code >= 0}
     ends = np.flatnonzero(stream == -1).tolist()
@@ -228,7 +217,7 @@ def align_letters(dictionary: Dictionary, iterations: int) -> Iterator[tuple[str
 
 
 def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, list[Entry], list[str], list[str]]:
-    """(the stream of :func:`_cut`, the entries in it, all letters, all phones), cut by graphones that EM found."""
+    """(stream of :func:`_cut`, its entries, all letters, all phones) after EM."""
     letters, phones = sorted(set("".join(dictionary))), phones_of(dictionary)
     entries = [(word, variant) for word, variants in dictionary.items() for variant in variants]
     inventory = len(letters), len(phones)
@@ -249,7 +238,7 @@ def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, l
 
 
 def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(the symbols' numbers of all rows, where each row begins and, last, the end)."""
+    """(numbers of the symbols of all rows, offsets of the rows)."""
     number = {symbol: i for i, symbol in enumerate(symbols)}
     coded = [[number[symbol] for symbol in row] for row in rows]
     starts = np.cumsum([0, *map(len, coded)])
@@ -257,7 +246,7 @@ def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarr
 
 
 def _decode(code: int, letters: list[str], phones: list[str]) -> Graphone:
-    """The graphone of a number that `_code` gave it."""
+    """Graphone of a number of :func:`_code`."""
     left, right = divmod(code, 1 + len(phones) + len(phones) ** 2)
     return "".join(_unpack(left + 1, letters)), tuple(_unpack(right, phones))
 
@@ -269,15 +258,15 @@ def _unpack(code: int, symbols: list[str]) -> list[str]:
     return [symbols[second]] if first == 0 else [symbols[first - 1], symbols[second]]
 
 
-def _tree(tokens: np.ndarray, symbols: int, order: int) -> Tree:
-    """The n-gram model of a stream of sentences, each from <s> (0) to </s> (1)."""
+def _tree(tokens: np.ndarray, symbols: int, order: int) -> NgramTree:
+    """N-gram model of a stream of sentences from <s> (0) to </s> (1)."""
     levels = count_ngrams(tokens, symbols, order)
     probabilities, weights = estimate(levels)
     offsets = np.cumsum([-1, *(len(level.last) for level in levels)]) + 1  # of the nodes of each level
     suffixes = [np.full(symbols, -1), *(level.suffix + at for level, at in zip(levels[1:], offsets, strict=False))]
     prefixes = np.concatenate([level.prefix + at for level, at in zip(levels[1:], offsets, strict=False)] or [_NONE])
     children = symbols + np.searchsorted(prefixes, np.arange(offsets[-1] + 1))
-    return Tree(
+    return NgramTree(
         token=np.concatenate([level.last for level in levels]).astype(np.int32),
         logprob=np.log(np.concatenate(probabilities)).astype(np.float32),
         backoff=np.log(np.concatenate(weights)).astype(np.float32),
@@ -288,7 +277,7 @@ def _tree(tokens: np.ndarray, symbols: int, order: int) -> Tree:
 
 @numba.njit(cache=True)
 def _code(letters, i, m, phones, j, n, kinds, sounds):  # type: ignore[no-untyped-def]
-    """One number for the graphone of m letters from i and n phones from j."""
+    """Number of the graphone of m letters from i and n phones from j."""
     left = letters[i] if m == 1 else kinds * (1 + letters[i]) + letters[i + 1]
     right = 0
     if n == 1:
@@ -300,7 +289,7 @@ def _code(letters, i, m, phones, j, n, kinds, sounds):  # type: ignore[no-untype
 
 @numba.njit(cache=True)
 def _forward(letters, phones, kinds, sounds, probability, alpha, best):  # type: ignore[no-untyped-def]
-    """Fill alpha[i, j]: the probability of the first i letters with the first j phones, summed or of the best cut."""
+    """Fill alpha[i, j]: probability of the first i letters with the first j phones, summed or of the best path."""
     alpha[: len(letters) + 1, : len(phones) + 1] = 0.0
     alpha[0, 0] = 1.0
     for i in range(len(letters)):
@@ -316,7 +305,7 @@ def _forward(letters, phones, kinds, sounds, probability, alpha, best):  # type:
 
 @numba.njit(cache=True)
 def _expect(letters, starts, phones, phone_starts, kinds, sounds, probability, counts):  # type: ignore[no-untyped-def]
-    """Add the expected counts of the graphones to `counts`; returns the log-likelihood of what can be cut."""
+    """Add the expected counts of graphones to `counts`; returns the log-likelihood."""
     rows, columns = np.max(np.diff(starts)) + 1, np.max(np.diff(phone_starts)) + 1
     alpha, beta = np.zeros((rows, columns)), np.zeros((rows, columns))
     loglike = 0.0
@@ -345,7 +334,7 @@ def _expect(letters, starts, phones, phone_starts, kinds, sounds, probability, c
 
 @numba.njit(cache=True)
 def _cut(letters, starts, phones, phone_starts, kinds, sounds, probability):  # type: ignore[no-untyped-def]
-    """(-2, the graphones of the best cut, -1 of all entries one after the other; which entries have a cut)."""
+    """(stream of -2, best graphones, -1 of every entry; which entries have a segmentation)."""
     rows, columns = np.max(np.diff(starts)) + 1, np.max(np.diff(phone_starts)) + 1
     alpha = np.zeros((rows, columns))
     stream = np.empty(len(letters) + 2 * len(starts), dtype=np.int64)
@@ -377,7 +366,7 @@ def _cut(letters, starts, phones, phone_starts, kinds, sounds, probability):  # 
 
 @numba.njit(cache=True)
 def _step(node, symbol, token, logprob, backoff, suffix, children):  # type: ignore[no-untyped-def]
-    """(ln P(symbol | the n-gram of the node), the node of the longest n-gram that matters to what follows)."""
+    """(ln P(symbol | n-gram of the node), node of the longest n-gram that is a history)."""
     score = 0.0
     while node >= 0:
         low, high = children[node], children[node + 1]
@@ -395,11 +384,9 @@ def _step(node, symbol, token, logprob, backoff, suffix, children):  # type: ign
 
 @numba.njit(cache=True)
 def _search(starts, tokens, token, logprob, backoff, suffix, children, beam, width):  # type: ignore[no-untyped-def]
-    """Beam search from letter to letter.
+    """Beam search over letters; (score, predecessor, token of each hypothesis, the complete ones, best first).
 
-    tokens[starts[2 i] : starts[2 i + 1]] are those of one letter from i on, up to starts[2 i + 2] of two.
-    Returns for each hypothesis its score, the one that it continues and its last token, and the
-    numbers of the whole ones, best first. Hypothesis 0 is the empty one.
+    tokens[starts[2 i] : starts[2 i + 1]] are graphones of letter i, up to starts[2 i + 2] of letters i and i + 1.
     """
     letters = (len(starts) - 1) // 2
     size = 1 + width * (len(tokens) + 1)

@@ -1,8 +1,4 @@
-"""Pronunciations for a language of which nothing is known but its spelling: each letter is a phone.
-
-Kanthak and Ney 2002, "Context-dependent acoustic modeling using graphemes for large vocabulary speech recognition":
-trees that ask for the letters beside a letter learn most of what a spelling's rules would say.
-"""
+"""Grapheme lexica: each letter is a phone (Kanthak, Ney 2002)."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -12,10 +8,7 @@ from asrdistill.lang.dictionary import Dictionary
 
 
 def spell_words(words: Iterable[str]) -> Dictionary:
-    """word -> its one pronunciation, for all words.
-
-    Raises UserError that names words in which there is no letter: nobody knows how `24` is said.
-    """
+    """word -> its one pronunciation; raises UserError naming words without letters."""
     spelled = {word: [spell(word)] for word in words}
     if silent := sorted(word for word, (letters,) in spelled.items() if not letters):
         raise UserError(
@@ -25,10 +18,7 @@ def spell_words(words: Iterable[str]) -> Dictionary:
 
 
 def spell(word: str) -> tuple[str, ...]:
-    """The letters of a word: composed (NFC), case-folded; a mark that no letter is composed with stays with its letter.
-
-    Digits, apostrophes and other signs are not pronounced.
-    """
+    """Letters of a word, NFC and case-folded, with their combining marks; no digits or signs."""
     letters: list[str] = []
     for sign in unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).casefold()):
         kind = unicodedata.category(sign)[0]

@@ -1,9 +1,6 @@
-"""N-gram language models: interpolated modified Kneser-Ney, ARPA in and out.
+"""N-gram language models: interpolated modified Kneser-Ney (Chen, Goodman 1999), reading and writing ARPA.
 
-The estimate is Chen and Goodman's (1999): discounts D1, D2, D3+ for each order from the counts of
-counts, continuation counts below the highest order, each order interpolated with the next lower
-one and unigrams with a uniform distribution over the vocabulary, so that every word has a
-probability after every history.
+Unigrams are interpolated with a uniform distribution, so that every word has a probability after every history.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from asrdistill.lang.lexicon import is_continuation, is_prefix
 log = logging.getLogger("asrdistill")
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
-NEVER = -99.0  # log10 in an ARPA of what cannot be predicted: <s>
+NEVER = -99.0  # log10 probability of <s> in an ARPA file
 LN10 = math.log(10)
 
 Words = tuple[str, ...]
@@ -35,17 +32,14 @@ Entry = tuple[float, float]  # ln probability, ln back-off weight
 
 
 class Level(Mapping[Words, Entry]):
-    """The G n-grams of one length in arrays, which can also be read as a mapping from their words.
+    """The G n-grams of one order in arrays; also a mapping from their words.
 
-    An n-gram is numbered by its place among those of its length. They are sorted by `key`: the number
-    of the n-gram without its last word, times the number of symbols, plus the number of the last word.
-
-    symbols   the words, in the order of their numbers, which is that of the unigrams
+    symbols   words in the order of the unigrams
     number    word -> its number
-    shorter   the n-grams of the next shorter length; None for unigrams
-    key       (G,) int64, rising
+    shorter   the n-grams of the next lower order; None for unigrams
+    key       (G,) int64, ascending: number of the n-gram without its last word · symbols + number of the last word
     logprob   (G,) float64, natural
-    backoff   (G,) float64, natural: weight of the n-gram as a history
+    backoff   (G,) float64, natural
     """
 
     def __init__(self, shorter: Level | None, symbols: list[str], key: Any, logprob: Any, backoff: Any):
@@ -57,7 +51,7 @@ class Level(Mapping[Words, Entry]):
 
     @classmethod
     def of(cls, entries: Mapping[Words, Entry], shorter: Level | None) -> Level:
-        """From a mapping; the last words of the n-grams and all histories must be there already."""
+        """From a mapping; last words and histories must be in `shorter`."""
         symbols = shorter.symbols if shorter is not None else [words[0] for words in entries]
         number = shorter.number if shorter is not None else {word: i for i, word in enumerate(symbols)}
         histories = [shorter.place(words[:-1]) if shorter is not None else 0 for words in entries]
@@ -69,7 +63,7 @@ class Level(Mapping[Words, Entry]):
 
     @property
     def history(self) -> np.ndarray:
-        """(G,) int64: number of each n-gram without its last word."""
+        """(G,) int64: number of each n-gram's history."""
         return self.key // len(self.symbols)
 
     @property
@@ -78,7 +72,7 @@ class Level(Mapping[Words, Entry]):
         return self.key % len(self.symbols)
 
     def find(self, history: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """Numbers of the n-grams with these histories and last words; -1 where they or these are not there."""
+        """Numbers of the n-grams with these histories and last words, -1 if there is none."""
         key = history * len(self.symbols) + last
         place = np.minimum(np.searchsorted(self.key, key), len(self.key) - 1)
         there = (history >= 0) & (last >= 0)
@@ -87,7 +81,7 @@ class Level(Mapping[Words, Entry]):
         return np.where(there, place, -1)
 
     def place(self, words: Words) -> int:
-        """Number of the n-gram of these words; raises KeyError where there is none."""
+        """Number of the n-gram of these words; raises KeyError if there is none."""
         history = self.shorter.place(words[:-1]) if self.shorter is not None else 0
         key = history * len(self.symbols) + self.number[words[-1]]
         place = bisect_left(self.key, key)
@@ -114,10 +108,7 @@ class Level(Mapping[Words, Entry]):
 
 
 class NGram:
-    """A back-off model: ``levels[n - 1]`` maps the n-grams of length n to (ln probability, ln back-off weight).
-
-    Levels may be given as plain mappings.
-    """
+    """A back-off model: ``levels[n - 1]`` maps n-grams of order n to (ln probability, ln back-off weight)."""
 
     def __init__(self, levels: Sequence[Mapping[Words, Entry]]):
         self.levels: list[Level] = []
@@ -140,7 +131,7 @@ class NGram:
         return [word for word in self.symbols if word != START]
 
     def logprob(self, word: str, history: Sequence[str]) -> float:
-        """ln P(word | history), plain and slow; an unknown word counts as <unk>, or is impossible without one."""
+        """ln P(word | history), slow; unknown words count as <unk>, -inf without it."""
         known = self.levels[0].number
         word, *past = (w if w in known else UNKNOWN for w in (word, *history))
         if word not in known:
@@ -154,13 +145,13 @@ class NGram:
 
 
 class Perplexity(NamedTuple):
-    perplexity: float  # over words and sentence ends, words out of the vocabulary left out
+    perplexity: float  # over words and sentence ends
     words: int
     oov: int
 
 
 def perplexity(model: NGram, sentences: Iterable[str]) -> Perplexity:
-    """Perplexity of sentences; words that the model cannot predict are counted apart."""
+    """Perplexity of sentences, without out-of-vocabulary words, which are counted."""
     nats, words, oov, tokens = 0.0, 0, 0, 0
     for sentence in sentences:
         history = [START]
@@ -201,15 +192,13 @@ def train(
     prune: Sequence[int] = (),
     spellings: Iterable[str] = (),
 ) -> NGram:
-    """Interpolated modified Kneser-Ney over a vocabulary; words outside of it become ``<unk>``.
+    """Interpolated modified Kneser-Ney over a vocabulary; other words become ``<unk>``.
 
-    ``<unk>`` is in the model only where the sentences have such words. N-grams of length n that were seen
-    at most ``prune[n - 1]`` times are left out (for lengths beyond those given, the last value holds); their
-    probability goes to the back-off. Raises UserError without text.
+    prune      n-grams of order n seen at most ``prune[n - 1]`` times are left out (the last value holds beyond)
+    spellings  further words in subword pieces, which count within words only
 
-    In a vocabulary with pieces of words a history says whether a word is open: what may follow an open one has all
-    probability after it (n-grams of the rest are never asked for), and what may follow others likewise. `spellings`
-    are further words in pieces; they teach how words go on, but not where they stand.
+    With pieces, histories within a word are followed by continuations only, and other histories by none. Raises
+    UserError without text.
     """
     if order < 1:
         raise UserError(f"the order of an n-gram model must be at least 1, not {order}")
@@ -239,31 +228,31 @@ def train(
 
 
 class Seams(NamedTuple):
-    """What each symbol says of the words around it, (symbols,) bool: all False where there are no pieces of words."""
+    """Which symbols are pieces of words, (symbols,) bool."""
 
-    is_continuation: np.ndarray  # whether it is a piece that goes on the word before
-    is_prefix: np.ndarray  # whether a piece must follow that goes on its word
+    is_continuation: np.ndarray  # continues the word before
+    is_prefix: np.ndarray  # is continued by the next piece
 
 
 class Counts(NamedTuple):
     """The G distinct n-grams of one order, as arrays (G,)."""
 
     last: np.ndarray  # last word
-    prefix: np.ndarray  # n-gram of the next lower order without the last word; of unigrams whether they go on a word
-    suffix: np.ndarray  # the same without the first word
+    prefix: np.ndarray  # n-gram without the last word; of unigrams whether they are continuations
+    suffix: np.ndarray  # n-gram without the first word
     times: np.ndarray  # how often it was seen
-    initial: np.ndarray  # whether it begins with <s>, or a word, and so has no continuation count
+    initial: np.ndarray  # whether it begins with <s> or a first piece, and has no continuation count
 
 
 def count_ngrams(
     tokens: np.ndarray, symbols: int, order: int, starts: np.ndarray | None = None, seams: Seams | None = None
 ) -> list[Counts]:
-    """Distinct n-grams of each order in a stream of sentences, each from <s> (0) to </s> (1).
+    """Distinct n-grams of each order, by prefix and last word, in a stream of sentences from <s> (0) to </s> (1).
 
-    `symbols` is the number of different tokens. The n-grams of an order are sorted by prefix, then
-    by last word; unigrams have all symbols, in the order of their numbers. `starts` say where sentences begin, if
-    some of them do so without <s>. An n-gram that begins with the first piece of a word counts as often as it was seen,
-    as one that begins with <s> does: how a word goes on has little to do with what stands before it.
+    symbols  number of different tokens; the unigrams have them all
+    starts   where sentences begin, if some lack <s>
+
+    N-grams that begin with the first piece of a word keep their counts, like those that begin with <s>.
     """
     starts = np.flatnonzero(tokens == 0) if starts is None else starts
     place = np.arange(len(tokens)) - np.repeat(starts, np.diff([*starts, len(tokens)]))  # in its sentence
@@ -288,8 +277,8 @@ def count_ngrams(
 def estimate(counts: list[Counts], kept: list[np.ndarray] | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(probabilities, back-off weights) of the n-grams of each order; the highest has weights of 1.
 
-    An n-gram that is not in ``kept[n - 1]`` (G,) gives away all that it was seen, so that backing off gives its
-    probability. There are two empty histories, one within words: the unigrams of each sum to one.
+    N-grams outside of ``kept[n - 1]`` (G,) give all their count to the back-off. There are two empty histories, one
+    within words; the unigrams of each sum to one.
     """
     within = counts[0].prefix
     lower = 1 / np.maximum(np.bincount(within, minlength=2) - [1, 0], 1)  # uniform over all but <s>
@@ -322,7 +311,7 @@ def _levels(
     kept: list[np.ndarray],
     symbols: list[str],
 ) -> list[Level]:
-    """The n-grams that are kept, numbered among themselves."""
+    """Levels of the n-grams that are kept."""
     levels: list[Level] = []
     place = np.zeros(2, np.int64)  # of the empty histories
     for grams, probability, weight, keep in zip(counts, probabilities, weights, kept, strict=True):
@@ -337,7 +326,7 @@ def _levels(
 
 
 def _discounts(adjusted: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """D of each count (G,), by the counts of the `chosen` n-grams; fixed where there are too few of them to tell."""
+    """Discount of each count (G,), estimated from the `chosen` n-grams; fixed values if they are too few."""
     n1, n2, n3, n4 = (int(np.sum(adjusted[chosen] == k)) for k in (1, 2, 3, 4))
     found = np.array([0, 0.5, 1.0, 1.5])
     if min(n1, n2, n3, n4) > 0:
@@ -363,10 +352,9 @@ def write_arpa(model: NGram, path: Path) -> None:
 
 
 def read_arpa(path: Path) -> NGram:
-    """Read an ARPA file, gzipped (NAME.gz) or not, with either kind of line end; text before ``\\data\\`` is skipped.
+    """Read an ARPA file, gzipped (NAME.gz) or not.
 
-    Raises UserError naming the line for wrong counts, numbers that are none, n-grams whose history
-    the model lacks, and files that are cut short.
+    Raises UserError naming the line for wrong counts, bad numbers, n-grams without their history, truncated files.
     """
     path = Path(path)
     try:
@@ -416,7 +404,7 @@ class _Arpa:
         return UserError(f"{self.path}, line {number}: {what}")
 
     def _header(self) -> tuple[list[int], int, str]:
-        """How many n-grams of each length there should be; the line after these, with its number."""
+        """(number of n-grams of each order, number of the next line, the line)."""
         sizes: list[int] = []
         while True:
             numbers, rows, (number, title) = self._rows()
@@ -432,7 +420,7 @@ class _Arpa:
                 return sizes, number, title
 
     def _rows(self) -> tuple[list[int], list[Row], tuple[int, str]]:
-        """Numbers and fields of the next lines, and number and title of the section that follows, "" if none yet."""
+        """Numbers and fields of the next lines; number and title of the section that follows, "" if none yet."""
         numbers: list[int] = []
         rows: list[Row] = []
         for number, line in self.lines:
@@ -458,7 +446,7 @@ class _Arpa:
         level = Level(shorter, symbols, key[order], logprob[order] * LN10, backoff[order] * LN10)
         if len(again := np.flatnonzero(level.key[1:] == level.key[:-1])):
             words = " ".join(level.words(int(again[0])))
-            raise self._error(lines[order[again[0] + 1]], f"'{words}' stands there twice")
+            raise self._error(lines[order[again[0] + 1]], f"'{words}' is there twice")
         return level, number, title
 
     def _values(self, n: int, numbers: list[int], rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
@@ -477,12 +465,12 @@ class _Arpa:
         return logprob, backoff
 
     def _keys(self, n: int, numbers: list[int], rows: list[Row]) -> np.ndarray:
-        """The keys of a block, see :class:`Level`; unigrams give the words their numbers."""
+        """Keys of a block, see :class:`Level`; unigrams number the words."""
         if n == 1:
             begin = len(self.number)
             for number, row in zip(numbers, rows, strict=True):
                 if row[1] in self.number:
-                    raise self._error(number, f"'{row[1].decode()}' stands there twice")
+                    raise self._error(number, f"'{row[1].decode()}' is there twice")
                 self.number[row[1]] = len(self.number)
             return np.arange(begin, len(self.number))
         find = self.number.get

@@ -1,4 +1,4 @@
-"""From a written sentence to the words that are said: the one text normalisation of all corpora and languages."""
+"""Text normalisation: from written sentences to spoken words."""
 
 import re
 import unicodedata
@@ -8,19 +8,16 @@ import inflect
 
 STAGE_DIRECTION = re.compile(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]")
 NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?", re.ASCII)
-LONGEST = 15  # digits of a number that is said as one; longer ones digit by digit
+LONGEST = 15  # digits; longer numbers are read digit by digit
 NOT_SPOKEN = re.compile(r"[^a-z']+")
 APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
 
 
 def normalize_english(sentence: str) -> str:
-    """Words in lower case, made of a-z and apostrophes, with one blank between them.
+    """English words of a-z and apostrophes, in lower case, separated by blanks.
 
-    In this order: stage directions in (), <> or [] go; accents go; numbers become words (`24`
-    twenty four, `13th` thirteenth, `1948` nineteen forty eight, `1940's` nineteen forties, `3.5`
-    three point five); everything but letters and apostrophes becomes a blank, so that `D.N.A.` is
-    spelt `d n a` and `half-witted` is two words; apostrophes that stand alone go. A sentence in
-    which nothing is said gives the empty string.
+    Removes stage directions in (), <> or [], then accents; writes out numbers (`13th` thirteenth, `1948` nineteen forty
+    eight, `3.5` three point five); other characters become blanks (`D.N.A.` d n a).
     """
     text = STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES)
     text = "".join(c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
@@ -31,8 +28,7 @@ def normalize_english(sentence: str) -> str:
 def normalize_text(sentence: str, language: str = "en") -> str:
     """Spoken words of a sentence: English by :func:`normalize_english`, other languages as written.
 
-    Of these, stage directions go; letters are lower case and composed (NFC); everything but letters, their marks and
-    apostrophes inside of words becomes a blank, digits included, for how they are said is not known here.
+    For these, removes stage directions; keeps letters in lower case (NFC), marks and inner apostrophes, no digits.
     """
     if language == "en":
         return normalize_english(sentence)
@@ -54,7 +50,7 @@ def _spell(match: re.Match[str]) -> str:
 
 
 def _year(year: int) -> str:
-    """A year as it is said: 1948 is nineteen forty-eight, 1905 nineteen oh five, 1900 nineteen hundred."""
+    """1948 nineteen forty-eight, 1905 nineteen oh five, 1900 nineteen hundred."""
     century, rest = _cardinal(str(year // 100)), _cardinal(str(year % 100))
     if year % 100 == 0:
         return f"{century} hundred"

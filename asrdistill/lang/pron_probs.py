@@ -1,4 +1,4 @@
-"""Probabilities of pronunciations and of silence, counted in an alignment (after Chen et al. 2015)."""
+"""Pronunciation and silence probabilities, counted in an alignment (Chen et al. 2015)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from asrdistill.lang.lexicon import Lang, Pronunciation
 log = logging.getLogger("asrdistill")
 
 SLACK = 0.0005  # seconds; times in a CTM are rounded
-NOBODY: tuple[str, list[Interval]] = ("", [])  # comes after the last utterance
-PSEUDO = 1.0  # counts that each pronunciation has beforehand
+NONE: tuple[str, list[Interval]] = ("", [])  # after the last utterance
+PSEUDO = 1.0  # count added to each pronunciation
 
 
 def estimate_pron_probs(lang: Lang, alignment: Path) -> Lang:
-    """The lexicon with the probabilities that the alignment's phones.ctm and words.ctm show.
+    """The lexicon with probabilities estimated from the alignment's phones.ctm and words.ctm.
 
-    The most frequent pronunciation of a word gets 1 and the others their share of it, so that a word
-    loses nothing by being said in several ways. Words that the lexicon lacks (the alignment may have been made
-    with a larger one) are counted and named. Raises UserError when the files do not fit the lexicon.
+    The most frequent pronunciation of a word gets 1, so that words with several are not penalised. Words out of the
+    lexicon are logged. Raises UserError if the files do not fit the lexicon.
     """
     said: Counter[tuple[str, tuple[str, ...]]] = Counter()
     silences = places = 0
     phones, words = (read_ctm(Path(alignment) / f"{name}.ctm") for name in ("phones", "words"))
-    spoken, following = next(words, NOBODY)
+    spoken, following = next(words, NONE)
     for utterance, pieces in phones:
-        heard: list[Interval] = []  # utterances of silence alone have no words
+        spoken_words: list[Interval] = []  # of an utterance without words
         if utterance == spoken:
-            heard, (spoken, following) = following, next(words, NOBODY)
+            spoken_words, (spoken, following) = following, next(words, NONE)
         silences += sum(piece.label == lang.silence for piece in pieces)
-        places += len(heard) + 1
-        said.update(_pronounced(pieces, heard))
+        places += len(spoken_words) + 1
+        said.update(_pronounced(pieces, spoken_words))
     if spoken:
         raise UserError(f"{alignment}: utterance {spoken} has words but no phones, or not in their order; align again")
     if strangers := sorted({word for word, _ in said} - lang.pronunciations.keys()):

@@ -1,14 +1,11 @@
-"""Subwords: pieces of which the decoder spells words that no lexicon holds.
+"""Subword pieces beside whole words: a flat hybrid model for open vocabularies (Bisani, Ney 2005).
 
-The pieces are those of a sentencepiece unigram model (Kudo 2018) of the words' letters. In the lexicon a piece says
-by LINK on which sides its word goes on, so that pieces which begin, go on and end words are different units:
+Pieces come from a sentencepiece unigram model (Kudo 2018). LINK marks on which sides a word continues:
 
     un‿ ‿happi‿ ‿ness
 
-and words of the vocabulary stay whole beside them: a flat hybrid model (Bisani, Ney 2005). A piece is pronounced
-as known words pronounce these letters: the letters of a dictionary are aligned with its phones, and wherever a piece
-stands in a word of it, the phones of its letters are counted. Where it cuts through what belongs together (the
-s of "sh"), or its letters are silent, it is no good piece; the share of such places lowers its probability.
+A piece is pronounced as known words pronounce its letters, which are aligned with their phones. Occurrences without
+phones, or that split a graphone (the s of "sh"), lower the piece's probability.
 """
 
 from __future__ import annotations
@@ -28,17 +25,16 @@ from asrdistill.lang.ngram import UNKNOWN
 
 log = logging.getLogger("asrdistill")
 
-ITERATIONS = 8  # rounds of EM that align letters and phones
-RAREST = 0.05  # how frequent a pronunciation of a piece must be, relative to the most frequent one
+ITERATIONS = 8  # of EM
+RAREST = 0.05  # least frequency of a pronunciation, relative to the most frequent one
 SPACE = "▁"  # sentencepiece's sign for the beginning of a word
 
 
-def open_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, count: int, folder: Path) -> None:
-    """Write the lang folder of the lexicon's words and `count` pieces; and subwords.model, for sentencepiece.
+def make_subword_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, count: int, folder: Path) -> None:
+    """Write the lang folder of the lexicon's words and `count` pieces, and subwords.model of sentencepiece.
 
-    The sentencepiece model is trained on the different `words`. The pieces' pronunciations are those of the lexicon's
-    words and of the dictionary's, with the same phones. Raises UserError for a lexicon that has pieces already, for
-    too few words for so many pieces, and for a dictionary with phones that the lexicon lacks.
+    Trains on the distinct `words`; pronunciations come from the lexicon and the dictionary. Raises UserError if the
+    lexicon has pieces, the words are too few, or the dictionary has other phones.
     """
     if marked := [word for word in lang.words if LINK in word]:
         raise UserError(f"the lexicon has words with {LINK}, the mark of pieces ({shorten(marked)}); take one without")
@@ -61,7 +57,7 @@ def open_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, count: i
 
 
 def train_pieces(words: Iterable[str], count: int) -> bytes:
-    """A sentencepiece model of so many pieces; each different word counts once, for rare words are what it spells."""
+    """Sentencepiece model of `count` pieces; each distinct word counts once."""
     import sentencepiece
 
     model = io.BytesIO()
@@ -84,7 +80,7 @@ def train_pieces(words: Iterable[str], count: int) -> bytes:
 
 
 def units(model: bytes) -> dict[str, float]:
-    """All pieces of a sentencepiece model, marked for where they may stand in words of several -> ln probability."""
+    """Pieces of a sentencepiece model, with links -> ln probability."""
     import sentencepiece
 
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
@@ -109,10 +105,7 @@ def units(model: bytes) -> dict[str, float]:
 def pronounce_pieces(
     scores: Mapping[str, float], aligned: Iterable[tuple[str, list[Graphone]]]
 ) -> tuple[dict[str, float], dict[str, list[Pronunciation]]]:
-    """(ln probabilities, pronunciations) of the pieces, given words whose letters are aligned with their phones.
-
-    Pieces that no word pronounces are left out.
-    """
+    """(ln probabilities, pronunciations) of the pieces that occur in words with graphones."""
     seen: Counter[str] = Counter()
     said: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     longest = max(len(unit.strip(LINK)) for unit in scores)
@@ -128,7 +121,7 @@ def pronounce_pieces(
 
 
 def _edges(graphones: list[Graphone]) -> dict[int, int]:
-    """Places between a word's letters where it may be cut -> how many phones come before."""
+    """Graphone boundaries in a word's letters -> number of phones before."""
     edges, letter, phone = {0: 0}, 0, 0
     for letters, phones in graphones:
         letter, phone = letter + len(letters), phone + len(phones)
@@ -137,7 +130,7 @@ def _edges(graphones: list[Graphone]) -> dict[int, int]:
 
 
 def _places(word: str, scores: Mapping[str, float], longest: int) -> Iterator[tuple[str, int, int]]:
-    """Pieces that stand in a word, each with the letters that it stands for, from left to right."""
+    """Yield (piece, begin, end) of all pieces in a word."""
     for begin in range(len(word)):
         for end in range(begin + 1, min(begin + longest, len(word)) + 1):
             unit = LINK * (begin > 0) + word[begin:end] + LINK * (end < len(word))
@@ -146,7 +139,7 @@ def _places(word: str, scores: Mapping[str, float], longest: int) -> Iterator[tu
 
 
 def _frequent(said: Counter[tuple[str, ...]]) -> list[Pronunciation]:
-    """Pronunciations that are frequent enough, the most frequent first; they sum to one."""
+    """Frequent pronunciations, the most frequent first; probabilities sum to one."""
     most = max(said.values())
     kept = {phones: count for phones, count in said.items() if count >= RAREST * most}
     total = sum(kept.values())
@@ -169,7 +162,7 @@ class Speller:
         self._spelled: dict[str, list[str]] = {}
 
     def spell(self, word: str) -> list[str]:
-        """The most probable pieces of a word; none where there are no pieces for its letters."""
+        """Most probable pieces of a word; empty if there are none."""
         if word not in self._spelled:
             self._spelled[word] = self._best(word)
         return self._spelled[word]
@@ -184,10 +177,9 @@ class Speller:
 
 
 def spell_text(sentences: Iterable[str], lang: Lang, rare: bool = False) -> list[str]:
-    """The sentences with words that are not among the lexicon's spelled in pieces; ``<unk>`` where there are none.
+    """Sentences with out-of-vocabulary words in pieces, or ``<unk>`` if they cannot be spelled.
 
-    With `rare`, words that the text has only once are spelled, too: where they stand, unknown words may stand as well
-    (after Good 1953 the two are equally frequent), and nothing else tells a language model where that is.
+    rare  also spell words that occur once, which shows a language model where unknown words occur
     """
     sentences = list(sentences)
     speller, vocabulary = Speller(lang.pieces), set(lang.words)
@@ -203,7 +195,7 @@ def spell_text(sentences: Iterable[str], lang: Lang, rare: bool = False) -> list
 
 
 def spell_words(words: Iterable[str], lang: Lang) -> list[str]:
-    """Words in pieces, each once; those without a spelling, or that the lexicon has whole, are left out."""
+    """Distinct out-of-vocabulary words in pieces."""
     speller, vocabulary = Speller(lang.pieces), set(lang.words)
     spelled = (" ".join(speller.spell(word)) for word in sorted(set(words) - vocabulary))
     return [spelling for spelling in spelled if spelling]

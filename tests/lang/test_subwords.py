@@ -6,7 +6,7 @@ from asrdistill.cli import main
 from asrdistill.lang.g2p import align_letters
 from asrdistill.lang.lexicon import LINK, Lang
 from asrdistill.lang.ngram import read_arpa
-from asrdistill.lang.subwords import Speller, open_lang, pronounce_pieces, spell_text, train_pieces, units
+from asrdistill.lang.subwords import Speller, make_subword_lang, pronounce_pieces, spell_text, train_pieces, units
 from tests.refusals import assert_refused, refused
 
 WORDS = ["kata", "taka", "takata", "katata", "kaka", "tata", "akat", "atak", "taki", "kita", "titi", "kiki"]
@@ -34,7 +34,7 @@ def closed() -> Lang:
 @pytest.fixture
 def opened(tmp_path, closed) -> Lang:
     (tmp_path / "opened").mkdir()
-    open_lang(closed, WORDS, {}, 12, tmp_path / "opened")
+    make_subword_lang(closed, WORDS, {}, 12, tmp_path / "opened")
     return Lang.read(tmp_path / "opened")
 
 
@@ -140,7 +140,7 @@ def test_words_and_rare_words_are_spelled_in_text(opened):
 
 def test_pieces_have_positions_where_words_do(tmp_path, closed):
     (tmp_path / "out").mkdir()
-    open_lang(closed.positioned(), WORDS, {}, 12, tmp_path / "out")
+    make_subword_lang(closed.positioned(), WORDS, {}, 12, tmp_path / "out")
     lang = Lang.read(tmp_path / "out")
     for piece in lang.pieces:
         phones = lang.pronunciations[piece][0][1]
@@ -170,9 +170,9 @@ def test_damaged_pieces_are_refused(tmp_path, closed, content, names):
 
 def test_marked_words_and_unknown_phones_are_refused(tmp_path, closed, opened):
     with refused("\u203f"):
-        open_lang(opened, WORDS, {}, 12, tmp_path)
+        make_subword_lang(opened, WORDS, {}, 12, tmp_path)
     with refused("'kat'", "QQ"):
-        open_lang(closed, WORDS, {"kat": [("K", "QQ", "T")]}, 12, tmp_path)
+        make_subword_lang(closed, WORDS, {"kat": [("K", "QQ", "T")]}, 12, tmp_path)
 
 
 def data_of(tmp_path, sentences):
