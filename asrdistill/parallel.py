@@ -91,8 +91,8 @@ class Workers:
 
     def __enter__(self) -> Workers:
         if self.jobs > 1:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.jobs, context, _start, (self.load,))
+            self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(_method()), _start, (self.load,))
+            self._pool.submit(int)  # starts the processes, before a progress bar has its thread
         else:
             single_thread()
             self._state = (self.load(),) if self.load else ()
@@ -135,6 +135,12 @@ class Workers:
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _method() -> str:
+    """Fork where it is safe, as PyTorch's DataLoader does: the processes then have what this one has imported."""
+    torch = sys.modules.get("torch")
+    return "fork" if sys.platform == "linux" and not (torch and torch.cuda.is_initialized()) else "spawn"
 
 
 def _count(item: Any) -> float:

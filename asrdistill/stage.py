@@ -76,7 +76,7 @@ def _locked(out: Path) -> Iterator[None]:
     while True:
         with open(path, "w") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # forked workers do not share it
             except OSError:
                 raise UserError(f"{out} is being made by another process; wait for it or stop it") from None
             if not (path.exists() and os.path.samestat(path.stat(), os.fstat(handle.fileno()))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def make_fbank(
     """
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")
+    import_module("asrdistill.features.fbank")  # loads torch, once for all processes where they are forks
     variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
     tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     write = partial(_write_shard, Path(out), variants, pipes)
@@ -60,7 +62,7 @@ def _write_shard(
     noise: Noise | None,
     shard: Chunk[Utterance],
 ) -> dict[str, Any]:
-    from asrdistill.features.fbank import fbank  # loads torch, which only the workers need
+    from asrdistill.features.fbank import fbank
 
     options = variants[0][1]
     writer = ShardWriter(out, shard.number, _parts(options))
