@@ -85,25 +85,27 @@ if stage 10 "soft targets: posteriors of their ensemble" "9 min (0.2 min)"; then
   asrdistill distill targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 11 "student: trained on one core while the GMMs are tuned and decoded" "12 min (1 min)"; then
+if stage 11 "student: trained on one core while the others decode by all other systems" "15 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
+  others=$((jobs > 1 ? jobs - 1 : 1))
   for model in mono tri lda_mllt; do
-    asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
-    asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$jobs"
+    asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$others"
+    asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$others"
   done
   # Two passes: the first pass's words give the transforms of the speakers.
-  asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${tests[@]}" --text "$exp/decode/lda_mllt" --jobs "$jobs"
-  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${tests[@]}" --jobs "$jobs"
-  asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${tests[@]}" --tuned "$exp/tune/lda_mllt" --config "$conf/decode.yaml" --jobs "$jobs"
+  asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${tests[@]}" --text "$exp/decode/lda_mllt" --jobs "$others"
+  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${tests[@]}" --jobs "$others"
+  asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${tests[@]}" --tuned "$exp/tune/lda_mllt" --config "$conf/decode.yaml" --jobs "$others"
+  for model in "teacher.$seed" ensemble; do
+    asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$others"
+  done
+  asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --tuned "$exp/tune/teacher.$seed" --config "$conf/decode.yaml" --jobs "$others"
+  asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --sets "${tests[@]}" --tuned "$exp/tune/ensemble" --config "$conf/decode.yaml" --jobs "$others"
   wait_all
 fi
 
-if stage 12 "decode: scales tuned on dev, words of all networks" "12 min (1 min)"; then
-  for model in "teacher.$seed" ensemble "student.$seed"; do
-    asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
-  done
-  asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --tuned "$exp/tune/teacher.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
-  asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --sets "${tests[@]}" --tuned "$exp/tune/ensemble" --config "$conf/decode.yaml" --jobs "$jobs"
+if stage 12 "decode: the student, scales tuned on dev" "1 min (0.2 min)"; then
+  asrdistill decode tune "$exp/student.$seed" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/student.$seed" --config "$conf/tune.yaml" --jobs "$jobs"
   asrdistill decode run "$exp/student" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --sets "${tests[@]}" --tuned "$exp/tune/student.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
 fi
 
