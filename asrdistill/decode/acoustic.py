@@ -12,7 +12,7 @@ from asrdistill.hmm.senones import Senones
 
 
 class Scorer(Protocol):
-    """What a model of any kind offers."""
+    """Interface of acoustic models."""
 
     senones: Senones
     meta: dict[str, Any]  # with its kind, and the `features` settings that it was trained on
@@ -24,8 +24,7 @@ class Scorer(Protocol):
 class PosteriorScorer:
     """Scaled likelihoods of a classifier: log posterior − log prior (Bourlard and Morgan 1994).
 
-    Senones whose prior is below `floor`, those never seen in training among them, count as if
-    their prior were `floor`: a rare senone must not win by its rarity.
+    Priors below `floor` are raised to it, so that a senone does not win because it is rare.
     """
 
     def __init__(self, model: Any, floor: float):
@@ -38,7 +37,7 @@ class PosteriorScorer:
 
 
 class ScoreStream:
-    """The scores of one utterance whose features come piece by piece; `scorer` holds a single network."""
+    """Streaming scores of one utterance; `scorer` holds a single network."""
 
     def __init__(self, scorer: PosteriorScorer):
         self._scorer, self._context = scorer, scorer.model.context
@@ -74,7 +73,7 @@ class GivenScores:
 
 
 class Described(NamedTuple):
-    """What a model says of itself, for those who need not run it."""
+    """A model without its weights."""
 
     senones: Senones
     meta: dict[str, Any]
@@ -96,7 +95,7 @@ def _meta(folder: Path) -> dict[str, Any]:
 
 
 def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
-    """The model in a folder, GMM, DNN, ensemble or log-likelihoods; raises UserError for what is none."""
+    """The GMM, network, ensemble or log-likelihoods in a folder; raises UserError for anything else."""
     kind = _meta(folder).get("kind")
     if kind == "loglikes":
         return GivenScores(folder)

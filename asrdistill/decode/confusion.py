@@ -68,9 +68,9 @@ def _consensus(lattice: Lattice, kinds, slots, nothing, errors, share, starts, e
     found = []
     for q in range(len(slots)):
         order = [w for w in np.argsort(-share[q], kind="stable") if share[q, w] > 0]
-        heard = max(float(share[q].sum() - share[q, nothing]), 1e-300)
+        mass = max(float(share[q].sum() - share[q, nothing]), 1e-300)
         names = [(lattice.spelled(int(kinds[w])), float(share[q, w])) for w in order]
-        found.append(Slot(names, float(starts[q].sum()) / heard, float(ends[q].sum()) / heard))
+        found.append(Slot(names, float(starts[q].sum()) / mass, float(ends[q].sum()) / mass))
     spoken = range(1, len(slots), 2)
     sure = [float(min(share[q, slots[q]], 1.0)) for q in spoken]
     times = []

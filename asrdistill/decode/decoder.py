@@ -16,9 +16,7 @@ from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import is_prefix
 
-# Frames that are searched at a time, and frames after them that their look-ahead in sound sees. With 16 beyond, an
-# utterance's words, scores and time are those of a look-ahead that sees its end; with 8, search errors and tokens are
-# the same but for a word in 700, at beams of 9 to 14.5 (measured on a third of amazon_queen's dev).
+# Frames that are searched at a time, and frames after them that the acoustic look-ahead uses; see docs/internals.md.
 BLOCK, BEYOND = 24, 8
 
 IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
@@ -29,9 +27,7 @@ WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried aga
 class Hypothesis:
     """What was recognised in an utterance.
 
-    `partial` marks a path that stopped inside a word when the frames ended, where no wider beam found
-    one that did not: the words before it. `lattice` holds what else it may have been, where the
-    options have a lattice beam.
+    partial: even with wider beams the path ended inside a word, which is left out; lattice: if there is a lattice beam
     """
 
     times: list[Word]
@@ -50,12 +46,9 @@ class Decoder:
     decoder = Decoder(Lang.read("lang"), read_arpa("lm/lm.arpa"), scorer.senones, DecodeOptions())
     decoder.decode(scorer.loglikes(features)).words
 
-    `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
-    `senones` an :class:`asrdistill.hmm.senones.Senones`. Words of the lexicon that the language
-    model lacks are recognised as its ``<unk>``; where it has none, and for words that only the
-    language model has, a warning counts and names them. A decoder can be sent to worker processes.
-
-    Scores that come piece by piece go through :meth:`start`.
+    `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`, `senones` an
+    :class:`asrdistill.hmm.senones.Senones`. Words that the language model lacks are recognised as its ``<unk>``, if it
+    has one. A decoder can be sent to worker processes. For streaming use :meth:`start`.
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
@@ -76,15 +69,14 @@ class Decoder:
         return Decoder.of, (self.graph, self.options)
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
-        """The same decoder under other options; nothing is compiled again, and both search in the same room."""
+        """The same decoder with other options; graph and search memory are shared."""
         return Decoder.__new__(Decoder)._take(self.graph, options, self._free_states)
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
 
-        Where no path within the beams ends with the last frame, the search is tried again with wider ones; a
-        result that is partial still is the best there is. Raises UserError as :meth:`Search.accept` does, and
-        for no frames.
+        If no path within the beams ends with the last frame, the search is repeated with wider ones. Raises UserError
+        as :meth:`Search.accept` does, and for no frames.
         """
         decoder = self
         for _ in range(1 + RETRIES):
@@ -96,7 +88,7 @@ class Decoder:
         return found
 
     def start(self) -> "Search":
-        """A search whose scores are yet to come; several may go on at a time."""
+        """Start a search; several can run at a time."""
         return Search(self)
 
     def _scales(self) -> search.Scales:
@@ -108,10 +100,10 @@ class Decoder:
 
 
 class Search:
-    """A decoder at work on one utterance, whose scores may come piece by piece.
+    """Search of one utterance, whose scores may come in chunks.
 
-    It goes on in blocks of BLOCK frames, as soon as there are BEYOND frames more for their
-    look-ahead in sound, so that the pieces' sizes change nothing.
+    Frames are searched in blocks of BLOCK, once BEYOND more are there for the acoustic look-ahead, so results do not
+    depend on the sizes of the chunks.
     """
 
     def __init__(self, decoder: Decoder):
@@ -129,8 +121,8 @@ class Search:
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
 
-        A senone with -inf is as good as impossible. Raises UserError for another number of senones, a NaN,
-        +inf, and a frame without any senone that is possible.
+        -inf marks an impossible senone. Raises UserError for another number of senones, NaN, +inf, and a frame without
+        a possible senone.
         """
         frames = np.array(loglikes, np.float32, order="C")
         check_scores(frames, self.decoder.senones, self.frames)
@@ -140,7 +132,7 @@ class Search:
             self._advance(self._scores[: BLOCK + BEYOND], last=False)
 
     def _advance(self, window: np.ndarray, last: bool) -> None:
-        """Search one block; the window also holds the frames that its look-ahead sees."""
+        """Search one block; the window also has the frames of its look-ahead."""
         decoder = self.decoder
         ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, BLOCK, last)
         acoustic_lookahead, count, done = np.concatenate([self._lookahead, ahead]), len(ahead), 0

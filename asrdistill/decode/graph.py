@@ -70,7 +70,7 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Raises UserError when they do not fit each other.
     """
     tokens = lm.levels[0].number
-    warnings = _strangers(lang.words, tokens)
+    warnings = _oov_warnings(lang.words, tokens)
     for warning in warnings:
         log.warning(warning)
     grammar = compile_grammar(lm)
@@ -85,7 +85,7 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
 
 
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
-    """Give pieces that leave their word open the price of no silence back: where they end, none may stand."""
+    """Remove the cost of no silence from word pieces that do not end their word: no silence can follow."""
     leaf = tree.leaf.copy()
     held = np.array([is_prefix(word) for word in words])[leaf["word"]] & (leaf["word"] != SILENCE)
     leaf["logprob"][held] -= no_pause
@@ -115,9 +115,9 @@ def keep_graph(folder: Path, lang: Path, lm: Path, senones: Any) -> SearchGraph:
 
 @contextmanager
 def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
-    """The folder that keeps the search graph, or where none is named one beside `out` until the work is done.
+    """The folder for the search graph, by default a temporary one beside `out`.
 
-    After an error it stays for the next attempt: processes that have only just started may still read it.
+    It is kept after an error: worker processes may still read it.
     """
     passing = out.with_name(f".{out.name}.graph")
     yield kept or passing
@@ -215,8 +215,8 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
     return spoken
 
 
-def _strangers(words: list[str], tokens: dict[str, int]) -> list[str]:
-    """What is to be said about words that lexicon or language model lack."""
+def _oov_warnings(words: list[str], tokens: dict[str, int]) -> list[str]:
+    """Warnings about words that the lexicon or the language model lacks."""
     warnings = []
     if silent := sorted(tokens.keys() - set(words) - {"<s>", "</s>", "<unk>"}):
         fate = "have no pronunciation and cannot be recognised"

@@ -52,8 +52,8 @@ class Lattice(NamedTuple):
         while node > 0:
             path.append(came[node])
             node = self.source[came[node]]
-        heard = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
-        return best[-1], [self._arc(arc, scores) for arc in path[::-1] if heard[arc]]
+        shown = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
+        return best[-1], [self._arc(arc, scores) for arc in path[::-1] if shown[arc]]
 
     def _arc(self, arc: int, scores: np.ndarray) -> Arc:
         start, end = self.time[self.source[arc]], self.time[self.target[arc]]
@@ -137,12 +137,6 @@ class Lattice(NamedTuple):
         arrays = {name: getattr(self, name)[keep] for name in ("word", "acoustic", "lm", "pronunciation")}
         source, target = number[self.source[keep]], number[self.target[keep]]
         return self._replace(time=self.time[used], source=source, target=target, **arrays)
-
-    def oracle(self, truth: Sequence[str]) -> int:
-        """Fewest word errors of any path against the words that were said."""
-        number = {word: index for index, word in enumerate(self.words)}
-        said = np.array([number.get(word, -2) for word in truth], np.int32)
-        return int(_fewest_errors(self.source, self.target, self.word, said, len(self.time)))
 
 
 def build(
@@ -327,21 +321,3 @@ def _reach(source, target, keep, reached, leads):
     for arc in range(len(source) - 1, -1, -1):
         if keep[arc] and leads[target[arc]]:
             leads[source[arc]] = True
-
-
-@numba.njit(cache=True)
-def _fewest_errors(source, target, word, said, nodes):
-    """Edit distance between the words said and the nearest path."""
-    count = len(said)
-    fewest = np.full((nodes, count + 1), 1 << 30, np.int32)
-    fewest[0] = np.arange(count + 1)
-    for arc in range(len(source)):
-        here, there = fewest[source[arc]], fewest[target[arc]]
-        if word[arc] < 0:
-            for q in range(count + 1):
-                there[q] = min(there[q], here[q])
-            continue
-        there[0] = min(there[0], here[0] + 1)
-        for q in range(1, count + 1):
-            there[q] = min(there[q], here[q] + 1, here[q - 1] + (word[arc] != said[q - 1]), there[q - 1] + 1)
-    return fewest[nodes - 1, count]

@@ -16,12 +16,12 @@ class DecodeOptions:
     """
 
     lm_weight: float = option(10.0, "weight of the language model's log-probability against the acoustic score")
-    insertion_penalty: float = option(0.0, "added to the score for each word; negative values make fewer words")
-    beam: float = option(15.0, "tokens this far below the best are dropped, in ln P(words)")
-    word_end_beam: float = option(9.5, "words that end this far below the best token are dropped, in ln P(words)")
-    max_active: int = option(30000, "most tokens that are kept in a frame")
-    lattice_beam: float = option(0.0, "keep whatever is this far below the best path, in ln P(words); 0: no lattices")
-    prior_floor: float = option(1e-5, "senones rarer than this in training count as this frequent (DNNs)")
+    insertion_penalty: float = option(0.0, "score added per word; negative values give fewer words")
+    beam: float = option(15.0, "beam of tokens, in ln P(words)")
+    word_end_beam: float = option(9.5, "beam of word ends, in ln P(words)")
+    max_active: int = option(30000, "most tokens per frame")
+    lattice_beam: float = option(0.0, "beam of lattices, in ln P(words); 0: no lattices")
+    prior_floor: float = option(1e-5, "lower bound of priors (networks)")
 
     def __post_init__(self) -> None:
         if self.lm_weight <= 0 or self.beam <= 0 or self.word_end_beam <= 0 or self.max_active < 1:
@@ -32,7 +32,7 @@ class DecodeOptions:
             raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")
 
     def wider(self, factor: float) -> "DecodeOptions":
-        """The same with beams and tokens so many times as wide and as many."""
+        """The same with beams and token limit multiplied."""
         return replace(
             self,
             beam=factor * self.beam,
@@ -47,6 +47,6 @@ class RescoreOptions:
 
     lm_weight: float = option(0.0, "weight of the language model; 0: that of the search")
     insertion_penalty: float = option(float("nan"), "added to the score for each word; nan: that of the search")
-    risk: bool = option(False, "take the words with the fewest expected errors, not the best path's")
-    n_best: int = option(0, "write so many different word sequences of each utterance to nbest.txt, with their scores")
+    risk: bool = option(False, "minimum Bayes risk: words with the fewest expected errors")
+    n_best: int = option(0, "word sequences per utterance in nbest.txt, with scores")
     kaldi: bool = option(False, "write the lattices as lat.gz too, Kaldi's compact lattices as text")

@@ -44,7 +44,7 @@ def rescore(
     """
     searched = read_json(Path(decoded) / "decode.json")
     if not (Path(decoded) / "lattices").is_dir():
-        raise UserError(f"{decoded} has no lattices; decode again with --lattice-beam 5, say")
+        raise UserError(f"{decoded} has no lattices; decode again with --lattice-beam 5")
     penalty = searched["insertion_penalty"] if np.isnan(options.insertion_penalty) else options.insertion_penalty
     scales = (options.lm_weight or searched["lm_weight"], penalty)
     if scales[0] <= 0:

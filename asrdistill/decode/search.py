@@ -15,8 +15,8 @@ from asrdistill.decode.tree import AFTER_SILENCE, FLOAT, INSIDE, INT, PLACE, SIL
 # For functions that only look into arrays: counting references to these took longer than the search itself.
 PLAIN: Any = {"cache": True, "_nrt": False}
 BINS = 1024  # of the histogram that limits the number of tokens
-MEMORY, REMEMBERED = 1 << 13, 8  # look-aheads that are remembered, and the most classes of one of them
-NOT_LAST = -1e4  # look-ahead in sound of a senone in which no utterance can end, at the last frame
+MEMORY, REMEMBERED = 1 << 13, 8  # cached look-aheads, and the most classes of one
+NOT_LAST = -1e4  # acoustic look-ahead of a senone in which no utterance can end, at the last frame
 # places in SearchState.counts; the last two are of the set that is being filled
 PARITY, GROUPS, TOKENS, ENDS, RECORDS, BEST, MERGES, ARRIVALS, FILLED, FIRST = range(10)
 
@@ -43,7 +43,7 @@ class Scales(NamedTuple):
     lattice_beam: float  # what is worse by more is not remembered where paths meet; below 0: nothing is
 
 
-# score: look-ahead included; ahead: the look-ahead in words; back: record of the word (or silence) before, or
+# score: look-ahead included; ahead: the language model look-ahead; back: record of the word (or silence) before, or
 # -1 - a merge of several
 TOKEN = row(score=np.float64, ahead=FLOAT, node=PLACE, back=INT)
 # One for each language model state with tokens (begin … end - 1) or with words that end in it. root: look-ahead of the
@@ -58,7 +58,7 @@ RECORD = row(score=np.float64, leaf=INT, end=INT, back=INT, state=INT)
 # Where paths met, for a lattice. first: record or merge of the better path; other: of the other one; gap: how much
 # worse that is
 MERGE = row(first=INT, other=INT, gap=FLOAT)
-# What lies ahead was asked last and the answer. asked: (state, class, number of classes) in one number
+# A cached look-ahead. asked: (state, class, number of classes) in one number
 ANSWER = np.dtype([("asked", np.int64), ("ahead", np.float32, REMEMBERED)], align=True)
 # All paths into records, the better and the worse ones
 ARRIVAL = row(score=np.float64, record=INT, leaf=INT, back=INT)
@@ -81,14 +81,14 @@ class SearchState(NamedTuple):
     # look-up and scratch
     place: np.ndarray  # (N,) uint32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
-    # a frame's, float64: scores with the look-ahead in sound, and with them what it is worth to stay in a senone; what
+    # a frame's, float64: scores with the acoustic look-ahead, and with them what it is worth to stay in a senone; what
     # it is to leave it. Both take the look-ahead back that the token's score holds
     gain: np.ndarray  # (S,)
     stay: np.ndarray  # (S,)
     leave: np.ndarray  # (S,)
     ahead: np.ndarray  # (A,) float32: look-ahead of the classes of a node's children
     histogram: np.ndarray  # (BINS,) int64
-    # what lies ahead was asked last and its answers, which hold for all utterances
+    # cached look-aheads, valid for all utterances
     memory: np.ndarray  # (MEMORY,) ANSWER
 
 
@@ -145,7 +145,7 @@ def advance(tree, grammar, look, search, scales, loglikes, acoustic_lookahead, w
     """Search on from `frame` of a block of loglikes (B, S) float32; returns B, or the frame for which room ran out.
 
     `acoustic_lookahead` (B + 1, S), which begins with the frame before the block, and `word_end_lookahead` (B,) are the
-    look-ahead in sound. `begin` is the block's place in the utterance, `last`: it ends there.
+    acoustic look-ahead. `begin` is the block's place in the utterance, `last`: it ends there.
     """
     counts, before, gain, stay, leave = search.counts, search.before, search.gain, search.stay, search.leave
     while frame < len(loglikes):
@@ -161,7 +161,7 @@ def advance(tree, grammar, look, search, scales, loglikes, acoustic_lookahead, w
             _prune(search, scales)
             for s in range(len(leave)):
                 leave[s] = tree.forward[s] - acoustic_lookahead[frame + 1, s]
-            ending = last and frame + 1 == len(loglikes)  # whatever ends at the end is welcome
+            ending = last and frame + 1 == len(loglikes)  # at the last frame keep every word end
             cut, end = search.best[0] - (np.inf if ending else scales.word_end_beam), begin + frame + 1
             whole = _end_words(tree, grammar, look, search, scales, word_end_lookahead[frame], cut, end)
         if not whole:  # the set before is still there
@@ -261,7 +261,7 @@ def _start_words(tree, grammar, look, search, scales, new, group, best_gain):
 
 @numba.njit(inline="always", **PLAIN)
 def _has_room(search, needed):
-    """Whether there is room for so many tokens more, and for their merges."""
+    """Whether there is room for N more tokens and their merges."""
     counts = search.counts
     if counts[FILLED] + needed > search.tokens.shape[1]:
         search.full[0] = TOKENS
@@ -439,7 +439,7 @@ def final_paths(
 ) -> Any:
     """(record or merge, score with </s>) of the paths on which a word or silence ended with the last frame, and True.
 
-    Where none did, the best token's and False. `acoustic_lookahead` (S,) is the look-ahead in sound of the last frame.
+    Where none did, the best token's and False. `acoustic_lookahead` (S,) is the acoustic look-ahead of the last frame.
     """
     now = search.counts[PARITY]
     ends = search.ends[now, : search.counts[ENDS]]
@@ -489,7 +489,7 @@ def keep_records(search: SearchState, kept: np.ndarray) -> None:
         pointer[:] = place[pointer]
 
 
-# What the search asks of the language model and of what lies ahead
+# Language model and look-ahead queries
 
 
 @numba.njit(**PLAIN)
@@ -538,7 +538,7 @@ def lm_lookahead(grammar, look, state, first, count, out):
 
 @numba.njit(**PLAIN)
 def _cached_lookahead(grammar, look, search, state, first, count):
-    """:func:`lm_lookahead` into search.ahead, remembered where the classes are few: tokens ask again in every frame."""
+    """:func:`lm_lookahead` into search.ahead, cached if there are few classes."""
     out = search.ahead
     if count > REMEMBERED:
         lm_lookahead(grammar, look, state, first, count, out)

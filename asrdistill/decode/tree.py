@@ -20,7 +20,7 @@ GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: it begins within a word; 
 
 
 def row(**fields: type) -> np.dtype:
-    """What is asked together, side by side in memory: a structured type of these fields."""
+    """A structured type of these fields, adjacent in memory."""
     return np.dtype(list(fields.items()), align=True)
 
 

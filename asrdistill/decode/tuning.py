@@ -27,10 +27,10 @@ log = logging.getLogger("asrdistill")
 FACTOR, STEP = 1.18, 0.5  # between neighbours in the grid: of the weight, of penalty / weight
 WEIGHTS, PENALTIES = range(-4, 5), range(-2, 3)  # the grid, in these steps from the scales of the search
 LATTICE_BEAM = 6.0  # where the options have none
-MOST = 1.0  # of |penalty / weight|: what lies beyond is a small set's luck, or a model's that knows nothing
+MOST = 1.0  # of |penalty / weight|: beyond it, small sets overfit
 SEARCHES = 6  # at most
-WORTH = 0.98  # a further search must bring the errors down to this share of those before, or it was luck
-NEAR = 1.15  # error rates up to this many times the lowest say where the surface's bottom is
+WORTH = 0.98  # a further search must lower the errors to this fraction
+NEAR = 1.15  # points up to this many times the lowest error rate are fitted
 
 Scales = tuple[float, float]  # weight, penalty
 
@@ -113,7 +113,7 @@ def _grid(scales: Scales) -> Iterator[Scales]:
 
 
 def _steps(scales: Scales, others: Scales) -> tuple[float, float]:
-    """How many steps of the grid lie between them, of weight and of penalty."""
+    """Grid steps between two pairs of scales, of weight and of penalty."""
     (weight, penalty), (other, others_penalty) = scales, others
     return abs(np.log(weight / other)) / np.log(FACTOR), abs(penalty / weight - others_penalty / other) / STEP
 
@@ -155,8 +155,8 @@ def _errors(state: Recogniser, work: tuple[Path, str, list[str], Scales]) -> np.
     errors = []
     for there in _grid(scales):
         units = (Word(arc.word, arc.start, arc.end, arc.score) for arc in lattice.best(*there)[1] if arc.word)
-        heard = tuple(word.word for word in join(units))
-        if heard not in found:
-            found[heard] = sum(count_errors(reference, heard))
-        errors.append(found[heard])
+        hypothesis = tuple(word.word for word in join(units))
+        if hypothesis not in found:
+            found[hypothesis] = sum(count_errors(reference, hypothesis))
+        errors.append(found[hypothesis])
     return np.array(errors)

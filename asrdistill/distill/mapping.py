@@ -20,12 +20,12 @@ NEVER = 0.5  # frames: a unit with less mass than this in all of the alignment n
 def cooccurrence(folder: Path, features: Path, alignment: Path, jobs: int) -> Mapping:
     """P(our senone | the teacher's unit) over the frames of an alignment, all of whose utterances have features."""
     inputs, labels, senones = open_aligned(features, alignment)
-    open_teacher(folder, inputs)  # says at once what does not fit
+    open_teacher(folder, inputs)  # raises UserError before the work begins
     count, load = partial(_count, senones.count), partial(_load, folder, features, alignment)
     counts: Any = sum(map_utterances(count, chunks(labels.utterances, 100), jobs, "co-occurrence", load))
     ours, theirs = counts.sum(0), counts.sum(1, keepdims=True)
     if never := int((theirs < NEVER).sum()):
-        log.info("%d of the teacher's %d units never occur and say nothing", never, len(theirs))
+        log.info("%d of the teacher's %d units never occur; they get the senones' frequencies", never, len(theirs))
     matrix = np.where(theirs < NEVER, ours / ours.sum(), counts / np.maximum(theirs, NEVER))
     return Mapping(matrix, senones)
 

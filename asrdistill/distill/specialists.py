@@ -52,7 +52,7 @@ class Specialty:
 
     @property
     def correction(self) -> float:
-        """log((1 − π)/π), by which the logits of what is not the specialist's own stand higher than its frames say."""
+        """log((1 − π)/π): correction of the other senones' logits for drawing half of the frames from the own ones."""
         return math.log((1 - self.share) / self.share)
 
     def targets(self, alignment: Path) -> HardTargets:
@@ -65,17 +65,15 @@ class Specialty:
         return HalfAndHalfTargets(labels, offsets)
 
     def pool(self, labels: FrameArchive, **settings: Any) -> FramePool:
-        """What it learns from: its own frames, and beside a dustbin or the full softmax as many others."""
+        """The frames to train on: its own, and with a dustbin or the full softmax as many others."""
         if self.softmax == "own":
             return FramePool(**settings, keep=lambda utterances: self.is_own[labels.read(utterances)])
         return HalfPool(**settings, labels=labels, own=self.is_own)
 
     def weights(self, generalist: AcousticModel) -> dict[str, Tensor]:
-        """The generalist's weights, with the rows of the specialist's outputs.
+        """Initial weights: the generalist's, with the rows of the specialist's outputs.
 
-        The dustbin's row is the mean of the others' rows, weighted by their priors a, and the entropy of a is
-        added to its bias (with equal priors that is the log of their number). This is the largest of the linear
-        functions Σ a·z + H(a) that never exceed log Σ exp z, where the generalist predicts what it predicts on average.
+        The dustbin's row is the prior-weighted mean of the others' rows, plus the priors' entropy in the bias.
         """
         tensors = dict(generalist.module.state_dict())
         if self.softmax == "full":
@@ -91,7 +89,7 @@ class Specialty:
 
 
 def read_specialty(sets: Path, number: int, softmax: str, labels: FrameArchive, senones: Senones) -> Specialty:
-    """What the specialist of a set is to learn from an alignment; raises UserError where that cannot be learnt."""
+    """The specialist of a set; raises UserError if the alignment has only own frames or none."""
     own = read_set(sets, number, senones)
     mine = np.isin(np.arange(senones.count), own)
     share = sum(int(mine[labels[utterance]].sum()) for utterance in labels) / labels.total_rows
@@ -104,7 +102,7 @@ def read_specialty(sets: Path, number: int, softmax: str, labels: FrameArchive, 
 
 
 class Relabelled(FrameArchive):
-    """An alignment with other labels: `classes` (S,) says which."""
+    """An alignment with labels mapped by classes (S,)."""
 
     def __init__(self, folder: Path, classes: np.ndarray):
         super().__init__(folder, "alignment")
@@ -118,9 +116,9 @@ class Relabelled(FrameArchive):
 
 
 class HalfAndHalfTargets(HardTargets):
-    """Cross-entropy of logits that are of frames as often as they are in truth, on frames that come more or less often.
+    """Cross-entropy with logits corrected for frames that are drawn more or less often than they occur.
 
-    offsets (outputs,): the log of how much more often they come.
+    offsets (outputs,): log of the ratio.
     """
 
     def __init__(self, alignment: FrameArchive, offsets: Tensor):

@@ -125,7 +125,11 @@ def make_store(
     meta, owner = _check(open_teacher(model, features, *who), options)
     if train_alignments:
         known = seen_by_all(train_alignments, features)
-        log.info("%d of %d utterances were seen by every member: all speak of these", known, len(features))
+        log.info(
+            "%d of %d utterances were trained on by every member; all members give their targets",
+            known,
+            len(features),
+        )
     if mapping:
         np.save(out / "map.npy", mapping.matrix)
     count = len(owner)
@@ -217,7 +221,7 @@ def truncate(
 
 
 def _write_tails(path: Path, sums: Tensor, owner: np.ndarray) -> None:
-    """Write the mean tails of summed ones (N, states, S); what a state lacks it has from all of them, in small."""
+    """Write the mean tails from their sums (N, states, S), smoothed by the mean over all states."""
     overall = sums.sum(1, keepdim=True) + 1 / sums.shape[-1]
     tails = sums + overall / overall.sum(-1, keepdim=True)
     save_file({"tails": (tails / tails.sum(-1, keepdim=True)).float(), "owner": torch.from_numpy(owner)}, path)

@@ -17,7 +17,7 @@ from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
-UPDATES, TOLERANCE = 10_000, 1e-7  # at most so many; nats a frame that another would gain
+UPDATES, TOLERANCE = 10_000, 1e-7  # most iterations; least gain of one, nats per frame
 
 
 def choose_weights(members: Sequence[Path], features: Path, alignment: Path, jobs: int) -> list[float]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
-from asrdistill.encoders.base import Encoder, FrameStream, Windowed
+from asrdistill.encoders.base import Encoder, Windowed, WindowedStream
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
@@ -38,9 +38,8 @@ def encode(
 ) -> None:
     """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
 
-    `name` and `device` are what it was opened by: each of several processes opens it for itself. The archive's
-    `feature_hash` says which features these are. A shard that is whole is not made again after an interruption.
-    Raises UserError for features that are not of this data directory's audio, frame by frame.
+    Each process opens the encoder by `name` and `device`. A rerun after a kill keeps finished shards. Raises UserError
+    if the features are not of this data directory's audio.
     """
     archive = FrameArchive(features, "features")
     options = options_of(archive.meta["features"])
@@ -108,14 +107,14 @@ def _write_shard(
     writer = ShardWriter(out, chunk.number, _parts(encoder.dimension))
     for name in chunk:
         waveform = data[name].samples(encoder.rate, pipes)
-        rows, heard = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
-        if abs(rows - heard) > 1:  # one more or less is what rounding between the rates makes
+        rows, expected = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
+        if abs(rows - expected) > 1:  # the rates' rounding makes one more or less
             raise UserError(
-                f"utterance {name} has {rows} frames in {archive.folder}, but its audio has {heard}; "
+                f"utterance {name} has {rows} frames in {archive.folder}, but its audio has {expected}; "
                 "make the features again from this audio"
             )
         seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
-        writer.write(name, frames=at_our_frames(_frames(encoder, name, waveform), encoder, seconds))
+        writer.write(name, frames=interpolate(_frames(encoder, name, waveform), encoder, seconds))
     return chunk.number, writer.close()
 
 
@@ -129,12 +128,8 @@ def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarra
     return found
 
 
-def at_our_frames(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) -> np.ndarray:
-    """An encoder's frames (T', D) -> (T, D): what it says at the middle of each of our frames.
-
-    `seconds` (T,) are from the beginning of what it heard. Before its first and after its last frame it says what it
-    says there.
-    """
+def interpolate(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) -> np.ndarray:
+    """An encoder's frames (T', D), interpolated at times `seconds` (T,) from the beginning -> (T, D)."""
     place = ((seconds - encoder.centre) / encoder.shift).clip(0, len(encoded) - 1)
     before = place.astype(np.int64)
     after = np.minimum(before + 1, len(encoded) - 1)
@@ -142,16 +137,15 @@ def at_our_frames(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) ->
     return (1 - share) * encoded[before] + share * encoded[after]
 
 
-class OurFrames:
-    """:func:`at_our_frames` of one recording whose samples come piece by piece.
+class InterpolatedStream:
+    """Streaming :func:`interpolate`, for the frames that lie wholly within the recording.
 
-    `first` is the middle of our frame 0 and `shift` the time from one to the next, in seconds. As many frames come out
-    as lie wholly within the recording.
+    first, shift: middle of frame 0, and time from one frame to the next, in seconds.
     """
 
     def __init__(self, encoder: Windowed, first: float, shift: float):
         self._encoder, self._first, self._shift = encoder, first, shift
-        self._stream, self._samples, self._given = FrameStream(encoder), 0, 0
+        self._stream, self._samples, self._given = WindowedStream(encoder), 0, 0
         self._encoded = np.empty((0, encoder.dimension), np.float32)
         self._offset = 0  # which of the encoder's frames is the first of these
 
@@ -175,7 +169,7 @@ class OurFrames:
         seconds = self._first + self._shift * np.arange(self._given, max(rows, self._given))
         if not len(seconds):
             return np.empty((0, self._encoder.dimension), np.float32)
-        frames = at_our_frames(self._encoded, self._encoder, seconds - self._offset * self._encoder.shift)
+        frames = interpolate(self._encoded, self._encoder, seconds - self._offset * self._encoder.shift)
         self._given = rows
         following = (self._first + rows * self._shift - self._encoder.centre) / self._encoder.shift
         gone = max(0, min(int(following), self._offset + len(self._encoded) - 1) - self._offset)

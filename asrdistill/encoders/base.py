@@ -11,30 +11,29 @@ STEP, WINDOW = 1.0, 4.0  # seconds that are taken from a window where there is a
 
 
 class Encoder(Protocol):
-    """A network whose frames say more of speech than a filterbank's."""
+    """A pretrained network from waveforms to frames."""
 
-    rate: int  # Hz of the waveforms that it hears
+    rate: int  # Hz of its waveforms
     shift: float  # seconds from the middle of a frame to that of the next
     centre: float  # seconds from the waveform's beginning to the middle of frame 0
     dimension: int  # D
     settings: dict[str, Any]  # for meta.json: its type, the weights' hash, the layer
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for hardly any samples."""
+        """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for too few samples."""
 
 
 def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
-    """The layer that was asked for, the last by default; raises UserError for one that there is not."""
+    """The layer, by default the last; raises UserError if the model does not have it."""
     if layer is not None and not first <= layer <= last:
         raise UserError(f"{model} has layers {first} to {last}, but not {layer}")
     return last if layer is None else layer
 
 
 class Windowed(ABC):
-    """What encoders have in common that hear windows of a recording, at most 30 seconds at a time.
+    """Base of encoders that read a recording in overlapping windows of at most 30 seconds.
 
-    Of each window a part is taken, of which it also hears what comes before and after. So what an encoder says does
-    not depend on whether a recording comes whole or piece by piece.
+    The middle part of each window's frames is kept, so frames do not depend on how a recording is cut into chunks.
     """
 
     rate: int
@@ -43,11 +42,11 @@ class Windowed(ABC):
     dimension: int
     settings: dict[str, Any]
     stride: int  # samples from the middle of a frame to that of the next
-    beyond: int  # samples after a window's last stride that its last frame sees
+    beyond: int  # samples after a window's last stride that its last frame depends on
     window, step, ahead = 1500, 1000, 250  # frames of a window, that are taken of it, and after those
 
     def look_ahead(self, seconds: float) -> None:
-        """Take a second at a time, as soon as so many seconds after it are there; raises UserError for too many."""
+        """Encode one second at a time with N seconds of look-ahead; raises UserError if N is too large."""
         if seconds > WINDOW - STEP:
             raise UserError(f"a look-ahead of {seconds:g} s is too long; give at most {WINDOW - STEP:g} s")
         self.window, self.step, self.ahead = (round(length / self.shift) for length in (WINDOW, STEP, seconds))
@@ -55,19 +54,19 @@ class Windowed(ABC):
 
     @abstractmethod
     def count(self, samples: int) -> int:
-        """How many frames so many samples make, were they a recording."""
+        """Number of frames of a recording of N samples."""
 
     @abstractmethod
-    def hear(self, samples: np.ndarray) -> np.ndarray:
-        """The frames (T, D) float32 of samples (N,) that are heard together; UserError for hardly any samples."""
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """One window: samples (N,) -> frames (T, D) float32; UserError for too few samples."""
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
-        stream = FrameStream(self)
+        stream = WindowedStream(self)
         return np.concatenate([stream.accept(waveform), stream.finish()])
 
 
-class FrameStream:
-    """The frames of one recording whose samples come piece by piece."""
+class WindowedStream:
+    """Streaming frames of one recording."""
 
     def __init__(self, encoder: Windowed):
         self._encoder = encoder
@@ -81,15 +80,15 @@ class FrameStream:
         self._waiting = np.append(self._waiting, np.asarray(samples, np.float32))
         while self._first + encoder.count(len(self._waiting)) > self._end():
             before, end = self._forget(), self._end() - self._first
-            heard = encoder.hear(self._waiting[: end * encoder.stride + encoder.beyond])
-            found.append(heard[before : before + encoder.step])
+            frames = encoder.encode(self._waiting[: end * encoder.stride + encoder.beyond])
+            found.append(frames[before : before + encoder.step])
             self._given += encoder.step
         return np.concatenate(found)
 
     def finish(self) -> np.ndarray:
         """The frames (T, D) float32 that are left when there are no more samples."""
         before = self._forget()
-        return self._encoder.hear(self._waiting)[before:]
+        return self._encoder.encode(self._waiting)[before:]
 
     def _end(self) -> int:
         """The frame that the next window ends before, if the recording does not."""

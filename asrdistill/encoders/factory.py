@@ -17,7 +17,7 @@ from asrdistill.errors import UserError
 
 
 class Name(NamedTuple):
-    """What an encoder's name says."""
+    """The parts of an encoder's name."""
 
     family: str
     model: str
@@ -26,10 +26,10 @@ class Name(NamedTuple):
 
 
 def parse(name: str) -> Name:
-    """Raises UserError for a name that is none."""
+    """The parts of an encoder's name; raises UserError if it is malformed."""
     if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
         raise UserError(
-            f"'{name}' is no encoder; give one as whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
+            f"'{name}' is not an encoder; give whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
             "with @N behind it for layer N, and +S for a look-ahead of S seconds"
         )
     family, model, layer, ahead = found.groups()
@@ -37,7 +37,7 @@ def parse(name: str) -> Name:
 
 
 def open_encoder(name: str, device: str = "cpu") -> Encoder:
-    """The encoder of that name; raises UserError for a name that is none, and for a model that is not to be had."""
+    """The encoder of a name; raises UserError for a malformed name and an unavailable model."""
     family, model, layer, ahead = parse(name)
     encoder: Any
     if family == "whisper":

@@ -15,7 +15,7 @@ from asrdistill.encoders.base import Windowed, checked_layer
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import sha256
 
-_RECEPTIVE, _STRIDE = 400, 320  # samples that the convolutions see for a frame, and from one frame to the next
+_RECEPTIVE, _STRIDE = 400, 320  # samples: receptive field of a frame, and shift
 
 
 class PipelineEncoder(Windowed):
@@ -33,7 +33,7 @@ class PipelineEncoder(Windowed):
 
     @classmethod
     def load(cls, name: str, layer: int | None = None, device: str = "cpu") -> "PipelineEncoder":
-        """By the name of a pipeline; raises UserError for one that is none, or has no weights on disk."""
+        """By pipeline name; raises UserError if it is unknown, or its weights are not on disk."""
         bundle = bundles().get(name)
         if bundle is None:
             raise UserError(f"torchaudio has no encoder {name}; it has {', '.join(bundles())}")
@@ -53,7 +53,7 @@ class PipelineEncoder(Windowed):
         return max(0, 1 + (samples - _RECEPTIVE) // _STRIDE)
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> np.ndarray:
+    def encode(self, samples: np.ndarray) -> np.ndarray:
         if len(samples) < _RECEPTIVE:
             raise UserError(f"{len(samples)} samples at {self.rate} Hz are too few for a frame of {_RECEPTIVE}")
         layers, _ = self.model.extract_features(torch.from_numpy(samples)[None].to(self.device), num_layers=self.layer)

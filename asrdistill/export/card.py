@@ -23,7 +23,7 @@ FORMS = {
 
 
 def origin(model: Path) -> dict[str, Any]:
-    """What the marker of a trained model says about its training; teachers where the soft targets are still there."""
+    """Training data and settings from a model's marker; teachers, if the soft targets still exist."""
     if not (done := stage.marker(model)):
         return {}
     keys = ("epochs", "batch", "learning_rate", "temperature", "hard_weight", "seed")
@@ -40,7 +40,7 @@ def origin(model: Path) -> dict[str, Any]:
 
 
 def _short(path: Path) -> str:
-    return "/".join(path.parts[-2:])  # where it stood on another's machine says nothing
+    return "/".join(path.parts[-2:])  # without the machine's own folders
 
 
 def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: DecodeOptions) -> str:
@@ -91,7 +91,7 @@ def _table(facts: dict[str, str]) -> str:
 
 def _training(origin: dict[str, Any], meta: dict[str, Any]) -> str:
     if not origin:
-        return "The model folder did not say how it was trained."
+        return "The model folder has no record of its training."
     lines = [f"* made from {', '.join(f'`{path}`' for path in origin['data'])}"]
     if "teachers" in origin:
         teachers = ", ".join(f"`{teacher}`" for teacher in origin["teachers"])

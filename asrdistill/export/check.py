@@ -20,7 +20,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
 from asrdistill.models.network import Network
 from asrdistill.parallel import map_utterances
-from asrdistill.runtime.frontend import Front, front_of
+from asrdistill.runtime.frontend import Frontend, frontend_of
 from asrdistill.scoring.alignment import count_errors
 
 # How far an export may be from the original before it is called broken. Float forms only sum in another order. int8
@@ -35,7 +35,7 @@ Figures = dict[str, Any]
 def check(
     form: str, model: Path, out: Path, decoder: Decoder, data: DataDirectory | None, alignment: Path | None, jobs: int
 ) -> Figures:
-    """Compare the network in the folder `model` with its export in `out`; returns what the model card says of it.
+    """Compare the network in the folder `model` with its export in `out`; returns the figures of the model card.
 
     Without audio the frames are random numbers with the training data's mean and deviation, and nothing is decoded.
     Raises UserError where the two differ beyond what the form explains, for utterances without words, and for an
@@ -63,7 +63,7 @@ def check(
     return _figures(largest, counts)
 
 
-def features_of(data: DataDirectory, front: Front, frames: int) -> Iterator[np.ndarray]:
+def features_of(data: DataDirectory, front: Frontend, frames: int) -> Iterator[np.ndarray]:
     """Features (T, F) of utterances from all over a data directory until there are `frames` frames."""
     for number in np.random.default_rng(0).permutation(len(data)):
         features = front.frames(data.utterances[number].samples(front.rate))
@@ -98,7 +98,7 @@ class _State(NamedTuple):
 
     original: PosteriorScorer
     exported: Any
-    front: Front
+    front: Frontend
     decoder: Decoder
     labels: Any  # an alignment archive, or an empty dict
 
@@ -108,7 +108,7 @@ def _load(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path |
     return _State(
         PosteriorScorer(load_model(model), decoder.options.prior_floor),
         open_form(form, out),
-        front_of(read_json(out / "meta.json")["features"], out),
+        frontend_of(read_json(out / "meta.json")["features"], out),
         decoder,
         FrameArchive(alignment, "alignment") if alignment else {},
     )

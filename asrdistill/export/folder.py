@@ -28,7 +28,7 @@ from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import FORMAT, load_model
-from asrdistill.runtime.frontend import front_of
+from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.recogniser import graph_of
 
 log = logging.getLogger("asrdistill")
@@ -76,7 +76,7 @@ def export(
     lexicon.write(out / "lang")
     features = network.meta["features"]
     encoders = copy_encoder(encoder, features, model, out)
-    frames = features_of(audio, front_of(features, out), CALIBRATION) if audio else iter(())
+    frames = features_of(audio, frontend_of(features, out), CALIBRATION) if audio else iter(())
     weights = [*write_form(form, model, network, frames, out), *encoders]
     kind = "onnx" if "model.onnx" in weights else "dnn"
     exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}

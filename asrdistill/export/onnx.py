@@ -102,7 +102,7 @@ def _gru(module: Gru, graph: "_Graph") -> tuple[str, list[Any]]:
         bias = np.concatenate([b[..., 0] for b in biases], 1)
         before = graph.add("Gather", "memory", graph.constant(np.array([number], np.int64)))
         given = (x, *map(graph.constant, (w, r, bias)), "", before)
-        y, last = f"heard.{number}", f"remembered.{number}"
+        y, last = f"hidden.{number}", f"remembered.{number}"
         graph.add("GRU", *given, outputs=[y, last], hidden_size=width, linear_before_reset=1)
         x = graph.add("Squeeze", y, one)  # (N, directions, 1, W)
         after.append(last)
@@ -136,7 +136,7 @@ def _peaks(module: Dnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.nd
 @torch.inference_mode()
 def _tdnn_peaks(module: Tdnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
     """The largest magnitude of a normalised feature, and those of each number that goes into a product: of each block
-    the delayed channels and the hidden units, at last the channels that the output sees."""
+    the delayed channels and the hidden units, and the channels before the output."""
     largest, peaks = 0.0, [torch.zeros(1)] * (2 * len(module.blocks) + 1)
     for features in frames:
         x = module.normalised(torch.from_numpy(pad(features, module.context))[None])
@@ -154,7 +154,7 @@ def _tdnn_peaks(module: Tdnn, frames: Iterable[np.ndarray]) -> tuple[float, list
 
 def _some(largest: float) -> float:
     if not largest:
-        raise UserError("there are no frames that could say how large the activations get; give --check audio")
+        raise UserError("int8 needs frames to set its scales; give audio with --check")
     return largest
 
 

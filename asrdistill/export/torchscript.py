@@ -23,7 +23,7 @@ class _LogPosteriors(torch.nn.Module):
 
 def write_torchscript(module: Network, path: Path) -> None:
     example = torch.zeros(1, module.window + 1, len(module.mean))
-    with warnings.catch_warnings():  # TorchScript is deprecated; who asks for it knows
+    with warnings.catch_warnings():  # TorchScript is deprecated
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes that a recurrent network checks are fixed
         torch.jit.trace(_LogPosteriors(module), example, check_trace=False).save(str(path))

@@ -40,9 +40,6 @@ class AcousticModel:
 
     @torch.inference_mode()
     def forward_chunk(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
-        """A piece of an utterance with its context, (left + T + right, F), -> log posteriors (T, S), and a memory.
-
-        `memory` is what the piece before gave.
-        """
+        """A chunk with its context, (left + T + right, F), -> log posteriors (T, S), and the next chunk's state."""
         logits, memory = self.module.forward_chunk(torch.from_numpy(features)[None], memory)
         return logits[0].float().log_softmax(-1).numpy(), memory

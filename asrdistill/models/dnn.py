@@ -36,7 +36,7 @@ class Dnn(Network):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, rows: BatchSlice = None, units: int | None = None) -> Tensor:
-        """`units`: with the first so many of each hidden layer alone."""
+        """Logits; with `units`, of the first N units of each hidden layer."""
         hidden = windows(self.normalised(features), self.window)
         for layer in self.hidden:
             hidden = layer(hidden) if units is None else _first(units, layer, hidden)
@@ -45,7 +45,7 @@ class Dnn(Network):
 
 
 def _first(units: int, layer: nn.Module, inputs: Tensor) -> Tensor:
-    """The first units of a linear layer, which see as many of its inputs as there are."""
+    """The first units of a linear layer, applied to the first inputs."""
     return functional.linear(inputs, layer.weight[:units, : inputs.shape[-1]], layer.bias[:units])  # type: ignore[index]
 
 

@@ -13,22 +13,17 @@ from asrdistill.models.acoustic import AcousticModel
 
 
 class Evidence(NamedTuple):
-    """A GMM beside an ensemble's networks, and the power of its likelihoods."""
+    """A GMM that is part of an ensemble, and the exponent of its likelihoods."""
 
     gmm: Gmm
     scale: float
 
 
 class Ensemble:
-    """Several models over the same senones that act as one; each sees its own columns of joined features.
+    """Several networks over the same senones as one model; each reads its own columns of pasted features.
 
-    The arithmetic mean of the members' distributions, or the geometric mean (the mean of their
-    logits), renormalised; both at temperature 1. Hinton, Vinyals and Dean (2015), section 2.
-    Where meta.json has `weights`, the means are weighted by them.
-
-    With a GMM of the same senones, that distribution is the prior of Bayes' rule, and the GMM's likelihoods to the
-    power of `scale` are the evidence: p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale. Both saw the frame, which is
-    why the scale is well below 1; they err in different places, and where data are few that is much.
+    The (weighted) arithmetic mean of the members' distributions, or the geometric mean, renormalised (Hinton, Vinyals
+    and Dean 2015, section 2). With a GMM, p(s | x) ∝ p_networks(s | x) · p_GMM(x | s)^scale.
     """
 
     def __init__(
@@ -45,11 +40,11 @@ class Ensemble:
         networks = sum(member.parameters for member in self.members)
         return networks + (self.evidence.gmm.parameters if self.evidence else 0)
 
-    def log_posteriors(self, features: np.ndarray, asked: Sequence[int] | None = None) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of `asked` members)."""
-        asked = range(len(self.members)) if asked is None else asked
-        logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in asked])
-        weights = [self.weights[k] for k in asked] if self.weights else None
+    def log_posteriors(self, features: np.ndarray, members: Sequence[int] | None = None) -> np.ndarray:
+        """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of some members)."""
+        chosen = range(len(self.members)) if members is None else members
+        logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in chosen])
+        weights = [self.weights[k] for k in chosen] if self.weights else None
         together = average_posteriors(logits, self.combine, weights)
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
@@ -61,7 +56,7 @@ def average_posteriors(logits: Tensor, how: str, weights: Sequence[float] | None
     """Members' logits (M, …, S) -> log of their combined distribution (…, S), weighted by `weights` (M,)."""
     shares = torch.tensor(weights or [1.0] * len(logits), dtype=logits.dtype)
     shares /= shares.sum()
-    if how == "arithmetic":  # a third of the time of the same in logarithms, which would differ below 1e-38 alone
+    if how == "arithmetic":  # three times as fast as in logarithms
         p = torch.tensordot(shares, logits.softmax(-1), 1)
         return p.clamp_min_(torch.finfo(p.dtype).tiny).log_()
     return torch.tensordot(shares, logits.log_softmax(-1), 1).log_softmax(-1)

@@ -36,15 +36,15 @@ class Gru(Network):
 
     def forward_chunk(self, features: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         if memory is None:
-            logits, heard = self._run(features, [None] * len(self.recurrent), None)
-            return logits[:, self.window - 1 :], heard
+            logits, memory = self._run(features, [None] * len(self.recurrent), None)
+            return logits[:, self.window - 1 :], memory
         return self._run(features[:, self.window - 1 :], memory, None)
 
     def _run(self, features: Tensor, memory: Sequence[Tensor | None], rows: BatchSlice) -> tuple[Tensor, Memory]:
-        """Logits (B, N, S) after each of N frames, and what is remembered at their end."""
-        hidden, heard = self.normalised(features), []
+        """Logits (B, N, S) after each of N frames, and the final state of each layer."""
+        hidden, states = self.normalised(features), []
         for layer, before in zip(self.recurrent, memory, strict=True):
             hidden, after = layer(hidden, before)
             hidden = self.drop(hidden, rows)
-            heard.append(after)
-        return self.output(hidden), heard
+            states.append(after)
+        return self.output(hidden), states

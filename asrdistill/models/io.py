@@ -177,7 +177,7 @@ def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxMod
         ]
         return Specialists(generalist, members, meta["active"], meta)
     if meta["kind"] == "specialist":
-        raise UserError(f"{folder} knows the senones of one set alone; combine it by nnet ensemble --generalist")
+        raise UserError(f"{folder} has the senones of one set only; combine it by nnet ensemble --generalist")
     if meta["kind"] == "onnx":
         return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
@@ -233,7 +233,7 @@ def _check_export(folder: Path, meta: dict[str, Any]) -> None:
     """Raise UserError for an exported folder of a newer format, and where a weight file is not what was exported."""
     if "export" not in meta:
         if meta["kind"] == "onnx":
-            raise UserError(f"{folder / 'meta.json'} does not say which model.onnx was exported; export again")
+            raise UserError(f"{folder / 'meta.json'} has no hash of model.onnx; export again")
         return
     version, hashes = meta["export"].get("format"), meta["export"].get("sha256", {})
     if not isinstance(version, int) or version > FORMAT:

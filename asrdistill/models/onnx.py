@@ -18,9 +18,9 @@ from asrdistill.models.options import NetworkConfig
 
 
 class OnnxModel:
-    """What :class:`asrdistill.models.io.AcousticModel` offers to a decoder, by ONNX Runtime.
+    """A network run by ONNX Runtime, with the methods of :class:`asrdistill.models.acoustic.AcousticModel`.
 
-    Raises UserError where ONNX Runtime is not installed, and for files that do not fit each other.
+    Raises UserError if ONNX Runtime is not installed, and for files that do not fit each other.
     """
 
     def __init__(self, folder: Path, senones: Senones, meta: dict[str, Any]):
@@ -43,13 +43,13 @@ class OnnxModel:
     def forward_chunk(
         self, features: np.ndarray, memory: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """As :meth:`asrdistill.models.io.AcousticModel.forward_chunk`."""
+        """As :meth:`asrdistill.models.acoustic.AcousticModel.forward_chunk`."""
         if not self._memory:
             return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
         first = memory is None
-        heard = features if first else features[sum(self.context) :]
+        new = features if first else features[sum(self.context) :]
         given = {
-            "features": np.ascontiguousarray(heard),
+            "features": np.ascontiguousarray(new),
             "memory": np.zeros(self._memory, np.float32) if first else memory,
         }
         scores, memory = self._session.run(None, given)

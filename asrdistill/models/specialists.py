@@ -1,4 +1,4 @@
-"""A generalist and its specialists that act as one model."""
+"""A generalist and its specialists as one model."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 class Specialists:
-    """Specialists speak on frames where one of the generalist's most probable senones is their own.
+    """A specialist is active on frames where one of the generalist's `active` best senones is its own.
 
-    `active`: how many of the most probable senones count. What they say together is
-    :func:`asrdistill.models.fusion.combine`. Frames on which nobody speaks cost the generalist alone.
+    :func:`asrdistill.models.fusion.fuse` combines the posteriors. Other frames cost the generalist only.
     """
 
     def __init__(self, generalist: AcousticModel, members: Sequence[AcousticModel], active: int, meta: dict[str, Any]):
@@ -41,7 +40,7 @@ class Specialists:
         return fuse(log_p, list(self.specialists(features, log_p))).numpy()
 
     def specialists(self, features: np.ndarray, log_p: Tensor) -> Iterator[SpecialistPosteriors]:
-        """What each specialist says of the frames (T, F) that the generalist's log posteriors (T, S) choose for it."""
+        """Each specialist's posteriors on its active frames, chosen by the generalist's log posteriors (T, S)."""
         best = log_p.topk(self.active).indices  # (T, n)
         for member, own, covered in zip(self.members, self.own, self.covers, strict=True):
             frames = covered[best].any(-1).nonzero()[:, 0]
@@ -51,7 +50,7 @@ class Specialists:
     def _opinion(
         self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor
     ) -> SpecialistPosteriors:
-        """What a specialist's outputs say; the generalist says how probable its own are, where it has no dustbin."""
+        """A specialist's posteriors; without a dustbin, scaled by the generalist's mass of its own senones."""
         if member.meta["specialist"].get("softmax") == "own":
             mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
             said = torch.cat([said * mass, 1 - mass], -1)

@@ -22,7 +22,7 @@ class FrameStream(Protocol):
         """The frames (T, F) float32 that are left when there are no more samples."""
 
 
-class Front(NamedTuple):
+class Frontend(NamedTuple):
     """How audio becomes frames."""
 
     rate: int  # Hz
@@ -33,7 +33,7 @@ class Front(NamedTuple):
     stream: Callable[[], FrameStream]
 
 
-def front_of(features: dict[str, Any], folder: Path) -> Front:
+def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
     """What makes the frames that a model's meta.json calls its `features`.
 
     `folder` is the recogniser's, with the encoder in it where they are an encoder's. Raises UserError for features
@@ -41,7 +41,7 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
     """
     if features["type"] != "whisper":
         options = options_of(features)
-        return Front(
+        return Frontend(
             options.rate,
             options.shift,
             options.window,
@@ -49,13 +49,13 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
             lambda samples: fbank([samples], options)[0],
             lambda: FbankStream(options),
         )
-    from asrdistill.encoders.archive import OurFrames
+    from asrdistill.encoders.archive import InterpolatedStream
     from asrdistill.encoders.whisper_encoder import WhisperEncoder
 
     encoder, shift = WhisperEncoder.open(folder / ENCODER, features), features["shift"] / 1000
 
-    def begun() -> OurFrames:
-        return OurFrames(encoder, features["first"], shift)
+    def begun() -> InterpolatedStream:
+        return InterpolatedStream(encoder, features["first"], shift)
 
     def frames(samples: np.ndarray) -> np.ndarray:
         stream = begun()
@@ -64,7 +64,7 @@ def front_of(features: dict[str, Any], folder: Path) -> Front:
     def samples(seconds: float) -> int:
         return round(seconds * encoder.rate)
 
-    return Front(
+    return Frontend(
         encoder.rate,
         samples(shift),
         samples(2 * features["first"]),

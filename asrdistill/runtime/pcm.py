@@ -12,7 +12,7 @@ from asrdistill.errors import UserError
 log = logging.getLogger("asrdistill")
 
 PIECE = 1 << 14  # most bytes that are handed on at a time; a source that is slower hands on fewer
-ENDLESS = 0x7FFF0000  # programs that write into a pipe say such a size or more, or 0
+ENDLESS = 0x7FFF0000  # sizes from here on, and 0, mean an unknown size
 PCM, EXTENSIBLE = 1, 0xFFFE  # formats of a WAV stream
 OTHERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"FORM": "AIFF", b"RF64": "RF64", b".snd": "AU", b"NIST": "SPHERE"}
 ADVICE = "give 16-bit mono PCM, raw or as WAV (ffmpeg -i IN -ac 1 -f s16le -ar RATE - makes it)"
@@ -22,7 +22,7 @@ def open_pcm(source: BinaryIO, rate: int | None, usual: int) -> tuple[int, Itera
     """Sample rate in Hz, and the samples, float32 in [-1, 1), in pieces as they come.
 
     `source` gives 16-bit little-endian mono samples, raw at `rate` (`usual` where that is None) or with a WAV header.
-    Raises UserError for an empty stream, other formats, and a header that is damaged or says another rate.
+    Raises UserError for an empty stream, other formats, and a header that is damaged or has another rate.
     A stream that ends in the middle of a sample, or before its header says so, gets a warning.
     """
     first = source.read(4)
@@ -34,7 +34,7 @@ def open_pcm(source: BinaryIO, rate: int | None, usual: int) -> tuple[int, Itera
         return usual if rate is None else rate, _samples(source, first, None)
     found, size = _header(source)
     if rate not in (None, found):
-        raise UserError(f"the stream's header says {found} Hz, not {rate}; leave out the rate")
+        raise UserError(f"the stream's header has {found} Hz, not {rate}; leave out the rate")
     return found, _samples(source, b"", size if 0 < size < ENDLESS else None)
 
 

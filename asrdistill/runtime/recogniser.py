@@ -10,7 +10,7 @@ from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.tuning import tuned
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.runtime.frontend import front_of
+from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.stream import Stream
 
 
@@ -20,7 +20,7 @@ class Recogniser:
     recogniser = asrdistill.load("exp/student")
     recogniser.transcribe("speech.wav").words
 
-    What is still being said goes through :meth:`stream`.
+    For streaming use :meth:`stream`.
     """
 
     def __init__(self, folder: Path):
@@ -28,7 +28,7 @@ class Recogniser:
         if not (folder / "lang").is_dir():
             raise UserError(f"{folder} is not a recogniser folder (no lang in it); make one with asrdistill export")
         self.scorer = load_scorer(folder)
-        self.front = front_of(self.scorer.meta["features"], folder)
+        self.front = frontend_of(self.scorer.meta["features"], folder)
         self.frame_shift: float = self.scorer.meta["frame_shift"]
         options = tuned(DecodeOptions(), folder)
         self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)

@@ -8,25 +8,23 @@ from asrdistill.decode.acoustic import ScoreStream
 from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis
 from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
-from asrdistill.runtime.frontend import Front
+from asrdistill.runtime.frontend import Frontend
 
 MOST = 200  # steps that are taken at once where there is audio enough: half a minute
 
 
 class Stream:
-    """One utterance, however long, that comes in pieces; :meth:`asrdistill.runtime.recogniser.Recogniser.stream`.
+    """One utterance of any length, in pieces; see :meth:`asrdistill.runtime.recogniser.Recogniser.stream`.
 
     stream.accept(samples)   # again and again
-    stream.final             # the words that no later sound can change, with their frames
+    stream.final             # words that no later audio can change, with their frames
     stream.partial           # the best guess at what follows them up to now
     stream.finish().words
 
-    The work is done in steps, whatever the pieces: a step is what the search needs to go on by BLOCK frames. Long
-    pieces take many at once, which is sooner done (a step by itself takes features and network longer than the search)
-    and changes nothing but the rounding of sums.
+    Audio is processed in steps of BLOCK frames, several at once if possible; results do not depend on the pieces.
     """
 
-    def __init__(self, front: Front, scorer: Any, decoder: Decoder, rate: int):
+    def __init__(self, front: Frontend, scorer: Any, decoder: Decoder, rate: int):
         if rate < 1:
             raise UserError(f"a sample rate of {rate} Hz is impossible")
         self.final: list[Word] = []
@@ -44,7 +42,7 @@ class Stream:
         self._step = BLOCK * front.shift
 
     def accept(self, samples: np.ndarray) -> None:
-        """Hear samples (N,) in [-1, 1) that follow those before; raises UserError for what is none."""
+        """Add samples (N,) in [-1, 1); raises UserError for other shapes, NaN and infinity."""
         samples = np.asarray(samples, np.float32)
         if samples.ndim != 1:
             raise UserError(f"samples have shape {samples.shape}; give one channel, an array of one dimension")
@@ -56,14 +54,14 @@ class Stream:
         self._waiting = np.append(self._waiting, samples)
         while (beyond := len(self._waiting) - self._wanted) >= 0:
             taken = self._wanted + min(beyond // self._step, MOST - 1) * self._step
-            heard, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            piece, self._waiting = self._waiting[:taken], self._waiting[taken:]
             self._wanted = self._step
-            self._search.accept(self._scores.accept(self._features.accept(heard)))
+            self._search.accept(self._scores.accept(self._features.accept(piece)))
             self._search.partial_traceback()
             self.final, self.partial = self._search.final, self._search.partial
 
     def finish(self) -> Hypothesis:
-        """What was said, when there are no more samples; raises UserError where they do not make a frame."""
+        """End the utterance and return its hypothesis; raises UserError if it is shorter than a frame."""
         if self._resampler:
             self._advance(self._resampler.resample_chunk(np.empty(0, np.float32), last=True))
         features = np.concatenate([self._features.accept(self._waiting), self._features.finish()])
@@ -72,6 +70,6 @@ class Stream:
         if self._search.frames == 0:
             frame = 1000 * self._front.window / self._front.rate
             raise UserError(f"the audio is too short: it has less than one frame of {frame:g} ms")
-        heard = self._search.finish()
-        self.final, self.partial = heard.times, []
-        return heard
+        found = self._search.finish()
+        self.final, self.partial = found.times, []
+        return found

@@ -15,7 +15,7 @@ from asrdistill.scoring.alignment import align
 from asrdistill.scoring.wer import read_transcripts
 
 BINS = 10
-LEAST = 1e-6  # a posterior of 0 or 1 says no more than one this near
+LEAST = 1e-6  # posteriors are clipped to this distance from 0 and 1
 
 
 class Calibration(NamedTuple):
@@ -74,7 +74,7 @@ def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:
     for line in read_lines(ctm):
         fields = line.split()
         if len(fields) != 6:
-            raise UserError(f"{ctm}: '{line[:60].rstrip()}' has no confidence; decode with --lattice-beam 5, say")
+            raise UserError(f"{ctm}: '{line[:60].rstrip()}' has no confidence; decode with --lattice-beam 5")
         heard.setdefault(fields[0], []).append((fields[4], float(fields[5])))
     if unknown := sorted(heard.keys() - references.keys()):
         raise UserError(

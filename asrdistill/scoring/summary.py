@@ -28,7 +28,7 @@ def summarise(
     sclite: Path | None = None,
     recordings: Path | None = None,
 ) -> dict[str, Any]:
-    """Everything that is asked for as plain values, ready for JSON; with a `map` all tokens are folded first.
+    """The requested measures as plain values for JSON; with a `map` all tokens are folded first.
 
     What is scored is also written into the folder `sclite`, where one is named. With a data directory `recordings` the
     hypotheses are of its segments and the reference of (some of) its recordings.
@@ -78,14 +78,6 @@ def describe(summary: dict[str, Any]) -> str:
     for utterance in summary.get("worst", []):
         lines += ["", f"{utterance['utterance']}: {_line(utterance)}", *show_alignment(utterance["alignment"])]
     return "\n".join(lines)
-
-
-def wer_entry(seeds: Sequence[Scores]) -> dict[str, Any]:
-    """The ``wer`` entry of results.json: a percentage for each seed, counts summed over them."""
-    totals = [scores.total for scores in seeds]
-    counts = Counts(*(sum(column) for column in zip(*((t.words, t.ins, t.dels, t.subs) for t in totals), strict=True)))
-    percent = [total.percent for total in totals]
-    return {**_counts(counts), "percent": percent, "ci95": list(interval(seeds))}
 
 
 def show_alignment(pairs: Sequence[Pair]) -> list[str]:

@@ -10,9 +10,9 @@ from asrdistill.errors import UserError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The processor, or the GPU of this process: torchrun's processes on a machine have one each."""
+    """The CPU, or the GPU of this process: torchrun's processes on a machine have one each."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda' was asked for, but torch finds no GPU; use 'auto' or 'cpu'")
+        raise UserError("torch finds no GPU for device 'cuda'; use 'auto' or 'cpu'")
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
@@ -23,7 +23,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device; a GPU fetches it from pinned memory, while the processor goes on."""
+    """The tensor on the device; to a GPU it is copied asynchronously from pinned memory."""
     if device.type == "cpu":
         return tensor
     with torch.cuda.device(device):  # a thread does not have its process's current device
@@ -31,9 +31,8 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """float32, or bfloat16 where this processor multiplies it at least 1.3 times as fast.
+    """float32, or bfloat16 if it is measured to be at least 1.3 times as fast; CPUs may emulate it slowly.
 
-    Measured, since processors without bfloat16 arithmetic emulate it some twenty times slower.
     Weights, optimiser and losses stay float32 either way.
     """
     if wanted != "auto":
@@ -43,11 +42,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 20) -> list[float]:
-    """Shortest time that a product of the size that training does takes in each type.
-
-    The types take turns, on one thread, and the shortest of many times counts, so that other work
-    on the machine does not decide.
-    """
+    """Shortest time of a product of training size in each type, on one thread; the types take turns."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     pairs = [[torch.ones(512, 512, dtype=dtype, device=device) for _ in range(2)] for dtype in dtypes]

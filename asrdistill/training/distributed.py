@@ -29,12 +29,12 @@ def size() -> int:
 
 
 def rank_slice(count: int) -> slice:
-    """This process's part of `count` things; the parts differ by one at most and may be empty."""
+    """This process's slice of `count` rows; sizes differ by one at most and may be 0."""
     return slice(count * rank() // size(), count * (rank() + 1) // size())
 
 
 def agree(decide: Callable[[], T]) -> T:
-    """What `decide` returns in the first process, in all of them; it is called there alone."""
+    """The result of `decide`, called by rank 0, in all processes."""
     answer: list[Any] = [decide() if rank() == 0 else None]
     if size() > 1:
         distributed.broadcast_object_list(answer)
@@ -49,7 +49,7 @@ def total(values: Tensor) -> Tensor:
 
 
 def parallel(model: nn.Module) -> nn.Module:
-    """The model with gradients that are the mean over the processes."""
+    """The model with gradients averaged over the processes."""
     if size() == 1:
         return model
     return DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
@@ -71,15 +71,15 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
 
 
 def _lead(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> None:
-    """Make the folder; the others are told where to work, or that there is nothing to do."""
-    told: list[Path] = []
+    """Make the folder; broadcasts where to work, or None if it is up to date."""
+    sent: list[Path] = []
 
     def work_together(partial: Path) -> None:
-        told.append(agree(lambda: partial))
+        sent.append(agree(lambda: partial))
         work(partial)
 
     try:
         stage.make(out, work_together, verb, options, inputs)
     finally:
-        if not told:
+        if not sent:
             agree(lambda: None)

@@ -48,8 +48,7 @@ def train(
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns one record an epoch (loss, held-out accuracy, seconds).
 
-    Checkpoints go to `folder`; training goes on from the one that is there. Raises UserError when
-    the loss is no longer finite.
+    Checkpoints go to `folder`; an existing one is resumed. Raises UserError if the loss is not finite.
     """
     model.to(device).train()
     optimiser = torch.optim.AdamW(
@@ -94,7 +93,7 @@ def best_epoch(history: Sequence[dict[str, float]]) -> int:
 
 
 def _save_best(model: nn.Module, folder: Path) -> None:
-    """Written before the epoch's checkpoint, so that a run that is killed between them writes it once more."""
+    """Called before the epoch's checkpoint, so that a run killed between them writes it again."""
     if distributed.rank() == 0:
         partial = folder / f"{BEST}.partial"
         save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
@@ -148,7 +147,7 @@ def _learning_rate(options: TrainOptions, update: int, total: int) -> float:
 
 
 class HeldOut:
-    """Frame accuracy and cross-entropy on data that is not trained on."""
+    """Frame accuracy and cross-entropy on held-out data."""
 
     def __init__(self, features: FrameArchive, alignment: FrameArchive, utterances: Sequence[str]):
         self.features, self.alignment, self.utterances = features, alignment, list(utterances)
@@ -171,7 +170,7 @@ class HeldOut:
 
 
 class _State:
-    """Where training stands: everything that a checkpoint holds."""
+    """Training state: everything that a checkpoint holds."""
 
     def __init__(self, model: Network, optimiser: torch.optim.Optimizer, device: torch.device, path: Path):
         self.model, self.optimiser, self.device, self.path = model, optimiser, device, path
@@ -185,7 +184,7 @@ class _State:
         self.waited = 0.0
 
     def timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The batches; the time until each is there is time that was spent waiting for data."""
+        """The batches; measures the time spent waiting for them."""
         begin = time.monotonic()
         for batch in batches:
             self.waited += time.monotonic() - begin
@@ -199,7 +198,7 @@ class _State:
 
     def count(self, loss: Tensor, frames: int) -> None:
         self.updates += 1
-        self.losses += loss.double() * frames  # stays on the device: to ask for it is to wait for the GPU
+        self.losses += loss.double() * frames  # stays on the device: .item() would wait for the GPU
         self.frames += frames
 
     def finish_pool(self) -> None:
@@ -240,7 +239,7 @@ class _State:
         self.saved = time.monotonic()
 
     def load(self) -> None:
-        """Go on from the checkpoint, if there is one; raises UserError when it is damaged."""
+        """Resume from the checkpoint, if any; raises UserError if it is damaged."""
         if not self.path.is_file():
             return
         try:
@@ -263,4 +262,4 @@ class _State:
         for key, value in counters.items():
             setattr(self, key, value)
         self._continue_losses()
-        log.info("going on after %d updates (epoch %d)", self.updates, self.epoch + 1)
+        log.info("resuming after %d updates (epoch %d)", self.updates, self.epoch + 1)

@@ -65,11 +65,11 @@ class FramePool:
         self.blocks = _blocks(features, utterances)
         if keep:
             if chunk > 1:
-                raise UserError(f"frames are left out one by one, but the chunks have {chunk} of them; set chunk to 1")
+                raise UserError(f"single frames cannot be left out of chunks of {chunk}; set chunk to 1")
             counted = [(names, int(keep(names).sum())) for names, _ in self.blocks]
             self.blocks = [(names, frames) for names, frames in counted if frames]
             if not self.blocks:
-                raise UserError(f"no frame of {features.folder} is left to learn from; leave fewer out")
+                raise UserError(f"no frame of {features.folder} is left to train on; omit fewer phones")
         self.pool_frames = min(pool_frames, sum(frames for _, frames in self.blocks))
         self.draws = [self._drawn(*block) for block in self.blocks]
         self.frames = self._learnt()
@@ -92,7 +92,7 @@ class FramePool:
         return pools
 
     def updates(self, epochs: int) -> int:
-        """Number of batches in so many epochs."""
+        """Number of batches in N epochs."""
         chunks = (sum(self.draws[b] for b in pool) for epoch in range(epochs) for pool in self.plan(epoch))
         return sum(map(self._batches, chunks))
 
@@ -100,17 +100,17 @@ class FramePool:
         return math.ceil(chunks / max(1, self.batch // self.chunk))
 
     def _learnt(self) -> int:
-        """How many frames an epoch learns from, but for the random ends of strides."""
+        """Frames per epoch, up to the random ends of strides."""
         return sum(frames for _, frames in self.blocks) // self.stride
 
     def _drawn(self, names: Sequence[str], frames: int) -> int:
-        """How many chunks of a block an epoch learns from; `frames` of it are kept."""
+        """Chunks per epoch of a block with `frames` kept frames."""
         if self.chunk == 1:
             return frames
         return sum(-(-self.features.rows(name) // self.span) for name in names)
 
     def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
-        """The first frames of a pool's chunks in the order in which they are learnt from."""
+        """First frame of each chunk of a pool, in training order."""
         return rng.permutation(np.flatnonzero(self.keep(names)) if self.keep else self._chunks(names, rng))
 
     def read(self, epoch: int, first: int, epochs: int, device: torch.device) -> Iterator[Batch]:
@@ -175,8 +175,8 @@ class FramePool:
 class HalfPool(FramePool):
     """Half of every batch are frames of a specialist's own senones, half are others, drawn at random from the pool.
 
-    An epoch has each own frame once, and as many others. `own` (S,) says which senones are the specialist's,
-    `labels` is the alignment that says which frames are theirs. Raises UserError where none is.
+    An epoch has each own frame once, and as many others. own (S,) bool: the specialist's senones; labels: the
+    alignment. Raises UserError if no frame is the specialist's.
     """
 
     def __init__(self, *args: Any, labels: FrameArchive, own: np.ndarray, **settings: Any):
@@ -192,7 +192,7 @@ class HalfPool(FramePool):
         return 2 * int(self.own[self.labels.read(names)].sum())
 
     def _order(self, names: Sequence[str], frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Own frame, other frame, own frame, …, so that whatever is cut out of it has half of each."""
+        """Own frame, other frame, own frame, …, so that every slice has half of each."""
         own = self.own[self.labels.read(names)]
         ours, others = rng.permutation(np.flatnonzero(own)), rng.permutation(np.flatnonzero(~own))
         others = others if len(others) else ours  # a pool of nothing else

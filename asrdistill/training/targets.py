@@ -28,8 +28,8 @@ UNLABELLED = -1  # the senone of a frame that has no alignment
 class HardTargets:
     """The aligned senone of each frame; cross-entropy at temperature 1.
 
-    `features` says how long utterances are that have no alignment. Their frames add nothing to the sum, but count in
-    the mean: a frame that has a label weighs the same however many others have none.
+    `features` gives the lengths of utterances without an alignment. Their frames add 0 to the sum but count in the
+    mean, so the weight of a labelled frame does not depend on them.
     """
 
     def __init__(self, alignment: FrameArchive, features: FrameArchive | None = None):

@@ -101,24 +101,6 @@ def test_pruning_keeps_what_is_within_the_beam():
     assert pruned.n_best(2.0, -0.7, len(expected)) == expected
 
 
-def test_oracle_is_the_errors_of_the_nearest_path():
-    *_, found = lattice_of(11, 2, contexts=False)
-    sequences = [words for _, words in found.lattice.n_best(2.0, -0.7, 10**6)]
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        truth = [str(w) for w in rng.choice([*found.lattice.words, "never"], size=rng.integers(0, 7))]
-        assert found.lattice.oracle(truth) == min(edit_distance(truth, words) for words in sequences)
-
-
-def edit_distance(a, b):
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
-
-
 def test_frames_ending_inside_a_word_have_a_lattice():
     lang, lm, senones, scores = random_problem(9, 2, frames=3)
     scores[:, senones.silence] = -1e3

@@ -8,11 +8,11 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.data.archive import ShardWriter, finish
-from asrdistill.decode.lattice_files import read_kaldi
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.scoring.wer import read_transcripts, score
+from tests.decode.kaldi_lattices import read_kaldi
 from tests.refusals import assert_refused
 
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))], "aa": [(1.0, ("A", "A"))]}

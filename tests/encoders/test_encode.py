@@ -12,7 +12,7 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders import archive as module
-from asrdistill.encoders.archive import OurFrames, _middle, at_our_frames
+from asrdistill.encoders.archive import InterpolatedStream, _middle, interpolate
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.features.options import FbankOptions, frames
 from tests.conftest import Corpus
@@ -38,7 +38,7 @@ def test_each_frame_gets_what_is_said_at_its_middle(shift, centre, snip_edges):
     options, encoder = FbankOptions(rate=RATE, snip_edges=snip_edges), Clock(shift, centre)
     middle = _middle(options) + 0.01 * np.arange(30)
     assert middle[0] == (0.0125 if snip_edges else 0.005)  # the middle of 25 ms, or of 10 ms
-    found = at_our_frames(encoder.frames(np.zeros(40)), encoder, middle)[:, 0]
+    found = interpolate(encoder.frames(np.zeros(40)), encoder, middle)[:, 0]
     np.testing.assert_allclose(found, middle.clip(centre, centre + 39 * shift), atol=1e-6)
 
 
@@ -51,7 +51,7 @@ def test_piece_by_piece_is_the_same_as_at_once(whispers, ahead, seconds):
         open_encoder(f"whisper:{whispers()}{ahead}"),
         rng.normal(size=round(16_000 * seconds)).astype(np.float32),
     )
-    stream, parts, at = OurFrames(encoder, 0.0125, 0.01), [], 0
+    stream, parts, at = InterpolatedStream(encoder, 0.0125, 0.01), [], 0
     while at < len(waveform):
         parts.append(stream.accept(waveform[at : (at := at + int(rng.integers(0, 90_000)))]))
     found = np.concatenate([*parts, stream.finish()])
@@ -59,7 +59,7 @@ def test_piece_by_piece_is_the_same_as_at_once(whispers, ahead, seconds):
     middle = 0.0125 + 0.01 * np.arange(rows)
     assert found.shape == (rows, encoder.dimension)
     if rows:
-        np.testing.assert_allclose(found, at_our_frames(encoder.frames(waveform), encoder, middle), atol=1e-5)
+        np.testing.assert_allclose(found, interpolate(encoder.frames(waveform), encoder, middle), atol=1e-5)
 
 
 @pytest.fixture

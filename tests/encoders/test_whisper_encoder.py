@@ -78,9 +78,9 @@ def test_long_audio_is_encoded_in_windows(whispers):
     """A window's frames are those of its part of the audio, heard alone."""
     encoder, waveform = WhisperEncoder.load(whispers()), noise(70 * RATE)
     whole = encoder.frames(waveform)
-    second = encoder.hear(waveform[15 * RATE : 45 * RATE])  # 1500 frames from frame 750 on
+    second = encoder.encode(waveform[15 * RATE : 45 * RATE])  # 1500 frames from frame 750 on
     np.testing.assert_allclose(whole[1000:2000], second[250:1250], atol=1e-3)
-    np.testing.assert_allclose(whole[:1000], encoder.hear(waveform[: 25 * RATE])[:1000], atol=1e-3)
+    np.testing.assert_allclose(whole[:1000], encoder.encode(waveform[: 25 * RATE])[:1000], atol=1e-3)
 
 
 def test_output_does_not_depend_on_audio_after_the_look_ahead(whispers):
@@ -107,7 +107,7 @@ def test_windows_cover_each_frame_once_away_from_inner_edges(count):
         def count(self, samples):
             return max(0, (samples - self.beyond) // self.stride)
 
-        def hear(self, samples):
+        def encode(self, samples):
             length = self.count(len(samples))
             self.windows += 1
             numbers = samples[: length * self.stride : self.stride]
