@@ -21,7 +21,7 @@ import numpy as np
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
-from asrdistill.files import atomic, write_text
+from asrdistill.files import atomic, parse_lines, write_text
 from asrdistill.lang.normalize import normalize_text
 from asrdistill.parallel import Chunk, chunks, map_utterances, split
 from asrdistill.pseudo_label.options import PseudoLabelOptions
@@ -65,17 +65,17 @@ def read_pseudo_labels(folder: Path) -> dict[str, PseudoLabel]:
 
 
 def _read(path: Path) -> Iterable[PseudoLabel]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make it with asrdistill pseudo-label run") from None
-    for number, line in enumerate(lines[:-1], 1):
-        try:
-            utterance, logprob, no_speech, compression, text = line.split("\t")
-            if utterance != HEADER[0]:
-                yield PseudoLabel(utterance, float(logprob), float(no_speech), float(compression), text)
-        except ValueError:
-            raise UserError(f"{path}, line {number} is not '{' <tab> '.join(HEADER)}'; make it again") from None
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; make it with asrdistill pseudo-label run")
+    labels = parse_lines(path, _parse, " <tab> ".join(HEADER))
+    return (label for label in labels if label)
+
+
+def _parse(line: str) -> PseudoLabel | None:
+    utterance, logprob, no_speech, compression, text = line.split("\t")
+    if utterance == HEADER[0]:
+        return None
+    return PseudoLabel(utterance, float(logprob), float(no_speech), float(compression), text)
 
 
 def make_pseudo_labels(data: DataDirectory, out: Path, options: PseudoLabelOptions, jobs: int) -> None:

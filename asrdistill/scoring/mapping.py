@@ -6,6 +6,7 @@ A line lists a token's names in ever smaller sets; the last one is scored. A tok
 from pathlib import Path
 
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 from asrdistill.scoring.wer import Transcripts
 
 Map = dict[str, str | None]  # token -> what it counts as; None: nothing
@@ -13,12 +14,8 @@ Map = dict[str, str | None]  # token -> what it counts as; None: nothing
 
 def read_map(path: Path) -> Map:
     """What each token of a map counts as; raises UserError where two lines disagree."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} is not there, or is no text; name the file with the map") from None
     found: Map = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(path), 1):
         names = line.split()
         target = names[-1] if len(names) > 1 else None
         for name in names:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 from asrdistill.scoring.alignment import align
 from asrdistill.scoring.wer import Transcripts
 
@@ -27,13 +28,9 @@ def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set
 def read_vocabulary(path: Path) -> set[str]:
     """The first word of each line: a lang folder's words.txt, a lexicon, or one word a line.
 
-    Raises UserError where the file is not there, is no text, or is empty.
+    Raises UserError if the file is missing, not text, or empty.
     """
-    try:
-        with open(path, encoding="utf-8") as lines:
-            words = {fields[0] for line in lines if (fields := line.split())}
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} is not there, or is no text; name the file with the words") from None
+    words = {fields[0] for line in read_lines(path) if (fields := line.split())}
     if not words:
         raise UserError(f"{path} is empty; name the file with the words")
     return words

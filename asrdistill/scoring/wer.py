@@ -1,6 +1,6 @@
 """Word error rate: transcripts in, errors of each utterance out."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
+from asrdistill.files import parse_lines
 from asrdistill.scoring.alignment import count_errors
 
 Transcripts = dict[str, list[str]]  # utterance -> its words
@@ -117,64 +118,40 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
 
 
 def read_transcripts(path: Path) -> Transcripts:
-    """Words of each utterance from Kaldi text, or from a file that ends in ``.trn`` or ``.ctm``.
+    """Words of each utterance from Kaldi text (``utterance words …``), a .trn (``words … (utterance)``) or a .ctm file.
 
-    Kaldi text has lines ``utterance words …``, in any order. A trn line is ``words … (utterance)``,
-    a CTM line ``utterance channel start duration word …``, where lines that begin with ``;;`` are
-    comments; a CTM cannot say that an utterance is there but empty.
+    CTM lines are ``utterance channel start duration word …``; those that begin with ``;;`` are comments.
     """
     path = Path(path)
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; name the file with the words in it") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
     if path.suffix == ".ctm":
-        return _from_ctm(path, lines)
-    parse = _trn_line if path.suffix == ".trn" else _text_line
-    return _unique(path, lines, parse)
-
-
-def _unique(path: Path, lines: Iterable[str], parse: Callable[[Path, str], tuple[str, list[str]]]) -> Transcripts:
+        timed: dict[str, list[tuple[float, str]]] = {}
+        for row in parse_lines(path, _ctm_line, "utterance channel start duration word"):
+            if row:
+                timed.setdefault(row[0], []).append(row[1:])
+        return {name: [word for _, word in sorted(words, key=lambda row: row[0])] for name, words in timed.items()}
+    parse, form = (_trn_line, "words … (utterance)") if path.suffix == ".trn" else (_text_line, "utterance words …")
     transcripts: Transcripts = {}
-    for line in lines:
-        utterance, words = parse(path, line)
+    for utterance, words in filter(None, parse_lines(path, parse, form)):
         if utterance in transcripts:
-            raise UserError(f"{path}: utterance {utterance} stands there twice; keep one of them")
+            raise UserError(f"{path}: utterance {utterance} is there twice; keep one of them")
         transcripts[utterance] = words
     return transcripts
 
 
-def _text_line(path: Path, line: str) -> tuple[str, list[str]]:
-    utterance, *words = line.split()
-    return utterance, words
+def _text_line(line: str) -> tuple[str, list[str]] | None:
+    utterance, *words = line.split() or [""]
+    return (utterance, words) if utterance else None
 
 
-def _trn_line(path: Path, line: str) -> tuple[str, list[str]]:
+def _trn_line(line: str) -> tuple[str, list[str]] | None:
     words, bracket, rest = line.strip().rpartition("(")
-    if not bracket or not rest.endswith(")") or not rest[:-1].strip():
-        raise UserError(f"{path}: '{line.strip()[:60]}' is not 'words … (utterance)'")
-    return rest[:-1].strip(), words.split()
+    if line.strip() and not (bracket and rest.endswith(")") and rest[:-1].strip()):
+        raise ValueError
+    return (rest[:-1].strip(), words.split()) if bracket else None
 
 
-def _from_ctm(path: Path, lines: Iterable[str]) -> Transcripts:
-    timed: dict[str, list[tuple[float, str]]] = {}
-    for utterance, start, word in _ctm_rows(path, lines):
-        timed.setdefault(utterance, []).append((start, word))
-    return {
-        utterance: [word for _, word in sorted(words, key=lambda row: row[0])] for utterance, words in timed.items()
-    }
-
-
-def _ctm_rows(path: Path, lines: Iterable[str]) -> Iterator[tuple[str, float, str]]:
-    for line in lines:
-        if line.startswith(";;"):
-            continue
-        fields = line.split()
-        try:
-            yield fields[0], float(fields[2]), fields[4]
-        except (IndexError, ValueError):
-            raise UserError(f"{path}: '{line.strip()[:60]}' is not 'utterance channel start duration word'") from None
+def _ctm_line(line: str) -> tuple[str, float, str] | None:
+    if not line.strip() or line.startswith(";;"):
+        return None
+    utterance, _, start, _, word, *_ = line.split()
+    return utterance, float(start), word

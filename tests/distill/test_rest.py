@@ -122,15 +122,6 @@ def test_empty_tail_class_is_the_whole_distribution():
     assert torch.isfinite(z.grad).all()
 
 
-def rest_error_bound(
-    treatment: str, rest: torch.Tensor, smallest: torch.Tensor, others: int, temperature: float
-) -> torch.Tensor:
-    """The bounds of docs/distillation.md on T times the L1 error of the student's distribution."""
-    if treatment == "even":
-        return 2 * temperature * rest * (1 - rest / (max(others, 1) * smallest)).clamp_min(0)
-    return 2 * temperature * rest
-
-
 def error(rest: str, z: torch.Tensor, p: torch.Tensor, tails: torch.Tensor) -> torch.Tensor:
     """(B,) L1 of the gradient of T² · CE less the true one."""
     ids, logp, log_rest = split(p)
