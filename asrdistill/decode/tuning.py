@@ -20,7 +20,7 @@ from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
 from asrdistill.parallel import Workers
-from asrdistill.scoring.alignment import count_errors
+from asrdistill.scoring.edit_distance import count_errors
 
 log = logging.getLogger("asrdistill")
 

@@ -21,7 +21,7 @@ from asrdistill.models.io import load_model
 from asrdistill.models.network import Network
 from asrdistill.parallel import map_utterances
 from asrdistill.runtime.frontend import Frontend, frontend_of
-from asrdistill.scoring.alignment import count_errors
+from asrdistill.scoring.edit_distance import count_errors
 
 # How far an export may be from the original before it is called broken. Float forms only sum in another order. int8
 # rounds: amazon_queen's student chooses another senone in 5 of 100 frames, at the same frame accuracy and WER.

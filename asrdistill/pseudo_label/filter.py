@@ -14,7 +14,7 @@ from asrdistill.files import write_text
 from asrdistill.lang.lexicon import SILENCE
 from asrdistill.pseudo_label.options import FilterOptions
 from asrdistill.pseudo_label.run import PseudoLabel, read_pseudo_labels
-from asrdistill.scoring.alignment import count_errors
+from asrdistill.scoring.edit_distance import count_errors
 from asrdistill.scoring.wer import read_transcripts
 
 log = logging.getLogger("asrdistill")

@@ -11,7 +11,7 @@ import numpy as np
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, read_lines, write_json
-from asrdistill.scoring.alignment import align
+from asrdistill.scoring.edit_distance import align_words
 from asrdistill.scoring.wer import read_transcripts
 
 BINS = 10
@@ -62,7 +62,7 @@ def fit(posterior: np.ndarray, right: np.ndarray) -> Calibration:
 
 def right_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[bool]:
     """Which words of the hypothesis are right, by sclite's alignment."""
-    return [said == heard for said, heard in align(reference, hypothesis) if heard is not None]
+    return [said == heard for said, heard in align_words(reference, hypothesis) if heard is not None]
 
 
 def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:

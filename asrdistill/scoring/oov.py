@@ -5,7 +5,7 @@ from typing import Any
 
 from asrdistill.errors import UserError
 from asrdistill.files import read_lines
-from asrdistill.scoring.alignment import align
+from asrdistill.scoring.edit_distance import align_words
 from asrdistill.scoring.wer import Transcripts
 
 
@@ -19,7 +19,7 @@ def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set
     for utterance, said in references.items():
         if vocabulary.issuperset(said):
             continue
-        pairs = align(said, hypotheses.get(utterance, []))
+        pairs = align_words(said, hypotheses.get(utterance, []))
         right = [word == heard for word, heard in pairs if word is not None and word not in vocabulary]
         words, wrong = words + len(right), wrong + right.count(False)
     return {"words": words, "wrong": wrong, "rate": 100 * wrong / words if words else None}

@@ -7,7 +7,7 @@ from typing import Any
 
 from asrdistill.data.directory import DataDirectory, read_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.scoring.alignment import Pair, align
+from asrdistill.scoring.edit_distance import Pair, align_words
 from asrdistill.scoring.mapping import fold, read_map
 from asrdistill.scoring.oov import oov_errors, read_vocabulary
 from asrdistill.scoring.recordings import known_recordings, of_recordings
@@ -114,7 +114,7 @@ def _worst(scores: Scores, references: Transcripts, hypotheses: Transcripts, cou
     found = []
     for row in rows:
         utterance = scores.utterances[row]
-        pairs = align(references[utterance], hypotheses.get(utterance, []))
+        pairs = align_words(references[utterance], hypotheses.get(utterance, []))
         found.append({"utterance": utterance, **_counts(scores[row]), "alignment": pairs})
     return found
 

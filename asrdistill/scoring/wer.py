@@ -9,7 +9,7 @@ import numpy as np
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import parse_lines
-from asrdistill.scoring.alignment import count_errors
+from asrdistill.scoring.edit_distance import count_errors
 
 Transcripts = dict[str, list[str]]  # utterance -> its words
 LENGTHS = (2, 5, 10, 20, 40)  # words of the longest utterances of each bin; the last bin has no end

@@ -18,7 +18,7 @@ _filled = 0  # cells so far in this process
 Pair = tuple[str | None, str | None]  # (reference word, hypothesis word); None where there is none
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
+def align_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Pair]:
     """Pairs of words in order; (None, word) is an insertion, (word, None) a deletion."""
     pairs = _positions(*_numbered(reference, hypothesis)).tolist()
     return [(reference[i] if i >= 0 else None, hypothesis[j] if j >= 0 else None) for i, j in pairs]

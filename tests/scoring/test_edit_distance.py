@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asrdistill.scoring import alignment
-from asrdistill.scoring.alignment import align, count_errors
+from asrdistill.scoring.edit_distance import align_words, count_errors
 
 
 def random_pairs(count: int, vocabulary: int, longest: int, seed: int) -> list[tuple[list[str], list[str]]]:
@@ -68,7 +68,7 @@ def test_planted_errors(reference: str, hypothesis: str, errors: tuple[int, int,
 
 
 def test_pairs_spell_both_sides() -> None:
-    assert align(["the", "cat", "sat", "on", "the", "mat"], ["the", "hat", "sat", "on", "a", "the"]) == [
+    assert align_words(["the", "cat", "sat", "on", "the", "mat"], ["the", "hat", "sat", "on", "a", "the"]) == [
         ("the", "the"),
         ("cat", "hat"),
         ("sat", "sat"),
@@ -78,7 +78,7 @@ def test_pairs_spell_both_sides() -> None:
         ("mat", None),
     ]
     for reference, hypothesis in random_pairs(100, 4, 12, seed=0):
-        pairs = align(reference, hypothesis)
+        pairs = align_words(reference, hypothesis)
         assert [word for word, _ in pairs if word is not None] == reference
         assert [word for _, word in pairs if word is not None] == hypothesis
 
