@@ -231,8 +231,8 @@ def costs(results: Results) -> str:
     seconds = sum(mean(name, "stage_seconds") or 0 for name in stages)
     peak = max((mean(name, "stage_peak_mb") or 0 for name in stages), default=0)
     parts = [f"{duration(seconds)} for {len(stages)} stages, largest process {peak:,.0f} MB"] if stages else []
-    parts += [made["cpu"], f"torch {made['torch']}" if made["torch"] else "", made["precision"]]
-    return ", ".join([part for part in parts if part] + [f"commit {made['commit']}", made["date"]])
+    named = [("cpu", ""), ("torch", "torch "), ("precision", ""), ("commit", "commit "), ("date", "")]
+    return ", ".join(parts + [f"{word}{made[key]}" for key, word in named if made.get(key)])
 
 
 def duration(seconds: float | None) -> str:

@@ -194,11 +194,11 @@ def test_mistake_in_a_sweep_is_named(tmp_path, text, names):
 
 
 def test_a_row_may_be_measured_at_some_points_only(tmp_path):
-    (tmp_path / "s.yaml").write_text("vary: {keep: [4, 8], rest: [one, even]}\nrows: {a: {}, b: {only: [8]}}\n")
+    (tmp_path / "s.yaml").write_text("vary: {keep: [4, 8], tail_mode: [one, even]}\nrows: {a: {}, b: {only: [8]}}\n")
     keys = [cell.key for cell in read_sweep(tmp_path / "s.yaml").cells()]
     assert len(keys) == 6
-    assert "b, keep 8, rest one" in keys
-    assert "b, keep 4, rest one" not in keys
+    assert "b, keep 8, tail_mode one" in keys
+    assert "b, keep 4, tail_mode one" not in keys
 
 
 def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
