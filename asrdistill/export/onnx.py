@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from asrdistill import __version__
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
-from asrdistill.models.network import Network, pad, windows
+from asrdistill.models.network import Network, pad
 from asrdistill.models.tdnn import Block, Tdnn
 
 OPSET, IR = 17, 8  # of ONNX 1.12 (2022): what older runtimes read as well
@@ -72,7 +72,7 @@ def _tdnn(module: Tdnn, graph: "_Graph") -> tuple[str, list[Any]]:
 
 def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
     """The products are of small integers; what runs along the sums, and the delays' few weights, stay float32."""
-    input_peak, peaks = _tdnn_peaks(module, frames)
+    input_peak, peaks = _peaks(module, frames)
     step = input_peak / 127
     x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span)
     x = graph.add("Relu", graph.small_gemm(x, step, 128, _layer(module.first)))
@@ -119,43 +119,24 @@ def _layers(module: Dnn) -> list[Layer]:
 
 
 @torch.inference_mode()
-def _peaks(module: Dnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
-    """The largest magnitude of a normalised feature, and the largest activation of each hidden unit (D,)."""
-    largest = 0.0
-    peaks = [torch.zeros(len(bias)) for _, bias in _layers(module)[:-1]]
+def _peaks(module: Network, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
+    """Largest magnitude of a normalised feature, and of each input (D,) of the other linear layers, in order."""
+    peaks: dict[nn.Module, Tensor] = {}
+
+    def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        peak = inputs[0].abs().flatten(0, -2).amax(0)
+        peaks[layer] = torch.maximum(peaks.get(layer, peak), peak)
+
+    linear = (layer for layer in module.modules() if isinstance(layer, nn.Linear))
+    hooks = [layer.register_forward_pre_hook(measure) for layer in linear]
     for features in frames:
-        x = (torch.from_numpy(pad(features, module.context)) - module.mean) / module.std
-        largest = max(largest, float(x.abs().max()))
-        x = windows(x[None], module.window)[0]
-        for peak, layer in zip(peaks, module.hidden, strict=True):
-            x = torch.relu(layer(x))
-            torch.maximum(peak, x.amax(0), out=peak)
-    return _some(largest), [peak.numpy() for peak in peaks]
-
-
-@torch.inference_mode()
-def _tdnn_peaks(module: Tdnn, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
-    """The largest magnitude of a normalised feature, and those of each number that goes into a product: of each block
-    the delayed channels and the hidden units, and the channels before the output."""
-    largest, peaks = 0.0, [torch.zeros(1)] * (2 * len(module.blocks) + 1)
-    for features in frames:
-        x = module.normalised(torch.from_numpy(pad(features, module.context))[None])
-        largest = max(largest, float(x.abs().max()))
-        x = torch.relu(module.first(windows(x, module.span)))
-        seen = []
-        for block in module.blocks:
-            seen.append(block.delayed(x))
-            seen.append(torch.relu(block.expand(seen[-1])))
-            x = block.added(x) + block.project(seen[-1])
-        seen.append(torch.relu(x))
-        peaks = [torch.maximum(peak, y.abs().amax((0, 1))) for peak, y in zip(peaks, seen, strict=True)]
-    return _some(largest), [peak.numpy() for peak in peaks]
-
-
-def _some(largest: float) -> float:
-    if not largest:
+        module(torch.from_numpy(pad(features, module.context))[None])
+    for hook in hooks:
+        hook.remove()
+    if not peaks:
         raise UserError("int8 needs frames to set its scales; give audio with --check")
-    return largest
+    first, *others = (peak.numpy() for peak in peaks.values())
+    return float(first.max()), others
 
 
 def _evened(peak: np.ndarray, layer: Layer) -> tuple[np.ndarray, Layer, float]:
