@@ -33,7 +33,7 @@ from tests.recipes.librispeech_site import (
 SYSTEMS = {"mono", "tri", "lda_mllt", "sat", "single", "ensemble", "student"}
 RESCORED = {f"{name}_rescored" for name in ("sat", "single", "ensemble", "student")}
 READ = {"student_words", "student_subwords"}  # two vocabularies of the train text
-STAGES = 15
+STAGES = 19
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def test_words_that_the_text_lacks_are_counted_for_both_vocabularies(run):
 
 def test_the_exported_student_transcribes(run):
     heard = run.printed.strip().splitlines()[-1]
-    (path,) = re.findall(r"The student hears in (.*):\n", run.printed)
+    (path,) = re.findall(r"^\$ asrdistill transcribe \S+ (\S+)", (run.exp / "log/19-export.log").read_text(), re.M)
     said = DataDirectory.read(run.data / "corpus" / run.parts[-1])
     (utterance,) = (one for one in said if one.audio == path)
     found = read_transcripts(run.exp / "decode/student.0" / run.parts[-1] / "hyp.txt")

@@ -10,6 +10,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asrdistill import parallel, script, stage
 from asrdistill.config import build, hash_fields, read_yaml
@@ -18,7 +19,10 @@ from asrdistill.scoring.frames import evaluate
 from asrdistill.training.options import TrainOptions
 
 TEMPERATURES = ("1", "2", "2.5", "4", "8", "20")
-FORMS = {"narrow": {"width": 30, "epochs": 80, "learning_rate": 3e-3}, "wide": {"width": 300}}
+FORMS: dict[str, dict[str, Any]] = {
+    "narrow": {"width": 30, "epochs": 80, "learning_rate": 3e-3},
+    "wide": {"width": 300},
+}
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,7 @@ def train_all(args: argparse.Namespace) -> None:
                 name = f"{form}_{temperature}"
                 built = build(TrainOptions, options, str(args.config))
                 students.append(Student(args.corpus, args.exp, name, seed, built))
-    for _ in parallel.map_utterances(Student.make, students, args.jobs, "students", unit="students"):
-        pass
+    list(parallel.map_utterances(Student.make, students, args.jobs, "students", unit="students"))
 
 
 if __name__ == "__main__":

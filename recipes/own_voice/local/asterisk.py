@@ -21,6 +21,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import soundfile
@@ -57,7 +58,7 @@ def download(args: argparse.Namespace) -> None:
     """Make ``out/LANGUAGE`` for each language: sounds/, core-sounds-LANGUAGE.txt and copyright."""
     for language in args.languages:
         options = {"corpus": "asterisk", "language": language}
-        stage.make(args.out / language, lambda folder, name=language: _fetch(name, folder), "download", options, [])
+        stage.make(args.out / language, partial(_fetch, language), "download", options, [])
 
 
 def _fetch(language: str, out: Path) -> None:
