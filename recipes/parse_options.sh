@@ -100,8 +100,6 @@ run() {
 }
 for name in asrdistill python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
 
-say() { if $dry_run; then printf '# %s\n' "$*"; else printf '%s\n' "$*"; fi; }
-
 # Wait for all commands in the background; fails if one of them failed.
 wait_all() {
   local pid

@@ -42,7 +42,7 @@ fi
 
 if stage 3 "soft targets: of each teacher" "0.2 min"; then
   for i in "${students[@]}"; do
-    asrdistill distill targets "$exp/teacher.$i" "$images/train" "$exp/targets.$i" --keep 0 --temperatures 1 2 2.5 4 8 20 --jobs "$jobs"
+    asrdistill distill targets "$exp/teacher.$i" "$images/train" "$exp/targets.$i" --keep 0 --temperatures 1 2 2.5 4 8 20 --jobs 1
   done
 fi
 
@@ -60,10 +60,10 @@ if stage 4 "students: of all digits, without 3, of 7 and 8 alone, over temperatu
 fi
 
 if stage 5 "score: bias of what was left out, chosen on validation; errors, table" "0.5 min"; then
-  asrdistill nnet adjust "$exp/without_3" "$exp/without_3_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 3 --jobs "$jobs"
-  asrdistill nnet adjust "$exp/only_7_8" "$exp/only_7_8_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 7 8 --jobs "$jobs"
+  asrdistill nnet adjust "$exp/without_3" "$exp/without_3_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 3 --jobs 1
+  asrdistill nnet adjust "$exp/only_7_8" "$exp/only_7_8_bias" "${seeded[@]}" --bias "$images/validation" "$ali/validation" --phones 7 8 --jobs 1
   for system in teacher baseline narrow student matching without_3 without_3_bias only_7_8 only_7_8_bias; do
-    asrdistill nnet evaluate "$exp/$system" "$images" "$ali" "$exp/frames/$system" "${seeded[@]}" --sets test --jobs "$jobs"
+    asrdistill nnet evaluate "$exp/$system" "$images" "$ali" "$exp/frames/$system" "${seeded[@]}" --sets test --jobs 1
   done
   asrdistill report "$exp" --config "$conf/systems.yaml"
 fi

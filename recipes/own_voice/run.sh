@@ -105,7 +105,7 @@ if stage 9 "score: table, export of the student, real transcripts" ""; then
   if [[ -n $ref ]]; then
     asrdistill data normalize-text "$ref" "$data/ref.txt" --table --language "$language"
     for hyp in "$data/corpus/test/text" "$exp"/decode/{lda_mllt,teacher."$seed",student."$seed"}/test/hyp.txt; do
-      say "$hyp" # the first one is Whisper's
+      run echo "$hyp" # the first one is Whisper's
       asrdistill score "$data/ref.txt" "$hyp" --recordings "$data/corpus/test"
     done
   fi
