@@ -16,9 +16,11 @@ import argparse
 import difflib
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,19 +82,21 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Command:
-    """A command. `sets` and `seeds` name the arguments that --sets and --seeds change.
+    """A command; it makes one run for each seed and set. `sets` and `seeds` name the arguments that these change.
 
-    `joint`: the function gets the list of all runs (one for each seed and set) instead of being called for each.
+    `apart`: --jobs runs go side by side, each with its share of the processes, instead of one after the other.
+    `joint`: the function gets the list of all runs.
     """
 
     name: str
     function: Callable[..., None]
     arguments: tuple[Argument, ...]
-    options: str
-    sets: tuple[str, ...]
-    seeds: tuple[str, ...]
-    joint: bool
-    usage: str | None
+    options: str = ""  # the dataclass of its options: module.Class
+    sets: tuple[str, ...] = ()
+    seeds: tuple[str, ...] = ()
+    apart: bool = False
+    joint: bool = False
+    usage: str | None = None
 
     @property
     def prog(self) -> str:
@@ -173,8 +177,23 @@ class Command:
         except SystemExit:  # --help
             return
         log_to_stderr()
-        for each in [runs] if self.joint else runs:
-            self.function(each)
+        apart = min(runs[0].jobs, len(runs)) if self.apart and "WORLD_SIZE" not in os.environ else 1
+        if apart > 1:
+            from asrdistill.parallel import map_utterances
+
+            for each in runs:
+                each.jobs //= apart
+            for _ in map_utterances(partial(_run_apart, self.function), runs, apart, self.name, unit="runs"):
+                pass
+            return
+        for given in [runs] if self.joint else runs:
+            self.function(given)
+
+
+def _run_apart(function: Callable[[Args], None], args: Args) -> None:
+    """One of several runs, in a worker process."""
+    log_to_stderr()
+    function(args)
 
 
 @dataclass(frozen=True)
@@ -183,21 +202,14 @@ class Group:
     commands: dict[str, Command] = field(default_factory=dict)
 
     def command(
-        self,
-        *arguments: Argument,
-        options: str = "",
-        sets: str = "",
-        seeds: str = "",
-        joint: bool = False,
-        usage: str | None = None,
+        self, *arguments: Argument, sets: str = "", seeds: str = "", **settings: Any
     ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-        """Declare the decorated function as a command; normalize_text becomes normalize-text."""
+        """Declare the decorated function as a command; normalize_text becomes normalize-text. See :class:`Command`."""
 
         def declare(function: Callable[..., None]) -> Callable[..., None]:
             name = function.__name__.strip("_").replace("_", "-")
-            full = f"{self.name} {name}".strip()
-            split = tuple(sets.split()), tuple(seeds.split())
-            self.commands[name] = Command(full, function, arguments, options, *split, joint, usage)
+            full, split = f"{self.name} {name}".strip(), (tuple(sets.split()), tuple(seeds.split()))
+            self.commands[name] = Command(full, function, arguments, settings.pop("options", ""), *split, **settings)
             return function
 
         return declare

@@ -38,39 +38,42 @@ def run(runs: list[Args]) -> None:
     Example:
       asrdistill decode run exp/student fbank data/lang data/lm exp/decode/student --sets dev test --seeds 0 1
     """
-    from asrdistill.decode.corpus import decode_archive, load, recognisers
     from asrdistill.decode.graph import graph_folder
-    from asrdistill.decode.tuning import tuned
 
-    for each in runs:
-        each.options = tuned(each.options, each.tuned) if each.tuned else each.options
     with graph_folder(runs[0].graph, runs[0].out) as graph:
         for model in dict.fromkeys(each.model for each in runs):
-            of_model = [each for each in runs if each.model == model]
-            first = of_model[0]
-            with ExitStack() as stack:
+            _decode([each for each in runs if each.model == model], graph)
 
-                @cache
-                def ready(first: Args = first, sets: tuple = tuple(each.features for each in of_model)) -> Any:
-                    """What the first set that is not up to date loads, for all sets."""
-                    archives, decoder = load(first.model, sets, first.lang, first.lm, first.options, graph)
-                    workers = stack.enter_context(recognisers(first.model, decoder, first.jobs))
-                    return dict(zip(sets, archives, strict=True)), decoder, workers
 
-                def work(each: Args, out: Path, ready: Any = ready) -> None:
-                    archives, decoder, workers = ready()
-                    record = decode_archive(archives[each.features], decoder, out, workers)
-                    logging.getLogger("asrdistill").info(
-                        "%s: %d words in %.1f min of speech, real-time factor %.4f (with the model %.4f)",
-                        each.model.name,
-                        record["words"],
-                        record["seconds_of_speech"] / 60,
-                        record["rtf"],
-                        record["rtf_with_model"],
-                    )
+def _decode(runs: list[Args], graph: Path) -> None:
+    """Decode the sets of one model: what the first that is not up to date loads serves the others."""
+    from asrdistill.decode.corpus import decode_archive, load, recognisers
+    from asrdistill.decode.tuning import tuned
 
-                for each in of_model:
-                    make(each, partial(work, each), each.options, each.model, each.features, each.lang, each.lm)
+    first, features = runs[0], [each.features for each in runs]
+    options = tuned(first.options, first.tuned) if first.tuned else first.options
+    with ExitStack() as stack:
+
+        @cache
+        def ready() -> Any:
+            archives, decoder = load(first.model, features, first.lang, first.lm, options, graph)
+            workers = stack.enter_context(recognisers(first.model, decoder, first.jobs))
+            return dict(zip(features, archives, strict=True)), decoder, workers
+
+        def work(archive: Path, out: Path) -> None:
+            archives, decoder, workers = ready()
+            record = decode_archive(archives[archive], decoder, out, workers)
+            logging.getLogger("asrdistill").info(
+                "%s: %d words in %.1f min of speech, real-time factor %.4f (with the model %.4f)",
+                first.model.name,
+                record["words"],
+                record["seconds_of_speech"] / 60,
+                record["rtf"],
+                record["rtf_with_model"],
+            )
+
+        for each in runs:
+            make(each, partial(work, each.features), options, each.model, each.features, each.lang, each.lm)
 
 
 @group.command(

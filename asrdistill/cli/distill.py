@@ -51,7 +51,7 @@ def cluster_senones(args: Args) -> None:
     may overlap; asrdistill info shows them.
 
     Example:
-      asrdistill distill cluster-senones exp/teacher.0 fbank/train exp/sets --sets 15 --size 80
+      asrdistill distill cluster-senones exp/teacher.0 fbank/train exp/sets --clusters 15 --size 80
     """
     from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.cluster import cluster_senones

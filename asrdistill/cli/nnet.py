@@ -12,7 +12,6 @@ from asrdistill.cli.command import (
     arg,
     count,
     listed,
-    log_to_stderr,
     make,
 )
 from asrdistill.distill.options import SOFTMAXES
@@ -38,9 +37,9 @@ PAIR = {"nargs": 2, "metavar": ("FEATURES", "ALIGNMENT")}
     arg("--jobs", type=count, default=1, metavar="N", help="with --seeds: networks trained at a time (default: 1)"),
     options="asrdistill.training.options.TrainOptions",
     seeds="out",
-    joint=True,
+    apart=True,
 )
-def train(runs: list[Args]) -> None:
+def train(args: Args) -> None:
     """Train a network: a teacher or baseline on an alignment, a student on soft targets too
 
     A student's loss is T² · CE(soft targets, T) + hard-weight · CE(alignment). --unlabelled also takes utterances of
@@ -54,22 +53,6 @@ def train(runs: list[Args]) -> None:
     Example:
       asrdistill nnet train fbank/train exp/ali/train exp/teacher --seeds 0 1 2 --config conf/teacher.yaml
     """
-    from asrdistill import parallel
-
-    jobs = min(runs[0].jobs, len(runs))
-    if jobs == 1:
-        for run in runs:
-            _train(run)
-        return
-    list(parallel.map_utterances(_train_in_worker, runs, jobs, "train", unit="networks"))
-
-
-def _train_in_worker(args: Args) -> None:
-    log_to_stderr()
-    _train(args)
-
-
-def _train(args: Args) -> None:
     from asrdistill.config import hash_fields
     from asrdistill.distill.train import train_model
     from asrdistill.training import distributed
@@ -110,6 +93,7 @@ def _special(args: Args) -> tuple[Path, int, str] | None:
     JOBS,
     sets="features alignment out",
     seeds="model out",
+    apart=True,
 )
 def evaluate(args: Args) -> None:
     """Measure frame accuracy and cross-entropy against an alignment
@@ -193,6 +177,7 @@ def _scale(text: str) -> float:
     arg("--phones", type=str, nargs="+", metavar="PHONE", help="with --bias: whose senones get it"),
     JOBS,
     seeds="model out",
+    apart=True,
 )
 def adjust(args: Args) -> None:
     """Copy a network with other priors, one of its widths, or a bias on some phones

@@ -55,13 +55,13 @@ def cluster_senones(model: Path, features: FrameArchive, out: Path, options: Clu
 
 def check_sizes(options: ClusterOptions, senones: Senones) -> None:
     """Raise UserError for sets that these senones cannot be made into."""
-    if options.sets < 1 or options.size < 1:
-        raise UserError(f"there must be at least 1 set of 1 senone, not {options.sets} sets of {options.size}")
+    if options.clusters < 1 or options.size < 1:
+        raise UserError(f"there must be at least 1 set of 1 senone, not {options.clusters} sets of {options.size}")
     if options.size > senones.count:
         raise UserError(f"a set cannot have {options.size} senones: the model has {senones.count}")
     things, what = (senones.count, "senones") if options.by == "confusion" else (len(senones.states), "phones")
-    if options.sets > things:
-        raise UserError(f"{things} {what} cannot be clustered into {options.sets} sets; ask for fewer")
+    if options.clusters > things:
+        raise UserError(f"{things} {what} cannot be clustered into {options.clusters} sets; ask for fewer")
 
 
 def read_sets(folder: Path) -> dict[str, Any]:
@@ -109,12 +109,12 @@ def _sums(state: tuple[Any, FrameArchive], chunk: Chunk[str]) -> np.ndarray:
 def by_confusion(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
     """The senones (m,) of each set, nearest to the centroid first, and the centroid's inertia."""
     columns = unit(covariance)
-    centroids = cluster(columns, options.sets, options.seed)
+    centroids = cluster(columns, options.clusters, options.seed)
     distances = squared_distances(columns, centroids)
     nearest = distances.argmin(1)
-    inertia = [distances[nearest == k, k].sum() for k in range(options.sets)]
+    inertia = [distances[nearest == k, k].sum() for k in range(options.clusters)]
     order = distances.argsort(0, kind="stable")[: options.size]
-    return [(order[:, k], float(inertia[k])) for k in range(options.sets)]
+    return [(order[:, k], float(inertia[k])) for k in range(options.clusters)]
 
 
 def by_phones(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
@@ -122,11 +122,11 @@ def by_phones(covariance: np.ndarray, senones: Senones, options: ClusterOptions)
     phone = phone_of(senones)
     member = (phone == np.arange(len(senones.states))[:, None]).astype(float)  # (P, S)
     columns = unit(member @ covariance @ member.T)
-    centroids = cluster(columns, options.sets, options.seed)
+    centroids = cluster(columns, options.clusters, options.seed)
     distances = squared_distances(columns, centroids)
     nearest = distances.argmin(1)
-    if len(groups := np.unique(nearest)) < options.sets:
-        raise UserError(f"the phones fall into {len(groups)} groups, not into {options.sets}; ask for fewer sets")
+    if len(groups := np.unique(nearest)) < options.clusters:
+        raise UserError(f"the phones fall into {len(groups)} groups, not into {options.clusters}; ask for fewer sets")
     variable = (-covariance.diagonal()).argsort(kind="stable")
     sets = [variable[nearest[phone[variable]] == k][: options.size] for k in groups]
     return [(own, float(distances[nearest == k, k].sum())) for own, k in zip(sets, groups, strict=True)]

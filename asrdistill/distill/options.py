@@ -19,8 +19,8 @@ SOFTMAXES = ("dustbin", "own", "full")  # its outputs: its own senones and a dus
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    sets: int = option(15, "how many specialists")
-    size: int = option(80, "senones of each")
+    clusters: int = option(15, "senone sets: one per specialist")
+    size: int = option(80, "senones per set")
     by: str = option(
         "confusion", "what is clustered: senones by their confusion, or whole phones by theirs", CLUSTER_BY
     )

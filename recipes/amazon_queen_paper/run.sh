@@ -69,8 +69,8 @@ others=(specialists_own specialists_full)
 if ! $quick; then others+=(specialists_phones); fi
 if stage 5 "specialists: the generalist, sets of senones that it confuses" ""; then
   $quick || asrdistill nnet train "${train[@]}" "$generalist" --seed "$seed" --config "$sizes/teacher.yaml" --epochs 5 "${held_out[@]}"
-  asrdistill distill cluster-senones "$generalist" "$data/fbank/train" "$own/sets" --sets "$count" --size 80 --seed "$seed" --jobs "$jobs"
-  $quick || asrdistill distill cluster-senones "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --sets "$count" --size 80 --seed "$seed" --jobs "$jobs"
+  asrdistill distill cluster-senones "$generalist" "$data/fbank/train" "$own/sets" --clusters "$count" --size 80 --seed "$seed" --jobs "$jobs"
+  $quick || asrdistill distill cluster-senones "$generalist" "$data/fbank/train" "$own/phone_sets" --by phones --clusters "$count" --size 80 --seed "$seed" --jobs "$jobs"
   asrdistill distill targets "$generalist" "$data/fbank/$heard" "$own/generalist_targets" --keep 24 --jobs "$jobs"
 fi
 

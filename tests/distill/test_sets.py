@@ -114,7 +114,7 @@ def test_clustered_sets_are_shown_by_info(corpus, generalist, tmp_path):
         str(generalist),
         str(corpus.features),
         str(tmp_path / "sets"),
-        "--sets",
+        "--clusters",
         "2",
         "--jobs",
         "1",
@@ -135,9 +135,9 @@ def test_clustered_sets_are_shown_by_info(corpus, generalist, tmp_path):
     [
         ({"size": 12}, [12, 11]),
         ({"size": 0}, ["2 sets", 0]),
-        ({"sets": 0}, ["0 sets"]),
-        ({"sets": 12}, ["11 senones", "12 sets"]),
-        ({"sets": 4, "by": "phones"}, ["3 phones", "4 sets"]),
+        ({"clusters": 0}, ["0 sets"]),
+        ({"clusters": 12}, ["11 senones", "12 sets"]),
+        ({"clusters": 4, "by": "phones"}, ["3 phones", "4 sets"]),
     ],
 )
 def test_impossible_sizes_are_refused(corpus, bad, names):
@@ -157,7 +157,7 @@ def test_missing_and_foreign_sets_are_refused(corpus, generalist, tmp_path):
                 str(generalist),
                 str(corpus.features),
                 str(sets),
-                "--sets",
+                "--clusters",
                 "2",
                 "--size",
                 "3",

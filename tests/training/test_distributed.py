@@ -40,13 +40,14 @@ def torchrun(processes: int, *program: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A corpus with the model that two processes made of it."""
+    """A corpus with the model that two processes made of it, and after that one of another seed."""
     folder = tmp_path_factory.mktemp("world")
     corpus = Corpus(folder / "corpus", utterances=80)
-    done = torchrun(2, "-m", "asrdistill", *train(corpus, folder / "two"))
+    done = torchrun(2, "-m", "asrdistill", *train(corpus, folder / "two"), "--seeds", "0", "1")
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("held_out_accuracy") == 2  # two epochs: the first process reports, the other does not
-    return corpus, folder / "two"
+    assert done.stderr.count("held_out_accuracy") == 4  # two epochs: the first process reports, the other does not
+    assert (folder / "two.1/model.safetensors").is_file()
+    return corpus, folder / "two.0"
 
 
 def test_two_processes_make_the_model_of_one(world, tmp_path):
@@ -94,7 +95,7 @@ sys.exit(main(sys.argv[1:]))
 def test_refusal_of_the_first_process_ends_all(corpus, tmp_path):
     done = torchrun(2, "-m", "asrdistill", *train(corpus, corpus.features))  # a folder that training did not make
     assert done.returncode != 0
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("asrdistill")]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("asrdistill nnet train: ")]
     assert_names(line, corpus.features)
 
 
