@@ -109,42 +109,28 @@ def _changed(options: Any) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read and check a report's YAML; raises UserError for anything that does not fit together.
-
-    The ensemble's members (`single`) are the baseline where there is no other.
-    """
+    """Read and check a report's YAML; raises UserError for anything that does not fit together."""
     plan = build(Plan, read_yaml(path), str(path))
-    return check_plan(dataclasses.replace(plan, map=str(Path(path).parent / plan.map) if plan.map else ""), str(path))
-
-
-def check_plan(plan: Plan, source: str) -> Plan:
     for key in ("corpus", "sets", "systems"):
         if not getattr(plan, key):
-            raise UserError(f"{source} lacks '{key}'")
-    systems = {name: _system(name, values, source) for name, values in plan.systems.items()}
-    curves = {
-        line: list(map(list, points.items() if isinstance(points, dict) else points))
-        for line, points in plan.curves.items()
-    }
+            raise UserError(f"{path} lacks '{key}'")
+    systems = {name: _system(name, values, path) for name, values in plan.systems.items()}
+    curves = {line: [[x, name] for x, name in points.items()] for line, points in plan.curves.items()}
     for _, name in [point for points in curves.values() for point in points]:
         systems.setdefault(name, System(shown=False))
     if unknown := [name for name in plan.pooled if name not in plan.sets]:
-        raise UserError(f"{source}: the pooled set '{unknown[0]}' is not among the sets")
+        raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets")
     for pair in [*plan.comparisons, *plan.ratios]:
-        if not (isinstance(pair, list) and len(pair) == 2):
-            raise UserError(f"{source}: a comparison is a pair of systems, not {pair!r}")
-    for name in [name for pair in [*plan.comparisons, *plan.ratios] for name in pair]:
-        if name not in systems:
-            raise UserError(f"{source} compares the system '{name}', which it does not define")
-    return dataclasses.replace(plan, pooled=plan.pooled or plan.sets, systems=systems, curves=curves)
+        if not (isinstance(pair, list) and len(pair) == 2 and systems.keys() >= set(pair)):
+            raise UserError(f"{path}: a comparison is a pair of its systems, not {pair!r}")
+    folding = str(Path(path).parent / plan.map) if plan.map else ""
+    return dataclasses.replace(plan, pooled=plan.pooled or plan.sets, systems=systems, curves=curves, map=folding)
 
 
-def _system(name: str, values: Any, source: str) -> System:
-    if isinstance(values, System):
-        return values
+def _system(name: str, values: Any, path: Path) -> System:
     if not isinstance(values, dict):
-        raise UserError(f"{source}: the system '{name}' must have a kind and models")
-    return build(System, values, f"{source}, system '{name}'")
+        raise UserError(f"{path}: the system '{name}' must have a kind and models")
+    return build(System, values, f"{path}, system '{name}'")
 
 
 def find_models(exp: Path, name: str, system: System, optional: bool = False) -> list[Path]:
