@@ -198,7 +198,7 @@ class _Collector:
                 from asrdistill.models.io import load_model
                 from asrdistill.results.speed import frames_per_second
 
-                found = [Measurement(*key, frames_per_second([load_model(path.parent)])[0], 1, source)]
+                found = [Measurement(*key, frames_per_second(load_model(path.parent)), 1, source)]
             model.rows += found
         model.add("look_ahead_ms", 1000 * model.meta["frame_shift"] * model.meta["options"]["right"])
 

@@ -91,10 +91,8 @@ def test_planted_figures_come_out(world):
     assert read_results(exp / "results.json").table.values("big", "frames_per_second") == speeds
 
 
-def test_speed_is_of_every_model_and_leaves_the_threads_alone(world):
+def test_measuring_speed_leaves_the_threads_alone(world):
     exp, _ = world
     before = torch.get_num_threads()
-    assert all(
-        s > 0 for s in frames_per_second([load_model(exp / "big.soft.0"), load_model(exp / "small.soft.0")], 50, 2)
-    )
+    assert frames_per_second(load_model(exp / "small.soft.0")) > 0
     assert torch.get_num_threads() == before

@@ -22,6 +22,7 @@ import numpy as np
 from common import arguments, finish
 
 from asrdistill.corpora.timit import find_recordings, read_fold, read_phones
+from asrdistill.data.ctm import read_ctm
 from asrdistill.errors import UserError, shorten
 
 WITHIN = 0.020  # seconds
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("hand", type=Path, help="folder of TIMIT, or data directory made of it")
     args = parser.parse_args()
     try:
-        figures = compare(read_ctm(args.ctm), read_hand(args.hand))
+        figures = compare(read_system(args.ctm), read_hand(args.hand))
     except UserError as error:
         sys.exit(f"boundaries.py: {error}")
     finish(figures)
@@ -117,46 +118,25 @@ def _places(labels: Labels) -> list[Place]:
     return places
 
 
-def read_ctm(path: Path) -> dict[str, Labels]:
+def read_system(path: Path) -> dict[str, Labels]:
     """Phones of each utterance in a CTM file, folded to 48."""
-    fold = {**_all_names(), "SIL": SILENCE}
-    found: dict[str, list[tuple[float, str]]] = {}
-    for number, line in enumerate(_lines(path), 1):
-        try:
-            utterance, _, start, _, phone, *_ = line.split()
-            begin = float(start)
-        except ValueError:
-            raise UserError(
-                f"{path}, line {number}: '{line}' is not 'utterance channel start duration phone'"
-            ) from None
-        if phone not in fold:
-            raise UserError(f"{path}, line {number}: '{phone}' is none of TIMIT's phones; write it as TIMIT does")
-        labels = found.setdefault(utterance, [])
-        if folded := fold[phone]:
-            labels.append((begin, folded))
-    return {utterance: sorted(labels, key=lambda label: label[0]) for utterance, labels in found.items()}
+    fold = read_fold()
+    fold |= {phone: phone for phone in fold.values() if phone} | {"SIL": SILENCE}
+    found: dict[str, Labels] = {}
+    for utterance, phones in read_ctm(path):
+        if unknown := sorted({phone.label for phone in phones} - fold.keys()):
+            raise UserError(f"{path}: utterance {utterance} has '{unknown[0]}', which is none of TIMIT's phones")
+        found[utterance] = [(phone.begin, folded) for phone in phones if (folded := fold[phone.label])]
+    return found
 
 
 def read_hand(folder: Path) -> dict[str, Labels]:
     """Hand-labelled phones of each utterance, of a data directory or of a TIMIT folder."""
     if (folder / "phones.ctm").is_file():
-        return read_ctm(folder / "phones.ctm")
+        return read_system(folder / "phones.ctm")
     fold = read_fold()
     recordings = find_recordings(folder)
     return {r.id: [(start, phone) for start, _, phone in read_phones(r.phones, fold)] for r in recordings}
-
-
-def _all_names() -> dict[str, str | None]:
-    """The 61 phones and the 48 -> 48."""
-    fold = read_fold()
-    return {**{phone: phone for phone in fold.values() if phone}, **fold}
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path} is not there, or is no text; give the phones.ctm of an alignment") from None
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> None:
     parser = arguments(__doc__, recipe=True)
     parser.add_argument("model", help="name of a tuned network")
     parser.add_argument("set", help="dev, test or test_unseen")
-    parser.add_argument("out", type=Path, help="folder for lexica, language models, graphs and the picture growth.png")
+    parser.add_argument("out", type=Path, help="folder for lexica, language models and graphs")
     parser.add_argument("--texts", type=Path, nargs="+", default=TEXTS, help="gzipped (default: the dictionaries)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[2000, 20000, 200000], help="words of the vocabulary")
     parser.add_argument("--beams", type=float, nargs="+", default=[8, 10, 12, 14, 16, 18], help="in ln P(words)")
@@ -66,7 +66,6 @@ def main() -> None:
         found["beams"], _ = alone(search, args, folder)
         figures["vocabulary"][size] = found
         print(size, found, flush=True)
-    draw(figures["vocabulary"], args.out / "growth.png")
     finish(figures)
 
 
@@ -142,25 +141,6 @@ def search(args: argparse.Namespace, folder: Path) -> dict[float, dict[str, floa
         rtf = round(seconds / length, 4)
         figures[beam] = {"rtf": rtf, "wer": wer, "search_errors": errors, "mb": stage.peak_mb()}
     return figures
-
-
-def draw(vocabulary: dict[int, dict[str, Any]], path: Path) -> None:
-    """Real-time factor over vocabulary for each beam, and over word error rate for each vocabulary."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((10, 4), layout="constrained")
-    growth, trade = figure.subplots(1, 2, sharey=True)
-    for beam in next(iter(vocabulary.values()))["beams"]:
-        rtf = [found["beams"][beam]["rtf"] for found in vocabulary.values()]
-        growth.plot(list(vocabulary), rtf, ".-", label=f"{beam:g}")
-    growth.set(xscale="log", yscale="log", xlabel="words in the vocabulary", ylabel="real-time factor of the search")
-    growth.legend(title="beam", fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    for size, found in vocabulary.items():
-        points = found["beams"].values()
-        trade.plot([p["wer"] for p in points], [p["rtf"] for p in points], ".-", label=f"{size:,} words")
-    trade.set(xlabel="word error rate, %")
-    trade.legend(title="vocabulary, by beam", fontsize="small")
-    figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":
