@@ -1,4 +1,4 @@
-"""Reading audio of any format that soundfile knows, at the rate that the features want."""
+"""Reading audio of any format of libsndfile, at the sample rate of the features."""
 
 import io
 import re
@@ -12,15 +12,16 @@ from asrdistill.errors import UserError
 
 FLAC_BLOCK = 4096  # samples: the usual block, which is decoded as a whole
 UNKNOWN = 2**63 - 1  # libsndfile's frame count of a FLAC stream that does not say how long it is
-OVERSHOOT = 0.5  # seconds that a segment's end may lie behind the end of its recording, as in Kaldi
+OVERSHOOT = 0.5  # seconds that a segment may exceed its recording, as in Kaldi
 
 
 def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = None, pipes: bool = False) -> np.ndarray:
     """Samples of one recording or of the part from `start` to `end` (seconds).
 
-    Returns float32 (N,) in [-1, 1), mono, at `rate` Hz (resampled by soxr where the file has
-    another rate). `source` is a path, or a shell command ending in ``|`` where `pipes` allows it.
-    Raises UserError for what is missing, empty, unreadable, cut short, stereo or not finite.
+    source  path, or shell command ending in ``|`` if `pipes` allows it
+
+    Returns float32 (N,) in [-1, 1), mono, at `rate` Hz, resampled by soxr if needed. Raises UserError for audio that is
+    missing, empty, unreadable, truncated, stereo or not finite.
     """
     handle = _open(source, pipes)
     try:
@@ -66,11 +67,10 @@ def flac_seconds(path: str) -> float:
 
 
 def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> int:
-    """Frames that the file's header says it has; 0 where it does not say.
+    """Frames according to the file's header; 0 if unknown.
 
-    libsndfile silently lowers its frame count to what is there: only its log, "data : 16000 (should be 7978)",
-    and the header of a SPHERE file tell what was written. A stream's header with a size of 2 GB and more
-    says nothing, nor does an MP3 without a Xing header, whose count is guessed from the file's size.
+    libsndfile lowers its frame count to what is there; only its log, "data : 16000 (should be 7978)", and the header of
+    SPHERE files have the original. Sizes from 2 GB on (streams) and MP3s without a Xing header are unknown.
     """
     if sound.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", _first_bytes(handle))

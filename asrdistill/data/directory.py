@@ -39,6 +39,13 @@ class Utterance:
     end: float | None = None
     duration: float | None = None  # seconds
 
+    @property
+    def seconds(self) -> float | None:
+        """Length, if utt2dur or segments have it."""
+        if self.duration is None and self.end is not None:
+            return self.end - self.start
+        return self.duration
+
     def samples(self, rate: int, pipes: bool = False) -> np.ndarray:
         """Float32 samples (N,) in [-1, 1) at `rate` Hz; raises UserError if shorter than utt2dur (a truncated MP3)."""
         try:

@@ -1,9 +1,6 @@
-"""Kaldi archives (ark, scp) of features and of integers, in and out, an utterance at a time.
+"""Kaldi archives (ark, scp) of matrices and integer vectors, read and written one utterance at a time by kaldiio.
 
-An ark holds `utterance array` one after the other, in binary or text form, gzipped where its name
-ends in .gz; an scp names for each utterance a file and where in it the array begins. kaldiio reads
-and writes the arrays. Its extensions of the format (pickle, numpy, audio) are not Kaldi's and are
-not read, because a pickle can run code; nor are scp entries that are shell commands.
+Its extensions (pickle, numpy, audio) and shell commands in scp files are refused, because they can run code.
 """
 
 from __future__ import annotations
@@ -25,17 +22,17 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import atomic
 
-# What a damaged array ends in: kaldiio checks nothing beforehand.
+# What kaldiio raises for damaged arrays
 _DAMAGE = (
     AssertionError,
+    ArithmeticError,
     EOFError,
     MemoryError,
     OSError,
-    OverflowError,
     RuntimeError,
     ValueError,
-    struct.error,
     zlib.error,
+    struct.error,
 )
 _INTEGER = np.dtype([("size", "i1"), ("value", "<i4")])  # one element of an integer vector, in binary form
 
@@ -43,8 +40,8 @@ _INTEGER = np.dtype([("size", "i1"), ("value", "<i4")])  # one element of an int
 def read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (utterance, array) of an ark, a gzipped ark or an scp, in the file's order.
 
-    Arrays are int32 (T,), float (T,) or float (T, F); compressed matrices come as float32. Raises
-    UserError that names file and utterance for what is missing, cut short, or a shell command.
+    Arrays are int32 (T,), float (T,) or float (T, F), decompressed. Raises UserError naming file and utterance for a
+    missing or truncated file or a shell command.
     """
     path = Path(path)
     yield from _read_scp(path) if path.suffix == ".scp" else _read_ark(path)
@@ -53,7 +50,7 @@ def read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 def write(path: Path, arrays: Iterable[tuple[str, np.ndarray]], named: Path | None = None) -> int:
     """Write an ark and, beside it, the scp that names it by its absolute path; returns the number of utterances.
 
-    `named` is where the ark will stand in the end, if not at `path`.
+    named  final path of the ark, if not `path`
     """
     path = Path(path)
     final = Path(named or path).resolve()
@@ -91,7 +88,7 @@ def _read_ark(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Neighbouring entries usually point into one ark, which stays open for them."""
+    """Entries of one ark are usually adjacent, so it stays open."""
     name, handle = None, None
     try:
         for utterance, ark, offset in _entries(path):
@@ -137,7 +134,7 @@ def _open(path: Path) -> IO[bytes]:
 def _read_array(handle: IO[bytes], path: Path, utterance: str) -> np.ndarray:
     try:
         form = handle.read(3)
-        if form == b"\0B\4":  # kaldiio reads these a number at a time
+        if form == b"\0B\4":  # kaldiio reads these one number at a time
             return _read_integers(handle)
         whole = MultiFileDescriptor(BytesIO(form), handle)
         return matio.read_matrix_or_vector(whole) if form[:2] == b"\0B" else matio.read_ascii_mat(whole)

@@ -1,4 +1,4 @@
-"""A float matrix for each utterance, from Kaldi archives and from NumPy files."""
+"""Float matrices per utterance, from Kaldi archives and NumPy files."""
 
 import zipfile
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from asrdistill.errors import UserError
 
 
 def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (utterance, float matrix (T, D)) of an ark, ark.gz, scp or npz, or of a npy named for its utterance.
+    """Yield (utterance, float matrix (T, D)) of an ark, ark.gz, scp, npz, or a npy named after its utterance.
 
-    Raises UserError that names file and utterance for what is no matrix of floats, or of another D than the first.
+    Raises UserError naming file and utterance if one is not a float matrix, or has another D.
     """
     source = Path(source)
     dimension = None
@@ -50,8 +50,9 @@ def _numpy(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 def import_features(source: Path, out: Path, name: str, frame_shift: float) -> None:
     """Write the matrices of `source` into the existing folder `out`, an archive of kind "features".
 
-    `name` says which features they are: a model refuses those of another name or dimension.
-    Raises UserError as :func:`read_matrices` does, and for what is not finite.
+    name  identifies the features: models refuse those of another name or dimension
+
+    Raises UserError as :func:`read_matrices` does, and for values that are not finite.
     """
     writer = None
     for utterance, array in read_matrices(source):
@@ -66,9 +67,9 @@ def import_features(source: Path, out: Path, name: str, frame_shift: float) -> N
 
 
 def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
-    """Raise UserError unless these are log-likelihoods (T, senones); `first` is the number of the first frame.
+    """Raise UserError unless these are log-likelihoods (T, senones) without NaN, +inf or frames that are all -inf.
 
-    A senone may be impossible (-inf); a frame in which all are, a NaN and +inf are refused.
+    first  number of the first frame, for messages
     """
     if scores.ndim != 2 or scores.shape[1] != senones:
         raise UserError(f"scores have shape {scores.shape}, but frames of {senones} senones are wanted")

@@ -1,9 +1,8 @@
-"""Any folder of recordings as a data directory: cut at their pauses, whatever their format, length and number.
+"""Segmentation of a folder of recordings at their pauses, by level alone.
 
-What is sound and what is quiet is a matter of level alone. In each stretch of half a minute the quiet is the level that
-5 % of the frames stay below, the loud the one that 2 % exceed; a frame is sound when it lies less than 70 % of the way
-down from the loud, or of 50 dB where they are further apart. A stretch whose level hardly changes is a hum, noise or
-silence, in which nobody speaks. Music is not told from speech here: who transcribes hears that.
+In each stretch of 30 s the quiet level is the 5th percentile of the frames, the loud one the 98th. A frame is sound within
+the upper 70 % between them, or of 50 dB if they are further apart. Stretches of constant level (hum, noise, silence)
+have no sound. Music is not told from speech.
 """
 
 from __future__ import annotations
@@ -28,30 +27,30 @@ from asrdistill.parallel import map_utterances
 
 log = logging.getLogger("asrdistill")
 
-AUDIO = "audio"  # folder for what is written again
-PLAIN = {"WAV", "WAVEX", "AIFF", "FLAC"}  # formats whose middle is reached without decoding all that stands before
+AUDIO = "audio"  # folder of converted recordings
+PLAIN = {"WAV", "WAVEX", "AIFF", "FLAC"}  # formats with fast seeking
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
     *(".aac", ".aif", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".webm", ".wma"),
 }
 
 FRAME = 0.01  # seconds
-BLOCK = 60.0  # seconds of audio that are in memory
-STRETCH = 3000  # frames whose levels are compared
-SMOOTH = 5  # frames that a level is the mean of
-FLOOR = -100.0  # dB of full scale: what digital silence counts as
-SILENT = -60.0  # dB: a stretch that is never louder has no sound
-FLAT = 8.0  # dB between quiet and loud: a stretch with less has no sound either
-REACH = 50.0  # dB below the loud within which the quiet counts
-DOWN = 0.7  # of the way from the loud to the quiet that is still sound
+BLOCK = 60.0  # seconds of audio in memory
+STRETCH = 3000  # frames of a stretch
+SMOOTH = 5  # frames averaged for a level
+FLOOR = -100.0  # dB of full scale: level of digital silence
+SILENT = -60.0  # dB: quieter stretches have no sound
+FLAT = 8.0  # dB between quiet and loud: stretches with less have no sound
+REACH = 50.0  # dB between quiet and loud, at most
+DOWN = 0.7  # share of the range from loud to quiet that is sound
 
-WIDE, NARROW = 16_000, 8_000  # Hz: the rates of features that are offered
+WIDE, NARROW = 16_000, 8_000  # Hz: rates of features
 
 Span = tuple[int, int]  # first frame, and the one after the last
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An audio file, or why it is left out; `pieces` of it are begin and end in seconds."""
+    """An audio file with its segments in seconds, or why it is left out."""
 
     id: str
     path: Path
@@ -75,9 +74,9 @@ def segment_recordings(
 ) -> None:
     """Make the existing folder `out` a data directory of the pieces of all recordings below `folder`.
 
-    A recording is named after its file, its speaker is the folder that it stands in, or else the recording itself.
-    Recordings of several channels (which are mixed), and those of formats whose middle is slow to reach, are written
-    again as FLAC into ``out/audio``. ``out/rate`` is the sample rate that suits most of the audio, 16000 or 8000;
+    A recording is named after its file; its speaker is its folder, or the recording itself. Recordings with several
+    channels (which are mixed) or in formats with slow seeking are converted to FLAC in ``out/audio``. ``out/rate`` is
+    the sample rate that suits most of the audio, 16000 or 8000;
     ``out/segment.json``: what was left out, and why. Recordings named in `whole` are not cut, unless they are longer
     than a piece may be. Raises UserError where there are no recordings, where more of them cannot be read than the
     options allow, and where there is no sound in any.
@@ -92,9 +91,9 @@ def segment_recordings(
     )
     if not any((out / AUDIO).iterdir()):
         (out / AUDIO).rmdir()
-    heard = _check(folder, found, options)
-    DataDirectory(utterance for recording in heard for utterance in recording.utterances()).write(out)
-    write_text(out / "rate", f"{_rate(heard)}\n")
+    kept = _check(folder, found, options)
+    DataDirectory(utterance for recording in kept for utterance in recording.utterances()).write(out)
+    write_text(out / "rate", f"{_rate(kept)}\n")
     write_json(out / "segment.json", _describe(found))
 
 
@@ -103,7 +102,7 @@ def _hidden(path: Path) -> bool:
 
 
 def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
-    """A name for each file: its path without the suffix, which only files that differ in nothing else keep."""
+    """name -> file: the path, with the suffix only where names would be equal."""
     stems = [path.relative_to(folder).with_suffix("") for path in files]
     names: dict[str, Path] = {}
     for stem, path in zip(stems, files, strict=True):
@@ -116,7 +115,7 @@ def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
 
 
 def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> list[Recording]:
-    """The recordings that have pieces; says which files have none, and refuses too many that cannot be read."""
+    """Recordings with segments; logs the others and raises UserError if too many are unreadable."""
     faulty = [recording for recording in found if recording.fault]
     for recording in faulty:
         log.warning("left out: %s (%s)", recording.path, recording.fault)
@@ -130,32 +129,30 @@ def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> lis
             f"{len(broken)} of {len(broken) + len(readable)} audio files in {folder} cannot be read ({percent:.1f} %): "
             f"{shorten(recording.path.name for recording in broken)}; convert them, or raise --max-left-out"
         )
-    heard = [recording for recording in readable if recording.pieces]
+    kept = [recording for recording in readable if recording.pieces]
     silent = [recording for recording in readable if not recording.pieces]
-    if not heard:
+    if not kept:
         raise UserError(
             f"there is no speech in any of the {len(readable)} recordings in {folder}: they are silent, of one level "
             f"throughout, or shorter than {options.shortest:g} s"
         )
     if silent:
-        log.warning(
-            "left out: %d recordings in which nothing is heard (%s)", len(silent), shorten(r.path.name for r in silent)
-        )
-    pieces = [end - begin for recording in heard for begin, end in recording.pieces]
+        log.warning("left out: %d recordings without sound (%s)", len(silent), shorten(r.path.name for r in silent))
+    pieces = [end - begin for recording in kept for begin, end in recording.pieces]
     log.info(
         "%d files: %d recordings of %.1f minutes, cut into %d pieces of %.1f minutes; %d files left out",
         len(found),
-        len(heard),
-        sum(recording.seconds for recording in heard) / 60,
+        len(kept),
+        sum(recording.seconds for recording in kept) / 60,
         len(pieces),
         sum(pieces) / 60,
-        len(found) - len(heard),
+        len(found) - len(kept),
     )
-    return heard
+    return kept
 
 
 def _rate(recordings: list[Recording]) -> int:
-    """16000 where nearly all audio has that rate or a higher one."""
+    """16000 if nearly all audio has at least this rate, or 8000."""
     wide = sum(recording.seconds for recording in recordings if recording.rate >= WIDE)
     return WIDE if wide >= 0.9 * sum(recording.seconds for recording in recordings) else NARROW
 
@@ -166,7 +163,7 @@ def _describe(found: list[Recording]) -> dict[str, object]:
         "recordings": sum(bool(recording.pieces) for recording in found),
         "seconds": round(sum(recording.seconds for recording in found), 2),
         "pieces": sum(len(recording.pieces) for recording in found),
-        "left_out": {str(r.path): r.fault or "nothing is heard" for r in found if not r.pieces},
+        "left_out": {str(r.path): r.fault or "no sound" for r in found if not r.pieces},
     }
 
 
@@ -198,9 +195,9 @@ def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tupl
 
 
 def levels(sound: soundfile.SoundFile, copy: Path | None) -> tuple[np.ndarray, float]:
-    """(level of each frame of 10 ms in dB of full scale, float32 (T,); length in seconds); reads a minute at a time.
+    """(levels of frames of 10 ms in dB of full scale, float32 (T,); length in seconds).
 
-    With `copy` the audio, its channels mixed, is written there too, as FLAC of 16 bits.
+    copy  file for the audio as mono FLAC of 16 bits
     """
     step = round(FRAME * sound.samplerate)
     measured, count = [np.empty(0, np.float32)], 0
@@ -214,7 +211,7 @@ def levels(sound: soundfile.SoundFile, copy: Path | None) -> tuple[np.ndarray, f
                 writer.write(mono)
             count += len(mono)
             whole = mono[: len(mono) // step * step].reshape(-1, step)
-            power = np.maximum(whole.var(1), 10 ** (FLOOR / 10))  # the variance: a constant offset is no sound
+            power = np.maximum(whole.var(1), 10 ** (FLOOR / 10))  # the variance ignores a constant offset
             measured.append((10 * np.log10(power)).astype(np.float32))
     finally:
         if writer:
@@ -223,7 +220,7 @@ def levels(sound: soundfile.SoundFile, copy: Path | None) -> tuple[np.ndarray, f
 
 
 def pieces(measured: np.ndarray, options: SegmentOptions) -> list[Span]:
-    """The stretches of sound between pauses, as frames; levels (T,) in dB."""
+    """Segments in frames, from levels (T,) in dB."""
     if not len(measured):
         return []
     smooth = np.convolve(np.pad(measured, SMOOTH // 2, mode="edge"), np.full(SMOOTH, 1 / SMOOTH), "valid")
@@ -236,13 +233,13 @@ def pieces(measured: np.ndarray, options: SegmentOptions) -> list[Span]:
 
 
 def sounds(smooth: np.ndarray) -> np.ndarray:
-    """Which frames are sound: levels (T,) in dB -> bool (T,)."""
+    """Levels (T,) in dB -> whether frames are sound, bool (T,)."""
     found = []
     for stretch in np.array_split(smooth, -(-len(smooth) // STRETCH)):
         quiet, loud = np.percentile(stretch, (5, 98))
         reach = min(loud - quiet, REACH)
-        heard = loud > SILENT and reach >= FLAT
-        found.append(stretch > loud - DOWN * reach if heard else np.zeros(len(stretch), bool))
+        kept = loud > SILENT and reach >= FLAT
+        found.append(stretch > loud - DOWN * reach if kept else np.zeros(len(stretch), bool))
     return np.concatenate(found)
 
 
@@ -252,7 +249,7 @@ def _runs(mask: np.ndarray) -> list[Span]:
 
 
 def _joined(runs: list[Span], pause: int) -> list[Span]:
-    """The runs, those one that are less than a pause apart."""
+    """Runs, merged if less than a pause apart."""
     joined: list[Span] = []
     for begin, end in runs:
         if joined and begin - joined[-1][1] < pause:
@@ -263,7 +260,7 @@ def _joined(runs: list[Span], pause: int) -> list[Span]:
 
 
 def _split(smooth: np.ndarray, begin: int, end: int, longest: int) -> list[Span]:
-    """The span in parts that are short enough: cut where its middle half is quietest, again and again."""
+    """Parts of a span up to `longest`, split repeatedly at the quietest frame of its middle half."""
     spans, waiting = [], [(begin, end)]
     while waiting:
         begin, end = waiting.pop()
@@ -277,7 +274,7 @@ def _split(smooth: np.ndarray, begin: int, end: int, longest: int) -> list[Span]
 
 
 def _widened(spans: list[Span], margin: int, frames: int) -> list[Span]:
-    """The spans with margins, which share what is between two of them."""
+    """Spans with margins; neighbours share the gap between them."""
     ends = [0, *((a[1] + b[0]) // 2 for a, b in itertools.pairwise(spans)), frames]
     return [
         (max(begin - margin, left), min(end + margin, right))

@@ -1,4 +1,4 @@
-"""What is kept back of recordings that nobody divided: whole recordings, or the ends of them where there are few."""
+"""Splits of a data directory into train, dev and test: by recordings, or by their ends if there are few."""
 
 import logging
 import zlib
@@ -10,15 +10,14 @@ from asrdistill.errors import UserError
 log = logging.getLogger("asrdistill")
 
 SETS = ("train", "dev", "test")
-FEW = 10  # recordings: fewer are divided inside
+FEW = 10  # recordings; fewer are split inside
 
 
 def split_recordings(data: DataDirectory, percent: float) -> dict[str, DataDirectory]:
-    """The sets train, dev and test, of which each of the last two has about `percent` of the audio.
+    """Sets train, dev and test; dev and test have about `percent` of the audio each.
 
-    Recordings are whole in one set, those with the smallest checksums of their names in test. With fewer than FEW
-    recordings the last pieces of each go to test and those before them to dev. Raises UserError where a set would
-    be empty.
+    Recordings are ordered by checksums of their names and stay in one set. With fewer than FEW recordings the end of
+    each goes to test and the part before it to dev. Raises UserError if a set would be empty.
     """
     recordings: dict[str, list[Utterance]] = {}
     for utterance in data:
@@ -32,8 +31,8 @@ def split_recordings(data: DataDirectory, percent: float) -> dict[str, DataDirec
         _deal(run, percent, sets)
     if empty := [name for name in SETS if not sets[name]]:
         raise UserError(
-            f"{len(data)} utterances of {len(recordings)} recordings are too few to keep some back: nothing is left "
-            f"for {empty[0]}; give more audio"
+            f"{len(data)} utterances of {len(recordings)} recordings are too few to split: {empty[0]} would be "
+            "empty; give more audio"
         )
     for name in SETS:
         log.info("%s: %d utterances, %.1f minutes", name, len(sets[name]), sum(map(_seconds, sets[name])) / 60)
@@ -41,8 +40,8 @@ def split_recordings(data: DataDirectory, percent: float) -> dict[str, DataDirec
 
 
 def _deal(run: list[Utterance], percent: float, sets: dict[str, list[Utterance]]) -> None:
-    """The first of the utterances to test, the next to dev, the others to train; a recording stays in one set."""
-    share = (1 - 1e-6) * percent / 100 * sum(map(_seconds, run))  # for sums of as much may differ in their last bits
+    """Assign the first utterances to test, the next to dev, the others to train."""
+    share = (1 - 1e-6) * percent / 100 * sum(map(_seconds, run))  # tolerates rounding
     inside = len({utterance.recording for utterance in run}) == 1
     begun, taken, previous, where = 0.0, 0.0, "", "test"
     for utterance in run:
@@ -55,7 +54,7 @@ def _deal(run: list[Utterance], percent: float, sets: dict[str, list[Utterance]]
 
 
 def _seconds(utterance: Utterance) -> float:
-    return utterance.duration if utterance.duration is not None else (utterance.end or 1.0) - utterance.start
+    return 1.0 if utterance.seconds is None else utterance.seconds
 
 
 def write_splits(data: DataDirectory, percent: float, out: Path) -> None:

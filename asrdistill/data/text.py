@@ -1,4 +1,4 @@
-"""The transcripts of a data directory, read from its text when they are wanted: a corpus's do not fit everywhere."""
+"""Transcripts of a data directory, read from disk on demand."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Transcript = tuple[str, list[str]]  # utterance id, its words
 
 
 class Texts(Sequence[Transcript]):
-    """Transcripts in the order of the file; of each, only the place is in memory. A slice of them is some again.
+    """Transcripts in the order of the file; only offsets are in memory. Slices share the file.
 
-    places  (U + 1,) int64: byte where each line begins, and where the last one ends
+    places  (U + 1,) int64: byte offsets of the lines and of the end
     """
 
     def __init__(self, path: Path, places: np.ndarray):
@@ -47,20 +47,20 @@ class Texts(Sequence[Transcript]):
 
 
 def read_texts(folder: Path) -> Texts:
-    """The transcripts of all utterances of a data directory, whose audio need not be there any more.
+    """Transcripts of all utterances of a data directory, whose audio may be missing.
 
-    Raises UserError where tables are missing, unsorted or disagree, and for an utterance without text.
+    Raises UserError if tables are missing, unsorted or disagree, or an utterance has no text.
     """
     folder = Path(folder)
     places = _places(folder)
-    if places is None:  # what is wrong is said by who reads all of it
+    if places is None:  # reading all of it names the fault
         first = next(iter(DataDirectory.read(folder, pipes=True)))
         raise UserError(f"utterance {first.id} has no transcript; add it to the text of {folder}")
     return Texts(folder / "text", places)
 
 
 def _places(folder: Path) -> np.ndarray | None:
-    """Where each line of text begins and the last one ends; None unless there is one for each utterance, in order."""
+    """Offsets of the lines of text and of its end; None unless there is one line per utterance, in order."""
     segments = folder / "segments"
     others = segments if segments.exists() else folder / "wav.scp"
     ends, previous = [0], b""

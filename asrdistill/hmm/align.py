@@ -116,17 +116,20 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
             )
 
 
-def check_left_out(left_out: Sequence[str], utterances: int, limit: float) -> None:
-    """Log utterances that could not be aligned; raise UserError if they are more than `limit` percent."""
+def check_left_out(
+    left_out: Sequence[str],
+    utterances: int,
+    limit: float,
+    reason: str = "have fewer frames than HMM states, or no path",
+    remedy: str = "check text and audio",
+) -> None:
+    """Log utterances that are left out; raise UserError if they are more than `limit` percent."""
     if not left_out:
         return
     percent = 100 * len(left_out) / utterances
-    message = (
-        f"{len(left_out)} of {utterances} utterances ({percent:.1f} %) have fewer frames than their HMM has states, "
-        f"or no path: {shorten(left_out)}"
-    )
+    message = f"{len(left_out)} of {utterances} utterances ({percent:.1f} %) {reason}: {shorten(left_out)}"
     if percent > limit:
-        raise UserError(f"{message}; check text and audio, or raise --max-left-out")
+        raise UserError(f"{message}; {remedy}, or raise --max-left-out")
     log.warning("left out: %s", message)
 
 

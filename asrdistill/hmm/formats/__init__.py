@@ -1,1 +1,1 @@
-"""Alignments of other systems, in and out: CTM, Praat TextGrid, TIMIT's PHN, Kaldi's ali."""
+"""Alignments and posteriors of other systems: CTM, Praat TextGrid, TIMIT's PHN, Kaldi."""

@@ -1,4 +1,4 @@
-"""Our alignments in other systems' formats."""
+"""Export of alignments to CTM, TextGrid, PHN and Kaldi."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _each(archive: FrameArchive, write: Writer, out: Path) -> None:
 
 
 def _on_frames(intervals: Sequence[Interval], shift: float) -> list[Interval]:
-    """A CTM's times are rounded; those of frames are not."""
+    """Rounded times of a CTM as exact times of frames."""
     return [
         Interval(round(begin / shift) * shift, round(end / shift) * shift, label) for begin, end, label in intervals
     ]

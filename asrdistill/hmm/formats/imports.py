@@ -1,7 +1,7 @@
-"""Other systems' alignments as ours: an archive for given features, frame by frame.
+"""Import of alignments: CTM, TextGrid, PHN and Kaldi, as archives for given features.
 
-Formats of times know no states: the states of a phone share its frames evenly, and gaps between
-phones are silence. Kaldi's alignments bring their own senones, its pdfs.
+Formats of times have no states: states share the frames of their phone evenly, and gaps are silence. Kaldi's alignments
+keep their pdfs as senones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from asrdistill.data import kaldi as arks
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.ctm import Interval
 from asrdistill.errors import UserError, shorten
-from asrdistill.hmm.align import CTMS, PARTS, ctm
+from asrdistill.hmm.align import CTMS, PARTS, check_left_out, ctm
 from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
 from asrdistill.hmm.formats.options import ImportOptions
 from asrdistill.hmm.formats.times import (
@@ -35,14 +35,14 @@ from asrdistill.lang.lexicon import Lang, root_of
 
 log = logging.getLogger("asrdistill")
 
-# What other systems call silence, in lower case, where the lang folder has no phone of that name.
+# Names of silence in other systems, in lower case, unless the lang folder has such a phone
 SILENCES = frozenset(("", "sil", "sp", "spn", "h#", "pau", "epi", "<eps>", "silence"))
-SLACK = 0.05  # seconds by which the last phone may pass the last frame: a frame is longer than its shift
-LIKE_START = 4  # frames of each senone that count as if seen before, with the self loop of a flat start
+SLACK = 0.05  # seconds that the last phone may exceed the last frame
+LIKE_START = 4  # prior frames per senone, with the self loop of a flat start
 
 
 class Aligned(NamedTuple):
-    """An utterance's senone of each frame (T,), its phones, and its words, whose names are in `spoken`."""
+    """Senones of the frames (T,), phones, and words, whose names are in `spoken`."""
 
     utterance: str
     frames: np.ndarray
@@ -56,8 +56,7 @@ def import_times(
 ) -> None:
     """Write the alignment of a CTM, or of a folder of TextGrids or PHN files, into the existing folder `out`.
 
-    Raises UserError that names file and utterance for phones that overlap or that `lang` lacks, and
-    for times that do not fit the features.
+    Raises UserError naming file and utterance for overlapping or unknown phones, and times that do not fit the features.
     """
     converter = Converter(lang, features.meta["frame_shift"], options.strip_stress)
     found = _wanted(_transcriptions(form, source, features, options.rate), features, source)
@@ -72,13 +71,12 @@ def import_kaldi(
     """Write Kaldi's alignment into the existing folder `out`.
 
     source  folder with ali.*.gz, or an ark or scp
-    lang    folder with the phones.txt that numbers the phones
-    model   final.mdl in text form; or a folder with senones.json: then `source` holds senones, and
-            phones.ark beside it the phones, as :func:`asrdistill.hmm.formats.exports.export_alignment` writes them
-    tree    Kaldi's tree in text form, where pdfs depend on the context
+    lang    folder with phones.txt
+    model   final.mdl in text form; or a folder with senones.json: then `source` holds senones, with phones.ark beside
+            it, as :func:`asrdistill.hmm.formats.exports.export_alignment` writes them
+    tree    Kaldi's tree in text form, if pdfs depend on the context
 
-    Raises UserError that names the utterance where frame counts differ, and where the model is not
-    the one that made the alignment.
+    Raises UserError naming the utterance if frame counts differ, or the model did not make the alignment.
     """
     symbols = read_symbols(lang / "phones.txt")
     if model.is_dir():
@@ -101,11 +99,7 @@ def _transcriptions(form: str, source: Path, features: FrameArchive, rate: int) 
 
 
 def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str, Path]]:
-    """The files below a folder, by the utterance that each is of.
-
-    A file is named for its utterance, or its folder and it together are: TIMIT's
-    FAKS0/SX43.PHN is of FAKS0_SX43 or faks0-sx43.
-    """
+    """(utterance, file) of a folder. TIMIT's FAKS0/SX43.PHN is of FAKS0_SX43 or faks0-sx43."""
     if not source.is_dir():
         raise UserError(f"{source} is not a folder; give the folder with the {suffix} files")
     ids = {utterance.lower(): utterance for utterance in features}
@@ -120,7 +114,7 @@ def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str,
 
 
 def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
-    """Those items whose utterance (the first field) the features have; others are named and counted."""
+    """Items whose utterance (the first field) is in the features; logs the others."""
     strangers = []
     found = False
     for item in items:
@@ -147,7 +141,7 @@ def _write(
     options: ImportOptions,
     out: Path,
 ) -> None:
-    """Archive, CTM files and senones; self-loop probabilities are those of the alignment."""
+    """Write archive, CTM files and senones, with the self-loop probabilities of the alignment."""
     shift, missing = features.meta["frame_shift"], set(features)
     frames, visits = np.zeros(senones.count, np.int64), np.zeros(senones.count, np.int64)
     writer = ShardWriter(out, 0, PARTS)
@@ -166,7 +160,8 @@ def _write(
             entered[1:] |= item.frames[1:] != item.frames[:-1]
             frames += np.bincount(item.frames, minlength=senones.count)
             visits += np.bincount(item.frames[entered], minlength=senones.count)
-    _check_missing(sorted(missing), len(features), source, features, options.max_left_out)
+    reason, remedy = f"of {features.folder} are not in {source}", "align them too"
+    check_left_out(sorted(missing), len(features), options.max_left_out, reason, remedy)
     loops = np.log((frames - visits + START_SELF_LOOP * LIKE_START) / (frames + LIKE_START))
     dataclasses.replace(senones, self_loop=loops).write(out)
     silence = int(frames[senones.silence].sum())
@@ -183,18 +178,8 @@ def _write(
     log.info("%s: %d utterances, %d frames", source, len(features) - len(missing), frames.sum())
 
 
-def _check_missing(missing: Sequence[str], wanted: int, source: Path, features: FrameArchive, limit: float) -> None:
-    if not missing:
-        return
-    percent = 100 * len(missing) / wanted
-    message = f"{source} lacks {len(missing)} of the {wanted} utterances ({percent:.1f} %) of {features.folder}"
-    if percent > limit:
-        raise UserError(f"{message}: {shorten(missing)}; align them too, or raise --max-left-out")
-    log.warning("left out: %s: %s", message, shorten(missing))
-
-
 class Converter:
-    """Phone times to frames, and to the senones of a monophone inventory.
+    """Phone times to frames of monophone senones.
 
     converter = Converter(lang, frame_shift, strip_stress)
     aligned = converter(transcription, frames)
@@ -210,9 +195,9 @@ class Converter:
         self.where: list[str] = []  # utterances with short phones, a few of them
 
     def __call__(self, item: Transcription, rows: int) -> Aligned:
-        """Raises UserError for phones that overlap, that the lang folder lacks, or that end elsewhere than the frames.
+        """A frame belongs to the phone at the middle of its shift.
 
-        A frame belongs to the phone in which the middle of its shift lies.
+        Raises UserError for overlapping or unknown phones, and other lengths than the frames.
         """
         where = f"{item.source}: utterance {item.utterance}"
         places = self._places(item.phones, rows, where)
@@ -247,7 +232,7 @@ class Converter:
         )
 
     def phone(self, label: str, where: str) -> int:
-        """The number of a phone by the name that another system gives it."""
+        """Number of a phone by its name in another system."""
         name = re.sub(r"(?<=[A-Za-z])[0-2](?=(_[BIES])?$)", "", label) if self.strip_stress else label
         number = self._index.get(name, 0 if name.lower() in SILENCES else None)
         if number is None:
@@ -256,7 +241,7 @@ class Converter:
         return number
 
     def report(self, source: Path) -> None:
-        """Warn where phones have fewer frames than states, or none at all."""
+        """Warn of phones with fewer frames than states, or none."""
         if self.short + self.lost:
             log.warning(
                 "%s: of %d phones %d have fewer frames than states, so that states are skipped, and %d no frame at "
@@ -272,7 +257,7 @@ class Converter:
         return int(time / self.shift + 0.5 + 1e-6)
 
     def _places(self, intervals: Sequence[Interval], rows: int, where: str) -> list[tuple[int, int]]:
-        """First and behind-last frame of each interval; raises UserError where one begins before another ends."""
+        """First frame and end of each interval; raises UserError if they overlap."""
         places, end, frame = [], 0.0, 0
         for begin, stop, label in intervals:
             if stop < begin or begin < end - self.shift / 2:
@@ -286,13 +271,13 @@ class Converter:
         return places
 
     def _share(self, frames: int, phone: int) -> np.ndarray:
-        """(frames,) senones of a phone, each state as long as the others; where there are too few, some are skipped."""
+        """(frames,) senones of a phone, evenly shared; states are skipped if frames are too few."""
         states = self._states[phone]
         return states[((np.arange(frames) + 0.5) * len(states) / max(frames, 1)).astype(int)].astype(np.int32)
 
 
 def _fill_gaps(placed: Iterable[tuple[int, int, int]], rows: int) -> list[Segment]:
-    """Silence (phone 0) between phones; silences side by side are one."""
+    """Fill gaps with silence (phone 0) and merge adjacent silences."""
     segments: list[Segment] = []
     done = 0
     for begin, stop, phone in [*placed, (rows, rows, 0)]:
@@ -306,13 +291,13 @@ def _fill_gaps(placed: Iterable[tuple[int, int, int]], rows: int) -> list[Segmen
 
 
 def _silence(lang: Path, symbols: dict[int, str]) -> str:
-    """The silence phone: Kaldi's lang folder names it, else the first phone is it, as in ours."""
+    """Silence phone of a lang folder: Kaldi's optional_silence.txt, or the first phone."""
     named = lang / "phones" / "optional_silence.txt"
     return named.read_text().strip() if named.is_file() else symbols[min(symbols)]
 
 
 def _archives(source: Path) -> list[Path]:
-    """The ali.N.gz of a folder in the order of their numbers, its ali.ark, or the one file that `source` is."""
+    """The ali.N.gz of a folder in order, its ali.ark, or the file `source`."""
     if not source.is_dir():
         return [source]
     numbered = {
@@ -327,7 +312,7 @@ def _archives(source: Path) -> list[Path]:
 
 
 def _integers(source: Path, features: FrameArchive) -> Iterator[tuple[str, np.ndarray, Path]]:
-    """(utterance, integers (T,), file) of a Kaldi archive; frame counts must be those of the features."""
+    """Yield (utterance, integers (T,), file) of a Kaldi archive, with frame counts checked."""
     read = ((name, array, path) for path in _archives(source) for name, array in arks.read(path))
     for utterance, array, path in _wanted(read, features, source):
         if array.dtype.kind != "i" or array.ndim != 1:

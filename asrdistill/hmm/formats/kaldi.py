@@ -1,9 +1,7 @@
-"""Kaldi's transition model and decision tree, in text form: what the numbers in an alignment mean.
+"""Kaldi's transition models and decision trees in text form.
 
-Kaldi's alignments are transition-ids. A transition model (the head of final.mdl) numbers the states
-(phone, HMM state, pdf) and, through them, every transition out of every state: these are the
-transition-ids, counted from 1. Pdfs are our senones. Which pdf a phone has in which context only
-the file `tree` says; where all contexts share one pdf, nothing else is needed.
+Alignments are transition-ids, counted from 1, which a transition model (the head of final.mdl) maps to phone, HMM state
+and pdf; pdfs become senones. The file `tree` is needed if pdfs depend on the context.
 """
 
 from __future__ import annotations
@@ -16,19 +14,20 @@ from typing import Any
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
+from asrdistill.files import parse_lines
 from asrdistill.hmm.senones import START_SELF_LOOP, Senones, Tree, leaves
 from asrdistill.lang.lexicon import root_of
 
 
 @dataclass(frozen=True)
 class TransitionModel:
-    """What each transition-id stands for; arrays are indexed by it, [0] is unused.
+    """Arrays indexed by transition-id; [0] is unused.
 
-    phone, state, pdf   the HMM state it leaves; pdf is the one of the frame that it consumes
-    place               the number of that HMM state among all of all phones
-    target              the HMM state that it leads to; -1 where the phone ends
+    phone, state, pdf   source HMM state; pdf of the frame
+    place               global number of this HMM state
+    target              target HMM state, -1 at the end of the phone
     loop                whether it is a self loop
-    classes             phone -> the pdf class of each of its HMM states, in order
+    classes             phone -> pdf class of each of its HMM states
     """
 
     path: Path
@@ -41,10 +40,9 @@ class TransitionModel:
     classes: dict[int, list[int]]
 
     def segments(self, ids: np.ndarray, utterance: str, source: Path) -> np.ndarray:
-        """The frames at which phones begin, of an utterance's transition-ids (T,).
+        """First frames of the phones of transition-ids (T,), with self loops after ("reordered") or before the exit.
 
-        Kaldi's alignments have self loops after the transition out of their state ("reordered"), or
-        before. Raises UserError where the ids are no path through this model's HMMs.
+        Raises UserError unless the ids are a path through this model's HMMs.
         """
         if len(ids) and not 0 < ids.min() <= ids.max() < len(self.phone):
             raise UserError(
@@ -52,7 +50,7 @@ class TransitionModel:
                 f"{len(self.phone) - 1}; give the model that made the alignment"
             )
         loop, place = self.loop[ids], self.place[ids]
-        out = np.flatnonzero(~loop)  # each state is left once, so these are the states of the path
+        out = np.flatnonzero(~loop)  # one per state of the path
         if _reordered(loop, place):
             owner = np.cumsum(~loop) - 1
             begins = out
@@ -76,7 +74,7 @@ class TransitionModel:
 def read_transitions(path: Path) -> TransitionModel:
     """Read the transition model at the head of a Kaldi model in text form.
 
-    Raises UserError for a binary model (with the command that converts it) and for anything else.
+    Raises UserError for a binary model (with the command that converts it) or another file.
     """
     tokens = _tokens(path, "</TransitionModel>", "gmm-copy --binary=false final.mdl final.txt")
     try:
@@ -101,28 +99,22 @@ def read_transitions(path: Path) -> TransitionModel:
 
 def read_symbols(path: Path) -> dict[int, str]:
     """Number -> phone of a phones.txt, without <eps> and disambiguation symbols."""
-    symbols, number = {}, 0
-    try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            number += 1
-            symbol, value = line.split()
-            if int(value) and not symbol.startswith("#"):
-                symbols[int(value)] = symbol
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give the lang folder that the model was trained with") from None
-    except ValueError:
-        raise UserError(f"{path}, line {number} is not 'phone number'") from None
+
+    def parse(line: str) -> tuple[int, str]:
+        symbol, number = line.split()
+        return int(number), symbol
+
+    pairs = parse_lines(path, parse, "phone number")
+    symbols = {number: symbol for number, symbol in pairs if number and not symbol.startswith("#")}
     if not symbols:
         raise UserError(f"{path} names no phones")
     return symbols
 
 
 def senones_of(model: TransitionModel, symbols: dict[int, str], silence: str, tree: Path | None) -> Senones:
-    """Our inventory with Kaldi's pdfs as its senones; each state of a phone asks what Kaldi's tree asks.
+    """Inventory with Kaldi's pdfs as senones and its trees; without `tree` pdfs must not depend on the context.
 
-    Without `tree` every state must have one pdf in all contexts. Beyond the ends of an utterance
-    Kaldi sees no phone, we see silence. Raises UserError for a phone without a name, a tree that is
-    not the model's, and HMMs that enter another pdf than they stay in (Kaldi's chain models).
+    Raises UserError for a phone without name, another model's tree, and chain models (two pdfs per state).
     """
     if missing := sorted(set(model.classes) - set(symbols)):
         raise UserError(f"{model.path} has phones that phones.txt lacks: {shorten(missing)}; give its own lang folder")
@@ -157,7 +149,7 @@ def senones_of(model: TransitionModel, symbols: dict[int, str], silence: str, tr
 
 
 def _by_centre(answers: list[tuple[str, Tree]]) -> Tree:
-    """One tree for the phones of one root, which may answer differently."""
+    """One tree for the phones of one root."""
     (_, first), *_ = answers
     same = [name for name, tree in answers if tree == first]
     others = [(name, tree) for name, tree in answers if tree != first]
@@ -165,11 +157,11 @@ def _by_centre(answers: list[tuple[str, Tree]]) -> Tree:
 
 
 def _reordered(loop: np.ndarray, place: np.ndarray) -> bool:
-    """Whether self loops stand after the transition that leaves their state."""
+    """Whether self loops come after the transition out of their state."""
     for change in np.flatnonzero(place[:-1] != place[1:]):
         if loop[change] or loop[change + 1]:
             return bool(loop[change])
-    return len(loop) > 0 and bool(loop[-1]) and not loop[0]  # one state, or no self loop at all
+    return len(loop) > 0 and bool(loop[-1]) and not loop[0]  # one state, or no self loop
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Another system's outputs, made into log-likelihoods to decode and to align with."""
+"""Import of posteriors or log-likelihoods, for decoding and alignment."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,21 +12,20 @@ from asrdistill.errors import UserError
 from asrdistill.hmm.formats.options import PosteriorOptions
 from asrdistill.hmm.senones import Senones, log_priors
 
-PRIORS = "log_priors.npy"  # beside log-likelihoods that were posteriors: what was taken out of them
-TOLERANCE = 0.05  # of a frame's sum of posteriors; half precision adds up thousands of senones no better
+PRIORS = "log_priors.npy"  # priors that the posteriors were divided by
+TOLERANCE = 0.05  # of a frame's sum of posteriors, for half precision
 
 
 def import_posteriors(
     source: Path, senones: Senones, priors: Path | None, options: PosteriorOptions, out: Path
 ) -> None:
-    """Write into the existing folder `out` an archive of kind "loglikes" that is a model as well: with its senones.
+    """Write into the existing folder `out` an archive of kind "loglikes" that also serves as a model.
 
-    source  matrices (T, S) of what ``options.form`` says, see :func:`asrdistill.data.matrices.read_matrices`
-    priors  an alignment, whose counts are the priors that are taken out, or a file like `source`, whose mean they are
+    source  matrices (T, S) of ``options.form``, see :func:`asrdistill.data.matrices.read_matrices`
+    priors  alignment with the counts of the priors, or a file like `source` with their mean
 
-    What is taken out of posteriors stands beside them, so that they can be had again as a teacher's.
-    Raises UserError that names the utterance for other shapes, no frames, a NaN, frames without a possible senone,
-    and posteriors that do not add up to 1.
+    The priors are stored too, so that a teacher has the posteriors again. Raises UserError naming the utterance for other
+    shapes, no frames, NaN, and posteriors that do not sum to 1.
     """
     taken_out = np.zeros(senones.count, np.float32)
     if priors:
@@ -42,10 +41,7 @@ def import_posteriors(
 
 
 def read_units(path: Path, blank: str) -> Senones:
-    """The inventory of a CTC model from a file of its units, one a line in the order of its outputs.
-
-    A number behind the unit, as in Kaldi's symbol tables, must be that of the line.
-    """
+    """Inventory of a CTC model from a file of its units in the order of its outputs, optionally with numbers."""
     units = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines()):
         unit, *index = line.split() or [""]
@@ -79,13 +75,11 @@ def _scores(source: Path, senones: Senones, form: str) -> Iterator[tuple[str, np
 def _check_posteriors(log_posteriors: np.ndarray) -> None:
     total = np.exp(logsumexp(log_posteriors.astype(np.float64), axis=1))
     if (bad := np.flatnonzero(abs(total - 1) > TOLERANCE)).size:
-        raise UserError(
-            f"the posteriors of frame {bad[0]} add up to {total[bad[0]]:.3g}, not to 1; say with --form what they are"
-        )
+        raise UserError(f"the posteriors of frame {bad[0]} sum to {total[bad[0]]:.3g} instead of 1; set --form")
 
 
 def _log_priors(priors: Path, senones: Senones, form: str) -> np.ndarray:
-    """(S,) natural logs: of the senones' counts in an alignment, or of their mean posterior."""
+    """(S,) log of the senones' frequency in an alignment, or of their mean posterior."""
     if priors.is_dir():
         alignment = FrameArchive(priors, "alignment")
         if alignment.meta["senones"] != senones.hash:

@@ -1,9 +1,4 @@
-"""Formats that say when phones and words are spoken: CTM, Praat TextGrid, TIMIT's PHN and WRD.
-
-CTM        a line `utterance channel start duration label` for each phone, in seconds
-TextGrid   a file for each utterance, with a tier of phones and one of words
-PHN, WRD   a file for each utterance, a line `begin end label` in samples for each phone or word
-"""
+"""Time-aligned transcriptions: CTM, Praat TextGrid, TIMIT's PHN and WRD."""
 
 from __future__ import annotations
 
@@ -17,7 +12,7 @@ from asrdistill.errors import UserError, shorten
 
 
 class Transcription(NamedTuple):
-    """An utterance's phones and words in time; `end` where the file says how long the utterance is."""
+    """Phones and words of an utterance in time; `end` if the file has its length."""
 
     utterance: str
     source: Path
@@ -27,7 +22,7 @@ class Transcription(NamedTuple):
 
 
 def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
-    """Of a CTM of phones; a words.ctm beside it gives the words, in the same order of utterances."""
+    """Yield those of a CTM of phones; words.ctm beside it has the words, in the same order."""
     beside = path.with_name("words.ctm")
     words = read_ctm(beside) if beside.is_file() and beside != path else iter(())
     spoken = next(words, None)
@@ -35,7 +30,7 @@ def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
         if spoken and spoken[0] == utterance:
             yield Transcription(utterance, path, phones, spoken[1])
             spoken = next(words, None)
-        else:  # nobody says anything
+        else:  # no words
             yield Transcription(utterance, path, phones)
     if spoken:
         raise UserError(f"{beside} has the words of utterance {spoken[0]} where {path} has no phones of it")
@@ -44,8 +39,8 @@ def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
 def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
     """(end, tier name -> its intervals, empty ones too) of a TextGrid in long or short text form.
 
-    Praat itself reads such a file as nothing but its free-standing numbers, quoted texts and flags.
-    Raises UserError for what is no TextGrid, or cut short. Point tiers are left out.
+    As in Praat, only free-standing numbers, quoted texts and flags count. Point tiers are left out. Raises UserError if
+    it is no TextGrid, or truncated.
     """
     tokens = iter(_TOKEN.findall(_text(path)))
 
@@ -80,9 +75,9 @@ _TOKEN = re.compile(r'"(?:[^"]|"")*"|<exists>|(?<!\S)[-+]?\d+(?:\.\d*)?(?:[eE][-
 
 
 def textgrid_transcription(path: Path, utterance: str) -> Transcription:
-    """Of the tiers "phones" and "words", "SPEAKER - phones" and so on where a speaker is named.
+    """Of the tiers "phones" and "words", or "SPEAKER - phones" and so on.
 
-    Raises UserError that names the file where there is not one tier of phones, or nothing in it.
+    Raises UserError unless there is exactly one tier of phones, not empty.
     """
     end, tiers = read_textgrid(path)
     found = {what: [name for name in tiers if re.search(rf"(^|- ){what}?$", name.lower())] for what in _TIERS}
@@ -102,7 +97,7 @@ _TIERS = ("phones", "words")
 
 
 def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval]]) -> None:
-    """Write a TextGrid in long text form; gaps are filled with empty intervals, as Praat wants them."""
+    """Write a TextGrid in long text form; gaps become empty intervals."""
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", f"xmax = {_seconds(end)}"]
     lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
     for place, (name, intervals) in enumerate(tiers.items(), 1):
@@ -116,7 +111,7 @@ def write_textgrid(path: Path, end: float, tiers: Mapping[str, Sequence[Interval
 
 
 def phn_transcription(path: Path, utterance: str, rate: int) -> Transcription:
-    """Of a PHN file; the WRD file beside it gives the words."""
+    """Of a PHN file; the WRD file beside it has the words."""
     phones = read_phn(path, rate)
     if not phones:
         raise UserError(f"{path} (utterance {utterance}) is empty; remove the file or align again")
@@ -131,7 +126,7 @@ def write_phn(path: Path, intervals: Iterable[Interval], rate: int) -> None:
 
 
 def _without_gaps(intervals: Iterable[Interval], end: float) -> Iterator[Interval]:
-    """What a tier holds: intervals that touch; where two overlap, the second begins later."""
+    """Adjacent intervals of a tier; of two that overlap the second begins later."""
     done = 0.0
     for begin, stop, label in [*intervals, Interval(end, end, "")]:
         if begin > done:
@@ -150,7 +145,7 @@ def _quoted(text: str) -> str:
 
 
 def _text(path: Path) -> str:
-    """Text in UTF-8, or in UTF-16 as Praat writes it where a label needs it."""
+    """Text in UTF-8 or, as Praat may write it, UTF-16."""
     try:
         content = path.read_bytes()
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
