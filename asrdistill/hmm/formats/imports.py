@@ -56,7 +56,7 @@ def import_times(
 ) -> None:
     """Write the alignment of a CTM, or of a folder of TextGrids or PHN files, into the existing folder `out`.
 
-    Raises UserError naming file and utterance for overlapping or unknown phones, and times that do not fit the features.
+    Raises UserError naming file and utterance for overlapping or unknown phones, and times that do not fit.
     """
     converter = Converter(lang, features.meta["frame_shift"], options.strip_stress)
     found = _wanted(_transcriptions(form, source, features, options.rate), features, source)

@@ -24,8 +24,8 @@ def import_posteriors(
     source  matrices (T, S) of ``options.form``, see :func:`asrdistill.data.matrices.read_matrices`
     priors  alignment with the counts of the priors, or a file like `source` with their mean
 
-    The priors are stored too, so that a teacher has the posteriors again. Raises UserError naming the utterance for other
-    shapes, no frames, NaN, and posteriors that do not sum to 1.
+    The priors are stored too, so that a teacher has the posteriors again. Raises UserError naming the utterance for
+    other shapes, no frames, NaN, and posteriors that do not sum to 1.
     """
     taken_out = np.zeros(senones.count, np.float32)
     if priors:
