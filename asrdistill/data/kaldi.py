@@ -25,14 +25,14 @@ from asrdistill.files import atomic
 # What kaldiio raises for damaged arrays
 _DAMAGE = (
     AssertionError,
-    ArithmeticError,
+    OverflowError,
     EOFError,
     MemoryError,
     OSError,
     RuntimeError,
     ValueError,
-    zlib.error,
     struct.error,
+    zlib.error,
 )
 _INTEGER = np.dtype([("size", "i1"), ("value", "<i4")])  # one element of an integer vector, in binary form
 

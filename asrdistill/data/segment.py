@@ -1,8 +1,8 @@
 """Segmentation of a folder of recordings at their pauses, by level alone.
 
 In each stretch of 30 s the quiet level is the 5th percentile of the frames, the loud one the 98th. A frame is sound
-within the upper 70 % between them, or of 50 dB if they are further apart. Stretches of constant level (hum, noise, silence)
-have no sound. Music is not told from speech.
+within the upper 70 % between them, or of 50 dB if they are further apart. Stretches of constant level (hum, noise,
+silence) have no sound. Music is not told from speech.
 """
 
 from __future__ import annotations
