@@ -7,7 +7,16 @@ import pytest
 
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.lattice import NOTHING, Lattice
-from tests.decode.test_lattice import edit_distance, lattice_of
+from tests.decode.test_lattice import lattice_of
+
+
+def edit_distance(a, b):
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
+    return row[-1]
 
 
 def fan(paths: dict[str, float]) -> Lattice:

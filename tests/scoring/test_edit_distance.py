@@ -10,7 +10,7 @@ import kaldialign
 import numpy as np
 import pytest
 
-from asrdistill.scoring import alignment
+from asrdistill.scoring import edit_distance
 from asrdistill.scoring.edit_distance import align_words, count_errors
 
 
@@ -117,5 +117,5 @@ def test_equals_sclite(tmp_path: Path, vocabulary: int) -> None:
 
 def test_compiled_and_plain_alignments_are_equal():
     for reference, hypothesis in random_pairs(200, 4, 12, seed=3):
-        numbers = alignment._numbered(reference, hypothesis)
-        np.testing.assert_array_equal(alignment._fill(*numbers), alignment._compiled()(*numbers))
+        numbers = edit_distance._numbered(reference, hypothesis)
+        np.testing.assert_array_equal(edit_distance._fill(*numbers), edit_distance._compiled()(*numbers))
