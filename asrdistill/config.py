@@ -40,18 +40,6 @@ def hash_fields(options: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in added or value != _default(fields[key])}
 
 
-def flags(options: Any) -> list[str]:
-    """The command line's flags that make these options from the defaults."""
-    words: list[str] = []
-    for field in dataclasses.fields(options):
-        value, name = getattr(options, field.name), field.name.replace("_", "-")
-        if isinstance(value, bool) and value != _default(field):
-            words.append(f"--{name}" if value else f"--no-{name}")
-        elif value != _default(field):
-            words += ["--" + name, *map(str, value if isinstance(value, list) else [value])]
-    return words
-
-
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
     """Add ``--config FILE`` and one flag for each field of the dataclass `cls`."""
     group = parser.add_argument_group(f"options ({cls.__name__})")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from asrdistill import stage
-from asrdistill.config import flags, hash_fields, option
+from asrdistill.config import hash_fields, option
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,6 @@ def test_an_idle_later_option_makes_nothing_again(tmp_path):
     assert len(made) == 3
 
 
-def test_what_decides_and_what_the_command_line_says():
+def test_defaults_of_added_options_are_not_hashed():
     assert hash_fields(After()) == {"width": 8}
     assert hash_fields(After(many=True)) == {"width": 8, "many": True}
-    assert flags(After()) == []
-    assert flags(After(9, many=True)) == ["--width", "9", "--many"]
