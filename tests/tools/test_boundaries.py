@@ -97,5 +97,6 @@ def test_figures(tmp_path: Path):
     ctm.write_text("FAAA0_SX1 1 0.0 0.1 AA0\n")
     done = run(ctm, tmp_path / "TIMIT")
     assert done.returncode == 1
-    assert "FAAA0_SX1" in done.stderr and "'AA0'" in done.stderr
+    assert "FAAA0_SX1" in done.stderr
+    assert "'AA0'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
