@@ -12,6 +12,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,22 +45,8 @@ class Level(Mapping[Words, Entry]):
 
     def __init__(self, shorter: Level | None, symbols: list[str], key: Any, logprob: Any, backoff: Any):
         self.shorter, self.symbols = shorter, symbols
-        self.number: dict[str, int] = (
-            shorter.number if shorter is not None else {word: i for i, word in enumerate(symbols)}
-        )
         self.key, self.logprob, self.backoff = key, logprob, backoff
-
-    @classmethod
-    def of(cls, entries: Mapping[Words, Entry], shorter: Level | None) -> Level:
-        """From a mapping; last words and histories must be in `shorter`."""
-        symbols = shorter.symbols if shorter is not None else [words[0] for words in entries]
-        number = shorter.number if shorter is not None else {word: i for i, word in enumerate(symbols)}
-        histories = [shorter.place(words[:-1]) if shorter is not None else 0 for words in entries]
-        last = [number[words[-1]] for words in entries]
-        key = np.array(histories, np.int64) * len(symbols) + np.array(last, np.int64)
-        order = np.argsort(key)
-        values = np.array(list(entries.values()), np.float64).reshape(-1, 2)[order]
-        return cls(shorter, symbols, key[order], values[:, 0], values[:, 1])
+        self.number: dict[str, int] = {word: i for i, word in enumerate(symbols)} if shorter is None else shorter.number
 
     @property
     def history(self) -> np.ndarray:
@@ -107,14 +94,11 @@ class Level(Mapping[Words, Entry]):
         return len(self.key)
 
 
+@dataclass(frozen=True)
 class NGram:
-    """A back-off model: ``levels[n - 1]`` maps n-grams of order n to (ln probability, ln back-off weight)."""
+    """A back-off model: ``levels[n - 1]`` has the n-grams of order n."""
 
-    def __init__(self, levels: Sequence[Mapping[Words, Entry]]):
-        self.levels: list[Level] = []
-        for level in levels:
-            shorter = self.levels[-1] if self.levels else None
-            self.levels.append(level if isinstance(level, Level) else Level.of(level, shorter))
+    levels: list[Level]
 
     @property
     def order(self) -> int:
@@ -370,30 +354,26 @@ Row = list[bytes]  # the fields of a line
 
 
 class _Arpa:
-    """Reads an ARPA file block by block; between blocks only arrays are kept."""
-
-    BLOCK = 1 << 14  # lines
+    """Reads an ARPA file line by line; only numbers are kept of the n-grams."""
 
     def __init__(self, path: Path, file: Iterable[bytes]):
-        self.path, self.lines = path, enumerate(file, 1)
+        self.path = path
+        self.lines = ((number, fields) for number, line in enumerate(file, 1) if (fields := line.split()))
+        self.title = 0, ""  # number and text of the line that begins the next section
         self.number: dict[bytes, int] = {}  # of each word
         self.levels: list[Level] = []
 
     def read(self) -> NGram:
-        for _, line in self.lines:
-            if line.strip() == b"\\data\\":
-                break
-        else:
+        if not any(fields == [b"\\data\\"] for _, fields in self.lines):
             raise UserError(f"{self.path} has no \\data\\ line; is it an ARPA file?")
-        sizes, number, title = self._header()
-        while title != "\\end\\":
+        sizes = [self._size(number, fields) for number, fields in self._rows()]
+        while self.title[1] != "\\end\\":
             n = len(self.levels) + 1
-            if title != f"\\{n}-grams:" or n > len(sizes):
-                raise self._error(number, f"'{title[:60]}' is not the next section of the ARPA file")
-            level, number, title = self._section(n)
-            if sizes[n - 1] != len(level):
-                raise UserError(f"{self.path} promises {sizes[n - 1]} {n}-grams but holds {len(level)}")
-            self.levels.append(level)
+            if self.title[1] != f"\\{n}-grams:" or n > len(sizes):
+                raise self._error(self.title[0], f"'{self.title[1]}' is not the next section of the ARPA file")
+            self.levels.append(self._section(n))
+            if sizes[n - 1] != len(self.levels[-1]):
+                raise UserError(f"{self.path} promises {sizes[n - 1]} {n}-grams but holds {len(self.levels[-1])}")
         if len(self.levels) != len(sizes) or not sizes:
             raise UserError(
                 f"{self.path} promises n-grams up to length {len(sizes)} but holds them up to {len(self.levels)}"
@@ -403,97 +383,68 @@ class _Arpa:
     def _error(self, number: int, what: str) -> UserError:
         return UserError(f"{self.path}, line {number}: {what}")
 
-    def _header(self) -> tuple[list[int], int, str]:
-        """(number of n-grams of each order, number of the next line, the line)."""
-        sizes: list[int] = []
-        while True:
-            numbers, rows, (number, title) = self._rows()
-            for place, row in zip(numbers, rows, strict=True):
-                line = _shown(row)
-                if row[0] != b"ngram":
-                    raise self._error(place, f"'{line}' stands before any n-grams; is it an ARPA file?")
-                try:
-                    sizes.append(int(line.split("=")[1]))
-                except (IndexError, ValueError):
-                    raise self._error(place, f"'{line}' should be 'ngram N=COUNT'") from None
-            if title:
-                return sizes, number, title
-
-    def _rows(self) -> tuple[list[int], list[Row], tuple[int, str]]:
-        """Numbers and fields of the next lines; number and title of the section that follows, "" if none yet."""
-        numbers: list[int] = []
-        rows: list[Row] = []
-        for number, line in self.lines:
-            if fields := line.split():
-                if fields[0].startswith(b"\\"):
-                    return numbers, rows, (number, _shown(fields))
-                numbers.append(number)
-                rows.append(fields)
-                if len(rows) == self.BLOCK:
-                    return numbers, rows, (number, "")
+    def _rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield the lines before the next section; keep its title."""
+        for number, fields in self.lines:
+            if fields[0].startswith(b"\\"):
+                self.title = number, _shown(fields)
+                return
+            yield number, fields
         raise UserError(f"{self.path} is not a whole ARPA file: it has no \\end\\ line")
 
-    def _section(self, n: int) -> tuple[Level, int, str]:
-        """The n-grams of length n, and number and title of what follows them."""
-        blocks, title = [], ""
-        while not title:
-            numbers, rows, (number, title) = self._rows()
-            blocks.append((np.array(numbers), *self._values(n, numbers, rows), self._keys(n, numbers, rows)))
-        lines, logprob, backoff, key = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        order = np.argsort(key, kind="stable")
+    def _size(self, number: int, fields: Row) -> int:
+        """The count of a line of the header."""
+        line = _shown(fields)
+        if fields[0] != b"ngram":
+            raise self._error(number, f"'{line}' stands before any n-grams; is it an ARPA file?")
+        try:
+            return int(line.split("=")[1])
+        except (IndexError, ValueError):
+            raise self._error(number, f"'{line}' should be 'ngram N=COUNT'") from None
+
+    def _section(self, n: int) -> Level:
+        """The n-grams of length n."""
+        lines, values, tokens, known = array("q"), array("d"), array("i"), self.number
+        for number, fields in self._rows():
+            try:
+                logprob, backoff = float(fields[0]), float(fields[n + 1]) if len(fields) > n + 1 else 0.0
+                if not (n + 1 <= len(fields) <= n + 2 and logprob <= 0 and math.isfinite(backoff)):
+                    raise ValueError
+            except ValueError:
+                raise self._error(
+                    number, f"'{_shown(fields)}' is not 'log-probability {n} word(s) [back-off]'"
+                ) from None
+            if n == 1 and known.setdefault(fields[1], len(lines)) < len(lines):
+                raise self._error(number, f"'{fields[1].decode()}' is there twice")
+            try:
+                tokens.extend([known[word] for word in fields[1 : n + 1]])
+            except KeyError as error:
+                word = _shown(list(error.args))
+                raise self._error(number, f"the word '{word}' has no entry of its own among the 1-grams") from None
+            lines.append(number)
+            values.extend((logprob, backoff))
         shorter = self.levels[-1] if self.levels else None
-        symbols = shorter.symbols if shorter is not None else [word.decode() for word in self.number]
-        level = Level(shorter, symbols, key[order], logprob[order] * LN10, backoff[order] * LN10)
+        symbols = [word.decode() for word in self.number] if shorter is None else shorter.symbols
+        key = self._keys(np.array(tokens, np.int64).reshape(-1, n), lines)
+        order = np.argsort(key, kind="stable")
+        logprob, backoff = np.array(values).reshape(-1, 2)[order].T * LN10
+        level = Level(shorter, symbols, key[order], logprob, backoff)
         if len(again := np.flatnonzero(level.key[1:] == level.key[:-1])):
             words = " ".join(level.words(int(again[0])))
             raise self._error(lines[order[again[0] + 1]], f"'{words}' is there twice")
-        return level, number, title
+        return level
 
-    def _values(self, n: int, numbers: list[int], rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """(log-probabilities, back-off weights) of a block, log10."""
-        try:
-            logprob = np.array([float(row[0]) for row in rows])
-            backoff = np.array([float(row[n + 1]) if len(row) > n + 1 else 0.0 for row in rows])
-            fields = np.array([len(row) for row in rows])
-            bad = (fields < n + 1) | (fields > n + 2) | ~(logprob <= 0) | ~np.isfinite(backoff)
-        except ValueError:
-            bad = np.array([not all(map(_is_number, [row[0], *row[n + 1 :]])) for row in rows])
-        if bad.any():
-            place = int(np.flatnonzero(bad)[0])
-            line = _shown(rows[place])
-            raise self._error(numbers[place], f"'{line}' is not 'log-probability {n} word(s) [back-off]'")
-        return logprob, backoff
-
-    def _keys(self, n: int, numbers: list[int], rows: list[Row]) -> np.ndarray:
-        """Keys of a block, see :class:`Level`; unigrams number the words."""
-        if n == 1:
-            begin = len(self.number)
-            for number, row in zip(numbers, rows, strict=True):
-                if row[1] in self.number:
-                    raise self._error(number, f"'{row[1].decode()}' is there twice")
-                self.number[row[1]] = len(self.number)
-            return np.arange(begin, len(self.number))
-        find = self.number.get
-        words = np.array([find(word, -1) for row in rows for word in row[1 : n + 1]], np.int64).reshape(-1, n)
-        place = words[:, 0]
-        for level, last in zip(self.levels[1:], words.T[1:-1], strict=True):
+    def _keys(self, tokens: np.ndarray, lines: Sequence[int]) -> np.ndarray:
+        """Keys of n-grams, see :class:`Level`, from the numbers of their words (G, n)."""
+        place = tokens[:, 0]
+        if tokens.shape[1] == 1:
+            return place
+        for level, last in zip(self.levels[1:], tokens.T[1:-1], strict=True):
             place = level.find(place, last)
-        for bad, first, last, what in (
-            (place < 0, 1, n, "the history '{}' has no entry of its own"),
-            (words[:, -1] < 0, n, n + 1, "the word '{}' has no entry of its own among the 1-grams"),
-        ):
-            if bad.any():
-                at = int(np.flatnonzero(bad)[0])
-                raise self._error(numbers[at], what.format(_shown(rows[at][first:last])))
-        return place * len(self.number) + words[:, -1]
-
-
-def _is_number(field: bytes) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+        if len(bad := np.flatnonzero(place < 0)):
+            history = " ".join(self.levels[0].symbols[token] for token in tokens[bad[0], :-1])
+            raise self._error(lines[bad[0]], f"the history '{history}' has no entry of its own")
+        return place * len(self.number) + tokens[:, -1]
 
 
 def _shown(fields: Row) -> str:

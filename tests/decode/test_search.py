@@ -10,7 +10,7 @@ from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.hmm.senones import SILENCE_STATES, Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.ngram import NGram, train
+from asrdistill.lang.ngram import Level, NGram, train
 from tests.decode.reference import search as reference
 from tests.refusals import assert_names, refused
 
@@ -235,7 +235,10 @@ def test_bad_scores_are_refused(change, names):
 
 def test_a_model_without_sentence_ends_is_refused():
     lang, lm, senones, _ = random_problem(5, 1)
-    level = {words: entry for words, entry in lm.levels[0].items() if words != ("</s>",)}
+    whole = lm.levels[0]
+    symbols = [symbol for symbol in whole.symbols if symbol != "</s>"]
+    kept = [whole.number[symbol] for symbol in symbols]
+    level = Level(None, symbols, np.arange(len(kept)), whole.logprob[kept], whole.backoff[kept])
     with refused("</s>"):
         Decoder(lang, NGram([level]), senones, WIDE)
 

@@ -5,11 +5,12 @@ import math
 import random
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 
 from asrdistill.cli import main
 from asrdistill.lang.lexicon import LINK
-from asrdistill.lang.ngram import END, START, UNKNOWN, NGram, perplexity, read_arpa, train, write_arpa
+from asrdistill.lang.ngram import END, START, UNKNOWN, Level, NGram, perplexity, read_arpa, train, write_arpa
 from tests.refusals import assert_refused, refused
 
 WORDS = ["a", "b", "c", "d", "e"]
@@ -155,7 +156,8 @@ def test_words_outside_of_the_vocabulary():
 
 
 def test_perplexity_of_a_uniform_model():
-    model = NGram([{("<s>",): (-99.0, 0.0), **{(w,): (math.log(1 / 4), 0.0) for w in ("a", "b", "c", END)}}])
+    logprob = np.array([-99.0, *np.log([1 / 4] * 4)])
+    model = NGram([Level(None, [START, "a", "b", "c", END], np.arange(5), logprob, np.zeros(5))])
     assert perplexity(model, ["a b c", "c c x", ""]) == pytest.approx((4.0, 6, 1))
 
 
@@ -190,13 +192,6 @@ def test_gzip_and_line_ends(arpa, tmp_path):
     dos.write_bytes(arpa.read_bytes().replace(b"\n", b"\r\n"))
     same(read_arpa(packed), read_arpa(arpa))
     same(read_arpa(dos), read_arpa(arpa))
-
-
-@pytest.mark.parametrize("lines", [1, 2, 7])
-def test_blocks_of_any_size(arpa, monkeypatch, lines):
-    whole = read_arpa(arpa)
-    monkeypatch.setattr("asrdistill.lang.ngram._Arpa.BLOCK", lines)
-    same(read_arpa(arpa), whole)
 
 
 def test_the_order_of_the_lines_does_not_matter(arpa, tmp_path):
