@@ -1,4 +1,4 @@
-"""Options: one frozen dataclass a concept, read from YAML, overridable on the command line.
+"""Options: one frozen dataclass per concept, read from YAML, overridable on the command line.
 
 @dataclass(frozen=True)
 class FbankOptions:
@@ -42,31 +42,22 @@ def hash_fields(options: Any) -> dict[str, Any]:
 
 def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
     """Add ``--config FILE`` and one flag for each field of the dataclass `cls`."""
-    group = parser.add_argument_group(f"options ({cls.__name__})")
-    group.add_argument("--config", type=Path, metavar="YAML", help="file with these options; flags override it")
+    group = parser.add_argument_group("settings, here or in the file of --config")
+    group.add_argument("--config", type=Path, metavar="YAML", help="file with lines 'key: value'; flags override it")
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         kind, _ = _plain_type(hints[field.name])
-        several = kind is list
-        if several:
-            kind = typing.get_args(hints[field.name])[0]
-        name, help = (
-            "--" + field.name.replace("_", "-"),
-            f"{field.metadata.get('help', '')} (default: {_default(field)})",
-        )
+        choices, default = field.metadata.get("choices"), _default(field)
+        settings: dict[str, Any] = {"type": kind, "choices": choices}
         if kind is bool:
-            group.add_argument(name, dest=field.name, action=argparse.BooleanOptionalAction, default=None, help=help)
-            continue
-        group.add_argument(
-            name,
-            dest=field.name,
-            nargs="+" if several else None,
-            type=kind,
-            choices=field.metadata.get("choices"),
-            default=None,
-            metavar=None if field.metadata.get("choices") else kind.__name__.upper(),
-            help=help,
-        )
+            settings, default = {"action": argparse.BooleanOptionalAction}, "on" if default else "off"
+        elif kind is list:
+            settings["type"] = kind = typing.get_args(hints[field.name])[0]
+            settings["nargs"], default = "+", " ".join(map(str, default)) or "none"
+        if "type" in settings and not choices:
+            settings["metavar"] = {int: "N", float: "X"}.get(kind, "NAME")
+        help = f"{field.metadata.get('help', '')} (default: {default})"
+        group.add_argument("--" + field.name.replace("_", "-"), dest=field.name, default=None, help=help, **settings)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

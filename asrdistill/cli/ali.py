@@ -36,12 +36,8 @@ def make_(args: Args) -> None:
     GraphCompiler(lang, model.senones)  # checks that the model has the lexicon's phones
     utterances = transcripts(archive, args.data, lang, read_transcripts(text) if text else None)
     work = (load_scorer, args.model, args.features, utterances, lang)
-    make(
-        args,
-        lambda out: align(*work, out, args.options, args.jobs),
-        args.options,
-        *(args.model, args.features, args.data, args.lang, text),
-    )
+    inputs = (args.model, args.features, args.data, args.lang, text)
+    make(args, lambda out: align(*work, out, args.options, args.jobs), inputs)
 
 
 @group.command(
@@ -59,4 +55,4 @@ def expand(args: Args) -> None:
     """
     from asrdistill.features.perturb import expand_to_copies
 
-    make(args, lambda out: expand_to_copies(args.originals, args.features, out), {}, args.originals, args.features)
+    make(args, lambda out: expand_to_copies(args.originals, args.features, out), args.originals, args.features)

@@ -18,6 +18,7 @@ import importlib
 import inspect
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -58,6 +59,14 @@ LM = arg("lm", help="folder with lm.arpa, or an ARPA file")
 MODEL = arg("model", help="model folder")
 PIPES = flag("--pipes", "run the shell commands in wav.scp")
 SCORER = arg("model", help="model folder (GMM, network or ensemble), or archive of log-likelihoods")
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Fills the paragraphs of a docstring, but leaves tables and examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = (part if "  " in part else textwrap.fill(part, width) for part in text.split("\n\n"))
+        return "\n\n".join(parts)
 
 
 class Parser(argparse.ArgumentParser):
@@ -115,23 +124,31 @@ class Command:
         return getattr(importlib.import_module(module), name) if name else None
 
     def parser(self) -> Parser:
-        form = argparse.RawDescriptionHelpFormatter
-        parser = Parser(self.prog, self.usage, self.description, formatter_class=form, allow_abbrev=False)
+        places = [names[0] for names, settings in self.arguments if names[0][0] != "-"]
+        usage = self.usage or " ".join([self.prog, "[options]", *map(self._place, places)])
+        parser = Parser(self.prog, usage, self.description, formatter_class=Formatter, allow_abbrev=False)
         for names, settings in self.arguments:
-            parser.add_argument(*names, **settings)
+            shown = {} if names[0][0] == "-" else {"metavar": names[0].upper().replace("_", "-")}
+            parser.add_argument(*names, **{**shown, **settings})
         if self.sets:
-            paths = ", ".join(name.upper() for name in self.sets)
-            parser.add_argument(
-                "--sets", nargs="+", metavar="SET", help=f"sets; {paths} are the folders that hold them"
-            )
+            paths = " ".join(f"{name}/SET" for name in map(str.upper, self.sets)).replace("_", "-")
+            parser.add_argument("--sets", nargs="+", metavar="SET", help=f"take {paths} of each of these sets")
         if self.seeds:
-            stems = " and ".join(name.upper() for name in self.seeds)
-            parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help=f"seeds; {stems} gets .N appended")
+            paths = " ".join(f"{name}.N" for name in map(str.upper, self.seeds))
+            parser.add_argument(
+                "--seeds", nargs="+", type=int, metavar="N", help=f"take {paths} of each of these seeds"
+            )
         if cls := self.options_class():
             from asrdistill.config import add_options
 
             add_options(parser, cls)
         return parser
+
+    def _place(self, name: str) -> str:
+        """A positional argument as the usage shows it: FEATURES, MEMBERS…, [DATA…]"""
+        settings = dict(self.arguments)[(name,)]
+        shown = settings.get("metavar", name.upper().replace("_", "-"))
+        return {"+": f"{shown}…", "*": f"[{shown}…]"}.get(settings.get("nargs", ""), str(shown))
 
     def parse(self, words: list[str]) -> list[Args]:
         """The arguments of each run; raises UserError for what cannot be."""
@@ -242,11 +259,13 @@ def listed(*paths: Any) -> list[Path]:
     return [path for path in flat if path]
 
 
-def make(args: Args, work: Callable[[Path], object], options: Any, *inputs: Any) -> None:
+def make(args: Args, work: Callable[[Path], object], *inputs: Any, options: Any = None) -> None:
     """Make ``args.out`` by ``work(folder)`` unless it is up to date: see :func:`asrdistill.stage.make`.
 
-    `inputs` are what it is made from: paths, lists of paths, or None for what was not given.
+    `inputs` are what it is made from: paths, lists of paths, or None for what was not given. `options` are those of
+    the command, unless others decide the result.
     """
     from asrdistill import stage
 
-    stage.make(args.out, work, args.command, options, listed(*inputs))
+    settings = getattr(args, "options", {}) if options is None else options
+    stage.make(args.out, work, args.command, settings, listed(*inputs))

@@ -61,15 +61,16 @@ def _import(args: Args, source: Path, features_at: Path, lang_at: Path) -> None:
     form, options = args.source_format, args.options
     features = FrameArchive(features_at, "features")
     settings = {"format": form, **vars(options), "contents": _contents(source)}
-    inputs = (source, features_at, lang_at)
+    inputs: tuple[Path, ...] = (source, features_at, lang_at)
     if form == "kaldi":
         if not args.model:
             raise UserError("Kaldi's alignments need their model; give final.mdl with --model")
         kaldi = (lang_at, args.model, args.tree, options)
-        make(args, lambda out: import_kaldi(source, features, *kaldi, out), settings, inputs, args.model, args.tree)
+        inputs += (args.model, args.tree)
+        make(args, lambda out: import_kaldi(source, features, *kaldi, out), inputs, options=settings)
         return
     lang = Lang.read(lang_at)
-    make(args, lambda out: import_times(form, source, features, lang, options, out), settings, inputs)
+    make(args, lambda out: import_times(form, source, features, lang, options, out), inputs, options=settings)
 
 
 def _export(args: Args, source: Path) -> None:
@@ -77,7 +78,7 @@ def _export(args: Args, source: Path) -> None:
 
     form, rate, out = args.target_format, args.options.rate, args.out
     options = {"format": form, "rate": rate, "out": str(out.resolve())}
-    make(args, lambda folder: export_alignment(form, source, folder, rate, out), options, source)
+    make(args, lambda folder: export_alignment(form, source, folder, rate, out), source, options=options)
 
 
 def _contents(source: Path) -> str:
@@ -116,7 +117,7 @@ def feats(args: Args) -> None:
     if not 0 < shift < 1:
         raise UserError(f"--frame-shift is in seconds, for example 0.01, not {shift:g}")
     options = {"name": name, "frame_shift": shift}
-    make(args, lambda out: import_features(args.source, out, name, shift), options, args.source)
+    make(args, lambda out: import_features(args.source, out, name, shift), args.source, options=options)
 
 
 def _export_feats(args: Args) -> None:
@@ -156,12 +157,8 @@ def posteriors(args: Args) -> None:
         raise UserError("log-likelihoods have no priors to take out; leave --priors out, or change --form")
     if not (args.priors or senones.ctc or options.form == "loglikes"):
         raise UserError("posteriors of senones need priors to become likelihoods; give an alignment with --priors")
-    make(
-        args,
-        lambda out: import_posteriors(args.source, senones, args.priors, options, out),
-        options,
-        *(args.source, args.senones, args.priors),
-    )
+    inputs = (args.source, args.senones, args.priors)
+    make(args, lambda out: import_posteriors(args.source, senones, args.priors, options, out), inputs)
 
 
 @group.command(
@@ -177,4 +174,4 @@ def lm(args: Args) -> None:
     """
     from asrdistill.lang.arpa import import_lm
 
-    make(args, lambda out: import_lm(args.arpa, args.lower, out), {"lower": args.lower}, args.arpa)
+    make(args, lambda out: import_lm(args.arpa, args.lower, out), args.arpa, options={"lower": args.lower})

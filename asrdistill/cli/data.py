@@ -73,7 +73,7 @@ def prepare(args: Args) -> None:
     sources = folders_of(args.source, **chosen) if folders_of else [args.source]
     contents = {"contents": tree_hash(sources)} if args.source.is_dir() else {}
     options = {"corpus": args.corpus, **chosen, **contents}
-    make(args, lambda out: prepare_corpus(args.source, out, args.jobs, **chosen), options, sources)
+    make(args, lambda out: prepare_corpus(args.source, out, args.jobs, **chosen), sources, options=options)
 
 
 @group.command(
@@ -102,7 +102,7 @@ def segment(args: Args) -> None:
     source = args.audio.resolve()
     whole = {name for line in read_lines(args.whole) for name in line.split()[:1]} if args.whole else set()
     options = {**asdict(args.options), "folder": str(source), "contents": tree_hash([source])}
-    make(args, lambda out: segment_recordings(source, out, args.options, args.jobs, whole), options, args.whole)
+    make(args, lambda out: segment_recordings(source, out, args.options, args.jobs, whole), args.whole, options=options)
 
 
 @group.command(
@@ -122,7 +122,7 @@ def split(args: Args) -> None:
     from asrdistill.data.split import write_splits
 
     data = DataDirectory.read(args.data)
-    make(args, lambda out: write_splits(data, args.options.percent, out), args.options, args.data)
+    make(args, lambda out: write_splits(data, args.options.percent, out), args.data)
 
 
 @group.command(
@@ -145,7 +145,7 @@ def subset(args: Args) -> None:
     if (args.data / "index.tsv").is_file():
         archive = FrameArchive(args.data)
         rows = select_rows(archive, args.options)
-        make(args, lambda out: write_rows(archive, out, rows), args.options, args.data)
+        make(args, lambda out: write_rows(archive, out, rows), args.data)
         return
     chosen = select(DataDirectory.read(args.data, pipes=True), args.options, args.data)
 
@@ -153,7 +153,7 @@ def subset(args: Args) -> None:
         chosen.write(out)
         write_genders([args.data], chosen, out)
 
-    make(args, write, args.options, args.data)
+    make(args, write, args.data)
 
 
 @group.command(arg("data", nargs="+", help="data directories"), OUT)
@@ -171,7 +171,7 @@ def combine(args: Args) -> None:
         united.write(out)
         write_genders(args.data, united, out)
 
-    make(args, write, {}, args.data)
+    make(args, write, args.data)
 
 
 @group.command(

@@ -73,7 +73,7 @@ def _decode(runs: list[Args], graph: Path) -> None:
             )
 
         for each in runs:
-            make(each, partial(work, each.features), options, each.model, each.features, each.lang, each.lm)
+            make(each, partial(work, each.features), each.model, each.features, each.lang, each.lm, options=options)
 
 
 @group.command(
@@ -110,7 +110,7 @@ def tune(args: Args) -> None:
             (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, args.options, graph)
             tune(args.model, archive, decoder, texts, out, args.jobs)
 
-    make(args, work, asdict(args.options), args.model, args.features, args.lang, args.lm, args.data)
+    make(args, work, args.model, args.features, args.lang, args.lm, args.data, options=asdict(args.options))
 
 
 @group.command(
@@ -142,7 +142,7 @@ def rescore(args: Args) -> None:
         rescore(args.decoded, args.lm, graph, args.calibration, args.options, out, args.jobs)
         shutil.rmtree(out / "graph", ignore_errors=True)
 
-    make(args, work, args.options, args.decoded, args.lm, args.calibration)
+    make(args, work, args.decoded, args.lm, args.calibration)
 
 
 @group.command(
@@ -162,4 +162,4 @@ def calibrate(args: Args) -> None:
     from asrdistill.results.calibrate import calibrate
 
     inputs = (args.decoded, args.text, args.calibration)
-    make(args, lambda out: calibrate(*inputs, out), {}, inputs)
+    make(args, lambda out: calibrate(*inputs, out), inputs)

@@ -34,7 +34,7 @@ def targets(args: Args) -> None:
         archive = FrameArchive(args.features, "features")
         make_store(args.teacher, archive, out, args.options, args.jobs, mapping, args.unseen)
 
-    make(args, store, args.options, args.teacher, args.features, args.map, args.unseen)
+    make(args, store, args.teacher, args.features, args.map, args.unseen)
 
 
 @group.command(
@@ -57,11 +57,9 @@ def cluster_senones(args: Args) -> None:
     from asrdistill.distill.cluster import cluster_senones
 
     work = (args.options, args.jobs)
+    inputs = (args.generalist, args.features)
     make(
-        args,
-        lambda out: cluster_senones(args.generalist, FrameArchive(args.features, "features"), out, *work),
-        args.options,
-        *(args.generalist, args.features),
+        args, lambda out: cluster_senones(args.generalist, FrameArchive(args.features, "features"), out, *work), inputs
     )
 
 
@@ -91,9 +89,5 @@ def coverage(args: Args) -> None:
     from asrdistill.distill.coverage import measure
 
     pairs = [[Path(path) for path in pair] for pair in args.on]
-    make(
-        args,
-        lambda out: measure(args.model, args.against, pairs, out, args.jobs),
-        {},
-        *(args.model, args.against, *pairs),
-    )
+    inputs = (args.model, args.against, *pairs)
+    make(args, lambda out: measure(args.model, args.against, pairs, out, args.jobs), inputs)

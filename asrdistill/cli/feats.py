@@ -43,7 +43,7 @@ def fbank(args: Args) -> None:
     )
     options = {**asdict(args.options), **copies.describe()}
     work = (data, args.options, args.jobs, args.pipes, copies)
-    make(args, lambda out: make_fbank(data, out, *work[1:]), options, args.data, args.noise)
+    make(args, lambda out: make_fbank(data, out, *work[1:]), args.data, args.noise, options=options)
 
 
 @group.command(
@@ -65,13 +65,8 @@ def cepstra(args: Args) -> None:
 
     speakers = read_speakers(args.data)
     check(args.fbank, speakers, args.options)
-    make(
-        args,
-        lambda out: make_cepstra(args.fbank, speakers, out, args.options, args.jobs),
-        args.options,
-        args.fbank,
-        args.data,
-    )
+    work = (args.options, args.jobs)
+    make(args, lambda out: make_cepstra(args.fbank, speakers, out, *work), args.fbank, args.data)
 
 
 @group.command(
@@ -98,7 +93,7 @@ def fmllr(args: Args) -> None:
     inputs = (args.model, args.features, args.alignment)
     check(*inputs)
     speakers = read_speakers(args.data)
-    make(args, lambda out: adapt(*inputs, speakers, out, args.options, args.jobs), args.options, inputs, args.data)
+    make(args, lambda out: adapt(*inputs, speakers, out, args.options, args.jobs), inputs, args.data)
 
 
 @group.command(
@@ -130,13 +125,8 @@ def encode(args: Args) -> None:
     data = DataDirectory.read(args.data, pipes=args.pipes)
     device = choose_device(args.device).type
     encoder = open_encoder(args.encoder, device)
-    make(
-        args,
-        lambda out: encode(encoder, args.encoder, args.fbank, data, out, args.jobs, device, args.pipes),
-        encoder.settings,
-        args.fbank,
-        args.data,
-    )
+    what, how = (encoder, args.encoder, args.fbank, data), (args.jobs, device, args.pipes)
+    make(args, lambda out: encode(*what, out, *how), args.fbank, args.data, options=encoder.settings)
 
 
 @group.command(arg("features", nargs="+", help="feature archives with the same frames"), OUT, sets="features out")
@@ -150,4 +140,4 @@ def paste(args: Args) -> None:
     """
     from asrdistill.features.paste import paste
 
-    make(args, lambda out: paste(args.features, out), {}, args.features)
+    make(args, lambda out: paste(args.features, out), args.features)

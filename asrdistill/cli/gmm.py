@@ -23,12 +23,8 @@ def mono(args: Args) -> None:
 
     lang = Lang.read(args.lang)
     utterances = transcripts(FrameArchive(args.features, kind="features"), args.data, lang)
-    make(
-        args,
-        lambda out: train_mono(args.features, utterances, lang, out, args.options, args.jobs),
-        args.options,
-        *(args.features, args.data, args.lang),
-    )
+    inputs = (args.features, args.data, args.lang)
+    make(args, lambda out: train_mono(args.features, utterances, lang, out, args.options, args.jobs), inputs)
 
 
 @group.command(
@@ -58,9 +54,9 @@ def tri(args: Args) -> None:
     archive = FrameArchive(args.features, kind="features")
     utterances = transcripts(archive, args.data, lang)
     check_alignment(args.alignment, archive, lang)
+    inputs = (args.features, args.alignment, args.data, args.lang)
     make(
         args,
         lambda out: train_triphones(args.features, args.alignment, utterances, lang, out, args.options, args.jobs),
-        args.options,
-        *(args.features, args.alignment, args.data, args.lang),
+        inputs,
     )

@@ -54,18 +54,18 @@ def build(args: Args) -> None:
         raise UserError("there are no words: give data directories with text, or --dictionary with --all")
     inputs, positions = [*args.data, *args.text], args.positions
     if args.phones:
-        make(args, Lang.of_phones(words, args.phones).write, {"phones": args.phones}, inputs)
+        make(args, Lang.of_phones(words, args.phones).write, inputs, options={"phones": args.phones})
         return
     if args.graphemes:
         spelled, options = spell_words(words), {"graphemes": True, "positions": positions}
-        make(args, lambda out: make_lang(words, spelled, None, out, positions), options, inputs)
+        make(args, lambda out: make_lang(words, spelled, None, out, positions), inputs, options=options)
         return
     dictionary = read_dictionary(args.dictionary)
     words |= dictionary.keys() if args.all else set()
     guess = G2P.read(args.g2p).pronounce if args.g2p else None
     options = {"positions": positions, "all": args.all}
     work = (words, dictionary, guess)
-    make(args, lambda out: make_lang(*work, out, positions), options, inputs, args.dictionary, args.g2p)
+    make(args, lambda out: make_lang(*work, out, positions), inputs, args.dictionary, args.g2p, options=options)
 
 
 @group.command(
@@ -83,7 +83,7 @@ def g2p(args: Args) -> None:
     from asrdistill.lang.g2p import make_g2p
 
     dictionary = read_dictionary(args.dictionary)
-    make(args, lambda out: make_g2p(dictionary, out, args.options), args.options, args.dictionary)
+    make(args, lambda out: make_g2p(dictionary, out, args.options), args.dictionary)
 
 
 @group.command(
@@ -124,13 +124,9 @@ def lm(args: Args) -> None:
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
-    options = args.options
-    make(
-        args,
-        lambda out: make_lm(text, lang.words, options.order, options.prune, tests, out, spellings),
-        options,
-        *(args.data, args.lang, args.test, args.text, args.dictionary),
-    )
+    inputs = (args.data, args.lang, args.test, args.text, args.dictionary)
+    work = (text, lang.words, args.options.order, args.options.prune, tests)
+    make(args, lambda out: make_lm(*work, out, spellings), inputs)
 
 
 @group.command(
@@ -159,7 +155,7 @@ def subwords(args: Args) -> None:
     lang = Lang.read(args.lang)
     dictionary = read_dictionary(args.dictionary) if args.dictionary else {}
     work = (lang, words, dictionary, args.options.pieces)
-    make(args, lambda out: make_subword_lang(*work, out), args.options, args.data, args.lang, args.dictionary)
+    make(args, lambda out: make_subword_lang(*work, out), args.data, args.lang, args.dictionary)
 
 
 @group.command(arg("lang", help="lang folder of the alignment"), ALIGNMENT, OUT)
@@ -173,7 +169,7 @@ def pron_probs(args: Args) -> None:
     from asrdistill.lang.pron_probs import estimate_pron_probs
 
     lang = Lang.read(args.lang)
-    make(args, lambda out: estimate_pron_probs(lang, args.alignment).write(out), {}, args.lang, args.alignment)
+    make(args, lambda out: estimate_pron_probs(lang, args.alignment).write(out), args.lang, args.alignment)
 
 
 @group.command(ALIGNMENT, arg("out", help="folder to make: OUT/lang and OUT/lm"))
@@ -186,4 +182,4 @@ def phone_loop(args: Args) -> None:
     from asrdistill.decode.loop import make_loop
 
     order = 2
-    make(args, lambda out: make_loop(args.alignment, out, order), {"order": order}, args.alignment)
+    make(args, lambda out: make_loop(args.alignment, out, order), args.alignment, options={"order": order})

@@ -104,7 +104,7 @@ def evaluate(args: Args) -> None:
     from asrdistill.scoring.frames import evaluate
 
     inputs = (args.model, args.features, args.alignment)
-    make(args, lambda out: evaluate(*inputs, out, args.jobs), {}, inputs)
+    make(args, lambda out: evaluate(*inputs, out, args.jobs), inputs)
 
 
 @group.command(
@@ -140,7 +140,7 @@ def ensemble(args: Args) -> None:
             raise UserError("--generalist combines by itself; leave out --combine, --gmm and --weights-on")
         active = args.active or 3
         work = (args.generalist, args.members, active)
-        make(args, lambda out: save_specialists(out, *work), {"active": active}, args.generalist, args.members)
+        make(args, lambda out: save_specialists(out, *work), args.generalist, args.members, options={"active": active})
         return
     if args.active:
         raise UserError("--active is for specialists; name their generalist with --generalist")
@@ -158,7 +158,7 @@ def ensemble(args: Args) -> None:
         save_ensemble(out, args.members, args.combine, features=features, weights=weights)
 
     options = {"combine": args.combine, **({"scale": scale} if gmm else {})}
-    make(args, save, options, args.members, gmm, args.weights_on)
+    make(args, save, args.members, gmm, args.weights_on, options=options)
 
 
 def _scale(text: str) -> float:
@@ -194,11 +194,11 @@ def adjust(args: Args) -> None:
     if bool(args.bias) != bool(args.phones):
         raise UserError("--bias and --phones go together")
     if args.priors:
-        make(args, lambda out: adjust_priors(args.model, args.priors, out, args.jobs), {}, args.model, args.priors)
+        make(args, lambda out: adjust_priors(args.model, args.priors, out, args.jobs), args.model, args.priors)
     elif args.width is not None:
-        make(args, lambda out: extract_width(args.model, args.width, out), {"width": args.width}, args.model)
+        make(args, lambda out: extract_width(args.model, args.width, out), args.model, options={"width": args.width})
     else:
         features, alignment = args.bias
         work = (args.model, features, alignment)
         options = {"phones": args.phones}
-        make(args, lambda out: adjust_bias(*work, out, args.phones, args.jobs), options, work)
+        make(args, lambda out: adjust_bias(*work, out, args.phones, args.jobs), work, options=options)

@@ -28,11 +28,11 @@ def run(args: Args) -> None:
 
     data = DataDirectory.read(args.data)
     model = model_folder(args.options.whisper)
-    make(args, lambda out: make_pseudo_labels(data, out, args.options, args.jobs), args.options, args.data, model)
+    make(args, lambda out: make_pseudo_labels(data, out, args.options, args.jobs), args.data, model)
 
 
 @group.command(
-    arg("pseudo_labels", metavar="pseudo-labels", help="data directory from asrdistill pseudo-label run"),
+    arg("pseudo_labels", help="data directory from asrdistill pseudo-label run"),
     OUT,
     arg("--loop", nargs=2, metavar=("ALIGNMENT", "HYP"), help="compare with the output of a phone loop"),
     arg("--known", metavar="FILE", help="true transcripts: recording words …"),
@@ -53,9 +53,9 @@ def filter_(args: Args) -> None:
 
     alignment, hyp = args.loop or (None, None)
     hyp = hyp / "hyp.txt" if hyp and hyp.is_dir() else hyp
+    inputs = (args.pseudo_labels, alignment, hyp, args.known)
     make(
         args,
         lambda out: filter_pseudo_labels(args.pseudo_labels, out, args.options, alignment, hyp, args.known),
-        args.options,
-        *(args.pseudo_labels, alignment, hyp, args.known),
+        inputs,
     )

@@ -153,12 +153,10 @@ def export(args: Args) -> None:
     options = tuned(args.options, args.tuned)
     network = (args.to, args.model, args.lang, args.lm, options)
     checked_on = (args.check, args.alignment)
-    make(
-        args,
-        lambda out: export(*network, out, args.out.name, *checked_on, args.encoder, args.jobs),
-        {"to": args.to, "encoder": args.encoder, **asdict(options)},
-        *(args.model, args.lang, args.lm, args.tuned, checked_on),
-    )
+    inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on)
+    settings = {"to": args.to, "encoder": args.encoder, **asdict(options)}
+    how = (args.out.name, *checked_on, args.encoder, args.jobs)
+    make(args, lambda out: export(*network, out, *how), inputs, options=settings)
 
 
 @group.command(

@@ -84,7 +84,7 @@ def test_mistyped_name_is_answered_with_the_nearest(words, near):
         (["decode", "run", "m", "f", "l", "lm", "o", "--lm-wieght", "3"], ["--lm-wieght", "--lm-weight"]),
         (["nnet", "train", "--held_out", "a", "b"], ["--held_out", "--held-out"]),
         (["decode", "rescore", "a", "b", "--risk", "true"], ["true"]),
-        (["decode", "rescore", "a"], ["out"]),
+        (["decode", "rescore", "a"], ["OUT"]),
         (["ali", "make", "m", "f", "d", "l", "o", "--jobs", "0"], ["--jobs", "0"]),
         (["data", "prepare", "timmit", "a", "b"], ["timmit", "timit"]),
     ],
