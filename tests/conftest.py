@@ -69,10 +69,10 @@ def prompts(tmp_path_factory) -> Callable[[str], Path]:
             PROMPTS.parent.mkdir(parents=True, exist_ok=True)
             with open(PROMPTS.with_name(".asterisk.tests"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # tests in another process may want them too
-                failed = asterisk.main(["download", str(PROMPTS), "--languages", language])
+                failed = asterisk.group.main(["download", str(PROMPTS), "--languages", language])
             if failed:
                 pytest.skip(f"Asterisk's prompts in {language} cannot be fetched: no apt-get, or no network")
-            assert asterisk.main(["prepare", str(PROMPTS), str(out), "--languages", language]) == 0
+            assert asterisk.group.main(["prepare", str(PROMPTS), str(out), "--languages", language]) == 0
         return out / language
 
     return prepared

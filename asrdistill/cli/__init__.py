@@ -5,11 +5,9 @@ without a group stand in :mod:`asrdistill.cli.top`. Nothing imports this package
 """
 
 import importlib
-import os
-import sys
 
 from asrdistill import __version__
-from asrdistill.cli.command import Command, Group, nearest
+from asrdistill.cli.command import HELP, Command, Group, nearest, run
 from asrdistill.errors import UserError
 
 GROUPS = {
@@ -59,30 +57,11 @@ OLD_NAMES = {  # of version 0.1, where the command itself is called something el
     "train-tri": "gmm tri",
     "words": "data normalize-text",
 }
-HELP = ("-h", "--help")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; returns the exit status: 0, 2 after a mistake, 130 after Ctrl-C, 141 after a broken pipe."""
-    argv = sys.argv[1:] if argv is None else argv
-    name = "asrdistill"
-    try:
-        found, rest = find(argv)
-        if isinstance(found, str):
-            print(found, file=sys.stdout if rest else sys.stderr)
-            return 0 if rest else 2
-        name = found.prog
-        found.run(rest)
-    except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return run("asrdistill", find, argv)
 
 
 def find(argv: list[str]) -> tuple[Command | str, list[str]]:
@@ -98,11 +77,9 @@ def find(argv: list[str]) -> tuple[Command | str, list[str]]:
     if word not in GROUPS:
         raise UserError(_unknown(word))
     group = load(word)
-    if not rest or rest[0] in HELP:
-        return group.help(GROUPS[word]), rest
-    if rest[0] not in group.commands:
+    if rest and rest[0] not in (*group.commands, *HELP):
         raise UserError(_unknown_in(group, rest[0]))
-    return group.commands[rest[0]], rest[1:]
+    return group.find(rest, GROUPS[word])
 
 
 def load(group: str) -> Group:

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 
 from asrdistill.errors import UserError
 
+HELP = ("-h", "--help")
 Args = argparse.Namespace
 Argument = tuple[tuple[str, ...], dict[str, Any]]  # of add_argument
 
@@ -89,6 +90,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(words), 1, 0.6)), "")
 
 
+def program(name: str) -> str:
+    """What a user types: a script's name, or asrdistill and the name."""
+    return name if ".py" in name else f"asrdistill {name}"
+
+
 @dataclass(frozen=True)
 class Command:
     """A command; it makes one run for each seed and set. `sets` and `seeds` name the arguments that these change.
@@ -109,7 +115,7 @@ class Command:
 
     @property
     def prog(self) -> str:
-        return f"asrdistill {self.name}"
+        return program(self.name)
 
     @property
     def description(self) -> str:
@@ -215,8 +221,28 @@ def _run_apart(function: Callable[[Args], None], args: Args) -> None:
 
 @dataclass(frozen=True)
 class Group:
+    """Commands by name: one of asrdistill's groups, or a script that calls :meth:`main` (its name ends in .py).
+
+    A command that is declared with the function `_` is a script's only one, and is called without a name.
+    """
+
     name: str
+    about: str = ""
     commands: dict[str, Command] = field(default_factory=dict)
+
+    def main(self, argv: list[str] | None = None) -> int:
+        """Run a script's command line; returns the exit status."""
+        return run(self.name, self.find, argv)
+
+    def find(self, words: list[str], title: str = "") -> tuple[Command | str, list[str]]:
+        """(command, its arguments), or (text to print, [] if it is printed because a command is missing)."""
+        if "" in self.commands:
+            return self.commands[""], words
+        if not words or words[0] in HELP:
+            return self.help(title), words
+        if words[0] not in self.commands:
+            raise UserError(f"no command '{words[0]}'; the commands are {', '.join(self.commands)}")
+        return self.commands[words[0]], words[1:]
 
     def command(
         self, *arguments: Argument, sets: str = "", seeds: str = "", **settings: Any
@@ -232,18 +258,40 @@ class Group:
         return declare
 
     def help(self, title: str) -> str:
+        prog = program(self.name)
         width = 2 + max(map(len, self.commands))
         return "\n".join(
             [
-                f"usage: asrdistill {self.name} COMMAND …",
+                f"usage: {prog} COMMAND …",
                 "",
-                f"{title[0].upper()}{title[1:]}.",
+                f"{title[0].upper()}{title[1:]}." if title else self.about.strip(),
                 "",
                 *(f"  {name:{width}}{command.summary}" for name, command in self.commands.items()),
                 "",
-                f"asrdistill {self.name} COMMAND --help shows what a command takes, and an example.",
+                f"{prog} COMMAND --help shows what a command takes, and an example.",
             ]
         )
+
+
+def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]], argv: list[str] | None = None) -> int:
+    """Find a command and run it; returns the exit status. `name` stands before errors until the command is known."""
+    try:
+        found, rest = find(sys.argv[1:] if argv is None else argv)
+        if isinstance(found, str):
+            print(found, file=sys.stdout if rest else sys.stderr)
+            return 0 if rest else 2
+        name = found.prog
+        found.run(rest)
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; run the same command again to continue", file=sys.stderr)
+        return 130
+    return 0
 
 
 def log_to_stderr() -> None:

@@ -207,7 +207,7 @@ def test_first_of_two_sentences_for_a_clip_is_used(tmp_path):
 
 def test_prepare_writes_data_directories(queen, tmp_path, caplog):
     out = tmp_path / "data"
-    assert amazon_queen.main(["prepare", str(queen), str(out), "--jobs", "1"]) == 0
+    assert amazon_queen.group.main(["prepare", str(queen), str(out), "--jobs", "1"]) == 0
     sets = {name: DataDirectory.read(out / name) for name in ("test_unseen",)}
     unseen = {u.id: u for u in sets["test_unseen"]}
     assert sorted(unseen) == [
@@ -241,7 +241,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(queen: Path, out: Path, *flags: str) -> dict[str, DataDirectory]:
-    assert amazon_queen.main(["prepare", str(queen), str(out), "--jobs", "1", *flags]) == 0
+    assert amazon_queen.group.main(["prepare", str(queen), str(out), "--jobs", "1", *flags]) == 0
     return {name: DataDirectory.read(out / name) for name in ("train", "dev", "test", "test_unseen")}
 
 
@@ -287,7 +287,7 @@ def test_prepare_is_skipped_when_nothing_changed(many, tmp_path, caplog):
 
 
 def fails(argv: list[object], *names: object) -> None:
-    assert_refused(argv, *names, program=amazon_queen.main)
+    assert_refused(argv, *names, program=amazon_queen.group.main)
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.99])
@@ -382,7 +382,7 @@ def test_download_fetches_and_unpacks(programs, queen, tmp_path):
     program(programs, "apt-get", "touch flight-of-the-amazon-queen_1.deb")
     unpacker(programs, queen)
     out = tmp_path / "download"
-    assert amazon_queen.main(["download", str(out)]) == 0
+    assert amazon_queen.group.main(["download", str(out)]) == 0
     assert (out / "queen.1c").read_bytes() == queen.read_bytes()
     assert sorted(path.name for path in out.iterdir()) == [".done", "copyright", "queen.1c"]
 
@@ -398,7 +398,7 @@ def test_download_with_old_package_lists_fetches_its_own(programs, queen, tmp_pa
         "touch flight-of-the-amazon-queen_1.deb",
     )
     unpacker(programs, queen)
-    assert amazon_queen.main(["download", str(tmp_path / "download")]) == 0
+    assert amazon_queen.group.main(["download", str(tmp_path / "download")]) == 0
     assert [line.split()[-1] for line in count.read_text().splitlines()] == [
         "flight-of-the-amazon-queen",
         "update",

@@ -30,7 +30,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def fails(names: list[object], *argv: object, program=mnist.main) -> None:
+def fails(names: list[object], *argv: object, program=mnist.group.main) -> None:
     assert_refused(argv, *names, program=program)
 
 
@@ -70,7 +70,7 @@ def test_missing_files_and_other_sizes_are_refused(source, tmp_path):
 
 def test_images_become_utterances_of_one_frame(source, tmp_path):
     out = tmp_path / "out"
-    assert mnist.main(["prepare", str(source), str(out)]) == 0
+    assert mnist.group.main(["prepare", str(source), str(out)]) == 0
     sets = {name: FrameArchive(out / "features" / name, "features") for name in ("train", "validation", "test")}
     assert {name: len(archive) for name, archive in sets.items()} == {"train": 30, "validation": 6, "test": 10}
     images, digits = (read_idx(source / f"train-{what}-ubyte.gz") for what in ("images-idx3", "labels-idx1"))
@@ -87,7 +87,7 @@ def test_images_become_utterances_of_one_frame(source, tmp_path):
 
 
 def test_pixels_are_normalised_by_common_statistics(source, tmp_path):
-    assert mnist.main(["prepare", str(source), str(tmp_path / "out")]) == 0
+    assert mnist.group.main(["prepare", str(source), str(tmp_path / "out")]) == 0
     archive = FrameArchive(tmp_path / "out/features/train")
     mean, std = global_stats(archive)
     everything = archive.read(archive.utterances).astype(float)
@@ -97,9 +97,9 @@ def test_pixels_are_normalised_by_common_statistics(source, tmp_path):
 
 def test_shifted_images_keep_their_digits(source, tmp_path):
     out = tmp_path / "out"
-    assert mnist.main(["prepare", str(source), str(out)]) == 0
+    assert mnist.group.main(["prepare", str(source), str(out)]) == 0
     train = FrameArchive(out / "features/train")
-    assert shift_images.main([str(train.folder), str(tmp_path / "all"), "--pixels", "1"]) == 0
+    assert shift_images.group.main([str(train.folder), str(tmp_path / "all"), "--pixels", "1"]) == 0
     moved = FrameArchive(tmp_path / "all")
     assert len(moved) == 9 * len(train)
     name = train.utterances[0]
@@ -113,13 +113,13 @@ def test_shifted_images_keep_their_digits(source, tmp_path):
     assert main(["ali", "expand", str(out / "ali/train"), str(moved.folder), str(tmp_path / "ali")]) == 0
     digits, copied = FrameArchive(out / "ali/train"), FrameArchive(tmp_path / "ali")
     assert all(copied[copy] == digits[copy[-len(name) :]] for copy in moved)
-    assert shift_images.main([str(train.folder), str(tmp_path / "some"), "--pixels", "2", "--copies", "3"]) == 0
+    assert shift_images.group.main([str(train.folder), str(tmp_path / "some"), "--pixels", "2", "--copies", "3"]) == 0
     assert len(FrameArchive(tmp_path / "some")) == 4 * len(train)
-    fails(["8 copies", 9], train.folder, tmp_path / "x", "--pixels", 1, "--copies", 9, program=shift_images.main)
+    fails(["8 copies", 9], train.folder, tmp_path / "x", "--pixels", 1, "--copies", 9, program=shift_images.group.main)
 
 
 def test_shift_of_other_features_is_refused(corpus, tmp_path):
-    fails([corpus.features, "fbank"], corpus.features, tmp_path / "out", program=shift_images.main)
+    fails([corpus.features, "fbank"], corpus.features, tmp_path / "out", program=shift_images.group.main)
 
 
 def test_the_checksums_are_md5():
@@ -131,7 +131,7 @@ def test_download_from_a_bad_server(source, tmp_path, monkeypatch):
     known = {path.name: (path.stat().st_size, fetch.md5_of(path)) for path in source.iterdir()}
     monkeypatch.setattr(mnist, "FILES", known)
     with FlakyServer(source, cut=0.5, ignore_range=0.2, seed=1) as server:
-        assert mnist.main(["download", str(tmp_path / "out"), "--mirror", server.url]) == 0
+        assert mnist.group.main(["download", str(tmp_path / "out"), "--mirror", server.url]) == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         path.name: path.read_bytes() for path in source.iterdir()
     }
@@ -145,7 +145,7 @@ def test_download_from_a_bad_server(source, tmp_path, monkeypatch):
 
 def test_the_small_digits_come_in_the_same_form(tmp_path):
     pytest.importorskip("sklearn")
-    assert mnist.main(["digits", str(tmp_path / "digits")]) == 0
-    assert mnist.main(["prepare", str(tmp_path / "digits"), str(tmp_path / "out")]) == 0
+    assert mnist.group.main(["digits", str(tmp_path / "digits")]) == 0
+    assert mnist.group.main(["prepare", str(tmp_path / "digits"), str(tmp_path / "out")]) == 0
     sets = {name: len(FrameArchive(tmp_path / "out/features" / name)) for name in ("train", "validation", "test")}
     assert sets == {"train": 1048, "validation": 209, "test": 540}

@@ -68,10 +68,10 @@ class Said:
 
 def queen_speech(folder: Path) -> Said | None:
     """Some minutes of amazon_queen's real speech; None where the game cannot be fetched."""
-    if amazon_queen.main(["download", str(QUEEN)]):
+    if amazon_queen.group.main(["download", str(QUEEN)]):
         return None
     corpus = folder / "queen"
-    assert amazon_queen.main(["prepare", str(QUEEN / "queen.1c"), str(corpus), "--minutes", str(MINUTES)]) == 0
+    assert amazon_queen.group.main(["prepare", str(QUEEN / "queen.1c"), str(corpus), "--minutes", str(MINUTES)]) == 0
     sets, reader = {}, 100
     for name in ("train", "dev", "test", "test_unseen"):
         data = DataDirectory.read(corpus / name)

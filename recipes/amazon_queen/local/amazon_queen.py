@@ -1,8 +1,5 @@
 """Corpus from "Flight of the Amazon Queen", a freely distributable adventure game with English voices.
 
-`download` fetches queen.1c (35 MB) with apt-get, without root. `prepare` makes the data directories train, dev, test
-and test_unseen from it.
-
 Example:
   python recipes/amazon_queen/local/amazon_queen.py download download
   python recipes/amazon_queen/local/amazon_queen.py prepare download/queen.1c corpus --minutes 24
@@ -15,7 +12,6 @@ of the piece as one hexadecimal digit.
 Licence: the game may be passed on and modified but not sold; none of it is shipped.
 """
 
-import argparse
 import io
 import logging
 import re
@@ -29,13 +25,15 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import parallel, script, stage
+from asrdistill import parallel
+from asrdistill.cli.command import JOBS, Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.normalize import normalize_english
 
 log = logging.getLogger("asrdistill")
+group = Group("amazon_queen.py", __doc__)
 
 PACKAGE = "flight-of-the-amazon-queen"
 MAGIC = b"QTBL"
@@ -82,25 +80,10 @@ ALIASES = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("download", help="fetch queen.1c from the Debian or Ubuntu archive")
-    command.add_argument("out", type=Path, help="folder for queen.1c and its copyright file")
-    command = commands.add_parser("prepare", help="make data directories")
-    command.add_argument("queen", type=Path, help="the game's file queen.1c")
-    command.add_argument("out", type=Path, help="folder for train, dev, test, test_unseen and clips")
-    command.add_argument("--minutes", type=float, help="keep about this many minutes of all sets (default: all)")
-    command.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
-    args = parser.parse_args(argv)
-    if args.command == "download":
-        return script.run(lambda: download(args.out), parser.prog)
-    return script.run(lambda: make_corpus(args.queen, args.out, args.minutes, args.jobs), parser.prog)
-
-
-def download(out: Path) -> None:
-    """Make the folder `out` with queen.1c and its copyright file; raises UserError without apt-get or network."""
-    stage.make(out, _fetch, "download", {"corpus": "amazon_queen"}, [])
+@group.command(arg("out", help="folder for queen.1c and its copyright file"))
+def download(args: Args) -> None:
+    """Fetch queen.1c from the Debian or Ubuntu archive, with apt-get but without root"""
+    make(args, _fetch, {"corpus": "amazon_queen"})
 
 
 def _fetch(out: Path) -> None:
@@ -108,16 +91,21 @@ def _fetch(out: Path) -> None:
     QueenFile(out / "queen.1c")
 
 
-def make_corpus(queen: Path, out: Path, minutes: float | None = None, jobs: int = 1) -> None:
-    """Make the data directories train, dev, test and test_unseen, and clips/, in `out`.
+@group.command(
+    arg("queen", help="the game's file queen.1c"),
+    arg("out", help="folder for train, dev, test, test_unseen and clips"),
+    arg("--minutes", type=float, help="minutes of all sets together to keep (default: all)"),
+    JOBS,
+)
+def prepare(args: Args) -> None:
+    """Make the data directories train, dev, test and test_unseen
 
-    `minutes` keeps the utterances whose ids have the smallest checksums, in the same proportion of each set. Raises
-    UserError if `queen` is not the game's file, is damaged, or has too many clips without a subtitle.
+    --minutes keeps the utterances whose ids have the smallest checksums, in the same proportion of each set.
     """
-    if minutes is not None and minutes <= 0:
-        raise UserError(f"--minutes must be above 0, not {minutes}")
-    options = {"corpus": "amazon_queen", "minutes": minutes}
-    stage.make(out, lambda partial: _prepare(queen, partial, minutes, jobs), "prepare", options, [queen])
+    if args.minutes is not None and args.minutes <= 0:
+        raise UserError(f"--minutes must be above 0, not {args.minutes}")
+    options = {"corpus": "amazon_queen", "minutes": args.minutes}
+    make(args, lambda out: _prepare(args.queen, out, args.minutes, args.jobs), options, args.queen)
 
 
 def _prepare(queen: Path, out: Path, minutes: float | None, jobs: int) -> None:
@@ -417,4 +405,4 @@ def _string(data: bytes, at: int, alignment: int) -> tuple[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

@@ -1,8 +1,5 @@
 """Untranscribed speech from "Beneath a Steel Sky", a freely distributable adventure game with English voices.
 
-`download` fetches the game's files (66 MB) with apt-get, without root. `prepare` makes the data directory
-OUT/unlabelled of 116 minutes from them.
-
 Example:
   python recipes/amazon_queen/local/steel_sky.py download download_sky
   python recipes/amazon_queen/local/steel_sky.py prepare download_sky sky
@@ -12,7 +9,6 @@ mono, 8 bits unsigned, compressed (rnc.py). Integers are little-endian. Licence:
 not sold; none of it is shipped.
 """
 
-import argparse
 import logging
 import struct
 import sys
@@ -23,12 +19,14 @@ import numpy as np
 import rnc
 import soundfile
 
-from asrdistill import parallel, script, stage
+from asrdistill import parallel
+from asrdistill.cli.command import JOBS, Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 
 log = logging.getLogger("asrdistill")
+group = Group("steel_sky.py", __doc__)
 
 PACKAGE = "beneath-a-steel-sky"
 FILES = ("sky.dnr", "sky.dsk")
@@ -39,36 +37,28 @@ SHORTEST = 0.5  # seconds
 SILENCE = 2.0  # of 128: an entry that moves less than this is silent
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("download", help="fetch the game's files from the Debian or Ubuntu archive")
-    command.add_argument("out", type=Path, help="folder for sky.dnr, sky.dsk and their copyright file")
-    command = commands.add_parser("prepare", help="make the data directory OUT/unlabelled")
-    command.add_argument("source", type=Path, help="folder with sky.dnr and sky.dsk")
-    command.add_argument("out", type=Path, help="folder for unlabelled and clips (FLAC)")
-    command.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
-    args = parser.parse_args(argv)
-    if args.command == "download":
-        return script.run(lambda: stage.make(args.out, _fetch, "download", {"corpus": "steel_sky"}, []), parser.prog)
-    return script.run(lambda: make_corpus(args.source, args.out, args.jobs), parser.prog)
+@group.command(arg("out", help="folder for sky.dnr, sky.dsk and their copyright file"))
+def download(args: Args) -> None:
+    """Fetch the game's files (66 MB) from the Debian or Ubuntu archive, with apt-get but without root"""
+    make(args, _fetch, {"corpus": "steel_sky"})
 
 
 def _fetch(out: Path) -> None:
     apt.fetch(PACKAGE, FILES, out, "give the folder of your own copy to 'steel_sky.py prepare'")
 
 
+@group.command(
+    arg("source", help="folder with sky.dnr and sky.dsk"), arg("out", help="folder for unlabelled and clips"), JOBS
+)
+def prepare(args: Args) -> None:
+    """Make the data directory OUT/unlabelled (116 minutes); each clip is its own speaker"""
+    make(args, lambda out: make_corpus(args.source, out, args.jobs), {"corpus": "steel_sky"}, args.source)
+
+
 def make_corpus(source: Path, out: Path, jobs: int = 1) -> None:
-    """Make the data directory `unlabelled`, and clips/ with its audio as FLAC, in `out`.
-
-    Speakers are unknown: each clip is its own speaker. Raises UserError if `source` lacks the game's files.
-    """
-    stage.make(out, lambda partial: _prepare(source, partial, jobs), "prepare", {"corpus": "steel_sky"}, [source])
-
-
-def _prepare(source: Path, out: Path, jobs: int) -> None:
+    """Make `unlabelled`, and clips/ with its audio as FLAC, in `out`; raises UserError without the game's files."""
     entries = sorted(read_index(source))
-    (out / "clips").mkdir(exist_ok=True)
+    (out / "clips").mkdir(parents=True, exist_ok=True)
     blocks = parallel.split([(source / FILES[1], out / "clips", *entry) for entry in entries], 32)
     clips = [clip for block in parallel.map_utterances(_unpack, blocks, jobs, "unpack", unit="clips") for clip in block]
     kept = [(name, seconds) for name, seconds, loudness in clips if seconds >= SHORTEST and loudness >= SILENCE]
@@ -123,4 +113,4 @@ def _unpack(entries: parallel.Chunk[tuple[Path, Path, int, int, int]]) -> list[t
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

@@ -6,23 +6,24 @@ Example:
   python recipes/amazon_queen_whisper/local/choose.py data/corpus/train voice --minutes 30
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from asrdistill import script, stage
+from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.data.directory import DataDirectory
 
+group = Group("choose.py")
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="data directory with transcripts")
-    parser.add_argument("out", type=Path, help="folder to make")
-    parser.add_argument("--minutes", type=float, default=30, help="minutes to take (default: %(default)s)")
-    args = parser.parse_args(argv)
-    options = {"minutes": args.minutes}
-    work = lambda out: choose(DataDirectory.read(args.data), out, args.minutes)  # noqa: E731
-    return script.run(lambda: stage.make(args.out, work, "choose", options, [args.data]), parser.prog)
+
+@group.command(
+    arg("data", help="data directory with transcripts"),
+    arg("out", help="folder to make"),
+    arg("--minutes", type=float, default=30, help="minutes to take (default: %(default)s)"),
+)
+def _(args: Args) -> None:
+    """Take some minutes of a data directory as recordings, with transcripts of all and of a quarter of them"""
+    data, options = DataDirectory.read(args.data), {"minutes": args.minutes}
+    make(args, lambda out: choose(data, out, args.minutes), options, args.data)
 
 
 def choose(data: DataDirectory, out: Path, minutes: float) -> None:
@@ -46,4 +47,4 @@ def choose(data: DataDirectory, out: Path, minutes: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

@@ -1,9 +1,5 @@
 """MNIST (70,000 images of 28 × 28 pixels; LeCun, Cortes and Burges) or scikit-learn's digits as feature archives.
 
-`download` fetches MNIST's four files (11 MB). `digits` writes scikit-learn's 1,797 images of 8 × 8 pixels (Alpaydin and
-Kaynak 1998) as such files, without a network. `prepare` makes OUT/features/SET and OUT/ali/SET of train, validation and
-test from either: an image is an utterance of one frame, its pixels are the features and its digit is the senone.
-
 Example:
   python recipes/mnist/local/mnist.py digits digits
   python recipes/mnist/local/mnist.py prepare digits corpus
@@ -12,7 +8,6 @@ IDX format: two bytes 0, one for the type (8: unsigned bytes), one for the numbe
 big-endian numbers, then the values.
 """
 
-import argparse
 import gzip
 import logging
 import sys
@@ -23,7 +18,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from asrdistill import fetch, script, stage
+from asrdistill import fetch
+from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import PIXELS
@@ -32,6 +28,8 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.progress import Meter
 
 log = logging.getLogger("asrdistill")
+group = Group("mnist.py", __doc__)
+OUT = arg("out", help="folder for the four files")
 
 # Size in bytes and md5 of each file, as torchvision and TensorFlow check them.
 FILES = {
@@ -47,24 +45,9 @@ HELD_OUT = 6  # one train image in HELD_OUT is for validation
 TEST = 540  # test images of scikit-learn's digits
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("download", help="fetch MNIST's four files")
-    command.add_argument("out", type=Path, help="folder for the files")
-    command.add_argument("--mirror", metavar="URL", help="server to fetch from (default: known mirrors)")
-    command = commands.add_parser("digits", help="write scikit-learn's digits in the same form")
-    command.add_argument("out", type=Path, help="folder for the files")
-    command = commands.add_parser("prepare", help="make features and alignments")
-    command.add_argument("source", type=Path, help="folder with the four IDX files")
-    command.add_argument("out", type=Path, help="folder for features/SET and ali/SET")
-    args = parser.parse_args(argv)
-    work = {"download": download, "digits": write_digits, "prepare": make_corpus}[args.command]
-    return script.run(lambda: work(args), parser.prog)
-
-
-def download(args: argparse.Namespace) -> None:
-    """Fetch and verify the four files, from --mirror or the first known one that answers; UserError if none does."""
+@group.command(OUT, arg("--mirror", type=str, metavar="URL", help="server to fetch from (default: known mirrors)"))
+def download(args: Args) -> None:
+    """Fetch MNIST's four files (11 MB) from the first mirror that answers, and verify them"""
     if args.mirror and urlsplit(args.mirror).scheme not in ("http", "https"):
         raise UserError(f"--mirror {args.mirror} is not the address of a server; give one like {MIRRORS[0]}")
     mirrors = (args.mirror,) if args.mirror else MIRRORS
@@ -79,8 +62,10 @@ def download(args: argparse.Namespace) -> None:
             fetch.fetch(Remote(f"{place}/{name}", size, md5), args.out / name, meter.advance)
 
 
-def write_digits(args: argparse.Namespace) -> None:
-    stage.make(args.out, _write_digits, "download", {"corpus": "digits"}, [])
+@group.command(OUT)
+def digits(args: Args) -> None:
+    """Write scikit-learn's 1,797 images of 8 × 8 pixels (Alpaydin and Kaynak 1998) as MNIST's files"""
+    make(args, _write_digits, {"corpus": "digits"})
 
 
 def _write_digits(out: Path) -> None:
@@ -94,8 +79,13 @@ def _write_digits(out: Path) -> None:
         write_idx(out / f"{part}-labels-idx1-ubyte.gz", found.target[chosen])
 
 
-def make_corpus(args: argparse.Namespace) -> None:
-    stage.make(args.out, lambda out: _prepare(args.source, out), "prepare", {"corpus": "mnist"}, [args.source])
+@group.command(arg("source", help="folder with the four files"), arg("out", help="folder for features and ali"))
+def prepare(args: Args) -> None:
+    """Make OUT/features/SET and OUT/ali/SET of train, validation and test
+
+    An image is an utterance of one frame, its pixels are the features and its digit is the senone.
+    """
+    make(args, lambda out: _prepare(args.source, out), {"corpus": "mnist"}, args.source)
 
 
 def _prepare(source: Path, out: Path) -> None:
@@ -179,4 +169,4 @@ def _write_set(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

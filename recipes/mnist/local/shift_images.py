@@ -5,38 +5,31 @@ Example:
   asrdistill ali expand corpus/ali/train shifted/features shifted/ali
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from asrdistill import script, stage
+from asrdistill.cli.command import Args, Group, arg, count, make
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError
 from asrdistill.features.perturb import shift_name
 from asrdistill.features.statistics import PIXELS
 
+group = Group("shift_images.py")
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path, help="feature archive of images")
-    parser.add_argument("out", type=Path, help="feature archive to make, of the images and their copies")
-    parser.add_argument("--pixels", type=int, default=2, help="largest shift to each side (default: %(default)s)")
-    parser.add_argument("--copies", type=int, default=0, help="shifted copies of an image; 0 for every shift (default)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the choice of shifts (default: %(default)s)")
-    args = parser.parse_args(argv)
+
+@group.command(
+    arg("features", help="feature archive of images"),
+    arg("out", help="feature archive to make, of the images and their copies"),
+    arg("--pixels", type=count, default=2, help="largest shift to each side (default: %(default)s)"),
+    arg("--copies", type=int, default=0, help="shifted copies of an image; 0 for every shift (default)"),
+    arg("--seed", type=int, default=0, help="seed of the choice of shifts (default: %(default)s)"),
+)
+def _(args: Args) -> None:
+    """Add shifted copies of images to a feature archive"""
     settings = {"pixels": args.pixels, "copies": args.copies, "seed": args.seed}
-    return script.run(
-        lambda: stage.make(
-            args.out,
-            lambda out: shift_images(args.features, out, args.pixels, args.copies, args.seed),
-            "shift-images",
-            settings,
-            [args.features],
-        ),
-        parser.prog,
-    )
+    make(args, lambda out: shift_images(args.features, out, **settings), settings, args.features)
 
 
 def shift_images(features: Path, out: Path, pixels: int, copies: int, seed: int) -> None:
@@ -45,8 +38,6 @@ def shift_images(features: Path, out: Path, pixels: int, copies: int, seed: int)
     `copies` shifts are drawn for each image, or all are taken if it is 0. Raises UserError for features that are not
     images, and for more copies than there are shifts.
     """
-    if pixels < 1:
-        raise UserError(f"--pixels must be at least 1, not {pixels}")
     archive = FrameArchive(features, "features")
     settings = archive.meta["features"]
     if settings.get("type") != PIXELS:
@@ -73,4 +64,4 @@ def shift_images(features: Path, out: Path, pixels: int, copies: int, seed: int)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

@@ -6,19 +6,20 @@ Example:
   python recipes/mnist/local/temperatures.py data/corpus exp --seeds 0 1 2 --config conf/mnist/student.yaml
 """
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asrdistill import parallel, script, stage
+from asrdistill import parallel, stage
+from asrdistill.cli.command import JOBS, Args, Group, arg, count
 from asrdistill.config import build, hash_fields, read_yaml
 from asrdistill.distill.train import train_model
 from asrdistill.scoring.frames import evaluate
 from asrdistill.training.options import TrainOptions
 
 TEMPERATURES = ("1", "2", "2.5", "4", "8", "20")
+group = Group("temperatures.py")
 FORMS: dict[str, dict[str, Any]] = {
     "narrow": {"width": 30, "epochs": 80, "learning_rate": 3e-3},
     "wide": {"width": 300},
@@ -49,19 +50,16 @@ class Student:
         stage.make(frames, lambda out: evaluate(model, *test, out, 1), "evaluate", {}, [model, *test])
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=Path, help="folder that mnist.py prepare made")
-    parser.add_argument("exp", type=Path, help="folder with targets.SEED")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="seeds of the teachers (default: 0)")
-    parser.add_argument("--config", type=Path, required=True, metavar="YAML", help="options of a student's training")
-    parser.add_argument("--epochs", type=int, help="epochs of all trainings, for a quick look")
-    parser.add_argument("--jobs", type=int, default=parallel.default_jobs(), help="processes (default: %(default)s)")
-    args = parser.parse_args(argv)
-    return script.run(lambda: train_all(args), parser.prog)
-
-
-def train_all(args: argparse.Namespace) -> None:
+@group.command(
+    arg("corpus", help="folder that mnist.py prepare made"),
+    arg("exp", help="folder with targets.SEED"),
+    arg("--seeds", type=int, nargs="+", default=[0], help="seeds of the teachers (default: 0)"),
+    arg("--config", required=True, metavar="YAML", help="options of a student's training"),
+    arg("--epochs", type=count, help="epochs of all trainings, for a quick look"),
+    JOBS,
+)
+def _(args: Args) -> None:
+    """Train and evaluate narrow and wide students of each teacher at several temperatures, side by side"""
     values, students = read_yaml(args.config), []
     for temperature in TEMPERATURES:
         for form, changes in FORMS.items():
@@ -76,4 +74,4 @@ def train_all(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())

@@ -1,8 +1,5 @@
 """Corpus of telephone prompts (Asterisk), read by one speaker in each of several languages.
 
-`download` fetches the Debian packages asterisk-core-sounds-LANGUAGE[-wav] (8 kHz, 15 to 30 minutes a language) with
-apt-get, without root. `prepare` makes the data directories OUT/LANGUAGE/{train,dev,test}.
-
 Example:
   python recipes/own_voice/local/asterisk.py download prompts --languages fr ru
   python recipes/own_voice/local/asterisk.py prepare prompts corpus --languages ru
@@ -11,7 +8,6 @@ A line of core-sounds-LANGUAGE.txt is "name: words". Prompts that are tones, con
 out. Licence: CC-BY-SA 3.0 or CC-BY 3.0; none is shipped.
 """
 
-import argparse
 import gzip
 import logging
 import os
@@ -26,7 +22,8 @@ from pathlib import Path
 
 import soundfile
 
-from asrdistill import script, stage
+from asrdistill import stage
+from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
@@ -38,24 +35,15 @@ PACKAGE = "asterisk-core-sounds"
 LANGUAGES = ("en", "es", "fr", "it", "ru")
 SETS = ("train", "dev", "test")
 SHORTEST = 0.3  # seconds
+OUT = arg("out", help="folder to make")
+WHICH = arg("--languages", nargs="+", choices=LANGUAGES, default=["fr"], help="(default: fr)")
+group = Group("asterisk.py", __doc__)
 ADVICE = "unpack the packages yourself: LANGUAGE/core-sounds-LANGUAGE.txt and LANGUAGE/sounds in the folder"
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    fetch = commands.add_parser("download", help="fetch prompts from the Debian or Ubuntu archive")
-    prepare = commands.add_parser("prepare", help="make data directories OUT/LANGUAGE/SET")
-    prepare.add_argument("source", type=Path, help="folder that download made")
-    for command in (fetch, prepare):
-        command.add_argument("out", type=Path, help="folder to make")
-        command.add_argument("--languages", nargs="+", choices=LANGUAGES, default=["fr"], help="(default: fr)")
-    args = parser.parse_args(argv)
-    return script.run(lambda: download(args) if args.command == "download" else make_corpus(args), parser.prog)
-
-
-def download(args: argparse.Namespace) -> None:
-    """Make ``out/LANGUAGE`` for each language: sounds/, core-sounds-LANGUAGE.txt and copyright."""
+@group.command(OUT, WHICH)
+def download(args: Args) -> None:
+    """Fetch prompts (15 to 30 minutes a language) from the Debian or Ubuntu archive, with apt-get but without root"""
     for language in args.languages:
         options = {"corpus": "asterisk", "language": language}
         stage.make(args.out / language, partial(_fetch, language), "download", options, [])
@@ -77,13 +65,14 @@ def _fetch(language: str, out: Path) -> None:
     shutil.rmtree(out / "package")
 
 
-def make_corpus(args: argparse.Namespace) -> None:
-    """Make the data directories ``out/LANGUAGE/{train,dev,test}``; no sentence is in two of them."""
+@group.command(arg("source", help="folder that download made"), OUT, WHICH)
+def prepare(args: Args) -> None:
+    """Make the data directories OUT/LANGUAGE/{train,dev,test}; no sentence is in two of them"""
     folders = [args.source / language for language in args.languages]
     for folder in folders:
         if not (folder / f"core-sounds-{folder.name}.txt").is_file():
             raise UserError(f"{folder}/core-sounds-{folder.name}.txt does not exist; run asterisk.py download first")
-    stage.make(args.out, lambda out: _prepare(folders, out), "prepare", {"corpus": "asterisk"}, folders)
+    make(args, lambda out: _prepare(folders, out), {"corpus": "asterisk"}, folders)
 
 
 def _prepare(folders: Sequence[Path], out: Path) -> None:
@@ -138,4 +127,4 @@ def _set_of(prompt: Utterance) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(group.main())
