@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,18 +151,13 @@ def make_g2p(dictionary: Dictionary, folder: Path, options: G2POptions) -> None:
     """Train on the dictionary without held-out words, measure on those, write the model."""
     held_out = {word: variants for word, variants in dictionary.items() if is_held_out(word)}
     rest = {word: variants for word, variants in dictionary.items() if word not in held_out}
-    start = time.time()
     model = train_g2p(rest, options)
-    trained = time.time()
     errors = measure(model, held_out)
-    log.info("held-out words scored in %.1f s", time.time() - trained)
     log.info(
         "phone error rate %.2f %%, word error rate %.2f %% on %d held-out words",
         *(errors[name] for name in ("phone_error_rate", "word_error_rate", "words")),
     )
-    model.write(
-        folder, {"order": options.order, "words": len(rest), "seconds": round(trained - start, 1), "held_out": errors}
-    )
+    model.write(folder, {"order": options.order, "words": len(rest), "held_out": errors})
 
 
 def is_held_out(word: str) -> bool:
@@ -179,8 +173,7 @@ def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
             hypothesis = model.pronounce(word)[0][1]
         except UserError:
             hypothesis = ()
-        distances = [(edit_distance(reference, hypothesis)["total"], len(reference)) for reference in references]
-        distance, length = min(distances)
+        distance, length = min((edit_distance(sounds, hypothesis)["total"], len(sounds)) for sounds in references)
         errors, phones, wrong = errors + distance, phones + length, wrong + (distance > 0)
     return {
         "words": len(dictionary),
@@ -192,32 +185,25 @@ def measure(model: G2P, dictionary: Dictionary) -> dict[str, float]:
 
 def train_g2p(dictionary: Dictionary, options: G2POptions) -> G2P:
     """Train graphones by EM, then their n-gram model. Entries without segmentation are logged."""
-    start = time.time()
-    stream, entries, letters, phones = _cut_entries(dictionary, options.iterations)
+    stream, entries, decode = _cut_entries(dictionary, options.iterations)
     codes, tokens = np.unique(stream, return_inverse=True)  # tokens: <s> 0, </s> 1, then the graphones
-    graphones = [_decode(code, letters, phones) for code in codes[2:].tolist()]
-    aligned = time.time()
+    graphones = [decode(code) for code in codes[2:].tolist()]
     tree = _tree(tokens.reshape(-1), len(codes), options.order)
-    log.info(
-        "%d entries in %d graphones, aligned in %.1f s; %d n-grams of them in %.1f s",
-        *(len(entries), len(graphones), aligned - start, len(tree.token), time.time() - aligned),
-    )
+    log.info("%d entries in %d graphones and %d n-grams of them", len(entries), len(graphones), len(tree.token))
     return G2P(graphones, tree)
 
 
 def align_letters(dictionary: Dictionary, iterations: int) -> Iterator[tuple[str, list[Graphone]]]:
     """Yield the dictionary's words with their graphones; entries without segmentation are logged."""
-    stream, entries, letters, phones = _cut_entries(dictionary, iterations)
-    known: dict[int, Graphone] = {code: _decode(code, letters, phones) for code in set(stream.tolist()) if code >= 0}
-    ends = np.flatnonzero(stream == -1).tolist()
+    stream, entries, decode = _cut_entries(dictionary, iterations)
     begin = 1
-    for (word, _), end in zip(entries, ends, strict=True):
-        yield word, [known[code] for code in stream[begin:end].tolist()]
+    for (word, _), end in zip(entries, np.flatnonzero(stream == -1).tolist(), strict=True):
+        yield word, [decode(code) for code in stream[begin:end].tolist()]
         begin = end + 2
 
 
-def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, list[Entry], list[str], list[str]]:
-    """(stream of :func:`_cut`, its entries, all letters, all phones) after EM."""
+def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, list[Entry], Callable[[int], Graphone]]:
+    """(stream of :func:`_cut`, its entries, graphone of a number in it) after EM."""
     letters, phones = sorted(set("".join(dictionary))), phones_of(dictionary)
     entries = [(word, variant) for word, variants in dictionary.items() for variant in variants]
     inventory = len(letters), len(phones)
@@ -234,7 +220,13 @@ def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, l
     left_out = [entries[i][0] for i in np.flatnonzero(~whole)]
     if left_out:
         log.info("%d entries cannot be cut into graphones, such as %s", len(left_out), shorten(left_out))
-    return stream, [entries[i] for i in np.flatnonzero(whole)], letters, phones
+
+    @cache
+    def decode(code: int) -> Graphone:
+        left, right = divmod(code, 1 + len(phones) + len(phones) ** 2)
+        return "".join(_unpack(left + 1, letters)), tuple(_unpack(right, phones))
+
+    return stream, [entries[i] for i in np.flatnonzero(whole)], decode
 
 
 def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -243,12 +235,6 @@ def _encode(rows: Iterable[Iterable[str]], symbols: list[str]) -> tuple[np.ndarr
     coded = [[number[symbol] for symbol in row] for row in rows]
     starts = np.cumsum([0, *map(len, coded)])
     return np.array([i for row in coded for i in row], dtype=np.int64), starts
-
-
-def _decode(code: int, letters: list[str], phones: list[str]) -> Graphone:
-    """Graphone of a number of :func:`_code`."""
-    left, right = divmod(code, 1 + len(phones) + len(phones) ** 2)
-    return "".join(_unpack(left + 1, letters)), tuple(_unpack(right, phones))
 
 
 def _unpack(code: int, symbols: list[str]) -> list[str]:

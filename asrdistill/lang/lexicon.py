@@ -77,19 +77,12 @@ class Lang:
     def positioned(self) -> Lang:
         """The same words with position-dependent phones: AA_B, AA_I, AA_E, AA_S."""
         phones = [self.silence, *(phone + position for phone in self.phones[1:] for position in POSITIONS)]
-        pronunciations = {
-            word: [(probability, _placed(word, sounds)) for probability, sounds in entries]
-            for word, entries in self.pronunciations.items()
-        }
-        return replace(self, phones=phones, pronunciations=pronunciations)
+        return replace(self, phones=phones, pronunciations=_placed(self.pronunciations))
 
     def with_pieces(self, pieces: dict[str, float], pronunciations: dict[str, list[Pronunciation]]) -> Lang:
         """These words and subword pieces; the pieces' phones have no positions yet."""
         if all(phone[-2:] in POSITIONS for phone in self.phones[1:]):
-            pronunciations = {
-                piece: [(probability, _placed(piece, sounds)) for probability, sounds in entries]
-                for piece, entries in pronunciations.items()
-            }
+            pronunciations = _placed(pronunciations)
         both = {**self.pronunciations, **pronunciations}
         return replace(self, words=sorted(both), pronunciations=both, pieces=pieces)
 
@@ -145,14 +138,21 @@ def root_of(phone: str) -> str:
     return phone[:-2] if phone[-2:] in POSITIONS else phone
 
 
-def _placed(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
-    """Position-dependent phones of a word or piece."""
-    places = ["_I"] * len(phones)
-    if not is_continuation(word):
-        places[0] = "_B"
-    if not is_prefix(word):
-        places[-1] = "_S" if places[-1] == "_B" else "_E"
-    return tuple(phone + place for phone, place in zip(phones, places, strict=True))
+def _placed(pronunciations: dict[str, list[Pronunciation]]) -> dict[str, list[Pronunciation]]:
+    """Words or pieces with position-dependent phones."""
+
+    def place(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:
+        places = ["_I"] * len(phones)
+        if not is_continuation(word):
+            places[0] = "_B"
+        if not is_prefix(word):
+            places[-1] = "_S" if places[-1] == "_B" else "_E"
+        return tuple(phone + position for phone, position in zip(phones, places, strict=True))
+
+    return {
+        word: [(probability, place(word, phones)) for probability, phones in entries]
+        for word, entries in pronunciations.items()
+    }
 
 
 def _read_silence(path: Path) -> tuple[str, float]:

@@ -39,7 +39,10 @@ def make_subword_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, 
     if marked := [word for word in lang.words if LINK in word]:
         raise UserError(f"the lexicon has words with {LINK}, the mark of pieces ({shorten(marked)}); take one without")
     model = train_pieces(words, count)
-    spoken = _dictionary_of(lang)
+    spoken = {
+        word: [tuple(root_of(phone) for phone in phones) for _, phones in entries]
+        for word, entries in lang.pronunciations.items()
+    }
     for word, variants in dictionary.items():
         spoken.setdefault(word, variants)
     known = {root_of(phone) for phone in lang.phones}
@@ -47,12 +50,11 @@ def make_subword_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, 
         if foreign := {phone for phones in variants for phone in phones} - known:
             raise UserError(f"the dictionary says '{word}' with the phone {min(foreign)}, which the lexicon lacks")
     scores, pronunciations = pronounce_pieces(units(model), align_letters(spoken, ITERATIONS))
-    opened = lang.with_pieces(scores, pronunciations)
     log.info(
         "%d words and %d pieces with %d pronunciations",
         *(len(lang.words), len(scores), sum(map(len, pronunciations.values()))),
     )
-    opened.write(folder)
+    lang.with_pieces(scores, pronunciations).write(folder)
     (folder / "subwords.model").write_bytes(model)
 
 
@@ -146,28 +148,15 @@ def _frequent(said: Counter[tuple[str, ...]]) -> list[Pronunciation]:
     return [(count / total, phones) for phones, count in sorted(kept.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _dictionary_of(lang: Lang) -> Dictionary:
-    return {
-        word: [tuple(root_of(phone) for phone in phones) for _, phones in entries]
-        for word, entries in lang.pronunciations.items()
-    }
-
-
 class Speller:
     """Spells words in the pieces of an open vocabulary."""
 
     def __init__(self, pieces: Mapping[str, float]):
         self.pieces = pieces
         self.longest = max(len(unit.strip(LINK)) for unit in pieces)
-        self._spelled: dict[str, list[str]] = {}
 
     def spell(self, word: str) -> list[str]:
         """Most probable pieces of a word; empty if there are none."""
-        if word not in self._spelled:
-            self._spelled[word] = self._best(word)
-        return self._spelled[word]
-
-    def _best(self, word: str) -> list[str]:
         best: list[tuple[float, list[str]]] = [(0.0, []), *((-math.inf, []) for _ in word)]
         for unit, begin, end in _places(word, self.pieces, self.longest):
             score, before = best[begin]
