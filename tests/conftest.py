@@ -12,6 +12,12 @@ from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.hmm.senones import Senones
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, those of recipes before all, so that no core is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, "recipes" not in item.path.parts))
+
+
 class Corpus:
     """Synthetic features whose senones can be told from them: frame = mean of its senone + noise."""
 

@@ -54,6 +54,7 @@ def test_missing_prompts_and_unknown_languages_are_refused(source, tmp_path, cap
     assert "tlh" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_russian_is_recognised_by_graphemes(prompts, tmp_path):
     """Real Russian speech, pronounced as it is spelled: monophones know most words of prompts that they never heard."""
     prepared = prompts("ru")

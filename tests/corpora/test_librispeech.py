@@ -117,6 +117,7 @@ def test_further_part_keeps_the_others(site, tmp_path):
     assert not list((tmp_path / "out").rglob("*.tar.gz"))
 
 
+@pytest.mark.slow
 def test_killed_download_is_resumed(site, tmp_path):
     argv = [sys.executable, "-m", "asrdistill", *download(tmp_path / "out", site, "URL")]
     size = sum(path.stat().st_size for path in site.rglob("*.tar.gz"))

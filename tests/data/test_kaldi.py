@@ -157,6 +157,7 @@ def test_only_features_are_exported(tmp_path: Path, corpus) -> None:
     assert main(["convert", "feats", str(corpus.features), str(tmp_path / "a.txt")]) == 2
 
 
+@pytest.mark.slow
 def test_kaldi_features_train(tmp_path: Path, corpus) -> None:
     """Another system's features train our network on our alignment."""
     assert main(["convert", "feats", str(corpus.features), str(tmp_path / "a.ark")]) == 0

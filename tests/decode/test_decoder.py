@@ -116,6 +116,7 @@ def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch):
     assert forgetful.finish() == going.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [(1, 1), (3, 2), (5, 40)])
 @pytest.mark.parametrize("frames", [1, 2, 5, 29, 30, 31])
 def test_blocks_of_any_size_find_the_best_path(block, frames, monkeypatch):

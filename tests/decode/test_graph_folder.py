@@ -91,6 +91,7 @@ def decode_in_worker(work: tuple) -> list[str]:
     return decoder.decode(scores).words
 
 
+@pytest.mark.slow
 def test_decoders_work_in_other_processes_from_a_folder_or_from_memory(world):
     decoders = Decoder.of(world.keep(), OPTIONS), Decoder.of(world.compile(), OPTIONS)
     found = list(

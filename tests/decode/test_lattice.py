@@ -46,6 +46,7 @@ def lattice_of(seed, order, contexts, frames=None):
     return lang, lm, senones, scores, Decoder(lang, lm, senones, options).decode(scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contexts", [False, True])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(10))
@@ -69,6 +70,7 @@ def test_best_path_is_the_hypothesis(seed):
     assert [arc.end for arc in arcs[:-1]] == [arc.start for arc in arcs[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_another_language_model_and_other_scales_need_no_search(seed):
     lang, lm, senones, scores, _ = lattice_of(40 + seed, 2, contexts=True)

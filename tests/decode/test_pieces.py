@@ -37,7 +37,7 @@ def random_problem(seed: int, order: int, units: list[str]):
     return lang, train(sentences, units, order), senones, scores
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 30))])
 def test_wide_beam_equals_the_reference(seed):
     lang, lm, senones, scores = random_problem(seed, 1 + seed % 3, UNITS)
     found = Decoder(lang, lm, senones, WIDE).decode(scores)

@@ -15,6 +15,8 @@ from asrdistill.scoring.wer import read_transcripts, score
 from tests.decode.kaldi_lattices import read_kaldi
 from tests.refusals import assert_refused
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))], "aa": [(1.0, ("A", "A"))]}
 SCALES = ["--lm-weight", "2", "--insertion-penalty", "-0.5", "--jobs", "1"]
 

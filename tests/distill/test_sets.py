@@ -96,6 +96,7 @@ def test_more_clusters_than_distinct_rows_still_converge():
     assert np.isfinite(unit(np.zeros((3, 3)))).all()  # senones that are never predicted
 
 
+@pytest.mark.slow
 def test_covariance_is_that_of_all_predictions_whatever_the_jobs(corpus, generalist, monkeypatch):
     features = FrameArchive(corpus.features)
     p = np.exp(np.concatenate([load_model(generalist).log_posteriors(features[u]) for u in features]))

@@ -99,6 +99,7 @@ def test_starts_with_the_generalists_weights_and_a_dustbin_below_all_others_toge
     )
 
 
+@pytest.mark.slow
 def test_corrected_dustbin_is_the_true_probability(tmp_path_factory, world):
     """Features without noise that say nothing but which of four kinds a frame is: the truth is a table of counts."""
     rng = np.random.default_rng(5)
@@ -196,6 +197,7 @@ def test_specialist_beats_a_short_trained_generalist_on_its_set(world, tmp_path)
     assert model.module.output.out_features == 4
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_bytes(world, tmp_path, monkeypatch):
     monkeypatch.setattr("asrdistill.training.pool.BLOCK_FRAMES", 200)
     options = dataclasses.replace(OPTIONS, pool_frames=500, dropout=0.1)

@@ -193,6 +193,7 @@ def test_store_of_other_features_senones_or_utterances_is_refused(corpus, ensemb
         check_store(features, features, corpus.senones.hash, features.utterances)
 
 
+@pytest.mark.slow
 def test_student_recovers_the_ensemble(corpus, ensemble, tmp_path):
     """Without hard targets a student of the teachers' form comes close to the teachers' distribution."""
     store = make(corpus, ensemble, tmp_path / "store", keep=0)

@@ -97,6 +97,7 @@ def encoder(world: Path) -> str:
 NET = ("--epochs", "1", "--layers", "1", "--width", "8", "--left", "2", "--right", "1")
 
 
+@pytest.mark.slow
 def test_encoded_features_have_the_frames_of_the_fbank(world):
     run(world, "feats encode", encoder(world), "fbank", "data", "encoded", jobs=2)
     fbank, encoded = FrameArchive(world / "fbank"), FrameArchive(world / "encoded", "features")

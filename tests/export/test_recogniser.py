@@ -109,6 +109,7 @@ def recogniser(tuned, world):
     return world / "recogniser"
 
 
+@pytest.mark.slow
 def test_decode_and_tune_find_the_planted_words(world):
     assert run(world, "decode tune", "model", "fbank", "lang", "lm", "data", "tuned", "--jobs", "1") == 0
     assert read_json(world / "tuned/tuned.json")["wer"] == 0
@@ -147,6 +148,7 @@ def test_bad_audio_and_folders_are_refused(recogniser, world):
     assert_refused(["transcribe", world / "model", world / "u1.wav"], world / "model", "lang")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["safetensors", "int8"])
 def test_encoder_is_exported_with_its_network(form, tuned, world, whispers):
     aligned(world)
@@ -466,6 +468,7 @@ def test_bad_streams_are_refused(recogniser, world, monkeypatch, capsys, caplog)
     assert_refused(["transcribe", recogniser, "--stream"], "terminal")
 
 
+@pytest.mark.slow
 def test_words_are_written_while_the_pipe_is_open(recogniser):
     command = [sys.executable, "-m", "asrdistill", "transcribe", str(recogniser), "--stream"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -45,6 +45,7 @@ def test_archive_holds_each_utterances_filterbank(tmp_path: Path) -> None:
     assert archive.meta["features"] == FbankOptions().describe()
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_a_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "UTTERANCES_PER_SHARD", 3)
     data = write_wavs(tmp_path, 8)

@@ -176,6 +176,7 @@ def test_snrs_lie_in_the_range_and_differ(data, tmp_path, babble):
     assert snrs(data, Noise(source.sources, babble, 1, False), 5, 15) != found
 
 
+@pytest.mark.slow
 def test_noise_depends_on_the_utterance_and_the_seed_and_not_on_jobs(data, tmp_path, monkeypatch):
     monkeypatch.setattr("asrdistill.features.extract.UTTERANCES_PER_SHARD", 3)
     one, two = (make(data, tmp_path / str(jobs), Perturbations(snr=(0, 10)), jobs) for jobs in (1, 2))

@@ -54,6 +54,7 @@ def test_planted_boundaries_are_found(world, model, lang, tmp_path):
     assert sum(length for _, length in mine) == pytest.approx(0.01 * archive.rows("utt03"))
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same_bytes(world, model, tmp_path):
     for jobs in "12":
         assert run(world, model, tmp_path / jobs, "--jobs", jobs) == 0

@@ -528,6 +528,7 @@ def test_export_without_all_phones_is_refused(world: SimpleNamespace) -> None:
     assert run("convert", "alignment", "--to", "kaldi", ours, out) == 0
 
 
+@pytest.mark.slow
 def test_network_trains_on_an_imported_alignment(world: SimpleNamespace) -> None:
     bring_in(world, "ctm", world.root / "ali")
     size = ["--layers", 1, "--width", 8, "--epochs", 1]

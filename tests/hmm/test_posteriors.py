@@ -127,6 +127,7 @@ def test_scores_align_and_tune(world, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_several_sets_are_decoded_in_one_call(world, tmp_path):
     for name, utterances in (("a", ["utt0"]), ("b", ["utt1", "utt2"])):
         np.savez(tmp_path / f"{name}.npz", **{u: np.log(world.posteriors[u]) for u in utterances})

@@ -143,6 +143,7 @@ def test_flat_start_finds_the_planted_phones(world, trained, lang, tmp_path):
     assert np.mean(np.concatenate(right)) > 0.9
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same_bytes(world, trained, tmp_path):
     assert run(world, tmp_path / "mono", "--jobs", "2") == 0
     assert same_files(trained, tmp_path / "mono")

@@ -140,6 +140,7 @@ def test_alignment_of_other_senones_is_converted_exactly(speech, ladder):
         assert [expected[mono.state[s]] for s in senone[begin:end]] == found[begin:end].tolist()
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_the_bytes(ladder, tmp_path):
     again = tmp_path / "sat"
     inputs = [ladder / "fmllr", ladder / "ali_lda", ladder / "data", ladder / "lang", again]

@@ -56,6 +56,7 @@ def test_offset_lies_in_the_middle_of_the_widest_optimum():
     assert best_offset(np.array([]), np.array([])) == (0.0, 0)
 
 
+@pytest.mark.slow
 def test_a_planted_offset_is_recovered(corpus, tmp_path):
     """A good model whose logits of P1 were lowered by 6 gets them back, and its accuracy with them."""
     good = trained(corpus, tmp_path / "good")

@@ -60,6 +60,7 @@ def fake_ear(monkeypatch):
     return FakeTranscriber, asked
 
 
+@pytest.mark.slow
 def test_prompts_are_transcribed(tiny, prompts, tmp_path):
     said = [u for u in DataDirectory.read(prompts("en") / "test") if 1.5 < u.duration < 6 and "asterisk" not in u.text]
     chosen = DataDirectory(sorted(said, key=lambda u: u.duration)[:: max(1, len(said) // 10)])

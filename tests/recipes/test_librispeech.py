@@ -30,6 +30,8 @@ from tests.recipes.librispeech_site import (
     spoken_phones,
 )
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = {"mono", "tri", "lda_mllt", "sat", "single", "ensemble", "student"}
 RESCORED = {f"{name}_rescored" for name in ("sat", "single", "ensemble", "student")}
 READ = {"student_words", "student_subwords"}  # two vocabularies of the train text

@@ -7,6 +7,8 @@ import pytest
 
 from asrdistill.results.plan import read_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "recipes/mnist/run.sh"
 

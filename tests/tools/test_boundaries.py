@@ -70,6 +70,7 @@ def run(*arguments: Path) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_figures(tmp_path: Path):
     hand = tmp_path / "TIMIT/TRAIN/DR1/FAAA0"
     hand.mkdir(parents=True)

@@ -85,6 +85,7 @@ def fit(corpus, out, options=OPTIONS):
     return (out / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [OPTIONS, STRIDE, GRU], ids=["tdnn", "stride", "gru"])
 def test_planted_senones_are_learnt(corpus, tmp_path, options):
     fit(corpus, tmp_path / "model", dataclasses.replace(options, epochs=12, time_masks=0, frequency_masks=0))
@@ -92,6 +93,7 @@ def test_planted_senones_are_learnt(corpus, tmp_path, options):
     assert history[-1]["held_out_accuracy"] > 75  # the best possible is about 85; chance is 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [OPTIONS, STRIDE, GRU], ids=["tdnn", "stride", "gru"])
 def test_interrupted_and_resumed_gives_the_same_bytes(corpus, tmp_path, monkeypatch, options):
     whole = fit(corpus, tmp_path / "whole", options)
@@ -117,6 +119,7 @@ def test_stride_without_chunks_of_a_tdnn_is_refused(corpus, tmp_path, changes):
         fit(corpus, tmp_path / "model", dataclasses.replace(STRIDE, **changes))
 
 
+@pytest.mark.slow
 def test_a_recurrent_network_learns_in_bfloat16(corpus, tmp_path):
     fit(corpus, tmp_path / "model", dataclasses.replace(GRU, epochs=8, precision="bfloat16", time_masks=0))
     assert read_json(tmp_path / "model/meta.json")["history"][-1]["held_out_accuracy"] > 50

@@ -22,6 +22,9 @@ from tests.refusals import assert_names
 from ..conftest import Corpus
 
 # 101 frames a batch: two processes never have the same number of them. Dropout is drawn for the whole batch.
+
+pytestmark = pytest.mark.slow
+
 OPTIONS = ["--layers", "2", "--width", "24", "--left", "2", "--right", "2", "--epochs", "2", "--batch", "101"]
 OPTIONS += ["--dropout", "0.2", "--pool-frames", "2500", "--precision", "float32"]
 ROOT = Path(__file__).resolve().parents[2]

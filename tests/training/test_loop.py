@@ -41,6 +41,7 @@ def test_same_seed_same_bytes(corpus, tmp_path):
     assert weights(other) != weights(tmp_path / "a")
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_bytes(corpus, tmp_path):
     whole = fit(corpus, tmp_path / "whole")
     script = """
