@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, then style, types and tests, these on all cores, the tests of a file in one process.
-# At the end: tests that were skipped and why, coverage of asrdistill (the main processes; workers are not measured).
-# Arguments go to pytest:
+# At the end: tests that were skipped and why, and the coverage of asrdistill, without what other processes run.
+# Arguments go to pytest, and coverage is not measured:
 #   tests/run.sh -m "not slow"       without the slow tests
 #   tests/run.sh -k fbank -n 0       the tests of a name, in one process
 set -euo pipefail
@@ -23,5 +23,9 @@ fi
 for check in "ruff check ." "ruff format --check ." mypy; do
   .venv/bin/python -m $check
 done
-.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs \
-  --cov asrdistill --cov-report term:skip-covered "$@"
+pytest=(.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs)
+[ $# -eq 0 ] || exec "${pytest[@]}" "$@"
+status=0
+"${pytest[@]}" --cov asrdistill --cov-report= || status=$?
+.venv/bin/python -m coverage report --skip-covered --sort cover
+exit $status
