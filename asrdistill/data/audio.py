@@ -1,12 +1,14 @@
 """Reading audio of any format of libsndfile, at the sample rate of the features."""
 
 import io
+import math
 import re
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from asrdistill.errors import UserError
 
@@ -41,11 +43,13 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
     _check(source, samples, promised if count < 0 else min(count, promised), count)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, before the segment's end at {end} s")
-    if native != rate:
-        import librosa  # a slow import, needed only here
+    return samples if native == rate else _resampled(samples, native, rate)
 
-        samples = librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
-    return samples
+
+def _resampled(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
+    """(N,) -> (ceil(N · rate / native),), as librosa.resample: the last is 0 if soxr has one less."""
+    resampled = soxr.resample(samples, native, rate, quality="soxr_hq")
+    return np.pad(resampled, (0, math.ceil(len(samples) * (rate / native)) - len(resampled)))
 
 
 def flac_seconds(path: str) -> float:
