@@ -1,4 +1,4 @@
-"""Small worlds that several tests share."""
+"""Fixtures that several tests share."""
 
 import fcntl
 from collections.abc import Callable

@@ -78,7 +78,7 @@ def test_missing_file_is_refused(tmp_path):
         read_yaml(tmp_path / "none.yaml")
 
 
-def test_bad_flags_are_told():
+def test_bad_flags_are_refused():
     with pytest.raises(SystemExit):
         given("--dither", "perhaps")
     with pytest.raises(SystemExit):

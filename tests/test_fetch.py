@@ -1,4 +1,4 @@
-"""Files from a server that breaks connections, ignores ranges and is busy; archives that would leave their folder."""
+"""Downloads from a flaky server; archives that would leave their folder."""
 
 import gzip
 import hashlib

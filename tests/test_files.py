@@ -32,7 +32,7 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path):
         write_text(tmp_path / "a.txt/new", "here")
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_failed_write_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
 

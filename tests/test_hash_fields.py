@@ -1,4 +1,4 @@
-"""An option that came later leaves what was made without it up to date."""
+"""A new option at its default keeps earlier results up to date."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Workers do not outlive a parent that was killed: they would write into what the next run makes again."""
+"""Workers end with a killed parent."""
 
 import subprocess
 import sys

@@ -24,7 +24,7 @@ def clock(monkeypatch):
     return Clock
 
 
-def test_a_log_gets_a_line_every_half_minute_and_one_at_the_end(clock, capsys):
+def test_log_has_a_line_every_half_minute_and_one_at_the_end(clock, capsys):
     with Meter("train", 1000, "frames") as meter:
         for _ in range(10):
             clock.now += 10

@@ -1,4 +1,4 @@
-"""A folder is whole and up to date, or not there: also after a kill, a full disk, a second process."""
+"""Stages: complete or absent, also after a kill, a full disk or beside a second process."""
 
 import os
 import signal

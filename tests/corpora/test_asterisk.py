@@ -1,4 +1,4 @@
-"""Asterisk's prompts: made-up ones for the rules; the real ones are learnt from, in a language that is not English."""
+"""Asterisk's prompts: rules on made-up ones, recognition of real Russian ones."""
 
 import random
 

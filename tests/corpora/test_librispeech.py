@@ -1,4 +1,4 @@
-"""A corpus in LibriSpeech's form: fetched from a bad server, killed and gone on with, prepared; what is wrong in it."""
+"""A small corpus in LibriSpeech's format: download from a flaky server, resume, prepare, damage."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Planted losses of bytes are found where they are."""
+"""Restoring bytes lost in a conversion of line ends."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""IDX files that the test writes: fetched from a bad server, read, prepared, moved; and what is wrong in them."""
+"""MNIST from small IDX files: download, prepare, shift, damage."""
 
 import gzip
 from pathlib import Path
@@ -143,7 +143,7 @@ def test_download_from_a_bad_server(source, tmp_path, monkeypatch):
         fails([f"{server.url}/{name}", "0" * 32], "download", tmp_path / "c", "--mirror", server.url)
 
 
-def test_the_small_digits_come_in_the_same_form(tmp_path):
+def test_small_digits_have_the_same_format(tmp_path):
     pytest.importorskip("sklearn")
     assert mnist.group.main(["digits", str(tmp_path / "digits")]) == 0
     assert mnist.group.main(["prepare", str(tmp_path / "digits"), str(tmp_path / "out")]) == 0

@@ -1,4 +1,4 @@
-"""A made-up game: entries packed by a packer that stands here, and the data directory that comes out."""
+"""steel_sky on a made-up game whose entries are compressed here."""
 
 import struct
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small folders in the form of TIMIT, whole and as a sample, and what is wrong with broken ones."""
+"""Small folders in TIMIT's format: whole corpus, sample, damage."""
 
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def test_lower_case_and_riff(tmp_path: Path) -> None:
     assert (found[0].id, found[0].part, found[0].audio.name) == ("FAAA0_SI600", "TRAIN", "si600.wav")
 
 
-def test_of_two_audio_files_of_a_sentence_the_plain_one_is_taken(sample: Path) -> None:
+def test_plain_audio_is_preferred(sample: Path) -> None:
     folder = sample / "TRAIN/DR1/FAAA0"
     (folder / "SX10.WAV.wav").write_bytes((folder / "SX10.WAV").read_bytes())
     assert find_recordings(sample)[1].audio.name == "SX10.WAV"

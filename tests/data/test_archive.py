@@ -30,7 +30,7 @@ def make(folder: Path, content: dict[str, np.ndarray], shards: int = 1, kind: st
 
 
 @pytest.mark.parametrize("shards", [1, 2, 3, 6])
-def test_frames_come_back(tmp_path, shards):
+def test_written_frames_are_read_again(tmp_path, shards):
     archive = FrameArchive(make(tmp_path / "a", CONTENT, shards), kind="features")
     assert archive.utterances == list(archive) == sorted(CONTENT)
     assert archive.kind == "features"

@@ -29,7 +29,7 @@ def refuses(names: tuple, source: str, *arguments, **more) -> None:
         read_audio(source, *arguments, **more)
 
 
-def test_samples_come_back_as_written(tmp_path):
+def test_written_samples_are_read_again(tmp_path):
     samples = read_audio(write(tmp_path / "a.wav", subtype="FLOAT"), RATE)
     assert samples.dtype == np.float32
     np.testing.assert_allclose(samples, tone(), atol=1e-7)

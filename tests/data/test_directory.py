@@ -1,4 +1,4 @@
-"""Kaldi-style data directories: read, checked, written, divided and joined."""
+"""Kaldi-style data directories: reading, checks, writing, subsets, unions."""
 
 from dataclasses import replace
 from pathlib import Path

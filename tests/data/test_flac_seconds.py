@@ -1,4 +1,4 @@
-"""Lengths of FLAC files against what was written; every cut is seen."""
+"""Lengths of FLAC files; truncated files are refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Kaldi archives: kaldiio is the oracle of what is written and of what is read."""
+"""Kaldi archives, compared with kaldiio."""
 
 import gzip
 import pickle

@@ -1,4 +1,4 @@
-"""Recordings of tones, noise and silence, whose pauses are known, in formats of all kinds."""
+"""Segmentation of recordings of tones, noise and silence with known pauses."""
 
 import itertools
 import resource

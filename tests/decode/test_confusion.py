@@ -36,7 +36,7 @@ def fan(paths: dict[str, float]) -> Lattice:
     return Lattice(words, time, source, target, word, score, zero, zero)
 
 
-def test_confidence_is_the_share_of_the_paths_that_say_the_word_there():
+def test_confidence_is_the_share_of_paths_with_the_word():
     lattice = fan({"go home now": 0.5, "go home": 0.2, "so home now": 0.2, "go roam now": 0.1})
     found = confidences(lattice, 1.0, 0.0, ["go", "home", "now"])
     np.testing.assert_allclose(found.confidences, [0.8, 0.9, 0.8], atol=1e-9)
@@ -48,7 +48,7 @@ def test_confidence_is_the_share_of_the_paths_that_say_the_word_there():
         assert sum(slot.values()) == pytest.approx(1)
 
 
-def test_minimum_risk_takes_what_most_paths_agree_on():
+def test_minimum_risk_follows_the_majority_of_paths():
     lattice = fan({"a b c": 0.4, "x b d": 0.3, "x e c": 0.3})  # no path says x b c
     assert lattice.best(1.0, 0.0)[0] == pytest.approx(np.log(0.4))
     found = minimum_risk(lattice, 1.0, 0.0)

@@ -1,4 +1,4 @@
-"""Decoding a CTC model's outputs, against all word sequences and all their alignments."""
+"""Decoding with CTC units, compared with all word sequences and alignments."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""Searches whose scores come piece by piece: same results, words that stay, flat memory."""
+"""Streaming decoding: same results as at once, final words, constant memory."""
 
 from dataclasses import replace
 
@@ -98,7 +98,7 @@ def sizes(space: search.SearchState) -> int:
     return sum(array.nbytes for array in space)
 
 
-def test_a_long_stream_takes_no_more_memory_than_a_short_one(monkeypatch):
+def test_memory_does_not_grow_with_the_stream(monkeypatch):
     allocate = search.allocate
     monkeypatch.setattr(search, "allocate", lambda *args: allocate(*args, tokens=64, records=64, ends=64))
     going, forgetful = build().start(), build().start()
@@ -131,7 +131,7 @@ def test_blocks_of_any_size_find_the_best_path(block, frames, monkeypatch):
         assert (tuple(found.words), found.score) == (best[1], pytest.approx(best[0], rel=1e-5, abs=1e-3))
 
 
-def test_searches_of_one_decoder_do_not_disturb_each_other():
+def test_searches_of_one_decoder_are_independent():
     decoder, frames, others = build(), scores(100, 1), scores(100, 2)
     wanted = decoder.decode(frames), decoder.decode(others)
     scaled = decoder.with_options(replace(decoder.options, lm_weight=3.0, insertion_penalty=0.0))

@@ -1,4 +1,4 @@
-"""The compiled language model against the plain one and against KenLM (pip install kenlm, 0.3.0)."""
+"""The compiled language model, compared with the plain one and with KenLM."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""Search graphs that are kept in a folder."""
+"""Search graphs saved in a folder."""
 
 import logging
 import pickle
@@ -65,7 +65,7 @@ def assert_same(one: SearchGraph, two: SearchGraph) -> None:
     assert (one.words, one.senones, one.pause) == (two.words, two.senones, two.pause)
 
 
-def test_a_kept_graph_is_the_one_that_was_compiled(world, compiled):
+def test_saved_graph_equals_the_compiled_one(world, compiled):
     made, taken, fresh = world.keep(), world.keep(), world.compile()
     assert len(compiled) == 1
     assert_same(made, fresh)

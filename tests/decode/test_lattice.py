@@ -1,4 +1,4 @@
-"""Lattices against all word sequences, scored one by one, on random small problems."""
+"""Lattices, compared with all word sequences on small random problems."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,7 +95,7 @@ def test_posteriors_are_the_shares_of_all_paths():
         assert posterior[crossing].sum() == pytest.approx(1)
 
 
-def test_pruning_keeps_what_is_within_the_beam():
+def test_pruning_keeps_paths_within_the_beam():
     *_, found = lattice_of(5, 2, contexts=True)
     pruned = found.lattice.pruned(2.0, -0.7, BEAM / 3)
     assert len(pruned.source) < len(found.lattice.source)

@@ -1,4 +1,4 @@
-"""Lattices out and in again, and other people's lattices."""
+"""Lattices in SLF and in Kaldi's text format."""
 
 import gzip
 

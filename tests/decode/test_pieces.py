@@ -1,4 +1,4 @@
-"""Words that are spelled in pieces: the compiled search against the slow one, joined words, planted words."""
+"""Decoding with subwords: comparison with the reference, joined words, planted words."""
 
 from dataclasses import replace
 
@@ -74,7 +74,7 @@ def test_lattices_of_pieces_hold_the_best_path():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_words_become_final_only_when_they_are_whole(seed):
+def test_words_are_final_only_when_complete(seed):
     lang, lm, senones, scores = random_problem(seed, 2, UNITS)
     options = replace(WIDE, beam=12, word_end_beam=10)
     decoder, scores = Decoder(lang, lm, senones, options), np.concatenate([scores] * 8)

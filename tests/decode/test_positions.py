@@ -1,4 +1,4 @@
-"""Phones that are named for their position in the word."""
+"""Position-dependent phones."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def scores(senones: Senones, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 3, (30, senones.count)).astype(np.float32)
 
 
-def test_positions_change_nothing_while_they_share_their_senones():
+def test_positions_with_shared_senones_change_nothing():
     lm = train(["a ab bab", "bab a", "ab ab"], LANG.words, 2)
     plain, placed = Senones.monophones(LANG), Senones.monophones(LANG.positioned())
     assert placed.count == plain.count

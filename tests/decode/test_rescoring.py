@@ -1,4 +1,4 @@
-"""From decode with lattices to rescored words, n-best lists and calibrated confidences, by the verbs."""
+"""Decoding with lattices, rescoring, n-best lists and calibrated confidences by commands."""
 
 import json
 from pathlib import Path

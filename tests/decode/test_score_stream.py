@@ -1,4 +1,4 @@
-"""A network's scores of features that come piece by piece against those of the whole utterance."""
+"""Scores of a stream, compared with those of the whole utterance."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The compiled search against the slow, obvious one, on random small problems."""
+"""The compiled search, compared with a plain reference on small random problems."""
 
 from dataclasses import replace
 
@@ -103,7 +103,7 @@ def test_a_word_may_sound_like_silence(seed):
     assert tuple(found.words) == words
 
 
-def test_nothing_but_silence_is_one_silence():
+def test_silence_alone_is_one_silence():
     lang, lm, senones, _ = random_problem(4, 1, contexts=True)
     scores = np.full((SILENCE_STATES, senones.count), -50, np.float32)
     scores[np.arange(SILENCE_STATES), senones.silence] = 0
@@ -147,7 +147,7 @@ def test_words_cover_the_frames_in_order_and_scores_add_up():
     assert edges[-1] <= 60
 
 
-def test_planted_words_come_out_with_their_times():
+def test_planted_words_are_found_with_their_times():
     """Scores that favour one state at each frame: silence, then two words."""
     lang = Lang.build({"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))]}, ["A", "B"])
     senones = Senones.monophones(lang)

@@ -1,4 +1,4 @@
-"""The way to the best scales, on error rates with a known minimum."""
+"""Tuning of decoding scales on error surfaces with a known minimum."""
 
 import json
 
@@ -40,7 +40,7 @@ def test_a_plateau_ends_the_search_at_once():
     assert scales[0] < 20
 
 
-def test_a_search_that_gains_next_to_nothing_is_the_last():
+def test_search_stops_at_a_negligible_gain():
     """However far away its grid has its lowest point."""
     searched: list[Scales] = []
 

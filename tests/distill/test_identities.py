@@ -1,4 +1,4 @@
-"""The paper's identities, on our losses: to a relative error of 1e-5 in float64, or at the rate they must fall at."""
+"""The paper's identities of the losses, to 1e-5 in float64 or at their rate of convergence."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Teachers that somebody else made, and teachers over other units: a planted map is recovered."""
+"""Imported teachers and teachers over other units: a planted map is recovered."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The mass outside of the kept soft targets: against naive dense formulas, finite differences, bounds."""
+"""Mass outside the kept soft targets, compared with dense formulas, finite differences and bounds."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Which senones a generalist confuses: planted confusions are found."""
+"""Clusters of confused senones: planted confusions are found."""
 
 import dataclasses
 
@@ -97,7 +97,7 @@ def test_more_clusters_than_distinct_rows_still_converge():
 
 
 @pytest.mark.slow
-def test_covariance_is_that_of_all_predictions_whatever_the_jobs(corpus, generalist, monkeypatch):
+def test_covariance_of_all_predictions_for_any_jobs(corpus, generalist, monkeypatch):
     features = FrameArchive(corpus.features)
     p = np.exp(np.concatenate([load_model(generalist).log_posteriors(features[u]) for u in features]))
     monkeypatch.setattr("asrdistill.distill.cluster.CHUNK", 7)

@@ -1,4 +1,4 @@
-"""What train takes besides an alignment and a store of the same utterances: less of the one, a choice of epochs."""
+"""Training on unlabelled utterances and early stopping."""
 
 import dataclasses
 
@@ -123,7 +123,7 @@ def test_the_best_epoch_is_kept(corpus, tmp_path, monkeypatch):
     assert {path.name for path in (tmp_path / "early").iterdir()} == {"meta.json", "model.safetensors", "senones.json"}
 
 
-def test_early_stopping_goes_on_after_a_kill_with_the_same_bytes(corpus, tmp_path, monkeypatch):
+def test_killed_early_stopping_is_resumed_to_the_same_bytes(corpus, tmp_path, monkeypatch):
     from asrdistill.training import loop
 
     options = dataclasses.replace(OPTIONS, early_stopping=True)

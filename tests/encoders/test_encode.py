@@ -1,4 +1,4 @@
-"""From audio to a teacher on an encoder's frames, its soft targets, and a student on filterbanks."""
+"""Encoder frames as features: a teacher on them, its soft targets, a student on filterbanks."""
 
 import re
 import tracemalloc
@@ -34,7 +34,7 @@ class Clock:
 
 @pytest.mark.parametrize(("shift", "centre"), [(0.02, 0.0), (0.02, 0.0125), (0.0125, 0.03)])
 @pytest.mark.parametrize("snip_edges", [True, False])
-def test_each_frame_gets_what_is_said_at_its_middle(shift, centre, snip_edges):
+def test_each_frame_has_the_encoder_frame_at_its_middle(shift, centre, snip_edges):
     options, encoder = FbankOptions(rate=RATE, snip_edges=snip_edges), Clock(shift, centre)
     middle = _middle(options) + 0.01 * np.arange(30)
     assert middle[0] == (0.0125 if snip_edges else 0.005)  # the middle of 25 ms, or of 10 ms

@@ -1,4 +1,4 @@
-"""A network in one of the forms, opened: what the tests of each architecture compare with the network itself."""
+"""Exports a network to a format and opens it again."""
 
 from asrdistill.export.forms import open_form, write_form
 from asrdistill.files import read_json, sha256, write_json

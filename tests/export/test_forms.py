@@ -1,4 +1,4 @@
-"""Every form of an exported network against the network itself."""
+"""Each export format, compared with the network itself."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The exported forms of a recurrent network against the network itself, at once and piece by piece."""
+"""Export formats of a recurrent network, compared with the network itself."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A recogniser folder made from a planted model: a tone is a word."""
+"""A recogniser folder of a planted model in which a tone is a word."""
 
 import io
 import itertools
@@ -359,7 +359,7 @@ def test_stream_in_blocks_of_any_size_equals_the_file(recogniser, world):
             assert (stream.final, stream.partial) == (whole.times, [])
 
 
-def test_partial_and_final_words_come_before_the_end(recogniser):
+def test_partial_and_final_words_precede_the_end(recogniser):
     heard, shown = Recogniser(recogniser), []
     heard.decoder = heard.decoder.with_options(replace(heard.decoder.options, beam=150, word_end_beam=150))  # doubtful
     stream = heard.stream()

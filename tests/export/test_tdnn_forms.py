@@ -1,4 +1,4 @@
-"""The exported forms of a time-delay network against the network itself."""
+"""Export formats of a time-delay network, compared with the network itself."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cepstra against Kaldi's MFCC; normalisation against numpy; archives for any number of jobs."""
+"""Cepstra, compared with Kaldi's MFCC; normalisation; archives for any number of jobs."""
 
 import shutil
 from pathlib import Path

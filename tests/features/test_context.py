@@ -1,4 +1,4 @@
-"""Deltas and splicing against their definitions, statistics against numpy's."""
+"""Deltas, splicing and statistics, compared with their definitions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From audio files to an archive: same bytes for any jobs, flat memory, one sentence for bad audio."""
+"""From audio files to an archive: same bytes for any jobs, constant memory, bad audio."""
 
 import tracemalloc
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The filterbank against Kaldi's own (kaldi-native-fbank), torchaudio's and the plain formula."""
+"""Filterbanks, compared with kaldi-native-fbank, torchaudio and the plain formula."""
 
 import kaldi_native_fbank as knf
 import numpy as np

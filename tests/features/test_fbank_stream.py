@@ -1,4 +1,4 @@
-"""The filterbank of samples that come piece by piece against that of all of them."""
+"""Filterbanks of a stream, compared with those of the whole signal."""
 
 import numpy as np
 import pytest

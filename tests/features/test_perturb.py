@@ -15,7 +15,7 @@ def tone(hertz: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("warp", [0.9, 0.92, 1.05])
-def test_a_stretched_tone_lands_where_the_plain_one_was(warp):
+def test_warp_compensates_a_stretched_tone(warp):
     """A tone at warp · f through the warped filters peaks in the same bins as one at f through the plain ones."""
     peaks = [fbank([tone(f)], OPTIONS)[0].mean(0).argmax() for f in (600, 1500, 2800)]
     stretched = [fbank([tone(f * warp)], warped(OPTIONS, warp))[0].mean(0).argmax() for f in (600, 1500, 2800)]

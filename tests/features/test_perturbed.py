@@ -1,4 +1,4 @@
-"""Copies at other speeds, volumes and in noise: how long, how loud, and which senone each frame has."""
+"""Copies at other speeds and volumes and with noise: length, level and senones."""
 
 from pathlib import Path
 

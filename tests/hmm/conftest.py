@@ -1,4 +1,4 @@
-"""A small world with a known answer: words, phones, and speech made from the phones' known states."""
+"""A small planted problem: words, phones, and speech made from the phones' known states."""
 
 from types import SimpleNamespace
 

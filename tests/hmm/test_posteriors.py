@@ -1,4 +1,4 @@
-"""Other systems' posteriors: what comes in, what is refused, and that it decodes and aligns like our own scores."""
+"""Imported posteriors: formats, refusals, decoding, alignment."""
 
 from pathlib import Path
 

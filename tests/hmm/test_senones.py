@@ -62,7 +62,7 @@ def test_table_equals_the_trees():
             )
 
 
-def test_phones_named_for_their_place_in_the_word_share_trees():
+def test_position_dependent_phones_share_trees():
     lang = SimpleNamespace(phones=["SIL", "AA_B", "AA_E"], silence="SIL")
     senones = Senones.monophones(lang)
     assert senones.states == {"SIL": [0, 1, 2, 3, 4], "AA": [5, 6, 7]}

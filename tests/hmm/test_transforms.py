@@ -13,7 +13,7 @@ def fmllr_objective(transform: np.ndarray, products: np.ndarray, pulls: np.ndarr
     return float(frames * determinant - 0.5 * quadratic + np.sum(transform * pulls))
 
 
-def test_lda_finds_the_direction_that_tells_senones_apart():
+def test_lda_finds_the_discriminative_direction():
     rng = np.random.default_rng(0)
     senone = rng.integers(0, 3, 6000)
     x = rng.standard_normal((6000, 5)) * [1, 5, 1, 3, 1]

@@ -63,7 +63,7 @@ def planted(senones, phones, frames):
     ("phones", "expected"),
     [(["A", "D"], [(0, 6, "A"), (6, 12, "D")]), (["B", "C", "D"], [(0, 6, "B"), (6, 12, "C"), (12, 18, "D")])],
 )
-def test_the_pronunciation_that_was_said_is_chosen(lang, phones, expected):
+def test_spoken_pronunciation_is_chosen(lang, phones, expected):
     senones = Senones.monophones(lang)
     graph = GraphCompiler(lang, senones)(["either"])
     _, path = best_path(planted(senones, phones, 2), graph, senones)

@@ -1,4 +1,4 @@
-"""Language models of other makers."""
+"""Imported ARPA language models."""
 
 import gzip
 from pathlib import Path
@@ -27,7 +27,7 @@ def run(arpa: Path, *more: str) -> int:
     return main(["convert", "lm", str(arpa), str(arpa.parent / "lm"), *more])
 
 
-def test_words_become_lower_case_and_figures_stay(arpa, monkeypatch):
+def test_words_are_lowered_and_probabilities_kept(arpa, monkeypatch):
     monkeypatch.setattr(module, "BLOCK", 7)  # so that words are cut between blocks
     assert run(arpa, "--lower") == 0
     mine, theirs = read_arpa(arpa.parent / "lm" / "lm.arpa"), read_arpa(arpa)

@@ -44,14 +44,14 @@ def model():
     return train_g2p({word: p for word, p in planted(1500).items() if not is_held_out(word)}, OPTIONS)
 
 
-def test_learns_a_planted_spelling(model):
+def test_planted_spelling_is_learnt(model):
     fresh = {word: p for word, p in planted(400, seed=1).items() if word not in planted(1500)}
     assert len(fresh) > 100
     assert measure(model, fresh)["phone_error_rate"] < 0.5
     assert model.pronounce("shaxote")[0][1] == ("SH", "AE", "K", "S", "AA", "T")
 
 
-def test_graphones_are_what_was_planted(model):
+def test_planted_graphones_are_found(model):
     assert ("sh", ("SH",)) in model.graphones
     assert ("x", ("K", "S")) in model.graphones
     assert ("e", ()) in model.graphones

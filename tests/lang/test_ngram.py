@@ -113,7 +113,7 @@ SPELLED = [f"a un{LINK} {LINK}do{LINK} {LINK}ed b", f"re{LINK} {LINK}ed a b", f"
 
 @pytest.mark.parametrize("spellings", [[], [f"re{LINK} {LINK}do{LINK} {LINK}it", f"un{LINK} {LINK}do{LINK} {LINK}it"]])
 @pytest.mark.parametrize("order", [2, 3, 4])
-def test_what_may_follow_in_a_word_or_after_it_sums_to_one(order, spellings):
+def test_continuations_inside_and_after_words_sum_to_one(order, spellings):
     words = ["a", "b", *PIECES]
     model = train(SPELLED, words, order, spellings=spellings)
     for length in range(1, 4):
@@ -132,7 +132,7 @@ def test_spellings_teach_how_words_go_on_and_not_where_they_stand():
     assert taught.logprob(*go_on) > model.logprob(*go_on) + 1
 
 
-def test_pruning_leaves_out_what_was_seen_seldom():
+def test_pruning_removes_rare_ngrams():
     whole, pruned = (train(["a b c"] * 3 + ["a b d", "b c"], WORDS, 3, prune) for prune in ([0], [0, 1]))
     assert ("a", "b", "c") in pruned.levels[2]
     assert set(whole.levels[2]) - set(pruned.levels[2]) == {

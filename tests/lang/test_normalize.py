@@ -31,7 +31,7 @@ def test_nothing_is_said(sentence):
     assert normalize_english(sentence) == ""
 
 
-def test_stage_directions_go_and_what_is_not_closed_stays():
+def test_closed_stage_directions_are_removed():
     assert normalize_english("Well (sigh) I <cough> will [pause] go") == "well i will go"
     assert normalize_english("&#($!!, he got away!") == "he got away"
 
@@ -71,7 +71,7 @@ def test_numbers_become_words(number, words):
 
 
 @given(st.text())
-def test_only_letters_apostrophes_and_single_blanks_come_out_and_twice_is_once(sentence):
+def test_output_has_only_letters_apostrophes_and_single_blanks(sentence):
     words = normalize_english(sentence)
     assert re.fullmatch(r"([a-z']+( [a-z']+)*)?", words)
     assert normalize_english(words) == words

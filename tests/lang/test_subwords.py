@@ -98,7 +98,7 @@ def test_text_is_spelled_and_joined_again(words):
         assert " ".join(spelled).replace(f"{LINK} {LINK}", "") == word
 
 
-def test_the_model_is_sentencepieces_and_the_same_each_time():
+def test_model_equals_sentencepiece_and_is_deterministic():
     import sentencepiece
 
     model = train_pieces(WORDS, 12)

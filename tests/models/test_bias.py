@@ -1,4 +1,4 @@
-"""Phones left out of training, and the offset that makes up for it."""
+"""Phones left out of training, and the bias that recovers them."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The combination of a generalist with specialists, against its closed form and a brute-force optimiser."""
+"""Fusion of a generalist with specialists, compared with its closed form and a brute-force optimiser."""
 
 import numpy as np
 import pytest

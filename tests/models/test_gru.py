@@ -1,4 +1,4 @@
-"""The recurrent network against its definition, and the same scores however an utterance comes."""
+"""The recurrent network, compared with its definition, at once and in blocks."""
 
 import numpy as np
 import pytest

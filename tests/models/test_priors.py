@@ -1,4 +1,4 @@
-"""A network's own mean posterior in the place of its priors."""
+"""Priors estimated as the network's mean posterior."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def model(corpus, tmp_path):
     return folder
 
 
-def test_priors_are_the_mean_posterior_whatever_the_jobs(corpus, model, tmp_path):
+def test_priors_are_the_mean_posterior_for_any_jobs(corpus, model, tmp_path):
     for jobs in ("1", "2"):
         assert (
             main(["nnet", "adjust", str(model), str(tmp_path / jobs), "--priors", str(corpus.features), "--jobs", jobs])

@@ -1,4 +1,4 @@
-"""A DNN of several widths: what is taken out is what was trained."""
+"""DNNs trained in several widths."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The time-delay network sees what it says it sees, however it is called."""
+"""The time-delay network: context, blocks, streaming."""
 
 import numpy as np
 import pytest
@@ -87,7 +87,7 @@ def test_block_equals_the_formula():
     torch.testing.assert_close(module(x)[0], module.output(torch.relu(trunk)))
 
 
-def test_look_ahead_is_the_frames_after_the_one_that_is_added():
+def test_look_ahead_counts_the_frames_after_the_newest():
     """What lies after the frame that the blocks add is the look-ahead, but for what the first layer sees of it."""
     for left, right in CONTEXTS[:2]:
         module = random_network(left, right)

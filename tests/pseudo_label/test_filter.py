@@ -1,4 +1,4 @@
-"""Which transcripts are believed: every reason against one, alone; and what a phone loop says."""
+"""Filtering of pseudo-labels: each limit alone, and a phone loop."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What Whisper hears: real prompts of a telephone exchange, and what is no speech; and how its work is divided."""
+"""Pseudo-labels by Whisper: real prompts, audio without speech, resumed runs."""
 
 import sys
 from pathlib import Path

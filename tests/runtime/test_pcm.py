@@ -1,4 +1,4 @@
-"""Samples from streams: raw, WAV, damaged, slow."""
+"""PCM streams: raw, WAV, damaged, slow."""
 
 import io
 import struct
@@ -39,7 +39,7 @@ def wav(samples=SAMPLES, rate=11025, size=None, format="WAV", subtype="PCM_16") 
 
 @pytest.mark.parametrize("source", [io.BytesIO, Dripping])
 @pytest.mark.parametrize("count", [1, 2, 3, 1000, 20000])
-def test_raw_samples_come_as_they_are(source, count):
+def test_raw_samples_are_read_unchanged(source, count):
     rate, samples = read(SAMPLES[:count].tobytes(), source=source)
     assert rate == 8000
     np.testing.assert_array_equal(samples, SAMPLES[:count])

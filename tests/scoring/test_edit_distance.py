@@ -1,4 +1,4 @@
-"""The alignment is sclite's, counts and all."""
+"""Word alignment, compared with sclite and kaldialign."""
 
 import random
 import re
@@ -84,7 +84,7 @@ def test_pairs_spell_both_sides() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [2, 5, 20])
-def test_agrees_with_the_slow_one_and_costs_what_kaldialign_finds(vocabulary: int) -> None:
+def test_alignment_equals_the_reference_and_the_cost_of_kaldialign(vocabulary: int) -> None:
     for reference, hypothesis in random_pairs(200, vocabulary, 20, seed=vocabulary):
         ins, dels, subs = count_errors(reference, hypothesis)
         assert (ins, dels, subs) == slow_counts(reference, hypothesis)

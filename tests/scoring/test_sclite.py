@@ -1,4 +1,4 @@
-"""What is written for sclite is counted by it as we count."""
+"""Files for sclite: its counts equal ours."""
 
 import random
 import re

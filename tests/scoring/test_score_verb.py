@@ -1,4 +1,4 @@
-"""The verb ``score`` from files to what it prints."""
+"""The command ``score``, from files to output."""
 
 import json
 from pathlib import Path

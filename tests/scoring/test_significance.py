@@ -44,7 +44,7 @@ def test_probability_of_improvement_equals_that_of_kaldialign() -> None:
     assert compare([a], [b]).p == pytest.approx(1 - peer["p_s2_improv_over_s1"], abs=0.03)
 
 
-def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_interval_has_its_nominal_coverage() -> None:
     """Utterances of different difficulty: the true rate lies in 95 of 100 intervals, give or take."""
     rng = np.random.default_rng(3)
     covered = 0
@@ -55,7 +55,7 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.89 <= covered / 200 <= 0.99
 
 
-def test_comparison_finds_what_was_planted() -> None:
+def test_planted_difference_is_found() -> None:
     words = some_words(500)
     rates = np.random.default_rng(0).beta(2, 5, size=500)
     a, b = planted(0.7 * rates, words, seed=1), planted(rates, words, seed=2)

@@ -61,7 +61,7 @@ def test_groups_by_length() -> None:
     ]
 
 
-def test_kaldi_text_trn_and_ctm_say_the_same(tmp_path: Path) -> None:
+def test_kaldi_text_trn_and_ctm_read_the_same(tmp_path: Path) -> None:
     wanted = {"b": ["x", "y"], "a": ["z"]}
     text = write(tmp_path, "hyp.txt", "b x y\na z\n")
     trn = write(tmp_path, "hyp.trn", "x y (b)\nz (a)\n")

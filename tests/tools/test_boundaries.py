@@ -1,4 +1,4 @@
-"""Boundaries against hand-made ones, on labels whose figures can be worked out by hand."""
+"""Phone boundaries, compared with figures worked out by hand."""
 
 import json
 import subprocess

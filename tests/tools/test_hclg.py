@@ -1,4 +1,4 @@
-"""The graph for WFST decoders: kaldi-decoder finds in it what our search finds, with the same score."""
+"""HCLG graphs: kaldi-decoder finds the same path with the same score."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Training by torchrun's processes on the processor (gloo) against a single process."""
+"""Distributed training on the CPU (gloo), compared with a single process."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Half of each batch from a specialist's own senones."""
+"""Batches half of which are a specialist's own senones."""
 
 from collections import Counter
 
@@ -41,7 +41,7 @@ def test_half_of_every_batch_are_own_frames(corpus):
         assert 15 <= batch.size <= 20
 
 
-def test_each_own_frame_comes_once_an_epoch_and_others_at_most_once(corpus):
+def test_own_frames_are_drawn_once_an_epoch_and_others_at_most_once(corpus):
     for epoch in range(2):
         batches = read(make_pool(corpus), epoch, epochs=epoch + 1)
         seen = [

@@ -1,4 +1,4 @@
-"""Masks: how much they cover, where, and that a seed decides."""
+"""Time and frequency masks: size, place, seed."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_masked_places_hold_the_mean_and_others_are_untouched():
     assert masked(windows, fill, (0, 200), TrainOptions()) is windows
 
 
-def test_same_seed_same_masks_and_parts_are_those_of_the_whole():
+def test_masks_depend_on_the_seed_and_not_on_the_process():
     windows, fill = torch.randn(9, 12, 6), torch.zeros(6)
     options = TrainOptions(time_masks=1, time_mask=6, frequency_masks=1, frequency_mask=4)
 

@@ -56,7 +56,7 @@ def test_updates_count_the_batches(corpus, monkeypatch):
     assert pool.updates(2) == sum(1 for epoch in (0, 1) for _ in batches(pool, epoch))
 
 
-def test_read_goes_on_from_any_pool_over_the_epochs(corpus, monkeypatch):
+def test_reading_resumes_from_any_pool(corpus, monkeypatch):
     monkeypatch.setattr("asrdistill.training.pool.BLOCK_FRAMES", 200)
     pool = make_pool(corpus, pool_frames=500)
     everything = list(pool.read(0, 0, 2, torch.device("cpu")))
