@@ -54,7 +54,7 @@ def test_other_rates_are_resampled(tmp_path, native):
     np.testing.assert_allclose(samples[500:-500], tone()[500:-500], atol=2e-3)
 
 
-@pytest.mark.parametrize("count, expected", [(1, 1), (57, 42), (801, 582), (11025, RATE)])
+@pytest.mark.parametrize(("count", "expected"), [(1, 1), (57, 42), (801, 582), (11025, RATE)])
 def test_resampled_length_is_rounded_up(tmp_path, count, expected):
     samples = read_audio(write(tmp_path / "a.wav", tone(11025)[:count], 11025, subtype="FLOAT"), RATE)
     assert (len(samples), samples.dtype) == (expected, np.float32)

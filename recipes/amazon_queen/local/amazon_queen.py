@@ -83,7 +83,7 @@ ALIASES = {
 @group.command(arg("out", help="folder for queen.1c and its copyright file"))
 def download(args: Args) -> None:
     """Fetch queen.1c from the Debian or Ubuntu archive, with apt-get but without root"""
-    make(args, _fetch, {"corpus": "amazon_queen"})
+    make(args, _fetch, options={"corpus": "amazon_queen"})
 
 
 def _fetch(out: Path) -> None:
@@ -105,7 +105,7 @@ def prepare(args: Args) -> None:
     if args.minutes is not None and args.minutes <= 0:
         raise UserError(f"--minutes must be above 0, not {args.minutes}")
     options = {"corpus": "amazon_queen", "minutes": args.minutes}
-    make(args, lambda out: _prepare(args.queen, out, args.minutes, args.jobs), options, args.queen)
+    make(args, lambda out: _prepare(args.queen, out, args.minutes, args.jobs), args.queen, options=options)
 
 
 def _prepare(queen: Path, out: Path, minutes: float | None, jobs: int) -> None:

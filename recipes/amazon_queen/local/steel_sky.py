@@ -40,7 +40,7 @@ SILENCE = 2.0  # of 128: an entry that moves less than this is silent
 @group.command(arg("out", help="folder for sky.dnr, sky.dsk and their copyright file"))
 def download(args: Args) -> None:
     """Fetch the game's files (66 MB) from the Debian or Ubuntu archive, with apt-get but without root"""
-    make(args, _fetch, {"corpus": "steel_sky"})
+    make(args, _fetch, options={"corpus": "steel_sky"})
 
 
 def _fetch(out: Path) -> None:
@@ -52,7 +52,7 @@ def _fetch(out: Path) -> None:
 )
 def prepare(args: Args) -> None:
     """Make the data directory OUT/unlabelled (116 minutes); each clip is its own speaker"""
-    make(args, lambda out: make_corpus(args.source, out, args.jobs), {"corpus": "steel_sky"}, args.source)
+    make(args, lambda out: make_corpus(args.source, out, args.jobs), args.source, options={"corpus": "steel_sky"})
 
 
 def make_corpus(source: Path, out: Path, jobs: int = 1) -> None:

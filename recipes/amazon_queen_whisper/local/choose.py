@@ -23,7 +23,7 @@ group = Group("choose.py")
 def _(args: Args) -> None:
     """Take some minutes of a data directory as recordings, with transcripts of all and of a quarter of them"""
     data, options = DataDirectory.read(args.data), {"minutes": args.minutes}
-    make(args, lambda out: choose(data, out, args.minutes), options, args.data)
+    make(args, lambda out: choose(data, out, args.minutes), args.data, options=options)
 
 
 def choose(data: DataDirectory, out: Path, minutes: float) -> None:

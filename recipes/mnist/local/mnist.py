@@ -65,7 +65,7 @@ def download(args: Args) -> None:
 @group.command(OUT)
 def digits(args: Args) -> None:
     """Write scikit-learn's 1,797 images of 8 × 8 pixels (Alpaydin and Kaynak 1998) as MNIST's files"""
-    make(args, _write_digits, {"corpus": "digits"})
+    make(args, _write_digits, options={"corpus": "digits"})
 
 
 def _write_digits(out: Path) -> None:
@@ -85,7 +85,7 @@ def prepare(args: Args) -> None:
 
     An image is an utterance of one frame, its pixels are the features and its digit is the senone.
     """
-    make(args, lambda out: _prepare(args.source, out), {"corpus": "mnist"}, args.source)
+    make(args, lambda out: _prepare(args.source, out), args.source, options={"corpus": "mnist"})
 
 
 def _prepare(source: Path, out: Path) -> None:

@@ -29,7 +29,7 @@ group = Group("shift_images.py")
 def _(args: Args) -> None:
     """Add shifted copies of images to a feature archive"""
     settings = {"pixels": args.pixels, "copies": args.copies, "seed": args.seed}
-    make(args, lambda out: shift_images(args.features, out, **settings), settings, args.features)
+    make(args, lambda out: shift_images(args.features, out, **settings), args.features, options=settings)
 
 
 def shift_images(features: Path, out: Path, pixels: int, copies: int, seed: int) -> None:

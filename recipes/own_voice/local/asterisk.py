@@ -72,7 +72,7 @@ def prepare(args: Args) -> None:
     for folder in folders:
         if not (folder / f"core-sounds-{folder.name}.txt").is_file():
             raise UserError(f"{folder}/core-sounds-{folder.name}.txt does not exist; run asterisk.py download first")
-    make(args, lambda out: _prepare(folders, out), {"corpus": "asterisk"}, folders)
+    make(args, lambda out: _prepare(folders, out), folders, options={"corpus": "asterisk"})
 
 
 def _prepare(folders: Sequence[Path], out: Path) -> None:
