@@ -20,7 +20,6 @@ from asrdistill.stage import peak_mb
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "recipes/amazon_queen/conf"
-SETS = ("dev", "test", "test_unseen")
 
 T = TypeVar("T")
 

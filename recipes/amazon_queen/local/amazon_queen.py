@@ -48,22 +48,8 @@ SHORTEST = 0.5  # seconds
 FEWEST_MATCHED = 0.95  # of the clips
 
 JOE = "JOE"
-NOT_PERSONS = {
-    "APE",
-    "BUTTONS",
-    "DOG",
-    "DOOR",
-    "GORILLA",
-    "GUARD DOG",
-    "LILY PAD",
-    "NOTE",
-    "PATH",
-    "ROCK",
-    "SMOKE",
-    "TELEPHONE",
-    "TORCH",
-    "VICIOUS DINOSAUR",
-}
+NOT_PERSONS = {"APE", "BUTTONS", "DOG", "DOOR", "GORILLA", "GUARD DOG", "LILY PAD", "NOTE", "PATH", "ROCK", "SMOKE"}
+NOT_PERSONS |= {"TELEPHONE", "TORCH", "VICIOUS DINOSAUR"}
 # Names of one character in different files, and in QUEEN.JAS.
 ALIASES = {
     "AND": "ANDERSON",
@@ -121,11 +107,9 @@ def _prepare(queen: Path, out: Path, minutes: float | None, jobs: int) -> None:
         data = DataDirectory(clip.utterance(out / "clips") for clip in kept)
         (out / name).mkdir(exist_ok=True)
         data.write(out / name)
-        seconds, words = sum(clip.seconds for clip in kept), sum(len(clip.words.split()) for clip in kept)
-        speakers = len(data.speakers)
-        log.info(
-            "%s: %d utterances, %.1f minutes, %d words, %d speakers", name, len(kept), seconds / 60, words, speakers
-        )
+        minutes, words = sum(clip.seconds for clip in kept) / 60, sum(len(clip.words.split()) for clip in kept)
+        counts = name, len(kept), minutes, words, len(data.speakers)
+        log.info("%s: %d utterances, %.1f minutes, %d words, %d speakers", *counts)
 
 
 @dataclass(frozen=True)
@@ -140,10 +124,10 @@ class Clip:
     @property
     def id(self) -> str:
         """The speaker first, so that utterances sort as their speakers do."""
-        return f"{self._speaker_id}-{self.name}"
+        return f"{self.speaker_id}-{self.name}"
 
     @property
-    def _speaker_id(self) -> str:
+    def speaker_id(self) -> str:
         return re.sub(r"\W", "_", self.speaker)
 
     @property
@@ -157,7 +141,7 @@ class Clip:
 
     def utterance(self, folder: Path) -> Utterance:
         audio = str(folder / f"{self.name}.mp3")
-        return Utterance(self.id, audio, self._speaker_id, text=self.words, duration=self.seconds)
+        return Utterance(self.id, audio, self.speaker_id, text=self.words, duration=self.seconds)
 
 
 def read_clips(queen: "QueenFile", jobs: int = 1) -> list[Clip]:
@@ -200,13 +184,8 @@ def _measure(clips: parallel.Chunk[tuple[str, bytes]]) -> list[tuple[str, float]
 
 def divide(clips: list[Clip]) -> dict[str, list[Clip]]:
     """Assign clips to sets; no sentence is in two sets. Logs how many are left out and why."""
-    left_out: Counter[str] = Counter()
-    kept = []
-    for clip in clips:
-        if reason := _unfit(clip):
-            left_out[reason] += 1
-        else:
-            kept.append(clip)
+    left_out = Counter(reason for clip in clips if (reason := _unfit(clip)))
+    kept = [clip for clip in clips if not _unfit(clip)]
     unseen_keys = {clip.key for clip in kept if clip.speaker in UNSEEN}
     sets: dict[str, list[Clip]] = {name: [] for name in SETS}
     for clip in kept:
@@ -247,8 +226,6 @@ class QueenFile:
         self.path = Path(path)
         try:
             self._bytes = self.path.read_bytes()
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist; give the path of the game's file queen.1c") from None
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}); give the path of the file queen.1c") from None
         if not self._bytes.startswith(MAGIC):
@@ -259,23 +236,19 @@ class QueenFile:
 
     def _directory(self) -> Iterator[tuple[str, tuple[int, int]]]:
         table = struct.Struct(">12sBII")
-        if len(self._bytes) < 15:
+        _, compression, count = struct.unpack(">12sBH", self._bytes[:15].ljust(15, b"\0"))
+        rows = self._bytes[15 : 15 + count * table.size]
+        if len(self._bytes) < 15 or len(rows) < count * table.size:
             raise UserError(f"{self.path} is cut short; fetch it again")
-        compression, count = struct.unpack_from(">BH", self._bytes, 12)
         if compression != MP3:
             raise UserError(f"{self.path} holds no MP3 voices; give the file of Debian's package")
-        if len(self._bytes) < 15 + count * table.size:
-            raise UserError(f"{self.path} is cut short; fetch it again")
-        for name, _bundle, offset, size in table.iter_unpack(self._bytes[15 : 15 + count * table.size]):
+        for name, _bundle, offset, size in table.iter_unpack(rows):
             name = name.rstrip(b"\0").decode("latin-1")
             if not re.fullmatch(r"[\w.]+", name, re.ASCII):  # names become file names
                 raise UserError(f"{self.path} is damaged: it has an entry {name!r}; fetch it again")
             if offset + size > len(self._bytes):
                 raise UserError(f"{self.path} is cut short: {name} should end at byte {offset + size}; fetch it again")
             yield name, (offset, size)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._entries
 
     def __getitem__(self, name: str) -> bytes:
         if name not in self._entries:
@@ -339,8 +312,7 @@ def read_dialogue(name: str, data: bytes) -> Iterator[Line]:
 def read_cut_scene(name: str, data: bytes, objects: list[tuple[str, int]]) -> Iterator[Line]:
     """Lines of a .CUT file; `objects` are (name, image) of the game's objects, counted from 1."""
     count = abs(_int16(data, 2))
-    strings = _int16(data, 8)
-    _, strings = _string(data, strings, 2)  # text on the screen at the start
+    _, strings = _string(data, _int16(data, 8), 2)  # text on the screen at the start
     at = 12
     for number in range(1, count + 1):
         record = struct.unpack_from(">18h", data, at)
@@ -375,9 +347,8 @@ def read_objects(queen: QueenFile) -> list[tuple[str, int]]:
 
 def read_descriptions(queen: QueenFile) -> Iterator[Line]:
     """Joe's descriptions of objects, and his stock answers."""
-    counts = struct.unpack_from(">4h", queen["QUEEN.JAS"], HEADER)
     lines = _text_lines(queen)
-    rooms, names, _, descriptions = counts
+    rooms, names, _, descriptions = struct.unpack_from(">4h", queen["QUEEN.JAS"], HEADER)
     answers = descriptions + names + rooms + VERBS
     for number, sentence in enumerate(lines[:descriptions], ANSWERS + 1):
         yield Line(f"JOE{number:04d}", JOE, sentence)

@@ -27,6 +27,7 @@ from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 from asrdistill.lang.normalize import normalize_text
 
 log = logging.getLogger("asrdistill")
@@ -93,12 +94,7 @@ def _prepare(folders: Sequence[Path], out: Path) -> None:
 def read_prompts(folder: Path, left_out: Counter[str]) -> Iterator[Utterance]:
     """Yield the usable prompts of a language; counts the others by reason."""
     language = folder.name
-    table = folder / f"core-sounds-{language}.txt"
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{table} is not UTF-8 text (byte {error.start}); fetch it again") from None
-    for line in lines:
+    for line in read_lines(folder / f"core-sounds-{language}.txt"):
         name, colon, sentence = line.partition(":")
         if not colon or line.startswith(";"):
             continue
