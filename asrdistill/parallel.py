@@ -90,11 +90,11 @@ class Workers:
         self._state: tuple[Any, ...] = ()
 
     def __enter__(self) -> Workers:
+        single_thread()  # this process too: what it sums must not depend on the number of jobs
         if self.jobs > 1:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(_method()), _start, (self.load,))
             self._pool.submit(int)  # starts the processes, before a progress bar has its thread
         else:
-            single_thread()
             self._state = (self.load(),) if self.load else ()
         return self
 
