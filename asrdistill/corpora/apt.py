@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asrdistill.errors import UserError
@@ -34,13 +34,17 @@ def unpack(packages: Sequence[str], folder: Path, advice: str) -> Path:
     return content
 
 
-def fetch(package: str, names: Sequence[str], out: Path, advice: str) -> None:
-    """Put these files of a package, and its copyright file, into the folder `out`; raises UserError as above."""
-    content = unpack([package], out / "package", advice)
-    for name, pattern in (*((name, name) for name in names), ("copyright", f"{package}/copyright")):
+def fetch(packages: Sequence[str], files: Mapping[str, str], out: Path, advice: str) -> None:
+    """Put files and folders of packages (name -> pattern of its path), and the copyright file, into the folder `out`.
+
+    Raises UserError as above, and if one is not there.
+    """
+    content = unpack(packages, out / "package", advice)
+    for name, pattern in {**files, "copyright": f"{packages[0]}/copyright"}.items():
         found = sorted(content.rglob(pattern))
         if not found:
-            raise UserError(f"the package {package} has no {name} in it; {advice}")
+            raise UserError(f"the package {packages[0]} has no {pattern} in it; {advice}")
+        shutil.rmtree(out / name, ignore_errors=True)  # of a run that was interrupted
         os.replace(found[0], out / name)
     shutil.rmtree(out / "package")
 

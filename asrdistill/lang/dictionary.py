@@ -117,10 +117,8 @@ def _split(word: str) -> tuple[str, str]:
 
 
 def _join(phones: tuple[str, ...], ending: str) -> tuple[str, ...]:
-    return (*phones, *_sibilant_after(phones[-1])) if ending == "'s" else phones
-
-
-def _sibilant_after(phone: str) -> tuple[str, ...]:
-    if phone in SIBILANT:
-        return ("IH", "Z")
-    return ("S",) if phone in VOICELESS else ("Z",)
+    if ending != "'s":
+        return phones
+    if phones[-1] in SIBILANT:
+        return (*phones, "IH", "Z")
+    return (*phones, "S" if phones[-1] in VOICELESS else "Z")

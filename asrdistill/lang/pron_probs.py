@@ -48,12 +48,8 @@ def estimate_pron_probs(lang: Lang, alignment: Path) -> Lang:
             f"{alignment} has '{word}' said as {' '.join(sounds)}, which the lexicon lacks; use its lexicon"
         )
     probability = min(max((silences + PSEUDO) / (places + 2 * PSEUDO), 0.01), 0.99)
-    log.info(
-        "silence stands at %.1f %% of %d places; it was %.1f %%",
-        100 * probability,
-        places,
-        100 * lang.silence_probability,
-    )
+    percent, before = 100 * probability, 100 * lang.silence_probability
+    log.info("silence stands at %.1f %% of %d places; it was %.1f %%", percent, places, before)
     counted = {word: _shares(word, entries, said) for word, entries in lang.pronunciations.items()}
     return replace(lang, pronunciations=counted, silence_probability=probability)
 

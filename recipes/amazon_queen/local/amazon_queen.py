@@ -73,7 +73,7 @@ def download(args: Args) -> None:
 
 
 def _fetch(out: Path) -> None:
-    apt.fetch(PACKAGE, ["queen.1c"], out, "give your own file with --queen PATH")
+    apt.fetch([PACKAGE], {"queen.1c": "queen.1c"}, out, "give your own file with --queen PATH")
     QueenFile(out / "queen.1c")
 
 

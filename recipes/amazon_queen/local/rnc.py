@@ -50,15 +50,16 @@ def _unpack(packed, chunks, out):
     """Fill `out` from `packed`, which four zeros follow; returns how many bytes came out, or -1 for damaged ones."""
     state = np.zeros(3, np.int64)  # next byte, bits that are left of the last word, how many they are
     _bits(packed, state, 2)
-    codes = np.zeros((3, SYMBOLS), np.int64)
-    lengths = np.zeros((3, SYMBOLS), np.int64)
+    lengths = np.zeros((3, SYMBOLS), np.int64)  # bits of each symbol's code in each table, 0 without one
     filled = 0
     for _ in range(chunks):
         for table in range(3):
-            _read_table(packed, state, codes[table], lengths[table])
+            lengths[table] = 0
+            for symbol in range(_bits(packed, state, 5)):
+                lengths[table, symbol] = _bits(packed, state, 4)
         pairs = _bits(packed, state, 16)
         for pair in range(pairs):
-            run = _value(packed, state, codes[0], lengths[0])
+            run = _value(packed, state, lengths[0])
             if run < 0 or filled + run > len(out) or state[0] + run > len(packed):
                 return -1
             out[filled : filled + run] = packed[state[0] : state[0] + run]
@@ -66,8 +67,8 @@ def _unpack(packed, chunks, out):
             state[0] += run
             if pair + 1 == pairs:
                 break
-            back = _value(packed, state, codes[1], lengths[1]) + 1
-            copied = _value(packed, state, codes[2], lengths[2]) + 2
+            back = _value(packed, state, lengths[1]) + 1
+            copied = _value(packed, state, lengths[2]) + 2
             if not 1 <= back <= filled or copied < 2 or filled + copied > len(out):
                 return -1
             for _ in range(copied):  # byte by byte: a copy may reach into itself
@@ -92,33 +93,14 @@ def _bits(packed, state, count):
 
 
 @numba.njit(cache=True)
-def _read_table(packed, state, codes, lengths):
-    """A canonical Huffman table: code lengths in 4 bits each; codes are stored as they come, first bit lowest."""
-    symbols = _bits(packed, state, 5)
-    lengths[:] = 0
-    for symbol in range(symbols):
-        lengths[symbol] = _bits(packed, state, 4)
-    code = 0
+def _value(packed, state, lengths):
+    """A number in a canonical Huffman code: its symbol is its count of bits. -1 where no code fits."""
+    code = 0  # less the codes of the symbols before
     for length in range(1, 16):
-        for symbol in range(symbols):
-            if lengths[symbol] == length:
-                mirrored = 0
-                for bit in range(length):
-                    mirrored |= ((code >> bit) & 1) << (length - 1 - bit)
-                codes[symbol] = mirrored
-                code += 1
-        code <<= 1
-
-
-@numba.njit(cache=True)
-def _value(packed, state, codes, lengths):
-    """A number: its symbol says how many bits stand below its highest one. -1 where no code fits."""
-    code = 0
-    for length in range(1, 16):
-        code |= _bits(packed, state, 1) << (length - 1)
+        code = (code << 1) | _bits(packed, state, 1)
         for symbol in range(SYMBOLS):
-            if lengths[symbol] == length and codes[symbol] == code:
-                if symbol < 2:
-                    return symbol
-                return (1 << (symbol - 1)) | _bits(packed, state, symbol - 1)
+            if lengths[symbol] == length:
+                if code == 0:
+                    return symbol if symbol < 2 else (1 << (symbol - 1)) | _bits(packed, state, symbol - 1)
+                code -= 1
     return -1

@@ -44,7 +44,9 @@ def download(args: Args) -> None:
 
 
 def _fetch(out: Path) -> None:
-    apt.fetch(PACKAGE, FILES, out, "give the folder of your own copy to 'steel_sky.py prepare'")
+    apt.fetch(
+        [PACKAGE], {name: name for name in FILES}, out, "give the folder of your own copy to 'steel_sky.py prepare'"
+    )
 
 
 @group.command(

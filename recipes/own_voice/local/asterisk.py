@@ -10,9 +10,7 @@ out. Licence: CC-BY-SA 3.0 or CC-BY 3.0; none is shipped.
 
 import gzip
 import logging
-import os
 import re
-import shutil
 import sys
 import zlib
 from collections import Counter
@@ -52,18 +50,11 @@ def download(args: Args) -> None:
 
 def _fetch(language: str, out: Path) -> None:
     package = f"{PACKAGE}-{language}"
-    content = apt.unpack([package, f"{package}-wav"], out / "package", ADVICE)
-    table, licence = (
-        content / "usr/share/doc" / package / name for name in (f"core-sounds-{language}.txt.gz", "copyright")
-    )
-    voices = sorted((content / "usr/share/asterisk/sounds").glob(f"{language}_*"))
-    if not (table.is_file() and voices):
-        raise UserError(f"the package {package} is not what it was: its words or its sounds are not there; {ADVICE}")
-    (out / f"core-sounds-{language}.txt").write_bytes(gzip.decompress(table.read_bytes()))
-    shutil.rmtree(out / "sounds", ignore_errors=True)
-    os.replace(voices[0], out / "sounds")
-    os.replace(licence, out / "copyright")
-    shutil.rmtree(out / "package")
+    packed = f"core-sounds-{language}.txt.gz"
+    files = {packed: f"{package}/{packed}", "sounds": f"asterisk/sounds/{language}_*"}
+    apt.fetch([package, f"{package}-wav"], files, out, ADVICE)
+    (out / packed).with_suffix("").write_bytes(gzip.decompress((out / packed).read_bytes()))
+    (out / packed).unlink()
 
 
 @group.command(arg("source", help="folder that download made"), OUT, WHICH)
