@@ -303,8 +303,8 @@ def log_to_stderr() -> None:
 
 def listed(*paths: Any) -> list[Path]:
     """The paths in one list: None is left out, lists and tuples are taken apart."""
-    flat = [path for each in paths for path in (each if isinstance(each, list | tuple) else [each])]
-    return [path for path in flat if path]
+    flat = (listed(*each) if isinstance(each, list | tuple) else [each] for each in paths)
+    return [path for part in flat for path in part if path]
 
 
 def make(args: Args, work: Callable[[Path], object], *inputs: Any, options: Any = None) -> None:
