@@ -240,14 +240,8 @@ def prepare_librispeech(source: Path, out: Path, jobs: int = 1, parts: Sequence[
             for rows in read
             for id, audio, words, seconds in rows
         )
-        (out / folder.name).mkdir(exist_ok=True)
-        data.write(out / folder.name)
+        data.write_set(out / folder.name)
         write_table(out / folder.name / "spk2gender", ((speaker, genders[speaker]) for speaker in data.speakers))
-        hours, words = sum(u.duration or 0 for u in data) / 3600, sum((u.text or "").count(" ") + 1 for u in data)
-        log.info(
-            "%s: %d utterances, %.2f hours, %d words, %d speakers",
-            *(folder.name, len(data), hours, words, len(readers)),
-        )
 
 
 def write_lexicon(source: Path, path: Path) -> None:

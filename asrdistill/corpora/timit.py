@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,15 +75,10 @@ def prepare_timit(timit: Path, out: Path, jobs: int = 1) -> None:
         )
     for name, members in sets.items():
         data = DataDirectory(utterances[recording.id] for recording in members)
-        (out / name).mkdir(exist_ok=True)
-        data.write(out / name)
+        data.write_set(out / name, "phones")
         write_table(out / name / "text.words", ((r.id, read_words(r.text)) for r in members))
-        write_text(out / name / "phones.ctm", "".join(_ctm((utterance.id, labels[utterance.id]) for utterance in data)))
-        seconds, phones = sum(u.duration or 0 for u in data), sum(len(labels[u.id]) for u in data)
-        log.info(
-            "%s: %d utterances, %.1f minutes, %d phones, %d speakers",
-            *(name, len(data), seconds / 60, phones, len(data.speakers)),
-        )
+        ctm = ((u.id, begin, end - begin, phone) for u in data for begin, end, phone in labels[u.id])
+        write_text(out / name / "phones.ctm", "".join("{} 1 {:.4f} {:.4f} {}\n".format(*row) for row in ctm))
 
 
 def find_recordings(timit: Path) -> list[Recording]:
@@ -200,9 +195,3 @@ def _utterance(recording: Recording, phones: list[Interval], out: Path) -> Utter
             soundfile.write(audio, samples, RATE)
     text = " ".join(phone.label for phone in phones)
     return Utterance(recording.id, str(audio), recording.speaker, text=text, duration=len(samples) / RATE)
-
-
-def _ctm(labels: Iterable[tuple[str, list[Interval]]]) -> Iterator[str]:
-    for utterance, phones in labels:
-        for begin, end, phone in phones:
-            yield f"{utterance} 1 {begin:.4f} {end - begin:.4f} {phone}\n"

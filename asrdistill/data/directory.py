@@ -13,6 +13,7 @@ Sorted by the first column in C locale, as Kaldi's tools want them.
 
 import functools
 import itertools
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,8 @@ import numpy as np
 from asrdistill.data.audio import read_audio
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_lines, write_text
+
+log = logging.getLogger("asrdistill")
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,14 @@ class DataDirectory:
         write_table(folder / "spk2utt", ((s, " ".join(ids)) for s, ids in self.speakers.items()))
         if all(u.duration is not None for u in self.utterances):
             write_table(folder / "utt2dur", ((u.id, f"{u.duration:.3f}") for u in self.utterances))
+
+    def write_set(self, folder: Path, tokens: str = "words") -> None:
+        """Make the folder with the tables, and log its size; `tokens` is what the transcripts consist of."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder)
+        minutes = sum(u.seconds or 0.0 for u in self) / 60
+        counts = len(self), minutes, sum(len((u.text or "").split()) for u in self), tokens, len(self.speakers)
+        log.info("%s: %d utterances, %.1f minutes, %d %s, %d speakers", folder.name, *counts)
 
     def _with_ends(self) -> Iterator[Utterance]:
         for utterance in self.utterances:

@@ -34,8 +34,6 @@ def split_recordings(data: DataDirectory, percent: float) -> dict[str, DataDirec
             f"{len(data)} utterances of {len(recordings)} recordings are too few to split: {empty[0]} would be "
             "empty; give more audio"
         )
-    for name in SETS:
-        log.info("%s: %d utterances, %.1f minutes", name, len(sets[name]), sum(map(_seconds, sets[name])) / 60)
     return {name: DataDirectory(utterances) for name, utterances in sets.items()}
 
 
@@ -60,5 +58,4 @@ def _seconds(utterance: Utterance) -> float:
 def write_splits(data: DataDirectory, percent: float, out: Path) -> None:
     """Write the sets as data directories into the existing folder `out`."""
     for name, part in split_recordings(data, percent).items():
-        (out / name).mkdir(exist_ok=True)
-        part.write(out / name)
+        part.write_set(out / name)

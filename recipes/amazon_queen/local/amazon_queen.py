@@ -104,12 +104,7 @@ def _prepare(queen: Path, out: Path, minutes: float | None, jobs: int) -> None:
         kept = [clip for clip in sets[name] if _checksum(clip.id) < share * 2**32]
         for clip in kept:
             (out / "clips" / f"{clip.name}.mp3").write_bytes(container[f"{clip.name}.SB"])
-        data = DataDirectory(clip.utterance(out / "clips") for clip in kept)
-        (out / name).mkdir(exist_ok=True)
-        data.write(out / name)
-        minutes, words = sum(clip.seconds for clip in kept) / 60, sum(len(clip.words.split()) for clip in kept)
-        counts = name, len(kept), minutes, words, len(data.speakers)
-        log.info("%s: %d utterances, %.1f minutes, %d words, %d speakers", *counts)
+        DataDirectory(clip.utterance(out / "clips") for clip in kept).write_set(out / name)
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,9 @@ def make_corpus(source: Path, out: Path, jobs: int = 1) -> None:
         log.info("left out: %d clips shorter than %g s or silent: %s", len(left), SHORTEST, shorten(left))
     for name in left:
         (out / "clips" / f"{name}.flac").unlink()
-    (out / "unlabelled").mkdir(exist_ok=True)
     DataDirectory(
         Utterance(name, str(out / "clips" / f"{name}.flac"), name, duration=seconds) for name, seconds in kept
-    ).write(out / "unlabelled")
-    log.info("unlabelled: %d utterances, %.1f minutes", len(kept), sum(seconds for _, seconds in kept) / 60)
+    ).write_set(out / "unlabelled")
 
 
 def read_index(source: Path) -> Iterator[tuple[int, int, int]]:

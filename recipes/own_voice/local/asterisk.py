@@ -74,12 +74,7 @@ def _prepare(folders: Sequence[Path], out: Path) -> None:
         for reason, count in left_out.most_common():
             log.info("%s: left out: %d prompts %s", language, count, reason)
         for name in SETS:
-            data = DataDirectory(prompt for prompt in prompts if _set_of(prompt) == name)
-            (out / language / name).mkdir(parents=True, exist_ok=True)
-            data.write(out / language / name)
-            seconds = sum(prompt.duration or 0.0 for prompt in data)
-            words = sum(len((prompt.text or "").split()) for prompt in data)
-            log.info("%s/%s: %d utterances, %.1f minutes, %d words", language, name, len(data), seconds / 60, words)
+            DataDirectory(prompt for prompt in prompts if _set_of(prompt) == name).write_set(out / language / name)
 
 
 def read_prompts(folder: Path, left_out: Counter[str]) -> Iterator[Utterance]:
