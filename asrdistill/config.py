@@ -23,13 +23,12 @@ T = TypeVar("T")
 
 
 def option(default: Any, help: str, choices: tuple[Any, ...] | None = None, since_version: str = "") -> Any:
-    """A dataclass field with a default, a help text and, where there are few, the allowed values.
+    """A dataclass field with a default (a list is copied), a help text and, where there are few, the allowed values.
 
     `since_version`: version that added the option. Its default does not enter the hash, so older results stay valid.
     """
-    return dataclasses.field(
-        default=default, metadata={"help": help, "choices": choices, "since_version": since_version}
-    )
+    value: dict[str, Any] = {"default_factory": default.copy} if isinstance(default, list) else {"default": default}
+    return dataclasses.field(**value, metadata={"help": help, "choices": choices, "since_version": since_version})
 
 
 def hash_fields(options: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def make_(args: Args) -> None:
 
     text = args.text / "hyp.txt" if args.text and args.text.is_dir() else args.text
     model, lang = load_scorer(args.model), Lang.read(args.lang)
-    archive = open_frames(args.features, model, args.model)
+    archive = open_frames(args.features, args.model)
     GraphCompiler(lang, model.senones)  # checks that the model has the lexicon's phones
     utterances = transcripts(archive, args.data, lang, read_transcripts(text) if text else None)
     work = (load_scorer, args.model, args.features, utterances, lang)

@@ -1,14 +1,14 @@
-"""Acoustic models for the decoder: features to scaled log-likelihoods. An archive of log-likelihoods is one too."""
+"""Scorers: acoustic models that turn features into scaled log-likelihoods, and archives of log-likelihoods."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.models.options import read_meta
 
 
 class Scorer(Protocol):
@@ -18,7 +18,7 @@ class Scorer(Protocol):
     meta: dict[str, Any]  # with its kind, and the `features` settings that it was trained on
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 natural-log likelihoods up to a constant a frame; or of some senones."""
+        """(T, F) float32 -> (T, S) float32 log-likelihoods, up to a constant per frame; optionally of some senones."""
 
 
 class PosteriorScorer:
@@ -45,7 +45,7 @@ class ScoreStream:
         self._memory: Any = None  # of a recurrent network
 
     def accept(self, features: np.ndarray) -> np.ndarray:
-        """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete by now."""
+        """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete."""
         left, right = self._context
         if len(features) and not len(self._frames):
             features = np.pad(features, ((left, 0), (0, 0)), mode="edge")
@@ -58,12 +58,12 @@ class ScoreStream:
         return scores - self._scorer.log_priors
 
     def finish(self) -> np.ndarray:
-        """Log-likelihoods (T', S) of the frames that are left: the last feature frame is repeated."""
+        """Log-likelihoods (T', S) of the remaining frames; the last feature frame is repeated."""
         return self.accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
 
 
 class GivenScores:
-    """The scorer of an archive of log-likelihoods, and of others over the same senones: they are the scores."""
+    """Scorer of archives of log-likelihoods: returns them as they are."""
 
     def __init__(self, folder: Path):
         self.senones, self.meta = Senones.read(folder), FrameArchive(folder, "loglikes").meta
@@ -72,31 +72,9 @@ class GivenScores:
         return features if senones is None else features[:, senones]
 
 
-class Described(NamedTuple):
-    """A model without its weights."""
-
-    senones: Senones
-    meta: dict[str, Any]
-
-
-def describe(folder: Path) -> Described:
-    """What the model in a folder is, without its weights; raises UserError for a folder without a model."""
-    meta = _meta(folder)
-    if "features" not in meta and meta.get("kind") != "loglikes":
-        raise UserError(f"{folder} is not a model folder (its meta.json names no features); give one that was trained")
-    return Described(Senones.read(folder), meta)
-
-
-def _meta(folder: Path) -> dict[str, Any]:
-    path = Path(folder) / "meta.json"
-    if not path.is_file():
-        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    return read_json(path)
-
-
 def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
     """The GMM, network, ensemble or log-likelihoods in a folder; raises UserError for anything else."""
-    kind = _meta(folder).get("kind")
+    kind = read_meta(folder)["kind"]
     if kind == "loglikes":
         return GivenScores(folder)
     if kind == "gmm":
@@ -108,15 +86,18 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
     return PosteriorScorer(load_model(folder), prior_floor)
 
 
-def open_frames(folder: Path, scorer: Scorer | Described, model: Path) -> FrameArchive:
-    """The archive of frames for the model to score; raises UserError for those of another kind, and without frames."""
-    if scorer.meta.get("kind") == "loglikes":
+def open_frames(folder: Path, model: Path) -> FrameArchive:
+    """The archive of frames for a model to score; raises UserError if it does not fit or has empty utterances."""
+    meta = read_meta(model)
+    if meta["kind"] == "loglikes":
         archive = FrameArchive(folder, "loglikes")
-        if archive.meta["senones"] != scorer.senones.hash:
+        if archive.meta["senones"] != Senones.read(model).hash:
             raise UserError(f"{folder} and {model} are of different senones; give the archive itself as the model")
+    elif "features" not in meta:
+        raise UserError(f"{model} is not a model folder (its meta.json names no features); give one that was trained")
     else:
         archive = FrameArchive(folder, "features")
-        check_features(archive, scorer.meta["features"], model)
+        check_features(archive, meta["features"], model)
     if empty := [utterance for utterance in archive if archive.rows(utterance) == 0]:
         raise UserError(f"{folder} has {len(empty)} utterances without frames: {shorten(empty)}; leave them out")
     return archive

@@ -1,53 +1,42 @@
 """Confusion networks: word confidences and minimum Bayes risk decoding (Xu, Povey, Mangu, Zhu 2011)."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from asrdistill.decode.lattice import NOTHING, Lattice
 
-ROUNDS = 20  # the expected errors fall in each; a few are enough
-TIE = 1e-5  # an empty slot takes no word for nothing, so that paths with fewer words win ties
+ROUNDS = 20  # most iterations; each lowers the expected errors, and a few are enough
+TIE = 1e-5  # extra cost of an insertion, so that paths with fewer words win ties
 
 
-@dataclass(frozen=True)
-class Slot:
-    """The words of a slot with their probabilities, the most probable first ("" for none), and its mean times."""
-
-    words: list[tuple[str, float]]
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Consensus:
-    """Words with their confidences and mean times in frames, all slots, and the number of errors to be expected."""
+class Consensus(NamedTuple):
+    """Words with their confidences and mean times in frames, and the expected number of word errors."""
 
     words: list[str]
     confidences: list[float]
     times: list[tuple[int, int]]
-    slots: list[Slot]
     expected_errors: float
 
 
 def confidences(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[str]) -> Consensus:
-    """How probable each word of a hypothesis is, given the lattice's paths."""
-    number = {word: index for index, word in enumerate(lattice.words)}
-    return _aligned(lattice, lm_weight, insertion_penalty, [number[word] for word in words], 1)
+    """Posterior probability of each word of a hypothesis."""
+    return _aligned(lattice, lm_weight, insertion_penalty, words, 1)
 
 
 def minimum_risk(lattice: Lattice, lm_weight: float, insertion_penalty: float) -> Consensus:
     """The words with the fewest expected errors, starting from the best path's."""
-    _, arcs = lattice.best(lm_weight, insertion_penalty)
+    _, best = lattice.best(lm_weight, insertion_penalty)
+    return _aligned(lattice, lm_weight, insertion_penalty, [word.word for word in best], ROUNDS)
+
+
+def _aligned(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[str], rounds: int) -> Consensus:
+    """Align all paths with the words; in each further round with the most probable word of each slot."""
     number = {word: index for index, word in enumerate(lattice.words)}
-    words = [number[arc.word] for arc in arcs if arc.word]
-    return _aligned(lattice, lm_weight, insertion_penalty, words, ROUNDS)
-
-
-def _aligned(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[int], rounds: int) -> Consensus:
     posterior = np.exp(lattice.log_posteriors(lm_weight, insertion_penalty))
-    kinds, word = np.unique(np.append(lattice.word, [*words, NOTHING]), return_inverse=True)
+    hypothesis = [*(number[word] for word in words), NOTHING]
+    kinds, word = np.unique(np.append(lattice.word, hypothesis), return_inverse=True)
     arc_word, row, nothing = word[: len(lattice.word)], word[len(lattice.word) : -1], word[-1]
     while True:
         slots = np.full(2 * len(row) + 1, nothing)
@@ -61,24 +50,11 @@ def _aligned(lattice: Lattice, lm_weight: float, insertion_penalty: float, words
         if rounds == 0 or (len(changed) == len(row) and (changed == row).all()):
             break
         row = changed
-    return _consensus(lattice, kinds, slots, nothing, errors, share, starts, ends)
-
-
-def _consensus(lattice: Lattice, kinds, slots, nothing, errors, share, starts, ends) -> Consensus:
-    found = []
-    for q in range(len(slots)):
-        order = [w for w in np.argsort(-share[q], kind="stable") if share[q, w] > 0]
-        mass = max(float(share[q].sum() - share[q, nothing]), 1e-300)
-        names = [(lattice.spelled(int(kinds[w])), float(share[q, w])) for w in order]
-        found.append(Slot(names, float(starts[q].sum()) / mass, float(ends[q].sum()) / mass))
-    spoken = range(1, len(slots), 2)
-    sure = [float(min(share[q, slots[q]], 1.0)) for q in spoken]
-    times = []
-    for q in spoken:
-        mass = max(share[q, slots[q]], 1e-300)
-        times.append((round(starts[q, slots[q]] / mass), round(ends[q, slots[q]] / mass)))
-    words = [lattice.spelled(int(kinds[slots[q]])) for q in spoken]
-    return Consensus(words, sure, times, found, float(errors))
+    chosen = np.arange(1, len(slots), 2), row
+    mass = np.maximum(share[chosen], 1e-300)
+    times = np.rint(np.stack([starts[chosen], ends[chosen]], 1) / mass[:, None]).astype(int)
+    found = [lattice.words[kinds[word]] for word in row]
+    return Consensus(found, np.minimum(share[chosen], 1.0).tolist(), [(a, b) for a, b in times.tolist()], float(errors))
 
 
 @numba.njit(cache=True)
@@ -93,7 +69,7 @@ def _align(source, target, word, posterior, time, slots, nothing, kinds):
     for arc in range(len(source)):
         mass[target[arc]] += posterior[arc]
     errors = np.zeros((nodes, count + 1))  # expected errors of a node's paths against the first q slots
-    errors[0, 1:] = np.cumsum(_cost(nothing, slots, nothing))
+    errors[0, 1:] = np.cumsum(np.array([_one(nothing, slot, nothing) for slot in slots]))
     here = np.empty(count + 1)
     for arc in range(len(source)):  # in the order of sources: all that comes into a source has been added
         n = target[arc]
@@ -138,7 +114,7 @@ def _align(source, target, word, posterior, time, slots, nothing, kinds):
 
 @numba.njit(cache=True)
 def _follow(before, word, slots, nothing, out):
-    """Expected errors after an arc with `word`, against the first q slots, from those before it (Q + 1,)."""
+    """Fill `out` (Q + 1,): expected errors after an arc with `word` against the first q slots, from those before it."""
     extra = _one(word, nothing, nothing)
     out[0] = before[0] + extra
     for q in range(1, len(out)):
@@ -149,12 +125,7 @@ def _follow(before, word, slots, nothing, out):
 
 @numba.njit(cache=True)
 def _one(word, slot, nothing):
-    """Errors of a word in a slot."""
+    """Cost of aligning a word with a slot."""
     if word == slot:
         return 0.0
     return 1.0 + TIE if slot == nothing else 1.0
-
-
-@numba.njit(cache=True)
-def _cost(word, slots, nothing):
-    return np.array([_one(word, slot, nothing) for slot in slots])

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.decode.acoustic import Scorer, describe, load_scorer, open_frames
+from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_files import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
+from asrdistill.hmm.senones import Senones
 from asrdistill.parallel import Workers
 
 log = logging.getLogger("asrdistill")
@@ -29,9 +30,8 @@ def load(
 
     `lm` is a folder with ``lm.arpa`` in it or an ARPA file. Raises UserError before any work is done.
     """
-    described = describe(model)
-    archives = [open_frames(folder, described, model) for folder in features]
-    return archives, Decoder.of(keep_graph(graph, lang, lm, described.senones), options)
+    archives = [open_frames(folder, model) for folder in features]
+    return archives, Decoder.of(keep_graph(graph, lang, lm, Senones.read(model)), options)
 
 
 class Result(NamedTuple):
@@ -71,20 +71,14 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: 
                 partial.append(utterance)
     if partial:
         log.warning("%d utterances were cut off inside a word: %s", len(partial), shorten(partial))
-    options = decoder.options
     record = {
         "utterances": len(archive),
         "words": words,
-        "partial": partial,  # stopped inside a word, whatever the beam
+        "partial": partial,  # ended inside a word even with wider beams
         "seconds_of_speech": round(seconds, 2),
         "rtf": round(search / seconds, 5),
         "rtf_with_model": round(both / seconds, 5),
-        "lm_weight": options.lm_weight,
-        "insertion_penalty": options.insertion_penalty,
-        "beam": options.beam,
-        "word_end_beam": options.word_end_beam,
-        "max_active": options.max_active,
-        "lattice_beam": options.lattice_beam,
+        **{name: value for name, value in asdict(decoder.options).items() if name != "prior_floor"},
         "frame_shift": shift,
     }
     write_json(out / "decode.json", record)
@@ -92,7 +86,7 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: 
 
 
 class Recogniser(NamedTuple):
-    """What a process of :func:`recognisers` holds."""
+    """State of a worker process of :func:`recognisers`."""
 
     scorer: Scorer
     decoder: Decoder
@@ -105,7 +99,7 @@ def _load(model: Path, decoder: Decoder) -> Recogniser:
 
 
 def warm_up(decoder: Decoder) -> None:
-    """Let numba compile or load the kernel, so that no utterance's time counts it."""
+    """Let numba compile or load the kernel before times are measured."""
     decoder.decode(np.zeros((1, decoder.senones), np.float32))
 
 

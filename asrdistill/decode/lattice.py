@@ -14,18 +14,10 @@ import numpy as np
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, SearchState, logprobs, next_word
 from asrdistill.decode.tree import SILENCE, Tree
+from asrdistill.decode.words import Word
 
 NOTHING = -1  # the word of an arc that has none: silence, or the way out
 WHOLE, CUT = -2, -3  # the leaf of an arc into the last node: after the end of a word, or inside of one
-
-
-class Arc(NamedTuple):
-    """A word, or silence (word "") from frame `start` up to but not including frame `end`."""
-
-    word: str
-    start: int
-    end: int
-    score: float
 
 
 class Lattice(NamedTuple):
@@ -44,20 +36,19 @@ class Lattice(NamedTuple):
         """Each arc's share of its paths' scores, (A,)."""
         return self.acoustic + lm_weight * (self.lm + self.pronunciation) + insertion_penalty * (self.word >= 0)
 
-    def best(self, lm_weight: float, insertion_penalty: float) -> tuple[float, list[Arc]]:
-        """Score and arcs of the best path, silence included."""
+    def best(self, lm_weight: float, insertion_penalty: float) -> tuple[float, list[Word]]:
+        """Score and words of the best path."""
         scores = self.scores(lm_weight, insertion_penalty)
         best, came = _best_paths(self.source, self.target, scores, len(self.time))
         path, node = [], len(self.time) - 1
         while node > 0:
             path.append(came[node])
             node = self.source[came[node]]
-        shown = (self.word >= 0) | (self.target < len(self.time) - 1)  # the way out is no silence
-        return best[-1], [self._arc(arc, scores) for arc in path[::-1] if shown[arc]]
+        return best[-1], [self._word(arc, scores) for arc in reversed(path) if self.word[arc] >= 0]
 
-    def _arc(self, arc: int, scores: np.ndarray) -> Arc:
+    def _word(self, arc: int, scores: np.ndarray) -> Word:
         start, end = self.time[self.source[arc]], self.time[self.target[arc]]
-        return Arc(self.spelled(self.word[arc]), int(start), int(end), float(scores[arc]))
+        return Word(self.words[self.word[arc]], int(start), int(end), float(scores[arc]))
 
     def spelled(self, word: int) -> str:
         return self.words[word] if word >= 0 else ""
@@ -65,8 +56,8 @@ class Lattice(NamedTuple):
     def n_best(self, lm_weight: float, insertion_penalty: float, count: int) -> list[tuple[float, list[str]]]:
         """The `count` best different word sequences with their scores, best first.
 
-        Partial paths are drawn in the order of the best score that they can still reach; one that
-        comes to a node with words that another had there before is worse and is dropped.
+        Best-first search over partial paths by the best score that they can still reach. Of paths to a node with the
+        same words only the first counts.
         """
         scores = self.scores(lm_weight, insertion_penalty)
         ahead = _backward(self.source, self.target, scores, len(self.time), False)
@@ -95,10 +86,10 @@ class Lattice(NamedTuple):
         return before[self.source] + scores + after[self.target] - after[0]
 
     def rescored(self, grammar: Grammar, tokens: Mapping[str, int]) -> "Lattice":
-        """The lattice with the probabilities of another language model, exactly.
+        """The lattice with the exact probabilities of another language model.
 
-        `tokens` numbers the model's words. Words that it lacks are its ``<unk>``; where it has none,
-        paths with such words are left out (raises ValueError where that leaves no path).
+        `tokens` numbers the model's words. Words that it lacks are its ``<unk>``; if it has none, paths with such words
+        are left out. Raises ValueError if that leaves no path.
         """
         unknown = tokens.get("<unk>", -1)
         token = np.array([tokens.get(word, unknown) for word in self.words], np.int32)
@@ -110,29 +101,17 @@ class Lattice(NamedTuple):
             grammar, self.source[usable], self.target[usable], arc_token[usable], self.time
         )
         arc = np.flatnonzero(usable)[arc]
-        grown = self._replace(time=time, source=source, target=target, lm=lm)
-        grown = grown._replace(**{name: getattr(self, name)[arc] for name in ("word", "acoustic", "pronunciation")})
-        return grown.trimmed(np.ones(len(arc), bool))
+        rest = {name: getattr(self, name)[arc] for name in ("word", "acoustic", "pronunciation")}
+        return self._replace(time=time, source=source, target=target, lm=lm, **rest).trimmed()
 
-    def pruned(self, lm_weight: float, insertion_penalty: float, beam: float) -> "Lattice":
-        """Without the arcs whose best path is more than `beam` (in ln P(words)) below the best of all."""
-        scores = self.scores(lm_weight, insertion_penalty)
-        before, _ = _best_paths(self.source, self.target, scores, len(self.time))
-        after = _backward(self.source, self.target, scores, len(self.time), False)
-        through = before[self.source] + scores + after[self.target]
-        return self.trimmed(through >= after[0] - beam * lm_weight - 1e-6)
-
-    def trimmed(self, keep: np.ndarray) -> "Lattice":
-        """With the arcs kept (A,) bool that lie on whole paths, and the nodes between them."""
-        nodes = len(self.time)
-        reached = np.zeros(nodes, bool)
-        leads = np.zeros(nodes, bool)
-        reached[0] = leads[-1] = True
-        _reach(self.source, self.target, keep, reached, leads)
+    def trimmed(self) -> "Lattice":
+        """Without the arcs and nodes that lie on no path; raises ValueError if there is no path."""
+        free, nodes = np.zeros(len(self.source)), len(self.time)
+        reached = _best_paths(self.source, self.target, free, nodes)[0] > -np.inf
+        leads = _backward(self.source, self.target, free, nodes, False) > -np.inf
         if not leads[0]:
             raise ValueError("no path is left in the lattice")
-        keep = keep & reached[self.source] & leads[self.target]
-        used = reached & leads
+        keep, used = reached[self.source] & leads[self.target], reached & leads
         number = np.cumsum(used, dtype=np.int32) - 1
         arrays = {name: getattr(self, name)[keep] for name in ("word", "acoustic", "lm", "pronunciation")}
         source, target = number[self.source[keep]], number[self.target[keep]]
@@ -153,10 +132,8 @@ def build(
 
     `origins`, `scores` and `whole` are what :func:`asrdistill.decode.search.final_paths` says of it.
     """
-    records, merges, arrivals = (
-        taken[: search.counts[kind]]
-        for taken, kind in ((search.records, RECORDS), (search.merges, MERGES), (search.arrivals, ARRIVALS))
-    )
+    records, merges = search.records[: search.counts[RECORDS]], search.merges[: search.counts[MERGES]]
+    arrivals = search.arrivals[: search.counts[ARRIVALS]]
     out = np.zeros(len(origins), arrivals.dtype)  # the arrivals at the end
     out["record"], out["leaf"], out["back"], out["score"] = len(records), WHOLE if whole else CUT, origins, scores
     lowest = scores.max(initial=-np.inf) - scales.lattice_beam
@@ -176,8 +153,7 @@ def build(
     pronunciation += np.where(silence, scales.silence / scales.lm_weight, 0.0)
     pronunciation += np.where((token >= 0) & ~quiet[source], scales.no_silence / scales.lm_weight, 0.0)
     acoustic = score - scales.lm_weight * (lm + pronunciation) - scales.insertion_penalty * (word >= 0)
-    found = Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation)
-    return found.trimmed(np.ones(len(source), bool))
+    return Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation).trimmed()
 
 
 @numba.njit(cache=True)
@@ -310,14 +286,3 @@ def _backward(source, target, scores, nodes, summed):
         value, here = total[target[arc]] + scores[arc], source[arc]
         total[here] = np.logaddexp(total[here], value) if summed else max(total[here], value)
     return total
-
-
-@numba.njit(cache=True)
-def _reach(source, target, keep, reached, leads):
-    """Mark the nodes that kept arcs reach from the start, and those from which they lead to the end."""
-    for arc in range(len(source)):
-        if keep[arc] and reached[source[arc]]:
-            reached[target[arc]] = True
-    for arc in range(len(source) - 1, -1, -1):
-        if keep[arc] and leads[target[arc]]:
-            leads[source[arc]] = True

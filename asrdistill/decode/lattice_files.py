@@ -6,11 +6,10 @@ programs' files: nodes in any order, words on nodes.
 """
 
 import gzip
-import heapq
 import math
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +17,12 @@ import numpy as np
 
 from asrdistill.decode.lattice import NOTHING, Lattice
 from asrdistill.errors import UserError
-from asrdistill.files import atomic
+from asrdistill.files import atomic, read_lines
 
 EMPTY = {"!NULL", "!SENT_START", "!SENT_END", "<eps>", "<s>", "</s>"}  # names for no word
+# long names of SLF fields
+LONG = {"START": "S", "END": "E", "WORD": "W", "NODES": "N", "LINKS": "L"}
+LONG |= {"time": "t", "acoustic": "a", "language": "l"}
 
 
 class Link(NamedTuple):
@@ -75,39 +77,33 @@ def _escape(word: str) -> str:
 
 
 def read_slf(path: Path, shift: float) -> Lattice:
-    """Read an SLF file, plain or gzip; raises UserError for one that is cut short or is none."""
-    sizes: dict[str, int] = {}
-    times: dict[str, float] = {}
+    """Read an SLF file, gzipped if it is called NAME.gz; raises UserError if it is damaged or cut short."""
+    sizes = {"N": 0, "L": 0}
+    times: dict[str, int] = {}
     on_node: dict[str, str] = {}
     links: list[Link] = []
     base = 1.0
-    for number, line in enumerate(_lines(path), 1):
-        fields = dict(part.split("=", 1) for part in line.split() if "=" in part and not line.startswith("#"))
+    for number, line in enumerate(read_lines(path), 1):
+        parts = (part.split("=", 1) for part in line.split() if "=" in part and not line.startswith("#"))
+        fields = {LONG.get(name, name): value for name, value in parts}
         try:
             if "base" in fields:
                 base = math.log(float(fields["base"]))
             if "I" in fields:
-                times[fields["I"]] = float(fields.get("t", fields.get("time", "0")))
-                on_node[fields["I"]] = fields.get("W", fields.get("WORD", "!NULL"))
+                times[fields["I"]] = round(float(fields.get("t", "0")) / shift)
+                on_node[fields["I"]] = fields.get("W", "!NULL")
             elif "J" in fields:
-                source, target = fields.get("S", fields.get("START")), fields.get("E", fields.get("END"))
-                if source is None or target is None:
-                    raise ValueError
-                word = fields.get("W", fields.get("WORD")) or on_node[target]
-                scores = [base * float(fields.get(key, fields.get(name, "0"))) for key, name in SCORES]
-                links.append(Link(source, target, "" if word in EMPTY else word.removeprefix("\\"), *scores))
+                word = fields.get("W") or on_node[fields["E"]]
+                scores = [base * float(fields.get(name, "0")) for name in "alr"]
+                links.append(Link(fields["S"], fields["E"], "" if word in EMPTY else word.removeprefix("\\"), *scores))
             else:
-                sizes |= {size: int(fields[name]) for name, size in SIZES.items() if name in fields}
+                sizes |= {name: int(fields[name]) for name in sizes.keys() & fields.keys()}
         except (KeyError, ValueError):
             raise UserError(f"{path}, line {number}: '{line[:60]}' is not a line of an SLF lattice") from None
-    if sizes.get("nodes") != len(times) or sizes.get("links") != len(links) or not links:
-        promised = f"{sizes.get('nodes', 0)} nodes and {sizes.get('links', 0)} links"
+    if sizes != {"N": len(times), "L": len(links)} or not links:
+        promised = f"{sizes['N']} nodes and {sizes['L']} links"
         raise UserError(f"{path} promises {promised} but holds {len(times)} and {len(links)}; was it cut short?")
-    return _assemble(path, links, {node: round(time / shift) for node, time in times.items()})
-
-
-SCORES = (("a", "acoustic"), ("l", "language"), ("r", "r"))
-SIZES = {"N": "nodes", "NODES": "nodes", "L": "links", "LINKS": "links"}
+    return _assemble(path, links, times)
 
 
 def kaldi_text(utterance: str, lattice: Lattice) -> str:
@@ -133,56 +129,24 @@ def _assemble(path: Path, links: Sequence[Link], times: dict[str, int]) -> Latti
     words = sorted({link.word for link in links} - {""})
     number = {word: index for index, word in enumerate(words)} | {"": NOTHING}
     rows = sorted((order[link.source], order[link.target], number[link.word], *link[3:]) for link in links)
-    source, target, word, acoustic, lm, pronunciation = zip(*rows, strict=True)
-    time = np.zeros(len(order), np.int32)
-    for node, place in order.items():
-        time[place] = times.get(node, 0)
-    arcs = {
-        "source": np.array(source, np.int32),
-        "target": np.array(target, np.int32),
-        "word": np.array(word, np.int32),
-        "acoustic": np.array(acoustic),
-        "lm": np.array(lm),
-        "pronunciation": np.array(pronunciation),
-    }
-    return Lattice(words=words, time=time, **arcs)
+    kinds = [np.int32] * 3 + [np.float64] * 3
+    columns = (np.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True))
+    return Lattice(words, np.array([times.get(node, 0) for node in order], np.int32), *columns)
 
 
 def _topological(path: Path, links: Sequence[Link]) -> dict[str, int]:
-    """A number for each node, so that links lead upwards; one start and one end."""
-    incoming: dict[str, int] = {}
-    outgoing: dict[str, list[str]] = {}
+    """A number for each node, rising along all links; that of its name if the names are such numbers."""
+    before: dict[str, list[str]] = {link.source: [] for link in links}
     for link in links:
-        outgoing.setdefault(link.source, []).append(link.target)
-        outgoing.setdefault(link.target, [])
-        incoming.setdefault(link.source, 0)
-        incoming[link.target] = incoming.get(link.target, 0) + 1
-    starts = [node for node, count in incoming.items() if count == 0]
-    ends = [node for node, targets in outgoing.items() if not targets]
+        before.setdefault(link.target, []).append(link.source)
+    starts = [node for node, sources in before.items() if not sources]
+    ends = before.keys() - {link.source for link in links}
     if len(starts) != 1 or len(ends) != 1:
         raise UserError(f"{path}: a lattice must have one start and one end, not {len(starts)} and {len(ends)}")
-    numbered = all(node.isdecimal() for node in outgoing)
-    rank = {node: int(node) if numbered else place for place, node in enumerate(outgoing)}
-    ready, order = [(rank[starts[0]], starts[0])], dict[str, int]()
-    while ready:
-        _, node = heapq.heappop(ready)
-        order[node] = len(order)
-        for target in outgoing[node]:
-            incoming[target] -= 1
-            if incoming[target] == 0:
-                heapq.heappush(ready, (rank[target], target))
-    if len(order) != len(outgoing):
-        raise UserError(f"{path}: the lattice goes round in a circle")
-    return order
-
-
-def _lines(path: Path) -> Iterable[str]:
     try:
-        data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        return data.decode().splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged or no lattice file ({error})") from None
+        order = list(TopologicalSorter(before).static_order())
+    except CycleError:
+        raise UserError(f"{path}: the lattice has a cycle") from None
+    if all(node.isdecimal() for node in order) and all(int(link.source) < int(link.target) for link in links):
+        order.sort(key=int)
+    return {node: place for place, node in enumerate(order)}

@@ -107,8 +107,7 @@ def _words(state: _State, lattice: Lattice) -> list[Word]:
         found = minimum_risk(lattice, *state.scales)
         words = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]
     else:
-        _, arcs = lattice.best(*state.scales)
-        words = [Word(arc.word, arc.start, arc.end, arc.score) for arc in arcs if arc.word]
+        _, words = lattice.best(*state.scales)
         found = confidences(lattice, *state.scales, [word.word for word in words])
     calibrated = state.calibration(np.array(found.confidences))
     return join(word._replace(confidence=float(c)) for word, c in zip(words, calibrated, strict=True))

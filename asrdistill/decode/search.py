@@ -177,12 +177,8 @@ def advance(tree, grammar, look, search, scales, loglikes, acoustic_lookahead, w
 def _propagate_all(tree, grammar, look, search, scales):
     """Fill the next set with the successors of the current one; False: no room, and the current set is as it was."""
     counts, cutoff, now = search.counts, search.cutoff[0], search.counts[PARITY]
-    tokens, new, groups, new_groups = (
-        search.tokens[now],
-        search.tokens[1 - now],
-        search.groups[now],
-        search.groups[1 - now],
-    )
+    tokens, new = search.tokens[now], search.tokens[1 - now]
+    groups, new_groups = search.groups[now], search.groups[1 - now]
     filled = 0
     search.best[0], counts[FILLED] = -np.inf, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
@@ -278,9 +274,8 @@ def _spread(search, scales, new, links, begin, end, lowest, base, back):
     for k in range(begin, end):
         link = links[k]
         ahead = search.ahead[link.look - lowest]
-        _recombine(
-            search, scales, new, link.node, base + scales.lm_weight * ahead + search.gain[link.senone], ahead, back
-        )
+        value = base + scales.lm_weight * ahead + search.gain[link.senone]
+        _recombine(search, scales, new, link.node, value, ahead, back)
 
 
 @numba.njit(inline="always", **PLAIN)

@@ -16,7 +16,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.corpus import Recogniser, recognise, recognisers
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.words import Word, join
+from asrdistill.decode.words import join
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json, write_json
 from asrdistill.parallel import Workers
@@ -43,14 +43,7 @@ class Point(NamedTuple):
     wer: float
 
 
-def tune(
-    model: Path,
-    archive: FrameArchive,
-    decoder: Decoder,
-    texts: dict[str, str],
-    out: Path,
-    jobs: int,
-) -> Point:
+def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, str], out: Path, jobs: int) -> Point:
     """Choose scales on an archive with transcripts, from the decoder's own; writes ``tuned.json`` into `out`.
 
     Its error rate is that of the last grid's point next to the scales. Raises UserError when an utterance has no
@@ -154,8 +147,7 @@ def _errors(state: Recogniser, work: tuple[Path, str, list[str], Scales]) -> np.
     found: dict[tuple[str, ...], int] = {}
     errors = []
     for there in _grid(scales):
-        units = (Word(arc.word, arc.start, arc.end, arc.score) for arc in lattice.best(*there)[1] if arc.word)
-        hypothesis = tuple(word.word for word in join(units))
+        hypothesis = tuple(word.word for word in join(lattice.best(*there)[1]))
         if hypothesis not in found:
             found[hypothesis] = sum(count_errors(reference, hypothesis))
         errors.append(found[hypothesis])

@@ -1,6 +1,6 @@
 """Options of the soft-target store and of senone clustering."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from asrdistill.config import option
 
@@ -8,9 +8,7 @@ from asrdistill.config import option
 @dataclass(frozen=True)
 class StoreOptions:
     keep: int = option(20, "senones kept a frame, the most probable ones; 0 for all")
-    temperatures: list[float] = field(
-        default_factory=lambda: [1.0, 2.0], metadata={"help": "temperatures that the store is made for"}
-    )
+    temperatures: list[float] = option([1.0, 2.0], "temperatures that the store is made for")
 
 
 CLUSTER_BY = ("confusion", "phones")  # what makes senones fall into one specialist's set

@@ -23,7 +23,7 @@ from torch import Tensor
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
-from asrdistill.distill.teacher import Mapping, Teacher, open_teacher, seen_by_all
+from asrdistill.distill.teacher import CrossFittedTeacher, Mapping, Teacher, open_teacher
 from asrdistill.errors import UserError
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
@@ -50,10 +50,7 @@ class SoftTargets:
         self.tails, self.owner = record["tails"][self.column], record["owner"]
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        ids = self.store.read(utterances, "ids").view(np.int16)  # torch has no full support of uint16
-        logp = self.store.read(utterances, "logp")
-        rest = self.store.read(utterances, "rest")[:, self.column]
-        return [torch.from_numpy(part) for part in (ids, logp, rest)]
+        return [*_top(self.store, utterances), torch.from_numpy(self.store.read(utterances, "rest")[:, self.column])]
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         ids, logp, rest = rows
@@ -85,12 +82,17 @@ class StoredLogits:
         self.store = store
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
-        ids = self.store.read(utterances, "ids").view(np.int16)
-        return [torch.from_numpy(part) for part in (ids, self.store.read(utterances, "logp"))]
+        return _top(self.store, utterances)
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         ids, logp = rows
         return logit_matching(logits, torch.zeros_like(logits).scatter(-1, ids.long() & 0xFFFF, logp.float()))
+
+
+def _top(store: FrameArchive, utterances: Sequence[str]) -> list[Tensor]:
+    """The K senones of each frame and their log-probabilities, (frames, K) each."""
+    ids = store.read(utterances, "ids").view(np.int16)  # torch has no full support of uint16
+    return [torch.from_numpy(ids), torch.from_numpy(store.read(utterances, "logp"))]
 
 
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
@@ -122,19 +124,19 @@ def make_store(
     """
     temperatures = options.temperatures
     who = (mapping, tuple(train_alignments))
-    meta, owner = _check(open_teacher(model, features, *who), options)
-    if train_alignments:
-        known = seen_by_all(train_alignments, features)
-        log.info(
-            "%d of %d utterances were trained on by every member; all members give their targets",
-            known,
-            len(features),
-        )
+    teacher = open_teacher(model, features, *who)
+    meta, owner, count = teacher.meta, teacher.senones.owner, teacher.senones.count
+    if min(temperatures) <= 0:
+        raise UserError(f"temperatures must be above 0, not {min(temperatures):g}")
+    if not 0 <= options.keep <= count:
+        raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {count} senones")
+    if isinstance(teacher, CrossFittedTeacher):
+        known = sum(not teacher.unseen_by(utterance) for utterance in features)
+        log.info("all members give the targets of %d of %d utterances: all were trained on them", known, len(features))
+    del teacher  # each worker opens its own
     if mapping:
         np.save(out / "map.npy", mapping.matrix)
-    count = len(owner)
     keep = options.keep or count
-    parts = _parts(keep, len(temperatures))
     write, load = partial(_write_shard, out, keep, temperatures), partial(_load, model, features.folder, who)
     shards: list[dict[str, Any]] = []
     mass, tails = np.zeros(len(temperatures)), torch.zeros((), dtype=torch.float64)
@@ -152,12 +154,12 @@ def make_store(
     finish(
         out,
         "soft-targets",
-        parts,
+        _parts(keep, len(temperatures)),
         shards,
-        temperatures=list(temperatures),
+        temperatures=temperatures,
         combined_at=1.0,
         kept=keep,
-        kept_mass=[float(share) for share in mass],
+        kept_mass=mass.tolist(),
         teachers=[str(name) for name in (*meta.get("members", [model]), *([meta["gmm"]] if "gmm" in meta else []))],
         combine=meta.get("combine", "single"),
         senones=meta["senones"],
@@ -165,14 +167,6 @@ def make_store(
         features=features.meta["features"],
         frame_shift=features.meta["frame_shift"],
     )
-
-
-def _check(loaded: Teacher, options: StoreOptions) -> tuple[dict[str, Any], np.ndarray]:
-    if min(options.temperatures) <= 0:
-        raise UserError(f"temperatures must be above 0, not {min(options.temperatures):g}")
-    if not 0 <= options.keep <= loaded.senones.count:
-        raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {loaded.senones.count} senones")
-    return loaded.meta, loaded.senones.owner
 
 
 def _parts(keep: int, temperatures: int) -> dict[str, tuple[str, tuple[int, ...]]]:

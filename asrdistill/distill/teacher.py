@@ -8,13 +8,13 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features, check_match
 from asrdistill.errors import UserError
-from asrdistill.files import read_json
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.io import load_model
+from asrdistill.models.options import read_meta
 
-FLOOR = 1e-30  # of a posterior that is 0
+FLOOR = 1e-30  # smallest posterior
 
 
 class Mapping(NamedTuple):
@@ -47,7 +47,7 @@ class ModelTeacher:
 
 
 class CrossFittedTeacher:
-    """An ensemble of which only the members not trained on an utterance give its posteriors; all, if all were.
+    """Ensemble whose members not trained on an utterance give its posteriors; all members, if all were.
 
     Cross-fitting: Chernozhukov et al. (2018); for distillation Dao et al. (2021). `train_alignments` are the members'
     training alignments, in order. Raises UserError for a teacher without members, or alignments that are not theirs.
@@ -71,19 +71,12 @@ class CrossFittedTeacher:
                     f"{archive.folder} has no utterance of {features.folder}; name the members' training alignments"
                 )
 
-    def members_for(self, utterance: str) -> list[int]:
-        """The members that give an utterance's posteriors."""
-        unseen = [k for k, archive in enumerate(self.train_alignments) if utterance not in archive]
-        return unseen or list(range(len(self.train_alignments)))
+    def unseen_by(self, utterance: str) -> list[int]:
+        """The members that were not trained on an utterance."""
+        return [k for k, archive in enumerate(self.train_alignments) if utterance not in archive]
 
     def log_posteriors(self, utterance: str) -> np.ndarray:
-        return self.ensemble.log_posteriors(self.features[utterance], self.members_for(utterance))
-
-
-def seen_by_all(train_alignments: Sequence[Path], features: FrameArchive) -> int:
-    """How many utterances of the features stand in every one of the alignments."""
-    archives = [FrameArchive(path, "alignment") for path in train_alignments]
-    return sum(all(utterance in archive for archive in archives) for utterance in features)
+        return self.ensemble.log_posteriors(self.features[utterance], self.unseen_by(utterance) or None)
 
 
 class PosteriorTeacher:
@@ -122,15 +115,11 @@ def open_teacher(
 
     train_alignments: see :class:`CrossFittedTeacher`
     """
-    teacher = (
-        CrossFittedTeacher(Path(folder), features, train_alignments)
-        if train_alignments
-        else _whole_teacher(Path(folder), features)
-    )
+    teacher: Teacher
+    if train_alignments:
+        teacher = CrossFittedTeacher(Path(folder), features, train_alignments)
+    elif read_meta(folder)["kind"] == "loglikes":
+        teacher = PosteriorTeacher(Path(folder), features)
+    else:
+        teacher = ModelTeacher(Path(folder), features)
     return MappedTeacher(teacher, mapping) if mapping else teacher
-
-
-def _whole_teacher(folder: Path, features: FrameArchive) -> Teacher:
-    meta = folder / "meta.json"
-    given = meta.is_file() and read_json(meta).get("kind") == "loglikes"
-    return PosteriorTeacher(folder, features) if given else ModelTeacher(folder, features)

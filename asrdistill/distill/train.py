@@ -2,11 +2,10 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from asrdistill.config import build
@@ -132,24 +131,19 @@ def _pool(
     specialty: Specialty | None,
 ) -> FramePool:
     """The frames to train on; logs what is left out."""
-    if options.omit:
-        log.info("frames of %s are left out", " ".join(options.omit))
     if options.unlabelled:
         unlabelled = sum(utterance not in labels for utterance in utterances)
         log.info("%d utterances without an alignment have soft targets only", unlabelled)
-    settings: dict[str, Any] = {
-        "features": inputs,
-        "targets": targets,
-        "utterances": utterances,
-        "context": context,
-        "pool_frames": options.pool_frames,
-        "batch": options.batch,
-        "seed": options.seed,
-    }
+    settings = (inputs, targets, utterances, context, options.pool_frames, options.batch, options.seed)
     if specialty:
-        return specialty.pool(labels, **settings)
-    keep = _all_but(options.omit, labels, senones)
-    return FramePool(**settings, chunk=options.chunk, stride=options.stride, keep=keep)
+        return specialty.pool(labels, *settings)
+    if not options.omit:
+        return FramePool(*settings, options.chunk, stride=options.stride)
+    log.info("frames of %s are left out", " ".join(options.omit))
+    kept = ~senones.of_phones(options.omit)
+    if not kept.any():
+        raise UserError("omit names every phone, so no frame is left to train on")
+    return FramePool(*settings, options.chunk, lambda names: kept[labels.read(names)], options.stride)
 
 
 def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, senones: int) -> Targets:
@@ -162,18 +156,6 @@ def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, 
     else:
         soft = StoredLogits(store, senones)
     return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
-
-
-def _all_but(
-    phones: Sequence[str], alignment: FrameArchive, senones: Senones
-) -> Callable[[Sequence[str]], np.ndarray] | None:
-    """Selects the frames aligned to other phones than these; None if there are none."""
-    if not phones:
-        return None
-    kept = ~senones.of_phones(phones)
-    if not kept.any():
-        raise UserError("omit names every phone, so no frame is left to train on")
-    return lambda utterances: kept[alignment.read(utterances)]
 
 
 def _held_out(features: Path, alignment: Path, specialty: Specialty | None) -> HeldOut:
@@ -202,9 +184,10 @@ def _origin(start: Path | None, special: tuple[Path, int, str] | None, specialty
     """Fields of meta.json: the initial model, and the specialist's set."""
     origin: dict[str, Any] = {"start": start.name} if start else {}
     if special and specialty:
-        own = {"sets": special[0].name, "number": special[1], "share": specialty.share, "own": specialty.own.tolist()}
-        kind = "dnn" if specialty.softmax == "full" else "specialist"
-        origin |= {"kind": kind, "specialist": {**own, "softmax": specialty.softmax}}
+        sets, number, softmax = special
+        own = {"sets": sets.name, "number": number, "share": specialty.share, "own": specialty.own.tolist()}
+        kind = "dnn" if softmax == "full" else "specialist"
+        origin |= {"kind": kind, "specialist": {**own, "softmax": softmax}}
     return origin
 
 

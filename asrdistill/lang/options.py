@@ -1,6 +1,6 @@
 """Options of G2P, n-gram and subword training."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
@@ -19,10 +19,7 @@ class G2POptions:
 @dataclass(frozen=True)
 class LMOptions:
     order: int = option(3, "n-gram order")
-    prune: list[int] = field(
-        default_factory=lambda: [0],
-        metadata={"help": "leave out n-grams seen at most N times: 0 1 2 is for orders 1, 2, and 3 and more"},
-    )
+    prune: list[int] = option([0], "leave out n-grams seen at most N times: 0 1 2 is for orders 1, 2, and 3 and more")
 
     def __post_init__(self) -> None:
         if self.order < 1:

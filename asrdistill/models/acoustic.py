@@ -25,10 +25,6 @@ class AcousticModel:
         """F, numbers in a frame of features"""
         return len(self.module.mean)
 
-    @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.module.parameters())
-
     @torch.inference_mode()
     def logits(self, features: np.ndarray) -> Tensor:
         """(T, F) -> (T, S); the edge frames are repeated to fill the context."""

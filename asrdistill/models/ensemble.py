@@ -35,11 +35,6 @@ class Ensemble:
         self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
         self.columns = [columns(meta["features"], member.meta["features"]) for member in members]
 
-    @property
-    def parameters(self) -> int:
-        networks = sum(member.parameters for member in self.members)
-        return networks + (self.evidence.gmm.parameters if self.evidence else 0)
-
     def log_posteriors(self, features: np.ndarray, members: Sequence[int] | None = None) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of some members)."""
         chosen = range(len(self.members)) if members is None else members

@@ -31,7 +31,7 @@ from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, Evidence
 from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
-from asrdistill.models.options import NetworkConfig
+from asrdistill.models.options import NetworkConfig, read_meta
 from asrdistill.models.registry import build_network, config_of
 from asrdistill.models.specialists import Specialists
 
@@ -219,22 +219,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
-    path = folder / "meta.json"
-    if not path.is_file():
-        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    meta = read_json(path)
-    if "kind" not in meta:
-        raise UserError(f"{path} names no kind of model")
-    _check_export(folder, meta)
-    return meta
-
-
-def _check_export(folder: Path, meta: dict[str, Any]) -> None:
-    """Raise UserError for an exported folder of a newer format, and where a weight file is not what was exported."""
+    """meta.json; raises UserError if the folder was exported in a newer format, or changed after it was exported."""
+    meta = read_meta(folder)
     if "export" not in meta:
         if meta["kind"] == "onnx":
             raise UserError(f"{folder / 'meta.json'} has no hash of model.onnx; export again")
-        return
+        return meta
     version, hashes = meta["export"].get("format"), meta["export"].get("sha256", {})
     if not isinstance(version, int) or version > FORMAT:
         raise UserError(
@@ -245,3 +235,4 @@ def _check_export(folder: Path, meta: dict[str, Any]) -> None:
             raise UserError(f"{folder / name} is missing; export again")
         if sha256(folder / name) != wanted:
             raise UserError(f"{folder / name} was changed after it was exported (its SHA-256 is another); export again")
+    return meta

@@ -27,7 +27,6 @@ class OnnxModel:
         self.senones, self.meta = senones, meta
         options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
         self.context = (options.left, options.right)
-        self.parameters: int = meta["parameters"]
         self._session = _open(folder / "model.onnx")
         self.dimension, outputs = self._session.get_inputs()[0].shape[-1], self._session.get_outputs()[0].shape[-1]
         shapes = {node.name: node.shape for node in self._session.get_inputs()}

@@ -1,9 +1,12 @@
-"""Configuration of the networks."""
+"""Configuration of the networks, and meta.json of model folders."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
+from asrdistill.files import read_json
 
 ARCHITECTURES = ("dnn", "tdnn", "gru")  # asrdistill.models.registry has their classes
 
@@ -20,17 +23,12 @@ class NetworkConfig:
     left: int = option(20, "frames of context before the classified frame; for gru, before a chunk in training")
     right: int = option(5, "frames of context after it")
     dropout: float = option(0.0, "fraction of hidden units that are dropped in training")
-    dilations: list[int] = field(
-        default_factory=lambda: [1, 2, 3, 4],
-        metadata={"help": "one residual block per dilation, in frames (tdnn)", "since_version": "0.1"},
+    dilations: list[int] = option(
+        [1, 2, 3, 4], "one residual block per dilation, in frames (tdnn)", since_version="0.1"
     )
     taps: int = option(3, "frames that a block combines (tdnn)", since_version="0.1")
-    widths: list[float] = field(
-        default_factory=list,
-        metadata={
-            "help": "fractions of the width that are trained along as networks of their own (dnn)",
-            "since_version": "0.1",
-        },
+    widths: list[float] = option(
+        [], "fractions of the width that are trained along as networks of their own (dnn)", since_version="0.1"
     )
 
     def __post_init__(self) -> None:
@@ -53,3 +51,14 @@ def at_least(options: object, least: float, *names: str) -> None:
 
 
 COMBINATIONS = ("arithmetic", "geometric")  # how an ensemble averages its members' distributions
+
+
+def read_meta(folder: Path) -> dict[str, Any]:
+    """meta.json of a model folder; raises UserError if the folder is none."""
+    path = Path(folder) / "meta.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
+    meta = read_json(path)
+    if "kind" not in meta:
+        raise UserError(f"{path} names no kind of model")
+    return meta

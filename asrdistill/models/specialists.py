@@ -30,10 +30,6 @@ class Specialists:
         for row, own in zip(self.covers, self.own, strict=True):
             row[own] = True
 
-    @property
-    def parameters(self) -> int:
-        return sum(model.parameters for model in (self.generalist, *self.members))
-
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution."""
         log_p = torch.from_numpy(self.generalist.log_posteriors(features))

@@ -1,6 +1,6 @@
 """Options of training."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
@@ -30,14 +30,10 @@ class TrainOptions(NetworkConfig):
     unlabelled: bool = option(False, "also train on utterances with soft targets but no alignment", since_version="0.1")
     early_stopping: bool = option(False, "keep the epoch with the best held-out accuracy", since_version="0.1")
     loss: str = option(
-        *("soft", "loss of a student: soft cross-entropy, logit matching, or hard targets only", LOSSES),
-        since_version="0.1",
+        "soft", "soft cross-entropy, logit matching, or hard targets only (students)", LOSSES, since_version="0.1"
     )
     max_norm: float = option(0.0, "largest norm of a unit's incoming weights; 0: no limit", since_version="0.1")
-    omit: list[str] = field(
-        default_factory=list,
-        metadata={"help": "phones whose frames are left out of training", "since_version": "0.1"},
-    )
+    omit: list[str] = option([], "phones whose frames are left out of training", since_version="0.1")
     time_masks: int = option(0, "SpecAugment: time masks per chunk", since_version="0.1")
     time_mask: int = option(8, "longest time mask, frames", since_version="0.1")
     frequency_masks: int = option(0, "SpecAugment: frequency masks per chunk", since_version="0.1")

@@ -4,19 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asrdistill.decode.lattice import Lattice
-from asrdistill.decode.lattice_files import EMPTY, Link, _assemble, _lines, _topological
+from asrdistill.decode.lattice_files import EMPTY, Link, _assemble, _topological
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 
 
 def read_kaldi(path: Path) -> Iterator[tuple[str, Lattice]]:
-    """Yield (utterance, lattice) of a text archive of compact lattices, plain or gzip, words as words or numbers.
+    """Yield (utterance, lattice) of a text archive of compact lattices, words as words or numbers.
 
     Costs are taken as negated natural logarithms; the graph cost goes to the language model.
     """
     utterance, finals = "", 0
     links: list[Link] = []
     frames: dict[tuple[str, str], int] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split()
         try:
             if not utterance and fields:

@@ -67,9 +67,9 @@ def test_incomplete_pieces_are_not_recognised(units):
 def test_lattices_of_pieces_hold_the_best_path():
     lang, lm, senones, scores = random_problem(3, 2, UNITS)
     found = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=8.0)).decode(scores)
-    score, arcs = found.lattice.best(WIDE.lm_weight, WIDE.insertion_penalty)
+    score, words = found.lattice.best(WIDE.lm_weight, WIDE.insertion_penalty)
     assert score == pytest.approx(found.score)
-    assert together(arc.word for arc in arcs if arc.word) == found.words
+    assert together(word.word for word in words) == found.words
     assert all(0 <= word.confidence <= 1 for word in found.times)
 
 

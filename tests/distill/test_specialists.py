@@ -260,7 +260,7 @@ def test_folder_is_a_model(world, together, tmp_path):
     mass = g[alone][:, others].sum(-1, keepdims=True)
     np.testing.assert_allclose(p[alone][:, others], g[alone][:, others] * (mass + said[:, 3:]) / (2 * mass), atol=1e-5)
     np.testing.assert_array_equal(model.priors, model.generalist.priors)
-    assert model.parameters == read_json(together / "meta.json")["parameters"] == facts_parameters(together)
+    assert model.meta["parameters"] == facts_parameters(together)
 
 
 def facts_parameters(folder: Path) -> int:

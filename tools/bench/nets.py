@@ -61,7 +61,7 @@ def measure(config: Path, senones: int, trials: int, folder: Path) -> dict[str, 
     network = load_model(folder / "random")
     possible = [name for name, form in FORMS.items() if form in network.module.exports]
     forms = {name: export(FORMS[name], folder / "random", calibration, folder / name) for name in possible}
-    found: dict[str, float] = {"parameters": network.parameters}
+    found: dict[str, float] = {"parameters": network.meta["parameters"]}
     for name in forms:
         size = sum(path.stat().st_size for path in (folder / name).glob("model.*"))
         found[f"{name}_mb"] = round(size / 1e6, 2)
