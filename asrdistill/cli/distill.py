@@ -25,14 +25,12 @@ def targets(args: Args) -> None:
     Example:
       asrdistill distill targets exp/ensemble fbank/train exp/targets --keep 20 --temperatures 1 2
     """
-    from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.mapping import cooccurrence
     from asrdistill.distill.store import make_store
 
     def store(out: Path) -> None:
         mapping = cooccurrence(args.teacher, args.features, args.map, args.jobs) if args.map else None
-        archive = FrameArchive(args.features, "features")
-        make_store(args.teacher, archive, out, args.options, args.jobs, mapping, args.unseen)
+        make_store(args.teacher, args.features, out, args.options, args.jobs, mapping, args.unseen)
 
     make(args, store, args.teacher, args.features, args.map, args.unseen)
 
@@ -86,7 +84,7 @@ def coverage(args: Args) -> None:
     Example:
       asrdistill distill coverage exp/specialists exp/coverage --on fbank/test exp/ali/test --against exp/ensemble
     """
-    from asrdistill.distill.coverage import measure
+    from asrdistill.results.coverage import measure
 
     pairs = [[Path(path) for path in pair] for pair in args.on]
     inputs = (args.model, args.against, *pairs)

@@ -110,7 +110,7 @@ def check_store(store: FrameArchive, features: FrameArchive, senones: str, utter
 
 def make_store(
     model: Path,
-    features: FrameArchive,
+    features_at: Path,
     out: Path,
     options: StoreOptions,
     jobs: int,
@@ -122,7 +122,7 @@ def make_store(
     mapping           from the teacher's units to our senones; written as ``map.npy`` (U, S)
     train_alignments  of an ensemble's members: only members not trained on an utterance give its targets
     """
-    temperatures = options.temperatures
+    features, temperatures = FrameArchive(features_at, "features"), options.temperatures
     who = (mapping, tuple(train_alignments))
     teacher = open_teacher(model, features, *who)
     meta, owner, count = teacher.meta, teacher.senones.owner, teacher.senones.count

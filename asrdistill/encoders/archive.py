@@ -13,7 +13,7 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory
-from asrdistill.encoders.base import Encoder, Windowed, WindowedStream
+from asrdistill.encoders.base import Encoder, WindowedStream
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
@@ -48,16 +48,15 @@ def encode(
     missing = [shard for shard in shards if not _record(out, shard.number).is_file()]
     if len(missing) < len(shards):
         log.info("%d of %d shards exist from an earlier run", len(shards) - len(missing), len(shards))
-    write = partial(_write_shard, out, data, pipes)
     load = partial(_load, encoder if jobs == 1 else None, name, device, archive.folder)
-    for number, written in map_utterances(write, missing, jobs, name, load):
+    for number, written in map_utterances(partial(_write_shard, out, data, pipes), missing, jobs, name, load):
         write_json(_record(out, number), written)
     records = [_record(out, shard.number) for shard in shards]
     finish(
         out,
         "features",
         _parts(encoder.dimension),
-        [read_json(record) for record in records],
+        list(map(read_json, records)),
         frame_shift=archive.meta["frame_shift"],
         features={**encoder.settings, "rate": encoder.rate, "shift": options.frame_shift, "first": _middle(options)},
         feature_hash=archive.hash,
@@ -71,9 +70,7 @@ def _check(archive: FrameArchive, data: DataDirectory) -> None:
     if not len(archive):
         raise UserError(f"{archive.folder} holds no utterance; there is nothing to encode")
     if missing := [name for name in archive if name not in data]:
-        hint = ""
-        if original_id(missing[0]) in data:
-            hint = "; encode the features of the originals, and give the copies theirs with asrdistill ali expand"
+        hint = "; encode the originals' features" if original_id(missing[0]) in data else ""
         raise UserError(
             f"the data directory lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}"
         )
@@ -143,7 +140,7 @@ class InterpolatedStream:
     first, shift: middle of frame 0, and time from one frame to the next, in seconds.
     """
 
-    def __init__(self, encoder: Windowed, first: float, shift: float):
+    def __init__(self, encoder: Encoder, first: float, shift: float):
         self._encoder, self._first, self._shift = encoder, first, shift
         self._stream, self._samples, self._given = WindowedStream(encoder), 0, 0
         self._encoded = np.empty((0, encoder.dimension), np.float32)

@@ -1,26 +1,13 @@
 """Pretrained encoders: the interface, and windowed encoding of long recordings."""
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from asrdistill.errors import UserError
 
 STEP, WINDOW = 1.0, 4.0  # seconds that are taken from a window where there is a look-ahead, and its length
-
-
-class Encoder(Protocol):
-    """A pretrained network from waveforms to frames."""
-
-    rate: int  # Hz of its waveforms
-    shift: float  # seconds from the middle of a frame to that of the next
-    centre: float  # seconds from the waveform's beginning to the middle of frame 0
-    dimension: int  # D
-    settings: dict[str, Any]  # for meta.json: its type, the weights' hash, the layer
-
-    def frames(self, waveform: np.ndarray) -> np.ndarray:
-        """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for too few samples."""
 
 
 def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
@@ -30,17 +17,17 @@ def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
     return last if layer is None else layer
 
 
-class Windowed(ABC):
-    """Base of encoders that read a recording in overlapping windows of at most 30 seconds.
+class Encoder(ABC):
+    """A pretrained network from waveforms to frames, which reads overlapping windows of at most 30 seconds.
 
     The middle part of each window's frames is kept, so frames do not depend on how a recording is cut into chunks.
     """
 
-    rate: int
-    shift: float
-    centre: float
-    dimension: int
-    settings: dict[str, Any]
+    rate: int  # Hz of its waveforms
+    shift: float  # seconds from the middle of a frame to that of the next
+    centre: float  # seconds from the waveform's beginning to the middle of frame 0
+    dimension: int  # D
+    settings: dict[str, Any]  # for meta.json: its type, the weights' hash, the layer
     stride: int  # samples from the middle of a frame to that of the next
     beyond: int  # samples after a window's last stride that its last frame depends on
     window, step, ahead = 1500, 1000, 250  # frames of a window, that are taken of it, and after those
@@ -61,6 +48,7 @@ class Windowed(ABC):
         """One window: samples (N,) -> frames (T, D) float32; UserError for too few samples."""
 
     def frames(self, waveform: np.ndarray) -> np.ndarray:
+        """Samples (N,) float32 in [-1, 1) of any length -> frames (T, D) float32; UserError for too few samples."""
         stream = WindowedStream(self)
         return np.concatenate([stream.accept(waveform), stream.finish()])
 
@@ -68,7 +56,7 @@ class Windowed(ABC):
 class WindowedStream:
     """Streaming frames of one recording."""
 
-    def __init__(self, encoder: Windowed):
+    def __init__(self, encoder: Encoder):
         self._encoder = encoder
         self._waiting = np.empty(0, np.float32)  # samples
         self._first = 0  # frame that they begin with

@@ -10,7 +10,7 @@ its line in :func:`open_encoder`.
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from asrdistill.encoders.base import Encoder
 from asrdistill.errors import UserError
@@ -39,7 +39,7 @@ def parse(name: str) -> Name:
 def open_encoder(name: str, device: str = "cpu") -> Encoder:
     """The encoder of a name; raises UserError for a malformed name and an unavailable model."""
     family, model, layer, ahead = parse(name)
-    encoder: Any
+    encoder: Encoder
     if family == "whisper":
         from asrdistill.encoders.whisper import model_folder
         from asrdistill.encoders.whisper_encoder import WhisperEncoder

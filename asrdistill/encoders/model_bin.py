@@ -22,39 +22,25 @@ def read_variables(path: Path, kind: str, wanted: Callable[[str], bool]) -> dict
 
     Raises UserError for a file that is of another kind than `kind` (WhisperSpec), or damaged.
     """
-    size = Path(path).stat().st_size
     try:
         with open(path, "rb") as file:
-            stored = _read(file, kind, wanted, size)
-    except (struct.error, UnicodeDecodeError, _DamagedError):
+            (version,) = _unpack(file, "I")
+            found = _string(file) if 4 <= version <= _VERSION else f"of format version {version}, not 4 to {_VERSION}"
+            if found != kind:
+                raise UserError(f"{path} is no {kind.removesuffix('Spec')} model of CTranslate2 (it is {found})")
+            stored = _read(file, wanted)
+    except (struct.error, IndexError, ValueError):
         raise UserError(f"{path} is damaged, or not a model of CTranslate2; fetch or convert the model again") from None
-    except _OtherKindError as error:
-        raise UserError(f"{path} is no {kind.removesuffix('Spec')} model of CTranslate2 ({error})") from None
     return {name: _scaled(name, value, stored) for name, value in stored.items() if not name.endswith("_scale")}
 
 
-class _DamagedError(Exception):
-    pass
-
-
-class _OtherKindError(Exception):
-    pass
-
-
-def _read(file: BinaryIO, kind: str, wanted: Callable[[str], bool], size: int) -> dict[str, np.ndarray]:
-    (version,) = _unpack(file, "I")
-    if not 4 <= version <= _VERSION:
-        raise _OtherKindError(f"its first number is {version}, not a format version from 4 to {_VERSION}")
-    if (found := _string(file)) != kind:
-        raise _OtherKindError(f"it is a {found}")
+def _read(file: BinaryIO, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
     _, count = _unpack(file, "II")
     stored = {}
     for _ in range(count):
         name = _string(file)
         (rank,) = _unpack(file, "B")
         *shape, code, length = _unpack(file, f"{rank}IBI")
-        if code >= len(_TYPES) or file.tell() + length > size:
-            raise _DamagedError
         if wanted(name):
             stored[name] = _array(file.read(length), _TYPES[code], shape)
         else:
@@ -78,8 +64,6 @@ def _string(file: BinaryIO) -> str:
 
 def _array(data: bytes, dtype: str, shape: list[int]) -> np.ndarray:
     flat = np.frombuffer(data, "<u2" if dtype == "bfloat16" else dtype)
-    if flat.size != np.prod(shape, dtype=np.int64):
-        raise _DamagedError
     if dtype == "bfloat16":  # the upper half of a float32
         flat = (flat.astype(np.uint32) << 16).view(np.float32)
     return flat.reshape(shape)

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 import torchaudio
 
-from asrdistill.encoders.base import Windowed, checked_layer
+from asrdistill.encoders.base import Encoder, checked_layer
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import sha256
 
 _RECEPTIVE, _STRIDE = 400, 320  # samples: receptive field of a frame, and shift
 
 
-class PipelineEncoder(Windowed):
+class PipelineEncoder(Encoder):
     """An :class:`asrdistill.encoders.base.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
 
     Layer n is what leaves Transformer block n, from 1 on.

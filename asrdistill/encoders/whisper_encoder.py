@@ -4,7 +4,7 @@ Recordings are not padded to 30 seconds; longer ones are encoded in windows.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from asrdistill.encoders.base import Windowed, checked_layer
+from asrdistill.encoders.base import Encoder, checked_layer
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.errors import UserError
 from asrdistill.files import sha256
@@ -25,9 +25,10 @@ _STRIDE = 2 * _HOP  # samples from one frame of the encoder to the next
 
 
 Variables = dict[str, np.ndarray]  # by CTranslate2's names
+L = TypeVar("L", bound=nn.Module)
 
 
-class WhisperEncoder(Windowed):
+class WhisperEncoder(Encoder):
     """An :class:`asrdistill.encoders.base.Encoder`. Frame k has its middle at 20 k ms.
 
     Layer 0 is what enters the first block, layer n < N what leaves block n; layer N, the last, is what the decoder
@@ -82,10 +83,8 @@ def read_encoder(path: Path, layer: int | None) -> tuple[Variables, int]:
     variables = {name.removeprefix("encoder/"): value for name, value in stored.items()}
     blocks = _blocks(variables)
     layer = checked_layer(layer, 0, blocks, str(path.parent))
-    beyond = [f"layer_{number}/" for number in range(layer, blocks)]
-    if layer < blocks:
-        beyond.append("layer_norm/")
-    return {name: value for name, value in variables.items() if not name.startswith(tuple(beyond))}, layer
+    beyond = (*(f"layer_{number}/" for number in range(layer, blocks)), *["layer_norm/"] * (layer < blocks))
+    return {name: value for name, value in variables.items() if not name.startswith(beyond)}, layer
 
 
 def write_encoder(variables: Variables, path: Path) -> None:
@@ -130,9 +129,8 @@ class Network(nn.Module):
         super().__init__()
         try:
             self.conv1, self.conv2 = _convolution(weights, "conv1", 1), _convolution(weights, "conv2", 2)
-            self.register_buffer(
-                "positions", torch.from_numpy(weights["position_encodings/encodings"].astype(np.float32))
-            )
+            positions = weights["position_encodings/encodings"].astype(np.float32)
+            self.register_buffer("positions", torch.from_numpy(positions))
             heads = int(weights["num_heads"])
             self.blocks = nn.ModuleList(_Block(weights, f"layer_{n}/", heads) for n in range(_blocks(weights)))
             self.norm = _norm(weights, "layer_norm") if "layer_norm/gamma" in weights else nn.Identity()
@@ -163,33 +161,31 @@ class _Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         three = self.queries_keys_values(self.attention_norm(hidden))
-        query, key, value = three.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[
-            :, None
-        ]  # (1, heads, T, D / heads)
+        query, key, value = three.unflatten(1, (3, self.heads, -1)).permute(1, 2, 0, 3)[:, None]  # (1, H, T, D / H)
         context = functional.scaled_dot_product_attention(query, key, value)[0]
         hidden = hidden + self.attended(context.transpose(0, 1).flatten(1))
         return hidden + self.narrow(functional.gelu(self.wide(self.norm(hidden))))
 
 
-def _parameter(weights: Variables, name: str) -> nn.Parameter:
-    return nn.Parameter(torch.from_numpy(np.array(weights[name], np.float32)), requires_grad=False)
+def _filled(layer: L, weight: np.ndarray, bias: np.ndarray) -> L:
+    """The layer, made on the device meta, with these parameters."""
+    for name, value in (("weight", weight), ("bias", bias)):
+        setattr(layer, name, nn.Parameter(torch.from_numpy(np.array(value, np.float32)), requires_grad=False))
+    return layer
 
 
 def _linear(weights: Variables, name: str) -> nn.Linear:
-    outputs, inputs = weights[f"{name}/weight"].shape
-    layer = nn.Linear(inputs, outputs, device="meta")
-    layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")
-    return layer
+    weight = weights[f"{name}/weight"]
+    return _filled(nn.Linear(*weight.shape[::-1], device="meta"), weight, weights[f"{name}/bias"])
 
 
 def _norm(weights: Variables, name: str) -> nn.LayerNorm:
-    layer = nn.LayerNorm(len(weights[f"{name}/gamma"]), device="meta")
-    layer.weight, layer.bias = _parameter(weights, f"{name}/gamma"), _parameter(weights, f"{name}/beta")
-    return layer
+    gamma = weights[f"{name}/gamma"]
+    return _filled(nn.LayerNorm(len(gamma), device="meta"), gamma, weights[f"{name}/beta"])
 
 
 def _convolution(weights: Variables, name: str, stride: int) -> nn.Conv1d:
-    outputs, inputs, width = weights[f"{name}/weight"].shape
+    weight = weights[f"{name}/weight"]
+    outputs, inputs, width = weight.shape
     layer = nn.Conv1d(inputs, outputs, width, stride, padding=1, device="meta")
-    layer.weight, layer.bias = _parameter(weights, f"{name}/weight"), _parameter(weights, f"{name}/bias")
-    return layer
+    return _filled(layer, weight, weights[f"{name}/bias"])

@@ -9,6 +9,7 @@ from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import NETWORKS
+from asrdistill.results.tables import Table
 from asrdistill.runtime.frontend import ENCODER
 
 FORMS = {
@@ -63,7 +64,7 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
         f"# {name}",
         "A speech recogniser: a frame classifier over the states of HMMs, a lexicon and an n-gram language model. "
         f"Written by `asrdistill export --to {exported['form']}` (asrdistill {exported['asrdistill']}).",
-        _table(facts),
+        "\n".join(f"* {what}: {value}" for what, value in facts.items()),
         f"## Training\n\n{_training(exported['origin'], meta)}",
         f"## Check\n\n{_check(exported)}",
         f"## Use\n\n{_use(name, exported['form'], meta, options)}",
@@ -74,19 +75,11 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
 
 
 def _features(features: dict[str, Any], shift: float) -> str:
+    rate = f"at {features['rate']} Hz, one each {1000 * shift:g} ms"
     if features["type"] == "whisper":
-        return (
-            f"the frames of Whisper's encoder after layer {features['layer']} ({features['parameters']:,} of the "
-            f"parameters, `{ENCODER}`) at {features['rate']} Hz, one each {1000 * shift:g} ms"
-        )
-    return (
-        f"{features['bins']} log-mel filterbank coefficients at {features['rate']} Hz, a frame each "
-        f"{1000 * shift:g} ms; the network itself normalises them"
-    )
-
-
-def _table(facts: dict[str, str]) -> str:
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {what} | {value} |" for what, value in facts.items())])
+        encoder = f"({features['parameters']:,} of the parameters, `{ENCODER}`)"
+        return f"the frames of Whisper's encoder after layer {features['layer']} {encoder} {rate}"
+    return f"frames of {features['bins']} log-mel filterbank coefficients {rate}; the network itself normalises them"
 
 
 def _training(origin: dict[str, Any], meta: dict[str, Any]) -> str:
@@ -108,26 +101,22 @@ def _check(exported: dict[str, Any]) -> str:
     check = exported["check"]
     what = f"on {check['frames']:,} frames of `{check['data']}`" if "data" in check else "on random numbers for frames"
     rows = [
-        ("largest difference of log posteriors", "", f"{check['largest_difference']:g}"),
-        ("frames with the same most probable senone", "", f"{check['frame_agreement']:.2f} %"),
+        ["largest difference of log posteriors", "", f"{check['largest_difference']:g}"],
+        ["frames with the same most probable senone", "", f"{check['frame_agreement']:.2f} %"],
     ]
-    labels = {
-        "frame_accuracy": f"frame accuracy ({check.get('aligned_frames', 0):,} aligned frames)",
-        "wer": f"word error rate ({check.get('words', 0):,} words)",
-    }
-    for key, label in labels.items():
+    for key, label, total, unit in (
+        ("frame_accuracy", "frame accuracy", "aligned_frames", "aligned frames"),
+        ("wer", "word error rate", "words", "words"),
+    ):
         if key in check:
-            rows.append((label, f"{check[key]['original']:.2f} %", f"{check[key]['exported']:.2f} %"))
-    table = "\n".join(
-        ["| | original | exported |", "| --- | ---: | ---: |", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]
+            figures = [f"{check[key][name]:.2f} %" for name in ("original", "exported")]
+            rows.append([f"{label} ({check[total]:,} {unit})", *figures])
+    text = (
+        f"The exported network against the original, {what}:\n\n{Table(['', 'original', 'exported'], rows).markdown()}"
     )
-    note = (
-        "\n\nKaldi's text was read again and run for this check; it follows Kaldi's format, but Kaldi's own programs "
-        "have not read it."
-        if exported["form"] == "kaldi"
-        else ""
-    )
-    return f"The exported network against the original, {what}:\n\n{table}{note}"
+    if exported["form"] != "kaldi":
+        return text
+    return f"{text}\n\nKaldi's text was read again and run for this check; Kaldi's own programs have not read it."
 
 
 def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> str:
@@ -140,9 +129,9 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         return "\n\n".join(lines)
     config, bins = NetworkConfig(**meta["options"]), meta["features"]["bins"]
     left, right = config.left, config.right
+    shape = f"{left} + T + {right}, {bins}"
     window = (
-        "features as `asrdistill feats fbank` or Kaldi's compute-fbank-feats make them, the first frame "
-        f"{left} and the last {right} times more"
+        f"the features of `asrdistill feats fbank` or Kaldi, the first frame {left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":
         answers = "to `log_posteriors` (T, senones)"
@@ -152,13 +141,13 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
                 "to `remembered`: the other input, `memory`, of the frames that follow, zeros at first"
             )
         lines.append(
-            f"In other programs: `model.onnx` maps `features` ({left} + T + {right}, {bins}), {window}, "
-            f"{answers}; a decoder subtracts the logarithms of `priors.txt`."
+            f"In other programs: `model.onnx` maps `features` ({shape}), {window}, {answers}; a decoder subtracts the "
+            "logarithms of `priors.txt`."
         )
     elif form == "torchscript":
         lines.append(
-            f'In other programs: `torch::jit::load("model.pt")` maps (B, {left} + T + {right}, {bins}), {window}, '
-            "to log posteriors (B, T, senones). TorchScript is code: load it only from where you trust."
+            f'In other programs: `torch::jit::load("model.pt")` maps (B, {shape}), {window}, to log posteriors '
+            "(B, T, senones). TorchScript is code: load it only from where you trust."
         )
     elif form == "kaldi":
         lines.append(

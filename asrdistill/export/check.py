@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -93,47 +93,30 @@ def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter
     return float(np.abs(original - exported).max()), Counter(frames=len(original), agreeing=agreeing)
 
 
-class _State(NamedTuple):
-    """What a process needs to compare both networks."""
-
-    original: PosteriorScorer
-    exported: Any
-    front: Frontend
-    decoder: Decoder
-    labels: Any  # an alignment archive, or an empty dict
-
-
-def _load(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> _State:
+def _load(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> tuple[Any, ...]:
     warm_up(decoder)
-    return _State(
-        PosteriorScorer(load_model(model), decoder.options.prior_floor),
-        open_form(form, out),
-        frontend_of(read_json(out / "meta.json")["features"], out),
-        decoder,
-        FrameArchive(alignment, "alignment") if alignment else {},
-    )
+    front = frontend_of(read_json(out / "meta.json")["features"], out)
+    labels = FrameArchive(alignment, "alignment") if alignment else {}
+    scorer = PosteriorScorer(load_model(model), decoder.options.prior_floor)
+    return scorer, open_form(form, out), front, decoder, labels
 
 
-def _compare_utterance(state: _State, utterance: Utterance) -> tuple[float, Counter[str]]:
+def _compare_utterance(state: tuple[Any, ...], utterance: Utterance) -> tuple[float, Counter[str]]:
     """The largest difference in an utterance, and its counts."""
     scorer, exported, front, decoder, labels = state
     features = front.frames(utterance.samples(front.rate))
     if not len(features):
         raise UserError(f"utterance {utterance.id} is too short for one frame; remove it from the data directory")
-    scores = {
-        "original": scorer.model.log_posteriors(features),
-        "exported": exported.log_posteriors(features),
-    }
+    networks = {"original": scorer.model, "exported": exported}
+    scores = {name: network.log_posteriors(features) for name, network in networks.items()}
     largest, counts = _compare(*scores.values())
     if utterance.id in labels:
         truth = labels[utterance.id]
         if abs(len(truth) - len(features)) > front.tolerance:
             raise UserError(f"utterance {utterance.id} has {len(features)} frames, but {len(truth)} in {labels.folder}")
-        both = min(len(truth), len(features))
-        counts["aligned"] = both
-        counts.update(
-            {f"{name} correct": int((logp.argmax(1)[:both] == truth[:both]).sum()) for name, logp in scores.items()}
-        )
+        both = counts["aligned"] = min(len(truth), len(features))
+        for name, logp in scores.items():
+            counts[f"{name} correct"] = int((logp.argmax(1)[:both] == truth[:both]).sum())
     words = (utterance.text or "").split()
     counts["utterances"], counts["words"] = 1, len(words)
     for name, logp in scores.items():

@@ -4,12 +4,13 @@ After Kaldi's sources (nnet3/nnet-nnet.cc, nnet-simple-component.cc, am-nnet-sim
 hmm-topology.cc, tree/event-map.cc); checked against that format, not with Kaldi's binaries.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from asrdistill.errors import UserError
 from asrdistill.features.options import options_of
@@ -177,62 +178,40 @@ def _questions(tree: Tree, numbers: dict[str, int]) -> str:
 
 
 class Nnet3:
-    """A network of final.mdl, as far as :func:`write_kaldi` uses the format, run in numpy.
+    """The components of final.mdl, in the order in which :func:`write_kaldi` writes them, run in numpy.
 
-    Raises UserError for what is not such a file.
+    Raises UserError for another file.
     """
 
     def __init__(self, path: Path):
         text = path.read_text(encoding="utf-8")
         try:
-            nodes, rest = text[text.index("<Nnet3>") + 7 :].split("\n\n", 1)
-            components, _, end = rest.partition("</Nnet3>")
-            self.components = dict(map(_component, components.split("<ComponentName>")[1:]))
-            self.nodes = [_node(line) for line in nodes.strip().splitlines()]
-            numbers = re.fullmatch(r" <LeftContext> (\d+) <RightContext> (\d+) <Priors>  \[ (.*) \]\n", end)
-            assert numbers
-            self.context = int(numbers[1]), int(numbers[2])
-            self.priors = np.array(numbers[3].split(), np.float32)
-        except (AssertionError, IndexError, KeyError, ValueError) as error:
+            components, _, end = text.partition("</Nnet3>")
+            self.normalise, *self.layers = map(_component, components.split("<ComponentName>")[1:])
+            _, left, _, right, *_ = end.split()
+            self.context = int(left), int(right)
+        except (IndexError, ValueError) as error:
             raise UserError(f"{path} is not a network in Kaldi's text form ({error})") from None
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32"""
-        left, right = self.context
-        found = {"input": pad(features, self.context)}
-        for name, component, offsets, source in self.nodes[1:-1]:
-            frames = found[source]
-            if len(offsets) > 1:
-                count = len(frames) - left - right
-                frames = np.concatenate([frames[left + t : left + t + count] for t in offsets], axis=1)
-            found[name] = self.components[component](frames)
-        return found[self.nodes[-1][3]]
+        frames = self.normalise(pad(features, self.context))
+        x = np.concatenate([frames[t : t + len(features)] for t in range(1 + sum(self.context))], axis=1)
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
 
-def _node(line: str) -> tuple[str, str, list[int], str]:
-    """(name, component, offsets of the frames that go in, node that they come from) of a line."""
-    found = dict(re.findall(r"([\w-]+)=(.*?)(?= [\w-]+=|$)", line))
-    source = found.get("input", "")
-    parts = re.findall(r"Offset\((\S+), (-?\d+)\)|([\w.-]+)", source.removeprefix("Append(").removesuffix(")"))
-    sources = {name or plain for name, _, plain in parts}
-    return found["name"], found.get("component", ""), [int(t or 0) for _, t, _ in parts], next(iter(sources), "")
-
-
-def _component(text: str) -> tuple[str, Any]:
-    """Name and function (T, in) -> (T, out) of a component."""
-    name, kind, _ = text.split(None, 2)
+def _component(text: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Function (T, in) -> (T, out) of a component."""
+    kind = text.split(None, 2)[1]
     if kind in ("<FixedAffineComponent>", "<NaturalGradientAffineComponent>"):
         rows = text[text.index("<LinearParams>") + 14 : text.index("<BiasParams>")].strip(" []\n").split("\n")
         weight = np.array([row.split() for row in rows], np.float32)
         bias = np.array(text[text.index("<BiasParams>") :].split("]")[0].split()[2:], np.float32)
-        return name, lambda x: x @ weight.T + bias
+        return lambda x: x @ weight.T + bias
     if kind == "<RectifiedLinearComponent>":
-        return name, lambda x: np.maximum(x, 0)
+        return lambda x: np.maximum(x, 0)
     if kind == "<LogSoftmaxComponent>":
-        return name, _log_softmax
+        return partial(log_softmax, axis=1)
     raise ValueError(kind)
-
-
-def _log_softmax(x: np.ndarray) -> np.ndarray:
-    x = x - x.max(axis=1, keepdims=True)
-    return x - np.log(np.exp(x).sum(axis=1, keepdims=True))

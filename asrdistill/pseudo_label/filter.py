@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asrdistill.data.ctm import read_ctm
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_text
@@ -15,12 +15,9 @@ from asrdistill.lang.lexicon import SILENCE
 from asrdistill.pseudo_label.options import FilterOptions
 from asrdistill.pseudo_label.run import PseudoLabel, read_pseudo_labels
 from asrdistill.scoring.edit_distance import count_errors
-from asrdistill.scoring.wer import read_transcripts
+from asrdistill.scoring.wer import Transcripts, read_transcripts
 
 log = logging.getLogger("asrdistill")
-
-NO_WORDS = "without words"
-Phones = dict[str, list[str]]
 
 
 def filter_pseudo_labels(
@@ -42,20 +39,14 @@ def filter_pseudo_labels(
     words = _known(data, known) if known else {}
     data = DataDirectory(replace(utterance, text=words.get(utterance.id, utterance.text)) for utterance in data)
     labels = read_pseudo_labels(folder)
-    spoken = (_aligned(alignment), _without_silence(read_transcripts(loop))) if alignment and loop else None
-    reasons = {
-        utterance.id: reason
-        for utterance in data
-        if utterance.id not in words
-        and (
-            reason := _rejection(utterance, labels[utterance.id], options)
-            or (_disagreement(utterance, *spoken, options) if spoken else "")
-        )
-    }
+    spoken = [_phones(alignment / "phones.ctm"), _phones(loop)] if alignment and loop else []
+    reasons, counts = dict[str, str](), defaultdict[str, list[str]](list)
+    for utterance in data:
+        reason = "" if utterance.id in words else _rejection(utterance, labels[utterance.id], spoken, options)
+        if reason:
+            reasons[utterance.id] = reason
+            counts[reason].append(utterance.id)
     kept = data.subset(lambda utterance: utterance.id not in reasons)
-    counts: dict[str, list[str]] = defaultdict(list)
-    for utterance, reason in reasons.items():
-        counts[reason].append(utterance)
     if not len(kept):
         most = ", ".join(f"{len(some)} {reason}" for reason, some in counts.items())
         raise UserError(
@@ -73,11 +64,8 @@ def _known(data: DataDirectory, table: Path) -> dict[str, str]:
     """Transcripts of the utterances that are a whole recording of the table."""
     known = read_transcripts(table)
     pieces = Counter(utterance.recording for utterance in data)
-    found = {
-        utterance.id: " ".join(known[utterance.recording])
-        for utterance in data
-        if pieces[utterance.recording] == 1 and known.get(utterance.recording)
-    }
+    whole = [(utterance.id, known.get(utterance.recording)) for utterance in data if pieces[utterance.recording] == 1]
+    found = {name: " ".join(words) for name, words in whole if words}
     log.info("known transcripts: %d of %d utterances", len(found), len(data))
     return found
 
@@ -86,11 +74,11 @@ def _minutes(data: DataDirectory) -> float:
     return sum(utterance.duration or 0.0 for utterance in data) / 60
 
 
-def _rejection(utterance: Utterance, label: PseudoLabel, options: FilterOptions) -> str:
-    """Why Whisper's own figures reject a pseudo-label; empty if they do not."""
+def _rejection(utterance: Utterance, label: PseudoLabel, spoken: Sequence[Transcripts], options: FilterOptions) -> str:
+    """Why Whisper's own figures or the phones (aligned, decoded) reject a pseudo-label; empty if they do not."""
     letters = len((utterance.text or "").replace(" ", ""))
     if not letters:
-        return NO_WORDS
+        return "without words"
     if label.no_speech > options.no_speech:
         return f"without speech (probability above {options.no_speech:g})"
     if label.logprob < options.logprob:
@@ -99,25 +87,16 @@ def _rejection(utterance: Utterance, label: PseudoLabel, options: FilterOptions)
         return f"with repeated words (compressed more than {options.compression:g} times)"
     if utterance.duration and letters > options.pace * utterance.duration:
         return f"of more than {options.pace:g} letters per second"
-    return ""
-
-
-def _disagreement(utterance: Utterance, aligned: Phones, decoded: Phones, options: FilterOptions) -> str:
-    """Why the phone loop rejects a pseudo-label; empty if it does not."""
-    if utterance.id not in aligned or utterance.id not in decoded:
+    if not all(utterance.id in phones for phones in spoken):
         return "that could not be aligned"
-    phones = aligned[utterance.id]
-    errors = sum(count_errors(phones, decoded[utterance.id]))
-    if 100 * errors > options.disagreement * len(phones):
-        return f"whose phones disagree with the phone loop (more than {options.disagreement:g} %)"
+    if spoken:
+        aligned, decoded = (phones[utterance.id] for phones in spoken)
+        if 100 * sum(count_errors(aligned, decoded)) > options.disagreement * len(aligned):
+            return f"whose phones disagree with the phone loop (more than {options.disagreement:g} %)"
     return ""
 
 
-def _aligned(alignment: Path) -> Phones:
-    return _without_silence(
-        {name: [part.label for part in parts] for name, parts in read_ctm(alignment / "phones.ctm")}
-    )
-
-
-def _without_silence(spoken: Phones) -> Phones:
+def _phones(path: Path) -> Transcripts:
+    """Phones of each utterance of a CTM or text file, without silence."""
+    spoken = read_transcripts(path)
     return {name: [phone for phone in phones if phone != SILENCE] for name, phones in spoken.items()}

@@ -67,8 +67,7 @@ def read_pseudo_labels(folder: Path) -> dict[str, PseudoLabel]:
 def _read(path: Path) -> Iterable[PseudoLabel]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; make it with asrdistill pseudo-label run")
-    labels = parse_lines(path, _parse, " <tab> ".join(HEADER))
-    return (label for label in labels if label)
+    return filter(None, parse_lines(path, _parse, " <tab> ".join(HEADER)))
 
 
 def _parse(line: str) -> PseudoLabel | None:

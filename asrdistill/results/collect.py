@@ -1,15 +1,8 @@
-"""Measurements from an experiment folder.
-
-EXP/<model>/                  meta.json, senones.json
-EXP/tune/<model>/             tuned.json
-EXP/decode/<model>/<set>/     hyp.txt, decode.json (or rescore.json)
-EXP/frames/<model>/<set>/     frames.json
-CORPUS/<set>/text, LM/perplexity.json
-"""
+"""Measurements from an experiment folder: EXP/MODEL, tune/MODEL, decode/MODEL/SET and frames/MODEL/SET below it."""
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from asrdistill import stage
-from asrdistill.data.directory import read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
@@ -38,14 +30,9 @@ class Folders:
     """Where things are; without `data` nothing is scored."""
 
     exp: Path
-    data: Path | None = None  # everything that was made before the models
+    data: Path | None = None  # made before the models; the sets are in DATA/corpus or DATA itself
     lang: Path | None = None  # that was decoded with; default: DATA/lang
     lm: Path | None = None  # default: DATA/lm
-
-    @property
-    def corpus(self) -> Path | None:
-        """The folder with a data directory for each set."""
-        return self.data / "corpus" if self.data and (self.data / "corpus").is_dir() else self.data
 
 
 @dataclass
@@ -59,9 +46,8 @@ class Model:
     scores: dict[str, Scores] = field(default_factory=dict)
     rows: list[Measurement] = field(default_factory=list)
 
-    @property
-    def seed(self) -> str:
-        return str(self.meta["seed"]) if "seed" in self.meta else self.folder.name
+    def __post_init__(self) -> None:
+        self.seed = str(self.meta.get("seed", self.folder.name))
 
     def add(self, measure: str, value: float | None, set: str = "", count: int = 1, source: Path | None = None) -> None:
         if value is not None:
@@ -93,7 +79,9 @@ def collect(folders: Folders, plan: Plan) -> Results:
     for name, seeds in systems.items():
         scored = [[part] for part in seeds[0].scores] + [plan.pooled] * (len(plan.pooled) > 1)
         for sets in [sets for sets in scored if seeds[0].scores.keys() >= set(sets)]:
-            rows += _interval(name, _pool(seeds, sets), " + ".join(sets))
+            pooled = _pool(seeds, sets)
+            low, high = interval(pooled)
+            rows += _rows(name, " + ".join(sets), int(pooled[0].words.sum()), error_low=low, error_high=high)
     rows += [row for a, b in plan.comparisons for row in _compare(a, b, systems, plan)]
     for name, cost in stage_costs(markers).items():
         rows += _rows(name, "", stage_seconds=cost["seconds"], stage_peak_mb=cost["peak_mb"])
@@ -113,12 +101,14 @@ class _Collector:
         self.known = Measurements(read(folders.exp / TABLE))
         self.texts: dict[str, Transcripts] = {}
         self.lexicon: set[str] = set()
-        if folders.data and folders.corpus:
-            self.texts = {name: self._fold(folders.corpus / name / "text", read_text) for name in plan.sets}
+        if folders.data:
+            inside = folders.data / "corpus"
+            corpus = inside if inside.is_dir() else folders.data
+            self.texts = {name: self._read(corpus / name / "text") for name in plan.sets}
             self.lexicon = set(Lang.read(folders.lang or folders.data / "lang").words)
 
-    def _fold(self, path: Path, read: Callable[[Path], Transcripts]) -> Transcripts:
-        return fold(read(path), self.map, str(path)) if self.map else read(path)
+    def _read(self, path: Path) -> Transcripts:
+        return fold(read_transcripts(path), self.map, str(path)) if self.map else read_transcripts(path)
 
     def measure(self, system: str, folder: Path) -> Model:
         """A model with all its measurements that are there, and with its hypotheses in the folder `decoded`."""
@@ -163,7 +153,7 @@ class _Collector:
             if not folder.is_dir():
                 continue
             hypotheses = folder / "hyp.txt"
-            words = self._fold(hypotheses, read_transcripts)
+            words = self._read(hypotheses)
             scores = model.scores[part] = score(text, words, str(hypotheses))
             n = scores.total
             for key, errors in ((self.plan.measure, n.errors), ("ins", n.ins), ("del", n.dels), ("sub", n.subs)):
@@ -201,10 +191,6 @@ class _Collector:
                 found = [Measurement(*key, frames_per_second(load_model(path.parent)), 1, source)]
             model.rows += found
         model.add("look_ahead_ms", 1000 * model.meta["frame_shift"] * model.meta["options"]["right"])
-
-
-def read_text(path: Path) -> Transcripts:
-    return {utterance: words.split() for utterance, words in read_table(path).items()}
 
 
 def _add_store(model: Model, store: Path) -> None:
@@ -273,11 +259,6 @@ def _describe_sets(collector: _Collector, rows: Sequence[Measurement]) -> Iterat
             yield from _rows("", name, perplexity=found["perplexity"] if isinstance(found, dict) else found)
     for name, count in {row.set: row.count for row in rows if row.measure == "frame_accuracy"}.items():
         yield from _rows("", name, frames=count)
-
-
-def _interval(name: str, seeds: Sequence[Scores], part: str) -> list[Measurement]:
-    low, high = interval(seeds)
-    return _rows(name, part, int(seeds[0].words.sum()), error_low=low, error_high=high)
 
 
 def _pool(models: Sequence[Model], sets: Sequence[str]) -> list[Scores]:

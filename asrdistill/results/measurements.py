@@ -1,13 +1,5 @@
 """The table of measurements: one row per figure, appended and never rewritten (``EXP/measurements.tsv``).
 
-system   seed  set   measure         value    count  source
-student  0     test  frame_accuracy  47.2131  95281  frames/student.0/test
-
-value   in the measure's unit (percent, nats a frame, seconds, MB, …)
-count   what it is the mean over (frames, words, seconds of speech); sets are pooled by the mean weighted with it
-seed    empty for what belongs to a whole system; set is empty for what belongs to no set
-source  what it was measured on, as a path below EXP
-
 A figure that is measured again is another row; the last one of a (system, seed, set, measure) counts.
 """
 
@@ -27,12 +19,13 @@ DIGITS = 6  # of a value, so that it does not depend on the machine's last bit
 
 class Measurement(NamedTuple):
     system: str
-    seed: str
-    set: str
+    seed: str  # empty for what belongs to a whole system
+    set: str  # empty for what belongs to no set
     measure: str
-    value: float
+    value: float  # in the measure's unit: percent, nats a frame, seconds, MB, …
+    # frames, words or seconds of speech that it is the mean over: the weight of a set when sets are pooled
     count: int = 1  # type: ignore[assignment]  # tuple has a method of that name
-    source: str = ""
+    source: str = ""  # what it was measured on, as a path below EXP
 
     @property
     def key(self) -> tuple[str, str, str, str]:

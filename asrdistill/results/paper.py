@@ -1,20 +1,6 @@
 """The paper's figures beside ours: docs/reproduction.md, drawn from what experiments measured.
 
-PAPER.yaml lists tables under `paper`. `ours` names a measurement: a results.json below one of the experiment folders, a
-system, a measure, and the sets where they are not the pooled ones. In any other JSON file it is a path of keys.
-
-paper:
-- title: Speech (Table 1)
-  rows:
-  - {what: "ensemble, frames %", paper: 61.1, ours: [results.json, ensemble, frame_accuracy, test]}
-  - what: "student − hard, frames %"
-    paper: 12.5
-    ours: [sweeps/share.json, "soft, data 3", frame_accuracy]
-    less: [sweeps/share.json, "hard, data 3", frame_accuracy]   # subtracted from ours
-    least: 0                    # bar: ours agrees from here on (`most`: up to here)
-
-`per` gives ours in percent of another number; `to` the part of the way from `less` to another number, in percent.
-`frame_error` and `phone_error` are 100 − accuracy. What is missing is shown as not run.
+recipes/amazon_queen_paper/conf/paper.yaml describes the form of PAPER.yaml.
 """
 
 import statistics

@@ -103,9 +103,8 @@ def read_results(path: Path) -> Results:
 
 def _changed(options: Any) -> dict[str, Any]:
     """The fields that do not stand at their defaults."""
-    default = type(options)()
-    values = {f.name: getattr(options, f.name) for f in dataclasses.fields(options)}
-    return {key: value for key, value in values.items() if value != getattr(default, key)}
+    default = vars(type(options)())
+    return {key: value for key, value in vars(options).items() if value != default[key]}
 
 
 def read_plan(path: Path) -> Plan:
@@ -114,7 +113,9 @@ def read_plan(path: Path) -> Plan:
     for key in ("corpus", "sets", "systems"):
         if not getattr(plan, key):
             raise UserError(f"{path} lacks '{key}'")
-    systems = {name: _system(name, values, path) for name, values in plan.systems.items()}
+    if wrong := [name for name, values in plan.systems.items() if not isinstance(values, dict)]:
+        raise UserError(f"{path}: the system '{wrong[0]}' must have a kind and models")
+    systems = {name: build(System, values, f"{path}, system '{name}'") for name, values in plan.systems.items()}
     curves = {line: [[x, name] for x, name in points.items()] for line, points in plan.curves.items()}
     for _, name in [point for points in curves.values() for point in points]:
         systems.setdefault(name, System(shown=False))
@@ -125,12 +126,6 @@ def read_plan(path: Path) -> Plan:
             raise UserError(f"{path}: a comparison is a pair of its systems, not {pair!r}")
     folding = str(Path(path).parent / plan.map) if plan.map else ""
     return dataclasses.replace(plan, pooled=plan.pooled or plan.sets, systems=systems, curves=curves, map=folding)
-
-
-def _system(name: str, values: Any, path: Path) -> System:
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: the system '{name}' must have a kind and models")
-    return build(System, values, f"{path}, system '{name}'")
 
 
 def find_models(exp: Path, name: str, system: System, optional: bool = False) -> list[Path]:

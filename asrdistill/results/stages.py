@@ -48,9 +48,7 @@ def union(intervals: Iterable[Interval]) -> float:
 def describe_environment(markers: Iterable[dict[str, Any]], precisions: Iterable[str]) -> dict[str, str]:
     """Where the experiment was made; what changed on the way is named in order."""
     records = [marker["environment"] for marker in markers] or [stage.environment()]
-    joined = {key: _distinct(record.get(key, "") for record in records) for key in ("commit", "torch", "cpu")}
-    return {**joined, "precision": _distinct(precisions), "date": records[-1]["date"]}
-
-
-def _distinct(values: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(value for value in values if value))
+    found = {key: [record.get(key, "") for record in records] for key in ("commit", "torch", "cpu")}
+    found["precision"] = list(precisions)
+    joined = {key: ", ".join(dict.fromkeys(filter(None, values))) for key, values in found.items()}
+    return {**joined, "date": records[-1]["date"]}

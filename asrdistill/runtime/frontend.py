@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,16 +10,6 @@ from asrdistill.features.fbank import FbankStream, fbank
 from asrdistill.features.options import options_of
 
 ENCODER = "encoder.safetensors"  # in a recogniser folder whose network takes an encoder's frames
-
-
-class FrameStream(Protocol):
-    """The frames of one recording whose samples come piece by piece."""
-
-    def accept(self, samples: np.ndarray) -> np.ndarray:
-        """The frames (T, F) float32 that more samples (N,) complete; T may be 0."""
-
-    def finish(self) -> np.ndarray:
-        """The frames (T, F) float32 that are left when there are no more samples."""
 
 
 class Frontend(NamedTuple):
@@ -30,7 +20,7 @@ class Frontend(NamedTuple):
     window: int  # samples that a frame is at least made of
     tolerance: int  # frames more or fewer that the same audio has at another rate, by rounding
     frames: Callable[[np.ndarray], np.ndarray]  # samples (N,) in [-1, 1) -> (T, F) float32
-    stream: Callable[[], FrameStream]
+    stream: Callable[[], Any]  # its accept(samples) and finish() return frames (T, F) float32
 
 
 def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
@@ -41,14 +31,8 @@ def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
     """
     if features["type"] != "whisper":
         options = options_of(features)
-        return Frontend(
-            options.rate,
-            options.shift,
-            options.window,
-            0,
-            lambda samples: fbank([samples], options)[0],
-            lambda: FbankStream(options),
-        )
+        sizes = (options.rate, options.shift, options.window)
+        return Frontend(*sizes, 0, lambda samples: fbank([samples], options)[0], lambda: FbankStream(options))
     from asrdistill.encoders.archive import InterpolatedStream
     from asrdistill.encoders.whisper_encoder import WhisperEncoder
 
@@ -61,14 +45,5 @@ def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
         stream = begun()
         return np.concatenate([stream.accept(samples), stream.finish()])
 
-    def samples(seconds: float) -> int:
-        return round(seconds * encoder.rate)
-
-    return Frontend(
-        encoder.rate,
-        samples(shift),
-        samples(2 * features["first"]),
-        1,
-        frames,
-        begun,
-    )
+    samples = [round(seconds * encoder.rate) for seconds in (shift, 2 * features["first"])]
+    return Frontend(encoder.rate, *samples, 1, frames, begun)

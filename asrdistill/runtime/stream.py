@@ -35,10 +35,8 @@ class Stream:
 
             self._resampler = soxr.ResampleStream(rate, front.rate, 1, dtype="float32", quality="soxr_hq")
         self._features, self._scores, self._search = front.stream(), ScoreStream(scorer), decoder.start()
-        self._front = front
-        self._waiting = np.empty(0, np.float32)
-        frames = BLOCK + BEYOND + scorer.model.context[1]
-        self._wanted = (frames - 1) * front.shift + front.window
+        self._front, self._waiting = front, np.empty(0, np.float32)
+        self._wanted = (BLOCK + BEYOND + scorer.model.context[1] - 1) * front.shift + front.window
         self._step = BLOCK * front.shift
 
     def accept(self, samples: np.ndarray) -> None:

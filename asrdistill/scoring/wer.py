@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asrdistill.data.ctm import Interval, read_ctm
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import parse_lines
 from asrdistill.scoring.edit_distance import count_errors
@@ -124,11 +125,10 @@ def read_transcripts(path: Path) -> Transcripts:
     """
     path = Path(path)
     if path.suffix == ".ctm":
-        timed: dict[str, list[tuple[float, str]]] = {}
-        for row in parse_lines(path, _ctm_line, "utterance channel start duration word"):
-            if row:
-                timed.setdefault(row[0], []).append(row[1:])
-        return {name: [word for _, word in sorted(words, key=lambda row: row[0])] for name, words in timed.items()}
+        timed: dict[str, list[Interval]] = {}
+        for utterance, intervals in read_ctm(path):
+            timed.setdefault(utterance, []).extend(intervals)
+        return {name: [i.label for i in sorted(found, key=lambda i: i.begin)] for name, found in timed.items()}
     parse, form = (_trn_line, "words … (utterance)") if path.suffix == ".trn" else (_text_line, "utterance words …")
     transcripts: Transcripts = {}
     for utterance, words in filter(None, parse_lines(path, parse, form)):
@@ -148,10 +148,3 @@ def _trn_line(line: str) -> tuple[str, list[str]] | None:
     if line.strip() and not (bracket and rest.endswith(")") and rest[:-1].strip()):
         raise ValueError
     return (rest[:-1].strip(), words.split()) if bracket else None
-
-
-def _ctm_line(line: str) -> tuple[str, float, str] | None:
-    if not line.strip() or line.startswith(";;"):
-        return None
-    utterance, _, start, _, word, *_ = line.split()
-    return utterance, float(start), word

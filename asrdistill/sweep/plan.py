@@ -96,11 +96,6 @@ class Plan:
     def alignment(self, name: str) -> Path:
         return self.exp / self.layout.alignment / name
 
-    def decoding(self, system: str) -> DecodeOptions:
-        """Beams and scales that the recipe decoded its own system of this kind with."""
-        name = {"ensemble": "ensemble", "student": f"student.{self.seeds[0]}"}.get(system, f"teacher.{self.seeds[0]}")
-        return _made(self.exp / "decode" / name / self.layout.held_out, DecodeOptions)
-
     def add(self, sweep: Sweep) -> None:
         """Everything that a sweep's results are collected from."""
         for cell in sweep.cells():
@@ -112,9 +107,12 @@ class Plan:
                     out, inputs = self.exp / "frames" / name / part, (model.folder, self.features(part), alignment)
                     self._run(out, partial(evaluate, *inputs, jobs=1), "nnet evaluate", {}, *inputs)
                 for part in sweep.sets if "wer" in sweep.measure else ():
-                    out, options = self.exp / "decode" / name / part, self.decoding(cell.settings.system)
-                    needs = (model.folder, self.features(part), self.lang, self.lm)
-                    self._run(out, partial(_decode, *needs, options), "decode run", options, *needs)
+                    known = {"ensemble": "ensemble", "student": f"student.{self.seeds[0]}"}
+                    like = known.get(cell.settings.system, f"teacher.{self.seeds[0]}")
+                    options = _made(self.exp / "decode" / like / self.layout.held_out, DecodeOptions)
+                    out, inputs = self.exp / "decode" / name / part, (model.folder, self.features(part))
+                    work = partial(_decode, *inputs, self.lang, self.lm, options)
+                    self._run(out, work, "decode run", options, *inputs, self.lang, self.lm)
 
     def models(self, settings: Settings, seeds: Sequence[int]) -> list[Model]:
         """The models of a system, seed by seed; their runs are added."""
@@ -129,24 +127,21 @@ class Plan:
         """A network that learns from the alignment alone, by the recipe's options of a teacher."""
         percent = min(settings.data, settings.labelled)
         options, parts = _options(self.teacher, settings.network, percent, seed, SOFT)
-        return self._train("teacher", [*_part("data", percent), *parts], options, self.learnt(percent))
+        return self._train("teacher", [*_parts(("data", percent, 100)), *parts], options, self.learnt(percent))
 
     def members(self, settings: Settings) -> list[Model]:
         """The teachers of a student: networks of the recipe's size that learn from what is labelled, or parts of it."""
         labelled, saw, first = settings.labelled, settings.saw, self.seeds[0]
-        found = []
+        parts, found = _parts(("data", labelled, 100), ("saw", saw, 100)), []
         for seed in range(first, first + (settings.teachers or len(self.seeds))):
             options, _ = _options(self.teacher, {}, labelled * saw / 100, seed)
-            parts = [*_part("data", labelled), *_part("saw", saw)]
             found.append(self._train("teacher", parts, options, self.learnt(labelled, saw, seed)))
         return found
 
     def ensemble(self, settings: Settings) -> Model:
         members = [model.folder for model in self.members(settings)]
-        folder = self._folder("ensemble", self._ensemble_parts(settings))
-        how = settings.combine or self.combine
-        work = partial(save_ensemble, members=members, how=how)
-        self._run(folder, work, "nnet ensemble", {"combine": how}, *members)
+        folder, how = self._folder("ensemble", self._ensemble_parts(settings)), settings.combine or self.combine
+        self._run(folder, partial(save_ensemble, members=members, how=how), "nnet ensemble", {"combine": how}, *members)
         return Model(folder, self.learnt(settings.labelled))
 
     def store(self, settings: Settings) -> tuple[Path, list[str]]:
@@ -154,17 +149,17 @@ class Plan:
         base = self.own_store
         temperature = settings.network.get("temperature", self.own_student.temperature)
         keep = base.keep if settings.keep is None else settings.keep
-        temperatures = list(base.temperatures)
+        temperatures, shown = list(base.temperatures), []
         if temperature not in temperatures:
             temperatures = sorted({*temperatures, *PAPER_TEMPERATURES, temperature})
-        parts = self._ensemble_parts(settings)
-        parts += [*([f"k{keep}"] if keep != base.keep else []), *(["unseen"] if settings.unseen else [])]
-        shown = [f"t{'_'.join(map(plain, temperatures))}"] if temperatures != base.temperatures else []
+            shown = [f"t{'_'.join(map(plain, temperatures))}"]
+        parts = [*self._ensemble_parts(settings), *_parts(("k", keep, base.keep)), *["unseen"] * settings.unseen]
         folder = self._folder("targets", [*parts, *shown])
         unseen = [self._with_copies(m.learnt) for m in self.members(settings)] if settings.unseen else []
         inputs = (self.ensemble(settings).folder, self.learn_from)
         options = StoreOptions(keep, temperatures)
-        self._run(folder, partial(_store, *inputs, options, unseen), "distill targets", options, *inputs, *unseen)
+        work = partial(make_store, *inputs, options=options, jobs=1, train_alignments=unseen)
+        self._run(folder, work, "distill targets", options, *inputs, *unseen)
         return folder, parts
 
     def student(self, settings: Settings, seed: int) -> Model:
@@ -174,30 +169,27 @@ class Plan:
         known = labelled if everything and labelled < 100 else percent
         options, own = _options(self.own_student, settings.network, percent, seed)
         options = dataclasses.replace(options, unlabelled=known < percent)
-        model = self._train("student", [*parts, *_part("learnt", percent), *own], options, self.learnt(known), store)
+        parts += [*_parts(("learnt", percent, 100)), *own]
+        model = self._train("student", parts, options, self.learnt(known), store)
         return model._replace(learnt=self.whole) if known < percent else model
 
     def learnt(self, percent: float, saw: float = 100, seed: int = 0) -> Path:
         """Alignment of a random part of the training utterances; of a part of that, drawn by its viewer's seed."""
-        whole = self.whole
-        part = self._subset(whole, _part("data", percent), percent, 0)
-        return self._subset(part, [*_part("data", percent), *_part("saw", saw), str(seed)], saw, seed + 1)
-
-    def _subset(self, alignment: Path, parts: Sequence[str], percent: float, seed: int) -> Path:
-        if percent == 100:
-            return alignment
-        out = self.made / "ali" / "-".join([self.layout.train, *parts])
-        options = SubsetOptions(percent=percent, seed=seed)
-        self._run(out, partial(_subset, alignment, options), "data subset", options, alignment)
-        return out
+        found, parts = self.whole, [self.layout.train]
+        for name, share, drawn_by, own in (("data", percent, 0, []), ("saw", saw, seed + 1, [str(seed)])):
+            if share < 100:
+                options = SubsetOptions(percent=share, seed=drawn_by)
+                parts += [f"{name}{plain(share)}", *own]
+                whole, found = found, self.made / "ali" / "-".join(parts)
+                self._run(found, partial(_subset, whole, options), "data subset", options, whole)
+        return found
 
     def _with_copies(self, learnt: Path) -> Path:
         """The alignment of the utterances that an alignment has, and of their copies if those are learnt from."""
-        layout = self.layout
-        if layout.heard == layout.train:
+        if self.layout.heard == self.layout.train:
             return learnt
         if learnt == self.whole:
-            return self.alignment(layout.heard)
+            return self.alignment(self.layout.heard)
         out = learnt.with_name(f"{learnt.name}-copies")
         inputs = (learnt, self.learn_from)
         self._run(out, partial(expand_to_copies, *inputs), "ali expand", {}, *inputs)
@@ -217,10 +209,9 @@ class Plan:
         return Model(folder, learnt)
 
     def _ensemble_parts(self, settings: Settings) -> list[str]:
-        count = settings.teachers or len(self.seeds)
-        parts = [f"n{count}"] if count != len(self.seeds) else []
-        parts += [settings.combine] if settings.combine not in (None, self.combine) else []
-        return [*parts, *_part("data", settings.labelled), *_part("saw", settings.saw)]
+        mean = ("", settings.combine, self.combine)
+        drawn = (("data", settings.labelled, 100), ("saw", settings.saw, 100))
+        return _parts(("n", settings.teachers, len(self.seeds)), mean, *drawn)
 
     def _folder(self, kind: str, parts: Sequence[str]) -> Path:
         """The recipe's folder where nothing differs from it."""
@@ -245,10 +236,6 @@ def _subset(archive: Path, options: SubsetOptions, out: Path) -> None:
     write_rows(whole, out, select_rows(whole, options))
 
 
-def _store(model: Path, features: Path, options: StoreOptions, unseen: Sequence[Path], out: Path) -> None:
-    make_store(model, FrameArchive(features, "features"), out, options, 1, None, unseen)
-
-
 def _decode(model: Path, features: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> None:
     with graph_folder(None, out) as graph:
         archives, decoder = load(model, [features], lang, lm, options, graph)
@@ -266,5 +253,6 @@ def _options(
     return dataclasses.replace(base, **{**changed, "epochs": epochs, "seed": seed}), named
 
 
-def _part(name: str, percent: float) -> list[str]:
-    return [f"{name}{plain(percent)}"] if percent != 100 else []
+def _parts(*named: tuple[str, Any, Any]) -> list[str]:
+    """NAMEVALUE of each (name, value, usual value) where the value is given and not the usual one."""
+    return [f"{name}{plain(value)}" for name, value, usual in named if value not in (None, usual)]

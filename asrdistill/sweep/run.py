@@ -6,7 +6,6 @@ The processes are forks of one that has loaded torch: most runs are shorter than
 import logging
 import multiprocessing
 import os
-import time
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from asrdistill import parallel, stage
 from asrdistill.errors import UserError
+from asrdistill.files import write_text
 from asrdistill.results import plan as report
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.report import show, write
@@ -42,12 +42,8 @@ def describe(sweep: Sweep, plan: Plan) -> report.Plan:
         systems[cell.key] = report.System(models=models, targets=str(store))
         others = {name: value for name, value in cell.point.items() if name != sweep.x}
         curves.setdefault(label(cell.row, others), []).append([cell.point[sweep.x], cell.key])
-    pairs = [
-        [label(row, cell.point) for row in pair]
-        for pair in sweep.compare
-        for cell in sweep.cells()
-        if cell.row == pair[0]
-    ]
+    points = [(cell.row, cell.point) for cell in sweep.cells()]
+    pairs = [[label(row, at) for row in pair] for pair in sweep.compare for first, at in points if first == pair[0]]
     return report.Plan(
         corpus=sweep.title,
         sets=sweep.sets,
@@ -69,30 +65,27 @@ def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
     """
     waiting = list(runs)
     total = len(waiting)
-    running: dict[ForkServerProcess, tuple[Run, Path, float]] = {}
-    logs.mkdir(parents=True, exist_ok=True)
+    running: dict[ForkServerProcess, tuple[Run, Path]] = {}
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["asrdistill.sweep.plan"])
     try:
         while waiting or running:
-            missing = {run.out for run in waiting} | {run.out for run, _, _ in running.values()}
+            missing = {run.out for run in waiting} | {run.out for run, _ in running.values()}
             ready = [run for run in waiting if missing.isdisjoint(run.inputs)]
             for run in ready[: jobs - len(running)]:
                 waiting.remove(run)
                 path = logs / f"{'-'.join([*run.verb.split(), *run.out.parts[-3:]])}.log"
+                write_text(path, "")
                 process = context.Process(target=_make, args=(run, path))
                 process.start()
-                running[process] = run, path, time.monotonic()
+                running[process] = run, path
             wait([process.sentinel for process in running])
             for process in [process for process in running if process.exitcode is not None]:
-                run, path, begun = running.pop(process)
-                said = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
+                run, path = running.pop(process)
+                last = path.read_text(errors="replace").strip().rpartition("\n")[2]
                 if process.exitcode:
-                    last = said[-1] if said else f"exit code {process.exitcode}"
-                    raise UserError(f"{run.verb} of {run.out} failed: {last} ({path})")
-                if not said or not said[-1].endswith("up to date"):
-                    made = total - len(waiting) - len(running)
-                    log.info("%d of %d: %s in %.0f s", made, total, run.out, time.monotonic() - begun)
+                    raise UserError(f"{run.verb} of {run.out} failed: {last or process.exitcode} ({path})")
+                log.info("%d of %d: %s", total - len(waiting) - len(running), total, last)
     finally:
         for process in running:
             process.terminate()

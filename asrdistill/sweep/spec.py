@@ -1,21 +1,4 @@
-"""A sweep's YAML file.
-
-title: Temperature of the soft targets
-vary: {temperature: [1, 2, 5, 10]}            # settings and their values, in all combinations; the first is the axis
-base: {hard_weight: 1.0}                      # settings of all
-rows:                                         # what is measured at each point, a line of the picture each
-  student: {system: student}
-  ensemble: {system: ensemble}
-seeds: [0, 1, 2]                              # of student and hard
-sets: [dev, test, test_unseen]
-pooled: [test, test_unseen]
-measure: [frames, wer, train]                 # frame accuracy; words; frame accuracy on what was learnt from
-compare: [[student, ensemble]]                # rows whose words are compared at each point
-quick: {vary: {temperature: [1, 2]}, measure: [frames]}   # replaces these keys with --quick
-
-Settings are those of :class:`Settings` and all training options. A row's settings override the point's, and those the
-base; `only: [1, 2]` restricts a row to these values of the axis.
-"""
+"""A sweep's YAML file; docs/distillation.md has an example."""
 
 import itertools
 from dataclasses import dataclass, field, fields
@@ -46,15 +29,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Settings:
-    """One system; None stands for the recipe's value.
-
-    student   learns from soft targets, one network a seed
-    hard      the same network on the alignment alone, with the recipe's options of a teacher, one a seed
-    single    the ensemble's members, of which the mean is taken
-    ensemble  the members together
-
-    A network that sees part of the utterances makes as many updates as one that sees all: more epochs of fewer frames.
-    """
+    """One system; None stands for the recipe's value."""
 
     system: str = option("student", "what it is", SYSTEMS)
     teachers: int | None = None  # members of the ensemble, with the seeds from the recipe's first on
@@ -151,8 +126,6 @@ def read_sweep(path: Path, quick: bool = False, seeds: int | None = None) -> Swe
     """Read and check a sweep, with seeds 0 to `seeds` - 1 if given; raises UserError for what does not fit."""
     values = read_yaml(path)
     reduced = values.pop("quick", {})
-    if seeds is not None and seeds < 1:
-        raise UserError(f"--seeds must be at least 1, not {seeds}")
     if not isinstance(reduced, dict):
         raise UserError(f"'quick' in {path} must have the keys that --quick replaces")
     values |= (reduced if quick else {}) | ({"seeds": list(range(seeds))} if seeds else {})

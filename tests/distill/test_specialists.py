@@ -14,7 +14,6 @@ import torch
 
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
-from asrdistill.distill.coverage import count, describe, tables
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.specialists import Relabelled, read_specialty
 from asrdistill.distill.store import make_store
@@ -24,6 +23,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import _load_single, load_model, save_specialists
 from asrdistill.models.specialists import Specialists
+from asrdistill.results.coverage import count, describe, tables
 from asrdistill.results.info import describe as facts
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import HardTargets
@@ -131,7 +131,7 @@ def test_corrected_dustbin_is_the_true_probability(tmp_path_factory, world):
 def test_full_softmax_with_soft_targets_predicts_what_is_true(world, tmp_path):
     store = tmp_path / "store"
     store.mkdir()
-    make_store(world.generalist, FrameArchive(world.features), store, StoreOptions(0, [2.0]), 1)
+    make_store(world.generalist, world.features, store, StoreOptions(0, [2.0]), 1)
     made = fit(world, tmp_path / "full", 1, "full", store)
     assert "specialist" in read_json(made / "meta.json")
     p = posteriors(load_model(made), FrameArchive(world.features))

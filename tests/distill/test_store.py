@@ -41,7 +41,7 @@ def ensemble(corpus, tmp_path):
 
 def make(corpus, ensemble, folder, keep=4, temperatures=(1.0, 2.0), jobs=1):
     folder.mkdir()
-    make_store(ensemble, FrameArchive(corpus.features), folder, StoreOptions(keep, list(temperatures)), jobs)
+    make_store(ensemble, corpus.features, folder, StoreOptions(keep, list(temperatures)), jobs)
     return FrameArchive(folder)
 
 
@@ -111,7 +111,9 @@ def test_unseen_excludes_members_trained_on_the_utterance(corpus, ensemble, tmp_
     ]
     features, members = FrameArchive(corpus.features), load_model(ensemble).members
     (tmp_path / "store").mkdir()
-    make_store(ensemble, features, tmp_path / "store", StoreOptions(0, [1.0]), 2, train_alignments=train_alignments)
+    make_store(
+        ensemble, corpus.features, tmp_path / "store", StoreOptions(0, [1.0]), 2, train_alignments=train_alignments
+    )
     store = FrameArchive(tmp_path / "store")
     for utterance, asked in (("utt000", (0, 1, 2)), ("utt001", (1,)), ("utt002", (0,)), ("utt003", (0, 1, 2))):
         said = np.mean([np.exp(members[k].log_posteriors(features[utterance])) for k in asked], axis=0)
@@ -130,7 +132,7 @@ def test_unseen_with_too_few_alignments_is_refused(corpus, ensemble, tmp_path):
         with refused(model, *names):
             make_store(
                 model,
-                FrameArchive(corpus.features),
+                corpus.features,
                 tmp_path / "store",
                 StoreOptions(0),
                 1,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from asrdistill.encoders.base import Windowed
+from asrdistill.encoders.base import Encoder
 from asrdistill.encoders.factory import open_encoder, parse
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.encoders.whisper_encoder import (
@@ -101,7 +101,7 @@ def test_output_does_not_depend_on_audio_after_the_look_ahead(whispers):
 def test_windows_cover_each_frame_once_away_from_inner_edges(count):
     """An encoder whose frames say in which window they are, where in it, and which frame of the recording they are."""
 
-    class Places(Windowed):
+    class Places(Encoder):
         dimension, stride, beyond, windows = 3, 4, 2, 0
 
         def count(self, samples):

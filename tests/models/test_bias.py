@@ -97,7 +97,7 @@ def test_frames_are_counted_by_phone(corpus, tmp_path):
 def test_bias_recovers_a_phone_absent_from_the_transfer_set(corpus, tmp_path):
     teacher = trained(corpus, tmp_path / "teacher")
     (tmp_path / "store").mkdir()
-    make_store(teacher, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0, [4.0]), 1)
+    make_store(teacher, corpus.features, tmp_path / "store", StoreOptions(0, [4.0]), 1)
     student = {"temperature": 4.0, "hard_weight": 0.0, "omit": ["P1"], "epochs": 30}
     soft = trained(corpus, tmp_path / "soft", tmp_path / "store", **student)
     hard = trained(corpus, tmp_path / "hard", omit=["P1"], epochs=30)
@@ -166,7 +166,7 @@ def test_student_trained_on_logits_matches_its_teachers(corpus, tmp_path):
     teacher = trained(corpus, tmp_path / "teacher")
     for keep, name in ((0, "all"), (4, "some")):
         (tmp_path / name).mkdir()
-        make_store(teacher, FrameArchive(corpus.features), tmp_path / name, StoreOptions(keep, [2.0]), 1)
+        make_store(teacher, corpus.features, tmp_path / name, StoreOptions(keep, [2.0]), 1)
     student = {"hard_weight": 0.0, "epochs": 60, "loss": "logits"}
     found = load_model(trained(corpus, tmp_path / "student", tmp_path / "all", **student))
     features = FrameArchive(corpus.features)
@@ -183,7 +183,7 @@ def test_student_trained_on_logits_matches_its_teachers(corpus, tmp_path):
 def test_hard_targets_are_a_named_loss(corpus, tmp_path):
     teacher = trained(corpus, tmp_path / "teacher", epochs=1)
     (tmp_path / "store").mkdir()
-    make_store(teacher, FrameArchive(corpus.features), tmp_path / "store", StoreOptions(0, [2.0]), 1)
+    make_store(teacher, corpus.features, tmp_path / "store", StoreOptions(0, [2.0]), 1)
     named = load_model(trained(corpus, tmp_path / "named", tmp_path / "store", loss="hard", epochs=2)).module
     plain = load_model(trained(corpus, tmp_path / "plain", epochs=2)).module
     assert all(torch.equal(a, b) for a, b in zip(named.parameters(), plain.parameters(), strict=True))

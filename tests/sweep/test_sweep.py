@@ -205,8 +205,6 @@ def test_seeds_of_the_command_stand_in_the_place_of_the_sweeps(tmp_path):
     (tmp_path / "s.yaml").write_text("vary: {keep: [4]}\nseeds: [7]\nquick: {seeds: [8]}\n")
     assert [read_sweep(tmp_path / "s.yaml", quick).seeds for quick in (False, True)] == [[7], [8]]
     assert read_sweep(tmp_path / "s.yaml", True, seeds=2).seeds == [0, 1]
-    with refused("--seeds", 0):
-        read_sweep(tmp_path / "s.yaml", True, seeds=0)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from asrdistill.files import write_json, write_text
 from asrdistill.models.io import load_model, load_with, open_for
 from asrdistill.models.specialists import Specialists
 from asrdistill.parallel import Chunk, chunks, map_utterances
+from asrdistill.results.tables import NOTHING, Table
 
 Pairs = Sequence[Sequence[Path]]  # features and their alignment
 
@@ -30,7 +31,9 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
             f"{model} is no generalist with specialists; make one with asrdistill nnet ensemble --generalist"
         )
     for other in (model, *against):
-        _check(other, on)
+        loaded = load_model(other)
+        for features, alignment in on:
+            open_for(loaded, other, features, alignment)
     names = [GENERALIST, model.name, *(other.name for other in against)]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two models would both be called {twice[0]} in the tables; give one another name")
@@ -43,12 +46,6 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     record = describe(names, sums, len(together.members))
     write_json(out / "specialists.json", record)
     write_text(out / "specialists.md", tables(record))
-
-
-def _check(model: Path, on: Pairs) -> None:
-    loaded = load_model(model)
-    for features, alignment in on:
-        open_for(loaded, model, features, alignment)
 
 
 def _load(model: Path, against: Sequence[Path], features: Path, alignment: Path) -> tuple[Any, ...]:
@@ -84,19 +81,17 @@ def describe(names: Sequence[str], sums: np.ndarray, specialists: int) -> dict[s
     """The counts of :func:`_measure` as what stands in specialists.json; `relative` is against the generalist."""
     covering, within = sums[:, : specialists + 1], sums[:, specialists + 1 :]
 
-    def systems(part: np.ndarray) -> dict[str, Any]:
-        frames, base = int(part[0]), int(part[1])
-        return {
-            name: {
-                "correct": int(right),
-                "percent": 100 * int(right) / frames if frames else None,
-                "relative": 100 * (int(right) - base) / base if base else None,
-            }
-            for name, right in zip(names, part[1:], strict=True)
-        }
-
     def entry(part: np.ndarray) -> dict[str, Any]:
-        return {"frames": int(part[0]), "systems": systems(part)}
+        frames, base, *_ = counts = part.tolist()
+        systems = {
+            name: {
+                "correct": right,
+                "percent": 100 * right / frames if frames else None,
+                "relative": 100 * (right - base) / base if base else None,
+            }
+            for name, right in zip(names, counts[1:], strict=True)
+        }
+        return {"frames": frames, "systems": systems}
 
     return {
         "all": entry(covering.sum(1)),
@@ -108,28 +103,27 @@ def describe(names: Sequence[str], sums: np.ndarray, specialists: int) -> dict[s
 
 def tables(record: dict[str, Any]) -> str:
     """The paper's Tables 3 and 4, and Table 3 by specialist, in Markdown."""
-    rows = [("all frames", record["all"]), ("own senones, among them alone", record["conditional"])]
-    third = _table("accuracy on", rows)
-    fourth = _table("specialists that cover the senone", [(str(e["specialists"]), e) for e in record["by_coverage"]])
-    each = _table("specialist", [(str(e["specialist"]), e) for e in record["by_specialist"]])
+    names = list(record["all"]["systems"])
+
+    def table(what: str, entries: dict[Any, dict[str, Any]]) -> str:
+        rows = [
+            [f"{label}", f"{entry['frames']:,}", *(_cell(name, entry["systems"][name]) for name in names)]
+            for label, entry in entries.items()
+        ]
+        return Table([what, "frames", *names], rows).markdown()
+
+    third = {"all frames": record["all"], "own senones, among them alone": record["conditional"]}
+    covering, each = record["by_coverage"], record["by_specialist"]
     return (
-        f"Frame accuracy in percent; in brackets the change of correct frames relative to the generalist.\n\n{third}\n"
-        f"By the number of specialists that cover the true senone:\n\n{fourth}\n"
-        f"Within each specialist's own senones:\n\n{each}"
+        "Frame accuracy in percent; in brackets the change of correct frames relative to the generalist.\n\n"
+        f"{table('accuracy on', third)}\n\nBy the number of specialists that cover the true senone:\n\n"
+        f"{table('specialists that cover the senone', {entry['specialists']: entry for entry in covering})}\n\n"
+        f"Within each specialist's own senones:\n\n{table('specialist', dict(enumerate(each)))}\n"
     )
-
-
-def _table(what: str, rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
-    names = list(rows[0][1]["systems"])
-    lines = [f"| {' | '.join([what, 'frames', *names])} |", f"| --- |{' ---: |' * (1 + len(names))}"]
-    for label, entry in rows:
-        cells = [_cell(name, entry["systems"][name]) for name in names]
-        lines.append(f"| {' | '.join([label, format(entry['frames'], ','), *cells])} |")
-    return "\n".join(lines) + "\n"
 
 
 def _cell(name: str, system: dict[str, Any]) -> str:
     if system["percent"] is None:
-        return "–"
+        return NOTHING
     change = "" if name == GENERALIST or system["relative"] is None else f" ({system['relative']:+.1f} %)"
     return f"{system['percent']:.1f}{change}"
