@@ -1,7 +1,4 @@
-"""Archives of a pretrained encoder's frames, one for each frame of our features.
-
-Encoders have a frame every 20 ms, features every 10 ms: linear interpolation gives the value at the middle of each.
-"""
+"""Archives of a pretrained encoder's frames (every 20 ms), interpolated at the middle of each of our frames (10 ms)."""
 
 import logging
 import math
@@ -38,8 +35,7 @@ def encode(
 ) -> None:
     """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
 
-    Each process opens the encoder by `name` and `device`. A rerun after a kill keeps finished shards. Raises UserError
-    if the features are not of this data directory's audio.
+    A rerun after a kill keeps finished shards. Raises UserError if the features are not of this directory's audio.
     """
     archive = FrameArchive(features, "features")
     options = options_of(archive.meta["features"])
@@ -135,10 +131,7 @@ def interpolate(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) -> n
 
 
 class InterpolatedStream:
-    """Streaming :func:`interpolate`, for the frames that lie wholly within the recording.
-
-    first, shift: middle of frame 0, and time from one frame to the next, in seconds.
-    """
+    """Streaming :func:`interpolate`; `first` and `shift` are the middle of frame 0 and the frame shift, in seconds."""
 
     def __init__(self, encoder: Encoder, first: float, shift: float):
         self._encoder, self._first, self._shift = encoder, first, shift

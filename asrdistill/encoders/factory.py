@@ -1,9 +1,4 @@
-"""Pretrained encoders by name: FAMILY:MODEL[@LAYER][+SECONDS].
-
-@LAYER takes the output of that layer instead of the last. +SECONDS limits the look-ahead, for recognisers that stream.
-
-    whisper:tiny.en          whisper:large-v3@20          whisper:/path/to/a/model      see encoders/whisper.py
-    torchaudio:HUBERT_BASE@6              whisper:tiny.en@2+0.5                         see encoders/torchaudio.py
+"""Pretrained encoders by name: FAMILY:MODEL[@LAYER][+SECONDS of look-ahead], such as whisper:tiny.en@2+0.5.
 
 A new family is a class with the attributes of :class:`asrdistill.encoders.base.Encoder`, its name in :func:`parse` and
 its line in :func:`open_encoder`.

@@ -18,10 +18,7 @@ _TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
 
 
 def read_variables(path: Path, kind: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
-    """The variables whose names are `wanted`, as float32 (integers without a scale as they are).
-
-    Raises UserError for a file that is of another kind than `kind` (WhisperSpec), or damaged.
-    """
+    """The variables whose names are `wanted`, as float32; UserError for a model of another `kind` or a damaged one."""
     try:
         with open(path, "rb") as file:
             (version,) = _unpack(file, "I")

@@ -1,7 +1,4 @@
-"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021) from torchaudio's pipelines.
-
-Weights are read from torch hub's checkpoint folder, as weights only, so that no code in them can run.
-"""
+"""wav2vec 2.0 (Baevski et al. 2020) and HuBERT (Hsu et al. 2021) from torchaudio's pipelines and torch hub's folder."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,10 +16,7 @@ _RECEPTIVE, _STRIDE = 400, 320  # samples: receptive field of a frame, and shift
 
 
 class PipelineEncoder(Encoder):
-    """An :class:`asrdistill.encoders.base.Encoder`. Frame k is made of the samples from 320 k to 320 k + 400.
-
-    Layer n is what leaves Transformer block n, from 1 on.
-    """
+    """Frame k is made of the samples from 320 k to 320 k + 400; layer n ≥ 1 is what leaves Transformer block n."""
 
     rate, shift, centre = 16000, _STRIDE / 16000, _RECEPTIVE / 2 / 16000
     stride, beyond = _STRIDE, _RECEPTIVE - _STRIDE

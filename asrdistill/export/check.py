@@ -18,7 +18,6 @@ from asrdistill.export.forms import open_form
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
-from asrdistill.models.network import Network
 from asrdistill.parallel import map_utterances
 from asrdistill.runtime.frontend import Frontend, frontend_of
 from asrdistill.scoring.edit_distance import count_errors
@@ -37,14 +36,15 @@ def check(
 ) -> Figures:
     """Compare the network in the folder `model` with its export in `out`; returns the figures of the model card.
 
-    Without audio the frames are random numbers with the training data's mean and deviation, and nothing is decoded.
-    Raises UserError where the two differ beyond what the form explains, for utterances without words, and for an
-    alignment over other senones.
+    Without audio the frames are random numbers, and nothing is decoded. Raises UserError where the two differ beyond
+    what the form explains, for utterances without words, and for an alignment over other senones.
     """
     largest, counts = 0.0, Counter[str]()
     if data is None:
         original, exported = load_model(model), open_form(form, out)
-        features = _synthetic(original.module)  # type: ignore[union-attr]
+        mean, std = (part.numpy() for part in (original.module.mean, original.module.std))  # type: ignore[union-attr]
+        noise = np.random.default_rng(0).normal(size=(SYNTHETIC, len(mean)))
+        features = (mean + std * noise).astype(np.float32)
         largest, counts = _compare(original.log_posteriors(features), exported.log_posteriors(features))
     else:
         _check_inputs(model, data, alignment)
@@ -80,11 +80,6 @@ def _check_inputs(model: Path, data: DataDirectory, alignment: Path | None) -> N
         raise UserError(f"{len(silent)} utterances to check on have no words in text: {shorten(silent)}")
     if alignment and Senones.read(alignment).hash != Senones.read(model).hash:
         raise UserError(f"{alignment} is an alignment over other senones than those of {model}")
-
-
-def _synthetic(module: Network) -> np.ndarray:
-    noise = np.random.default_rng(0).normal(size=(SYNTHETIC, len(module.mean)))
-    return (module.mean.numpy() + module.std.numpy() * noise).astype(np.float32)
 
 
 def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter[str]]:

@@ -14,8 +14,7 @@ from asrdistill.runtime.frontend import ENCODER
 def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: Path) -> list[str]:
     """Write into a recogniser folder the encoder that the network in the folder `model` takes the frames of.
 
-    Returns the names of its files; none where the network takes filterbanks. Raises UserError where `name` is not
-    the encoder that these features are of.
+    Returns the names of its files; none for filterbanks. Raises UserError where `name` is another encoder.
     """
     kind = features["type"]
     if kind == "torchaudio":

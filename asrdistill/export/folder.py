@@ -51,10 +51,8 @@ def export(
 ) -> None:
     """Write a recogniser that searches with these options into the existing folder `out`, which its card calls `name`.
 
-    The network is compared with the original on the audio of the data directory `data`, and on an alignment of it.
-    `encoder` names that whose frames the network takes, where it takes no filterbanks.
-    Raises UserError for an ensemble or a GMM, for what does not fit together, where int8 has no audio to take its
-    scales from, and where the exported network is not the original.
+    The network is compared with the original on the audio of `data`. `encoder` names that of its frames, if any.
+    Raises UserError for an ensemble or a GMM, for what does not fit together, and if the export is not the original.
     """
     network, lexicon, audio = load_model(model), Lang.read(lang), DataDirectory.read(data) if data else None
     if not isinstance(network, AcousticModel):

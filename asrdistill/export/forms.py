@@ -17,8 +17,7 @@ from asrdistill.models.onnx import write_priors
 def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[np.ndarray], out: Path) -> list[str]:
     """Write the network of a model folder into the existing folder `out`; returns the names of the weight files.
 
-    `frames` are features, each (T, F), that int8 takes its scales from. TorchScript and Kaldi's text are for other
-    programs: beside them stand the weights that our own recogniser runs.
+    int8 takes its scales from the features `frames`, each (T, F).
     """
     if form not in model.module.exports:
         raise UserError(

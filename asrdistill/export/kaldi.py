@@ -27,10 +27,7 @@ _GRADIENT = "<UpdatePeriod> 4 <NumSamplesHistory> 2000 <Alpha> 4 "
 
 
 def write_kaldi(model: AcousticModel, prior_floor: float, folder: Path) -> None:
-    """Write the files into an existing folder; priors below `prior_floor` count as it, as they do in our decoder.
-
-    The network must be a :class:`Dnn`.
-    """
+    """Write a :class:`Dnn` into an existing folder; priors below `prior_floor` count as it, as in our decoder."""
     assert isinstance(model.module, Dnn)
     senones = model.senones
     numbers = {phone: number for number, phone in enumerate(senones.phones, 1)}  # 0 is <eps>
@@ -178,10 +175,7 @@ def _questions(tree: Tree, numbers: dict[str, int]) -> str:
 
 
 class Nnet3:
-    """The components of final.mdl, in the order in which :func:`write_kaldi` writes them, run in numpy.
-
-    Raises UserError for another file.
-    """
+    """The components of final.mdl, in the order of :func:`write_kaldi`, run in numpy; UserError for another file."""
 
     def __init__(self, path: Path):
         text = path.read_text(encoding="utf-8")

@@ -31,10 +31,7 @@ def write_onnx(module: Network, path: Path) -> None:
 
 
 def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
-    """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F).
-
-    Raises UserError if the package onnx is not installed.
-    """
+    """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F)."""
     graph = _Graph(module)
     graph.write(GRAPHS[type(module)][1](module, graph, frames), [], path)
 

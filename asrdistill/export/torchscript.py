@@ -1,7 +1,4 @@
-"""TorchScript for libtorch: features (B, left + T + right, F) float32, unnormalised, -> log posteriors (B, T, S).
-
-TorchScript is code. It is loaded only to check what was just written.
-"""
+"""TorchScript for libtorch: features (B, left + T + right, F) float32, unnormalised, -> log posteriors (B, T, S)."""
 
 import warnings
 from pathlib import Path

@@ -55,7 +55,8 @@ def filter_pseudo_labels(
         )
     for reason, some in sorted(counts.items()):
         log.info("left out: %d utterances %s (%s)", len(some), reason, shorten(some))
-    log.info("kept %d of %d utterances, %.1f of %.1f minutes", len(kept), len(data), *map(_minutes, (kept, data)))
+    minutes = [sum(utterance.duration or 0.0 for utterance in part) / 60 for part in (kept, data)]
+    log.info("kept %d of %d utterances, %.1f of %.1f minutes", len(kept), len(data), *minutes)
     kept.write(out)
     write_text(out / "left_out.tsv", "".join(f"{utterance}\t{reason}\n" for utterance, reason in reasons.items()))
 
@@ -68,10 +69,6 @@ def _known(data: DataDirectory, table: Path) -> dict[str, str]:
     found = {name: " ".join(words) for name, words in whole if words}
     log.info("known transcripts: %d of %d utterances", len(found), len(data))
     return found
-
-
-def _minutes(data: DataDirectory) -> float:
-    return sum(utterance.duration or 0.0 for utterance in data) / 60
 
 
 def _rejection(utterance: Utterance, label: PseudoLabel, spoken: Sequence[Transcripts], options: FilterOptions) -> str:

@@ -43,11 +43,7 @@ NEEDED = ("model.bin", "config.json", "tokenizer.json")
 
 @dataclass(frozen=True)
 class PseudoLabel:
-    """Whisper's text of an utterance and its confidence.
-
-    logprob: mean log-probability of the tokens; no_speech: probability of no speech; compression: size of the text
-    divided by its compressed size.
-    """
+    """Whisper's text; its mean token log-probability, probability of no speech, and size / compressed size."""
 
     utterance: str
     logprob: float
@@ -78,11 +74,10 @@ def _parse(line: str) -> PseudoLabel | None:
 
 
 def make_pseudo_labels(data: DataDirectory, out: Path, options: PseudoLabelOptions, jobs: int) -> None:
-    """Write the data directory `out`: the utterances with Whisper's text, and a table of confidences.
+    """Write the data directory `out`: the utterances with Whisper's normalised text, and a table of confidences.
 
-    English text is normalised, numbers included. Text of other languages is lower-cased and written without digits.
-    Utterances are processed by length, in shards; a rerun after a kill keeps finished shards. Raises UserError for an
-    unusable model, a language that it does not know, and an utterance longer than Whisper's window.
+    A rerun after a kill keeps finished shards. Raises UserError for an unusable model, a language that it does not
+    know, and an utterance longer than Whisper's window.
     """
     folder = model_folder(options.whisper)
     WhisperTranscriber(folder, options)  # reports an unusable model before the work begins
@@ -128,10 +123,7 @@ def _write_shard(out: Path, transcriber: WhisperTranscriber, shard: Chunk[Uttera
 
 
 class WhisperTranscriber:
-    """A Whisper model that transcribes batches of utterances, on one core.
-
-    Raises UserError for an unusable folder, and for a language that the model does not know.
-    """
+    """A Whisper model on one core; UserError for an unusable folder and a language that the model does not know."""
 
     def __init__(self, folder: Path, options: PseudoLabelOptions):
         try:
@@ -179,7 +171,8 @@ class WhisperTranscriber:
             tokens = result.sequences_ids[0]
             text = " ".join(self.tokenizer.decode(tokens).split())
             logprob = result.scores[0] * len(tokens) / (len(tokens) + 1)  # the end is a token too
-            yield PseudoLabel(utterance.id, logprob, result.no_speech_prob, _compression(text), text)
+            compression = len(text.encode()) / len(zlib.compress(text.encode()))
+            yield PseudoLabel(utterance.id, logprob, result.no_speech_prob, compression, text)
 
     def _window(self, lengths: list[int], features: list[np.ndarray]) -> np.ndarray:
         """Encoder frames of clips, continued by silence: float32 (B, T, D)."""
@@ -218,7 +211,3 @@ def _storage(array: np.ndarray) -> Any:
     import ctranslate2
 
     return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
-
-
-def _compression(text: str) -> float:
-    return len(text.encode()) / len(zlib.compress(text.encode()))

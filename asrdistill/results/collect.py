@@ -59,10 +59,7 @@ class Model:
 
 
 def collect(folders: Folders, plan: Plan) -> Results:
-    """Measure all systems of the plan and append the rows to ``EXP/measurements.tsv``.
-
-    Raises UserError for what is missing or does not fit together.
-    """
+    """Measure all systems of the plan and append the rows to EXP/measurements.tsv; UserError for what does not fit."""
     collector = _Collector(folders, plan)
     systems: dict[str, list[Model]] = {}
     for name, system in plan.systems.items():
@@ -276,11 +273,7 @@ def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> 
 
 
 def _gain_kept(table: Measurements, plan: Plan) -> Iterator[Measurement]:
-    """Share of the ensemble's gain in frame accuracy that the student keeps, for each of its seeds, in percent.
-
-    100 · (student − baseline) / (ensemble − reference). The reference is the mean of the ensemble's members; where they
-    differ from the student in size, it is the baseline. Nothing if a system is missing or the ensemble gains nothing.
-    """
+    """Share of the ensemble's gain that the student keeps, in percent, for each of its seeds (docs/distillation.md)."""
     roles = ("student", "baseline" if "baseline" in plan.systems else "single", "ensemble", "single")
     found = [table.values(role, "frame_accuracy", *plan.pooled) for role in roles]
     if all(found):

@@ -21,10 +21,7 @@ GENERALIST = "generalist"
 
 
 def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: int) -> None:
-    """Write ``specialists.json`` and ``specialists.md`` on a generalist with specialists, and on other models.
-
-    Raises UserError where `model` is anything else, and for data that do not fit a model.
-    """
+    """Write ``specialists.json`` and ``specialists.md`` on a generalist with specialists, and on other models."""
     together = load_model(model)
     if not isinstance(together, Specialists):
         raise UserError(
@@ -54,11 +51,7 @@ def _load(model: Path, against: Sequence[Path], features: Path, alignment: Path)
 
 
 def _measure(state: tuple[Any, ...], utterances: Chunk[str]) -> np.ndarray:
-    """Counts (1 + models, M + 1 + M) over some utterances: frames, then the correct frames of each model.
-
-    First by the number of specialists that cover the frame's senone, 0 … M; then of each specialist's own senones,
-    where only those are candidates.
-    """
+    """Counts (1 + models, M + 1 + M) over utterances: frames, then correct frames of each model; see :func:`count`."""
     models, covers, features, alignment = state  # covers (M, S)
     counts = np.zeros((1 + len(models), 2 * len(covers) + 1), np.int64)
     for utterance in utterances:

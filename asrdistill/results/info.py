@@ -1,5 +1,7 @@
 """``asrdistill info``: the kind, size and origin of a folder."""
 
+import itertools
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -54,9 +56,8 @@ def _data_directory(path: Path) -> Facts:
 
 def _archive(path: Path) -> Facts:
     archive = FrameArchive(path)
-    meta = archive.meta
+    meta, shift = archive.meta, archive.meta.get("frame_shift")
     parts = [f"{name} {part['dtype']} {tuple(part['shape'])}" for name, part in meta["parts"].items()]
-    shift = meta.get("frame_shift")
     known = ("kind", "parts", "hash", "frame_shift")
     return [
         ("kind", f"frame archive of {archive.kind}"),
@@ -70,8 +71,7 @@ def _archive(path: Path) -> Facts:
 
 
 def _model(path: Path) -> Facts:
-    meta = read_json(path / "meta.json")
-    senones = Senones.read(path)
+    meta, senones = read_json(path / "meta.json"), Senones.read(path)
     names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX"}
     names |= {"specialist": "DNN, a specialist", "specialists": "generalist and specialists"}
     history = meta.get("history") or []
@@ -121,14 +121,9 @@ def _lang(path: Path) -> Facts:
 def _language_model(path: Path) -> Facts:
     """Counts from the header of an ARPA file."""
     file = path if path.is_file() else path / "lm.arpa"
-    counts = {}
     with open(file, encoding="utf-8", errors="replace") as handle:
-        for line in handle:
-            if line.startswith("ngram "):
-                order, _, count = line[6:].partition("=")
-                counts[f"{int(order)}-grams"] = int(count)
-            elif counts:
-                break
+        head = "".join(itertools.islice(handle, 100))
+    counts = {f"{order}-grams": int(count) for order, count in re.findall(r"^ngram (\d+)=(\d+)", head, re.M)}
     if not counts:
         raise UserError(f"{file} does not begin like an ARPA file; make the language model again")
     return [("kind", f"language model of order {len(counts)} (ARPA)"), *counts.items()]

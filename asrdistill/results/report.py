@@ -99,12 +99,10 @@ _BLOCK = re.compile(r"(?P<begin>^<!-- table: (?P<what>.*?) -->\n)(?P<body>.*?)(?
 def update(document: Path, write: bool = True) -> bool:
     """Draw the tables of a Markdown document between their markers; returns whether it changed.
 
-    <!-- table: FILE NAME rows=PATTERN,… columns=PATTERN,… -->
+    <!-- table: RESULTS.json NAME rows=PATTERN,… columns=PATTERN,… -->    (a blank in a name is ``_`` in a pattern)
     <!-- end -->
 
-    FILE is a results.json, as a path from the document; NAME is one of the tables of
-    :mod:`asrdistill.results.tables`. A blank in a name is ``_`` in a pattern. Indented markers are left alone. Raises
-    UserError for a marker that cannot be drawn.
+    Indented markers are left alone. Raises UserError for a marker that cannot be drawn.
     """
     text = document.read_text(encoding="utf-8")
     begins, ends = (len(re.findall(f"^<!-- {word}", text, re.M)) for word in ("table:", "end -->"))

@@ -11,10 +11,7 @@ _FRAMES, _TRIALS = 1000, 20  # utterances of ten seconds
 
 
 def frames_per_second(model: Any) -> float:
-    """Frames of whole utterances that a loaded model classifies in a second of one core: the fastest of 20.
-
-    ONNX Runtime takes as many threads as torch had when the model was loaded: load it with one.
-    """
+    """Frames that a loaded model classifies in a second of one core, best of 20; load an ONNX model in one thread."""
     features = np.random.default_rng(0).normal(size=(_FRAMES, model.dimension)).astype(np.float32)
     best = float("inf")
     threads = torch.get_num_threads()

@@ -22,10 +22,7 @@ def read_markers(folders: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Seconds and peak memory of each stage, in the order in which they began.
-
-    Work of one stage may run side by side: its seconds are those during which any of it ran.
-    """
+    """Seconds and peak memory of each stage, as they began; of work side by side, the seconds in which any ran."""
     intervals: dict[str, list[Interval]] = {}
     peaks: dict[str, int] = {}
     for marker in markers:

@@ -161,10 +161,7 @@ def errors_table(results: Results) -> Table:
 
 
 def comparisons_table(results: Results) -> Table:
-    """Differences of error rates on the pooled sets: points, 95 % interval, relative change, one-sided p.
-
-    Ratios are of wrong frames.
-    """
+    """Differences of error rates on the pooled sets: points, 95 % interval, relative, p; ratios of wrong frames."""
     plan, mean, rows = results.plan, results.table.mean, []
     for a, b in plan.comparisons:
         found, low, high, p = (

@@ -24,10 +24,9 @@ class Frontend(NamedTuple):
 
 
 def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
-    """What makes the frames that a model's meta.json calls its `features`.
+    """What makes the frames that a model's meta.json calls its `features`, with the encoder in a recogniser's `folder`.
 
-    `folder` is the recogniser's, with the encoder in it where they are an encoder's. Raises UserError for features
-    that a recogniser cannot make, and for an encoder that is missing or damaged.
+    Raises UserError for features that a recogniser cannot make, and for a missing or damaged encoder.
     """
     if features["type"] != "whisper":
         options = options_of(features)

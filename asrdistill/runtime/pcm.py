@@ -62,15 +62,14 @@ def _header(source: BinaryIO) -> tuple[int, int]:
 def _samples(source: BinaryIO, begin: bytes, size: int | None) -> Iterator[np.ndarray]:
     """The samples of `begin` and of what follows, up to `size` bytes; None: to the end."""
     rest, count = begin, 0
-    while (size is None or count < size) and (
-        piece := source.read1(PIECE if size is None else min(PIECE, size - count))  # type: ignore[attr-defined]
-    ):
+    while True:
+        piece = source.read1(PIECE if size is None else min(PIECE, size - count))  # type: ignore[attr-defined]
         count += len(piece)
-        whole = len(rest := rest + piece) // 2 * 2
-        yield np.frombuffer(rest[:whole], "<i2").astype(np.float32) / (1 << 15)
+        if whole := len(rest := rest + piece) // 2 * 2:
+            yield np.frombuffer(rest[:whole], "<i2").astype(np.float32) / (1 << 15)
         rest = rest[whole:]
-    if len(rest) >= 2:  # nothing followed the beginning
-        yield np.frombuffer(rest[: len(rest) // 2 * 2], "<i2").astype(np.float32) / (1 << 15)
+        if not piece:
+            break
     if size is not None and count < size:
         log.warning("the stream is cut short: %d of the %d bytes that its header promises", count, size)
     elif len(rest) % 2:

@@ -15,13 +15,7 @@ from asrdistill.runtime.stream import Stream
 
 
 class Recogniser:
-    """Words from audio.
-
-    recogniser = asrdistill.load("exp/student")
-    recogniser.transcribe("speech.wav").words
-
-    For streaming use :meth:`stream`.
-    """
+    """Words from audio: ``asrdistill.load("exp/student").transcribe("speech.wav").words``, or by :meth:`stream`."""
 
     def __init__(self, folder: Path):
         folder = Path(folder)

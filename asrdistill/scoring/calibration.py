@@ -66,10 +66,7 @@ def right_words(reference: Sequence[str], hypothesis: Sequence[str]) -> list[boo
 
 
 def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence (N,) and whether it is right (N,) bool of each word of a CTM file with confidences.
-
-    Raises UserError for words without confidence, utterances that TEXT lacks, and too few words to judge.
-    """
+    """Confidence (N,) and whether it is right (N,) bool of each word of a CTM file; UserError if none can be judged."""
     references, heard = read_transcripts(text), dict[str, list[tuple[str, float]]]()
     for line in read_lines(ctm):
         fields = line.split()

@@ -1,7 +1,6 @@
-"""Edit-distance alignment of hypothesis and reference, with sclite's costs and tie-breaking.
+"""Edit-distance alignment of hypothesis and reference as sclite's: a substitution costs 4, an insertion or deletion 3.
 
-A substitution costs 4, an insertion or deletion 3. Traced from the end, sclite prefers a word pair, then an insertion,
-then a deletion.
+Traced from the end, a word pair is preferred, then an insertion, then a deletion.
 """
 
 import sys

@@ -10,10 +10,9 @@ from asrdistill.scoring.wer import Transcripts
 
 
 def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set[str]) -> dict[str, Any]:
-    """How many of the reference's words outside the vocabulary are wrong: ``{"words", "wrong", "rate"}``.
+    """``{"words", "wrong", "rate"}`` of the reference's words outside the vocabulary, by sclite's alignment.
 
-    A word is right where the alignment (sclite's) pairs it with itself; an utterance without a hypothesis is
-    deleted. The rate is in percent, None where no word is outside.
+    An utterance without a hypothesis is deleted. The rate is in percent, None where no word is outside.
     """
     words = wrong = 0
     for utterance, said in references.items():
@@ -26,10 +25,7 @@ def oov_errors(references: Transcripts, hypotheses: Transcripts, vocabulary: set
 
 
 def read_vocabulary(path: Path) -> set[str]:
-    """The first word of each line: a lang folder's words.txt, a lexicon, or one word a line.
-
-    Raises UserError if the file is missing, not text, or empty.
-    """
+    """The first word of each line (of a words.txt or a lexicon); raises UserError if the file is missing or empty."""
     words = {fields[0] for line in read_lines(path) if (fields := line.split())}
     if not words:
         raise UserError(f"{path} is empty; name the file with the words")

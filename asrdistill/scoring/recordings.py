@@ -8,10 +8,9 @@ from asrdistill.scoring.wer import Transcripts
 
 
 def of_recordings(hypotheses: Transcripts, data: DataDirectory, name: str) -> Transcripts:
-    """The words of each recording: those of its segments, in the order of their starts.
+    """The words of each recording: those of its segments, in the order of their starts; none of one without hypothesis.
 
-    A segment without a hypothesis has no words. Raises UserError for hypotheses that are of no segment of `data`;
-    `name` says whose they are.
+    Raises UserError for hypotheses that are of no segment of `data`; `name` says whose they are.
     """
     if unknown := sorted(hypotheses.keys() - {utterance.id for utterance in data}):
         raise UserError(

@@ -33,8 +33,7 @@ def interval(seeds: Sequence[Scores], resamples: int = RESAMPLES, seed: int = 0)
 def compare(a: Sequence[Scores], b: Sequence[Scores], resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
     """Paired bootstrap of two systems, each of one or several seeds, on the same utterances.
 
-    p is the share of the draws in which a is not better than b, those observed included, so that it
-    is never 0 (Davison and Hinkley 1997, section 4.2).
+    p counts the observed difference, so that it is never 0 (Davison and Hinkley 1997, section 4.2).
     """
     if a[0].utterances != b[0].utterances:
         raise UserError("two systems can be compared only on the same utterances")

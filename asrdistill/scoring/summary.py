@@ -30,8 +30,7 @@ def summarise(
 ) -> dict[str, Any]:
     """The requested measures as plain values for JSON; with a `map` all tokens are folded first.
 
-    What is scored is also written into the folder `sclite`, where one is named. With a data directory `recordings` the
-    hypotheses are of its segments and the reference of (some of) its recordings.
+    What is scored is also written into `sclite`. With a data directory `recordings` the hypotheses are of its segments.
     """
     if worst < 0:
         raise UserError(f"--worst must not be negative, but it is {worst}")

@@ -90,10 +90,9 @@ class Scores:
 
 
 def score(references: Transcripts, hypotheses: Transcripts, name: str = "the hypotheses") -> Scores:
-    """Errors of each utterance of the references.
+    """Errors of each utterance of the references; one without a hypothesis counts as deleted words.
 
-    An utterance without a hypothesis counts as deleted words. Raises UserError for hypotheses of
-    utterances that have no reference (`name` says whose they are) and when there is nothing to score.
+    Raises UserError for hypotheses without a reference (`name` says whose they are) and if there is nothing to score.
     """
     if unknown := sorted(hypotheses.keys() - references.keys()):
         raise UserError(
@@ -119,10 +118,7 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
 
 
 def read_transcripts(path: Path) -> Transcripts:
-    """Words of each utterance from Kaldi text (``utterance words …``), a .trn (``words … (utterance)``) or a .ctm file.
-
-    CTM lines are ``utterance channel start duration word …``; those that begin with ``;;`` are comments.
-    """
+    """Words of each utterance from Kaldi text (``utterance words …``), .trn (``words … (utterance)``) or .ctm."""
     path = Path(path)
     if path.suffix == ".ctm":
         timed: dict[str, list[Interval]] = {}

@@ -68,8 +68,7 @@ class Model(NamedTuple):
 class Plan:
     """The runs of one or several sweeps, each after those that it needs, equal ones once.
 
-    All start from what a recipe made in DATA and EXP, by the options in the markers of its folders. Raises UserError
-    for a folder that is not there.
+    All start from a recipe's DATA and EXP, by the options in the markers. Raises UserError for a missing folder.
     """
 
     data: Path

@@ -1,7 +1,4 @@
-"""Runs side by side, each in a process of its own, then the sweep's results.
-
-The processes are forks of one that has loaded torch: most runs are shorter than loading it takes.
-"""
+"""Runs side by side, each a fork of a process that has loaded torch, which takes longer than most; then the results."""
 
 import logging
 import multiprocessing
@@ -60,8 +57,7 @@ def describe(sweep: Sweep, plan: Plan) -> report.Plan:
 def execute(runs: Iterable[Run], jobs: int, logs: Path) -> None:
     """Make all folders, each after those that it is made from; logs go to files in `logs`.
 
-    Raises UserError with the last line of the first run that fails, after the others were stopped; each can go on
-    where it was.
+    Raises UserError with the last line of the first run that fails, after the others were stopped.
     """
     waiting = list(runs)
     total = len(waiting)
