@@ -69,12 +69,16 @@ def report(args: Args) -> None:
       asrdistill report exp --config conf/systems.yaml --data data
       asrdistill report --update README.md docs/results.md
     """
+    from asrdistill.results.collect import Folders
     from asrdistill.results.report import run_report, update_all
 
     if args.update:
         update_all(args.update, args.check)
+    elif not args.config or not args.exp:
+        raise UserError("report needs EXP and --config YAML, or --update FILE.md")
     else:
-        run_report(args.exp, args.config, args.data, args.lang, args.lm, args.variant, args.out)
+        folders = [Folders(exp, args.data, args.lang, args.lm) for exp in args.exp]
+        run_report(folders, args.config, args.variant, args.out)
 
 
 @group.command(

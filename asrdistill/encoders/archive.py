@@ -24,14 +24,7 @@ SHARD_UTTERANCES = 250  # fixed, so that the archive does not depend on the numb
 
 
 def encode(
-    encoder: Encoder,
-    name: str,
-    features: Path,
-    data: DataDirectory,
-    out: Path,
-    jobs: int,
-    device: str = "cpu",
-    pipes: bool = False,
+    encoder: Encoder, name: str, features: Path, data: DataDirectory, out: Path, jobs: int, device: str, pipes: bool
 ) -> None:
     """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
 

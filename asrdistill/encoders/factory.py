@@ -5,30 +5,20 @@ its line in :func:`open_encoder`.
 """
 
 import re
-from typing import NamedTuple
 
 from asrdistill.encoders.base import Encoder
 from asrdistill.errors import UserError
 
 
-class Name(NamedTuple):
-    """The parts of an encoder's name."""
-
-    family: str
-    model: str
-    layer: int | None
-    ahead: float | None  # seconds
-
-
-def parse(name: str) -> Name:
-    """The parts of an encoder's name; raises UserError if it is malformed."""
+def parse(name: str) -> tuple[str, str, int | None, float | None]:
+    """(family, model, layer, look-ahead in seconds) of an encoder's name; raises UserError if it is malformed."""
     if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
         raise UserError(
             f"'{name}' is not an encoder; give whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
             "with @N behind it for layer N, and +S for a look-ahead of S seconds"
         )
     family, model, layer, ahead = found.groups()
-    return Name(family, model, int(layer) if layer else None, float(ahead) if ahead else None)
+    return family, model, int(layer) if layer else None, float(ahead) if ahead else None
 
 
 def open_encoder(name: str, device: str = "cpu") -> Encoder:

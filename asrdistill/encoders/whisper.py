@@ -40,14 +40,10 @@ def _from_hub(name: str) -> Path:
         raise UserError(
             f"there is no Whisper model '{name}'; give the path of a model, or {', '.join(available_models())}"
         )
-    try:
-        return Path(download_model(name, local_files_only=True))
-    except Exception:  # not cached; the client has no common type
-        pass
-    try:
-        return Path(download_model(name))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"Whisper model '{name}' is not on this machine and could not be fetched ({reason}); give its path"
-        ) from None
+    reason = ""
+    for cached in (True, False):
+        try:
+            return Path(download_model(name, local_files_only=cached))
+        except Exception as error:  # the client has no common type
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    raise UserError(f"Whisper model '{name}' is not on this machine and could not be fetched ({reason}); give its path")

@@ -28,12 +28,12 @@ def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: P
         raise UserError(
             f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}{ahead}"
         )
-    named = parse(name)
-    if named.family != "whisper":
+    family, named, named_layer, named_ahead = parse(name)
+    if family != "whisper":
         raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")
-    path = model_folder(named.model) / "model.bin"
-    variables, found = read_encoder(path, named.layer)
-    if (found, named.ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
+    path = model_folder(named) / "model.bin"
+    variables, found = read_encoder(path, named_layer)
+    if (found, named_ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
         raise UserError(f"{model} takes the frames of another encoder, its layer {layer}{ahead}, than {name}")
     write_encoder(variables, out / ENCODER)
     return [ENCODER]

@@ -60,9 +60,8 @@ def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str
 def _tdnn(module: Tdnn, graph: "_Graph") -> tuple[str, list[Any]]:
     x = graph.add("Relu", graph.gemm(graph.windows(graph.normalised(), module.span), _layer(module.first)))
     for block in module.blocks:
-        hidden = graph.add(
-            "Relu", graph.gemm(graph.delayed(x, block, block.delay.detach().numpy()), _layer(block.expand))
-        )
+        delayed = graph.delayed(x, block, block.delay.detach().numpy())
+        hidden = graph.add("Relu", graph.gemm(delayed, _layer(block.expand)))
         x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))
     return graph.gemm(graph.add("Relu", x), _layer(module.output)), []
 

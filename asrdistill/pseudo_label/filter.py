@@ -21,12 +21,7 @@ log = logging.getLogger("asrdistill")
 
 
 def filter_pseudo_labels(
-    folder: Path,
-    out: Path,
-    options: FilterOptions,
-    alignment: Path | None = None,
-    loop: Path | None = None,
-    known: Path | None = None,
+    folder: Path, out: Path, options: FilterOptions, alignment: Path | None, loop: Path | None, known: Path | None
 ) -> None:
     """Write into `out` the data directory of the utterances of `folder` whose pseudo-labels pass every threshold.
 

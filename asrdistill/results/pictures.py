@@ -3,7 +3,7 @@
 import io
 import statistics
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -39,9 +39,7 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def plain_axes(
-    axes: Axes, sides: Literal["both", "x", "y"] = "both", without: tuple[str, ...] = ("top", "right")
-) -> None:
+def plain_axes(axes: Axes, sides: Any = "both", without: Sequence[str] = ("top", "right")) -> None:
     """The look that all pictures share: a faint grid behind the points along x, y or both, and no frame."""
     axes.grid(axis=sides, color=FAINT, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -20,18 +20,9 @@ WIDTH = 100  # columns of the screen
 SECTIONS = {"details": "Models and decoding", "errors": "Errors", "stages": "Time and memory"}
 
 
-def run_report(
-    experiments: Sequence[Path],
-    config: Path | None,
-    data: Path | None = None,
-    lang: Path | None = None,
-    lm: Path | None = None,
-    variant: str = "",
-    out: Path | None = None,
-) -> None:
+def run_report(folders: Sequence[Folders], config: Path, variant: str, out: Path | None) -> None:
     """What `asrdistill report EXP --config YAML` does; with `paper` in the YAML, the paper's figures beside ours."""
-    if not config or not experiments:
-        raise UserError("report needs EXP and --config YAML, or --update FILE.md")
+    experiments = [each.exp for each in folders]
     if "paper" in read_yaml(config):
         path = out or experiments[0] / "reproduction.md"
         write_text(path, paper.markdown(paper.read_paper(config), experiments))
@@ -41,7 +32,7 @@ def run_report(
         raise UserError(f"{config} is of one experiment, not of {', '.join(map(str, experiments))}")
     folder = out or experiments[0]
     plan = dataclasses.replace(read_plan(config), variant=variant)
-    results = collect(Folders(experiments[0], data, lang, lm), plan)
+    results = collect(folders[0], plan)
     write(results, folder)
     show(results)
     print(folder / "results.json", folder / "RESULTS.md", folder / "results.png")

@@ -86,11 +86,11 @@ def _table(title: str, names: Iterable[str], columns: Columns, marked: str = "")
 
 def _means(results: Results, measures: Mapping[str, tuple[str, Show]]) -> Columns:
     """Columns of measures that belong to no set: title -> (measure, how it is shown)."""
+    return {title: partial(_mean, results, *measure) for title, measure in measures.items()}
 
-    def cell(measure: str, show: Show) -> Callable[[str], str]:
-        return lambda name: show(results.table.mean(name, measure))
 
-    return {title: cell(*measure) for title, measure in measures.items()}
+def _mean(results: Results, measure: str, show: Show, name: str) -> str:
+    return show(results.table.mean(name, measure))
 
 
 def systems_table(results: Results) -> Table:
