@@ -60,9 +60,7 @@ def _check(archive: FrameArchive, data: DataDirectory) -> None:
         raise UserError(f"{archive.folder} holds no utterance; there is nothing to encode")
     if missing := [name for name in archive if name not in data]:
         hint = "; encode the originals' features" if original_id(missing[0]) in data else ""
-        raise UserError(
-            f"the data directory lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}"
-        )
+        raise UserError(f"the data directory lacks {len(missing)} of {archive.folder}: {shorten(missing)}{hint}")
     if len(archive) < len(data):
         log.info("%d utterances have no features in %s and are left out", len(data) - len(archive), archive.folder)
 
@@ -96,8 +94,7 @@ def _write_shard(
         rows, expected = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
         if abs(rows - expected) > 1:  # the rates' rounding makes one more or less
             raise UserError(
-                f"utterance {name} has {rows} frames in {archive.folder}, but its audio has {expected}; "
-                "make the features again from this audio"
+                f"utterance {name} has {rows} frames in {archive.folder}, its audio {expected}; make them again"
             )
         seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
         writer.write(name, frames=interpolate(_frames(encoder, name, waveform), encoder, seconds))

@@ -14,8 +14,7 @@ def parse(name: str) -> tuple[str, str, int | None, float | None]:
     """(family, model, layer, look-ahead in seconds) of an encoder's name; raises UserError if it is malformed."""
     if not (found := re.fullmatch(r"(whisper|torchaudio):(.+?)(?:@(\d+))?(?:\+(\d+(?:\.\d+)?))?", name)):
         raise UserError(
-            f"'{name}' is not an encoder; give whisper:tiny.en, whisper:/path/to/model, torchaudio:HUBERT_BASE, "
-            "with @N behind it for layer N, and +S for a look-ahead of S seconds"
+            f"'{name}' is not an encoder like whisper:tiny.en, whisper:FOLDER@LAYER or torchaudio:HUBERT_BASE+0.5"
         )
     family, model, layer, ahead = found.groups()
     return family, model, int(layer) if layer else None, float(ahead) if ahead else None

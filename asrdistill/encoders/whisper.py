@@ -32,14 +32,9 @@ def _from_hub(name: str) -> Path:
     try:
         from faster_whisper.utils import available_models, download_model
     except ImportError:
-        raise UserError(
-            f"'{name}' is no folder, and Whisper models are found by name only with faster-whisper: "
-            "pip install 'asrdistill[whisper]', or give the path of a model"
-        ) from None
+        raise UserError(f"'{name}' is no folder; for models by name, pip install 'asrdistill[whisper]'") from None
     if "/" not in name and name not in available_models():
-        raise UserError(
-            f"there is no Whisper model '{name}'; give the path of a model, or {', '.join(available_models())}"
-        )
+        raise UserError(f"there is no Whisper model '{name}'; give a folder or {', '.join(available_models())}")
     reason = ""
     for cached in (True, False):
         try:

@@ -57,8 +57,7 @@ def check(
     agreement = 100 * counts["agreeing"] / counts["frames"]
     if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
         raise UserError(
-            f"the {form} form of {model} is not the same network: log posteriors differ by up to {largest:.3g} and the "
-            f"most probable senone is the same in {agreement:.1f} % of the frames"
+            f"{form} of {model} differs: by {largest:.3g}, same best senone in {agreement:.1f} % of the frames"
         )
     return _figures(largest, counts)
 

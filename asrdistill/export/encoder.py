@@ -25,9 +25,7 @@ def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: P
         return []
     layer, ahead = features["layer"], f"+{features['ahead']:g}" if "ahead" in features else ""
     if not name:
-        raise UserError(
-            f"{model} takes the frames of a Whisper encoder; name it, as --encoder whisper:tiny.en@{layer}{ahead}"
-        )
+        raise UserError(f"name the Whisper encoder of {model}, as --encoder whisper:tiny.en@{layer}{ahead}")
     family, named, named_layer, named_ahead = parse(name)
     if family != "whisper":
         raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")

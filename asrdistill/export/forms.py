@@ -20,9 +20,7 @@ def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[n
     int8 takes its scales from the features `frames`, each (T, F).
     """
     if form not in model.module.exports:
-        raise UserError(
-            f"{folder} cannot be exported to {form}; its architecture has {', '.join(model.module.exports)}"
-        )
+        raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
     if form in ("onnx", "int8"):
         from asrdistill.export.onnx import write_int8, write_onnx
 

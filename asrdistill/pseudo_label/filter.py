@@ -44,10 +44,7 @@ def filter_pseudo_labels(
     kept = data.subset(lambda utterance: utterance.id not in reasons)
     if not len(kept):
         most = ", ".join(f"{len(some)} {reason}" for reason, some in counts.items())
-        raise UserError(
-            f"none of the {len(data)} utterances in {folder} passes the filter ({most}); check the language, or relax "
-            "the thresholds"
-        )
+        raise UserError(f"none of the {len(data)} utterances in {folder} passes ({most}); relax the thresholds")
     for reason, some in sorted(counts.items()):
         log.info("left out: %d utterances %s (%s)", len(some), reason, shorten(some))
     minutes = [sum(utterance.duration or 0.0 for utterance in part) / 60 for part in (kept, data)]

@@ -111,8 +111,7 @@ def _length(utterance: Utterance) -> tuple[float, str]:
 def _check_length(utterance: Utterance, seconds: float) -> None:
     if seconds > LONGEST:
         raise UserError(
-            f"utterance {utterance.id} is {seconds:.0f} s long, longer than Whisper's window of {LONGEST:g} s; "
-            "cut it with asrdistill data segment"
+            f"utterance {utterance.id} has {seconds:.0f} s, over {LONGEST:g} s; cut it with asrdistill data segment"
         )
 
 
@@ -131,9 +130,7 @@ class WhisperTranscriber:
             from faster_whisper.tokenizer import Tokenizer
             from faster_whisper.transcribe import get_suppressed_tokens
         except ImportError:
-            raise UserError(
-                "pseudo-labels need the package faster-whisper; install it: pip install 'asrdistill[whisper]'"
-            ) from None
+            raise UserError("pseudo-labels need faster-whisper: pip install 'asrdistill[whisper]'") from None
         if lacking := [name for name in NEEDED if not (folder / name).is_file()]:
             raise UserError(f"{folder} is no Whisper model in CTranslate2's format: it lacks {lacking[0]}")
         try:
@@ -202,9 +199,7 @@ def _check_language(folder: Path, model: Any, language: str) -> None:
     known = model.supported_languages
     if language not in known:
         which = "English alone" if known == ["en"] else f"{', '.join(sorted(known))}"
-        raise UserError(
-            f"the Whisper model {folder} knows {which}, not '{language}'; give a multilingual one with --whisper"
-        )
+        raise UserError(f"the Whisper model {folder} knows {which}, not '{language}'; give another with --whisper")
 
 
 def _storage(array: np.ndarray) -> Any:

@@ -166,8 +166,7 @@ class _Collector:
             for key in SCALES:
                 if record[key] != scales[key]:
                     raise UserError(
-                        f"{folder} was decoded with {key} {record[key]:g}, not {scales[key]:g} like the tuned scales "
-                        "or the other sets; decode it again"
+                        f"{folder} was decoded with {key} {record[key]:g}, not {scales[key]:g}; decode it again"
                     )
         for key in SCALES if model.scores else ():
             model.add(key, (scales or {})[key])
@@ -218,8 +217,7 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
         for model, value in zip(models, values, strict=False):
             if abs(value - values[0]) > tolerance * values[0]:
                 raise UserError(
-                    f"{first.folder} and {model.folder} of the system '{name}' differ in their {what} "
-                    f"({values[0]:g} and {value:g}); models of a system differ in nothing but their seed"
+                    f"{first.folder} and {model.folder} differ in {what} ({values[0]:g}, {value:g}), not only in seed"
                 )
     for model in models[1:]:
         for what in ("rtf", "wer", "per", "frame_accuracy"):
@@ -233,10 +231,7 @@ def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
     for part in sets:
         found = {row.count: row.source for row in rows if row.measure == "frame_accuracy" and row.set == part}
         if len(found) > 1:
-            raise UserError(
-                f"{shorten(found.values())} are of different alignments of {part} ({shorten(found)} frames); evaluate "
-                "them again"
-            )
+            raise UserError(f"{shorten(found.values())} are of different alignments of {part}; evaluate them again")
 
 
 def _rows(system: str, part: str, count: int = 1, **figures: float) -> list[Measurement]:

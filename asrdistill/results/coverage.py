@@ -24,9 +24,7 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     """Write ``specialists.json`` and ``specialists.md`` on a generalist with specialists, and on other models."""
     together = load_model(model)
     if not isinstance(together, Specialists):
-        raise UserError(
-            f"{model} is no generalist with specialists; make one with asrdistill nnet ensemble --generalist"
-        )
+        raise UserError(f"{model} is no generalist with specialists; make one with nnet ensemble --generalist")
     for other in (model, *against):
         loaded = load_model(other)
         for features, alignment in on:

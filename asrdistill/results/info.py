@@ -34,10 +34,7 @@ def describe(path: Path) -> Facts:
     if made := _made(path):
         names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
         return [("kind", "folder that asrdistill made"), ("holds", shorten(names, 8)), *made]
-    raise UserError(
-        f"{path} is none of: data directory, frame archive, model, lexicon, language model, "
-        "hypotheses, or another folder that asrdistill made"
-    )
+    raise UserError(f"{path} is no data directory, archive, model, lexicon or another thing that asrdistill made")
 
 
 def _data_directory(path: Path) -> Facts:

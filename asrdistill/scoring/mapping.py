@@ -21,8 +21,7 @@ def read_map(path: Path) -> Map:
         for name in names:
             if found.setdefault(name, target) != target:
                 raise UserError(
-                    f"{path}, line {number}: '{name}' counts as {target or 'nothing'} here, but as "
-                    f"{found[name] or 'nothing'} further up; correct one of them"
+                    f"{path}, line {number}: '{name}' is {target or 'nothing'}, but {found[name] or 'nothing'} above"
                 )
     if not found:
         raise UserError(f"{path} is empty; name the file with the map")

@@ -13,9 +13,7 @@ def of_recordings(hypotheses: Transcripts, data: DataDirectory, name: str) -> Tr
     Raises UserError for hypotheses that are of no segment of `data`; `name` says whose they are.
     """
     if unknown := sorted(hypotheses.keys() - {utterance.id for utterance in data}):
-        raise UserError(
-            f"{name} has {len(unknown)} utterances that are no segment of the recordings: {shorten(unknown)}"
-        )
+        raise UserError(f"{name} has {len(unknown)} utterances that are no segment of DATA: {shorten(unknown)}")
     joined: Transcripts = {}
     for utterance in sorted(data, key=lambda utterance: utterance.start):
         joined.setdefault(utterance.recording or utterance.id, []).extend(hypotheses.get(utterance.id, []))
@@ -27,8 +25,5 @@ def known_recordings(references: Transcripts, data: DataDirectory, path: Path) -
     recordings = {utterance.recording or utterance.id for utterance in data}
     known = {name: words for name, words in references.items() if name in recordings}
     if not known:
-        raise UserError(
-            f"{path} has no words of any of the recordings ({shorten(sorted(recordings))}); its lines must begin with "
-            "their names"
-        )
+        raise UserError(f"{path} has none of the recordings {shorten(sorted(recordings))}; give references of these")
     return known

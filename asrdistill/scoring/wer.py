@@ -96,7 +96,7 @@ def score(references: Transcripts, hypotheses: Transcripts, name: str = "the hyp
     """
     if unknown := sorted(hypotheses.keys() - references.keys()):
         raise UserError(
-            f"{name} has {len(unknown)} utterances that the reference lacks: {shorten(unknown)}; score the same set"
+            f"{name} has {len(unknown)} utterances without a reference: {shorten(unknown)}; score the same set"
         )
     utterances = sorted(references)
     counts = np.zeros((len(utterances), 4), dtype=np.int64)
