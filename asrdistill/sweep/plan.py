@@ -109,9 +109,9 @@ class Plan:
                     known = {"ensemble": "ensemble", "student": f"student.{self.seeds[0]}"}
                     like = known.get(cell.settings.system, f"teacher.{self.seeds[0]}")
                     options = _made(self.exp / "decode" / like / self.layout.held_out, DecodeOptions)
-                    out, inputs = self.exp / "decode" / name / part, (model.folder, self.features(part))
-                    work = partial(_decode, *inputs, self.lang, self.lm, options)
-                    self._run(out, work, "decode run", options, *inputs, self.lang, self.lm)
+                    needs = (model.folder, self.features(part), self.lang, self.lm)
+                    work = partial(_decode, *needs, options)
+                    self._run(self.exp / "decode" / name / part, work, "decode run", options, *needs)
 
     def models(self, settings: Settings, seeds: Sequence[int]) -> list[Model]:
         """The models of a system, seed by seed; their runs are added."""
