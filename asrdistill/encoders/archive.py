@@ -146,9 +146,8 @@ class InterpolatedStream:
 
     def _give(self, rows: int) -> np.ndarray:
         """Those up to our frame `rows`."""
-        seconds = self._first + self._shift * np.arange(self._given, max(rows, self._given))
-        if not len(seconds):
-            return np.empty((0, self._encoder.dimension), np.float32)
+        rows = max(rows, self._given)
+        seconds = self._first + self._shift * np.arange(self._given, rows)
         frames = interpolate(self._encoded, self._encoder, seconds - self._offset * self._encoder.shift)
         self._given = rows
         following = (self._first + rows * self._shift - self._encoder.centre) / self._encoder.shift

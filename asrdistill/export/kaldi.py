@@ -79,40 +79,35 @@ def _nnet3(module: Dnn) -> Iterator[str]:
     yield f"output-node name=output input={steps[-1][0]} objective=linear\n\n"
     yield f"<NumComponents> {len(steps)} \n"
     for name, _, component in steps:
-        yield f"<ComponentName> {name} "
-        yield from component
+        yield f"<ComponentName> {name} {component}"
     yield "</Nnet3> "
 
 
-def _normalise(module: Dnn) -> Iterator[str]:
+def _normalise(module: Dnn) -> str:
     scale = 1 / module.std.numpy().astype(np.float64)
-    yield "<FixedAffineComponent> <LinearParams> "
-    yield from _matrix(np.diag(scale))
-    yield f"<BiasParams>  {_vector(-module.mean.numpy() * scale)}</FixedAffineComponent> \n"
+    parameters = _parameters(np.diag(scale), -module.mean.numpy() * scale)
+    return f"<FixedAffineComponent> {parameters}</FixedAffineComponent> \n"
 
 
-def _affine(layer: Any) -> Iterator[str]:
+def _affine(layer: Any) -> str:
     weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
     ranks = f"<RankIn> {min(20, weight.shape[1] - 1)} <RankOut> {min(80, weight.shape[0] - 1)} "
-    yield f"<NaturalGradientAffineComponent> {_TRAINING}<LinearParams> "
-    yield from _matrix(weight)
-    yield f"<BiasParams>  {_vector(bias)}{ranks}{_GRADIENT}</NaturalGradientAffineComponent> \n"
+    settings = f"{_TRAINING}{_parameters(weight, bias)}{ranks}{_GRADIENT}"
+    return f"<NaturalGradientAffineComponent> {settings}</NaturalGradientAffineComponent> \n"
 
 
-def _simple(kind: str, dimension: int) -> Iterator[str]:
+def _simple(kind: str, dimension: int) -> str:
     empty = "<ValueAvg>  [ ]\n<DerivAvg>  [ ]\n<Count> 0 <NumDimsSelfRepaired> 0 <NumDimsProcessed> 0 "
-    yield f"<{kind}Component> <Dim> {dimension} {empty}</{kind}Component> \n"
+    return f"<{kind}Component> <Dim> {dimension} {empty}</{kind}Component> \n"
+
+
+def _parameters(weight: np.ndarray, bias: np.ndarray) -> str:
+    rows = "".join(f"\n  {_row(row)} " for row in weight)
+    return f"<LinearParams>  [{rows}]\n<BiasParams>  {_vector(bias)}"
 
 
 def _vector(values: np.ndarray) -> str:
     return f"[ {_row(values)} ]\n"
-
-
-def _matrix(values: np.ndarray) -> Iterator[str]:
-    yield " ["
-    for row in values:
-        yield f"\n  {_row(row)} "
-    yield "]\n"
 
 
 def _row(values: np.ndarray) -> str:

@@ -139,7 +139,11 @@ class WhisperTranscriber:
             reason = str(error).partition(". ")[0]
             raise UserError(f"{folder} is no Whisper model that CTranslate2 can read ({reason})") from None
         self.beam, self.model, self.features = options.beam, model.model, model.feature_extractor
-        _check_language(folder, model, options.language)
+        if options.language not in (known := model.supported_languages):
+            which = "English alone" if known == ["en"] else ", ".join(sorted(known))
+            raise UserError(
+                f"the Whisper model {folder} knows {which}, not '{options.language}'; give another --whisper"
+            )
         many = self.model.is_multilingual
         self.tokenizer = Tokenizer(model.hf_tokenizer, many, task="transcribe", language=options.language)
         self.prompt = [*self.tokenizer.sot_sequence, self.tokenizer.no_timestamps]
@@ -193,13 +197,6 @@ class WhisperTranscriber:
         """Tokens with digits, which only English is normalised from."""
         texts = ((token, self.tokenizer.decode([token])) for token in range(self.tokenizer.eot))
         return [token for token, text in texts if any(letter.isdigit() for letter in text)]
-
-
-def _check_language(folder: Path, model: Any, language: str) -> None:
-    known = model.supported_languages
-    if language not in known:
-        which = "English alone" if known == ["en"] else f"{', '.join(sorted(known))}"
-        raise UserError(f"the Whisper model {folder} knows {which}, not '{language}'; give another with --whisper")
 
 
 def _storage(array: np.ndarray) -> Any:

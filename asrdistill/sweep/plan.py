@@ -1,13 +1,7 @@
 """From settings to runs: each run is one call of a package function that makes one folder.
 
-A folder is named by the settings that differ from the recipe's. Equal systems of different sweeps are one folder, and
-systems that are the recipe's own are the recipe's folders:
-
-    EXP/teacher.0, EXP/ensemble, EXP/targets, EXP/student.0     the recipe's
-    EXP/sweeps/teacher-data25.3                                  teacher 3 of a quarter of the utterances
-    EXP/sweeps/ensemble-n2-geometric, targets-n2-geometric       two teachers, geometric mean
-    EXP/sweeps/student-n2-geometric-t5.0                         its student at temperature 5, seed 0
-    EXP/frames/<model>/<set>, EXP/decode/<model>/<set>           measurements; <model> as below EXP
+A folder is named by the settings that differ from the recipe's, so that equal systems of different sweeps are one folder
+(docs/distillation.md).
 """
 
 import dataclasses

@@ -32,15 +32,14 @@ def run_sweeps(plan: Plan, sweeps: Sequence[Sweep], jobs: int) -> None:
 
 def describe(sweep: Sweep, plan: Plan) -> report.Plan:
     """The sweep as a report: a system per row and point, a curve per row."""
-    systems, curves = {}, dict[str, list[list[object]]]()
-    for cell in sweep.cells():
+    systems, curves, cells = {}, dict[str, list[list[object]]](), sweep.cells()
+    for cell in cells:
         models = [str(model.folder.relative_to(plan.exp)) for model in plan.models(cell.settings, sweep.seeds)]
         store = plan.store(cell.settings)[0].relative_to(plan.exp) if cell.settings.system == "student" else ""
         systems[cell.key] = report.System(models=models, targets=str(store))
         others = {name: value for name, value in cell.point.items() if name != sweep.x}
         curves.setdefault(label(cell.row, others), []).append([cell.point[sweep.x], cell.key])
-    points = [(cell.row, cell.point) for cell in sweep.cells()]
-    pairs = [[label(row, at) for row in pair] for pair in sweep.compare for first, at in points if first == pair[0]]
+    pairs = [[label(row, c.point) for row in pair] for pair in sweep.compare for c in cells if c.row == pair[0]]
     return report.Plan(
         corpus=sweep.title,
         sets=sweep.sets,

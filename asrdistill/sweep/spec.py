@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asrdistill.config import build, option, read_yaml
 from asrdistill.errors import UserError
@@ -67,8 +67,7 @@ def settings_of(values: dict[str, Any], source: str) -> Settings:
         raise UserError(str(error) if source in str(error) else f"{source}: {error}") from None
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One system of a sweep: a row at a point."""
 
     row: str
