@@ -123,7 +123,7 @@ def sweep(args: Args) -> None:
     LM,
     arg("tuned", help="folder from asrdistill decode tune, whose scales are used"),
     arg("out", help="recogniser folder to make"),
-    arg("--to", choices=FORMS, default=FORMS[0], help="form of the network (default: %(default)s)"),
+    arg("--to", choices=list(FORMS), default="safetensors", help="form of the network (default: %(default)s)"),
     arg("--check", metavar="DATA", help="compare with the original on a data directory with text"),
     arg("--alignment", metavar="ALIGNMENT", help="with --check: compare frame accuracy too"),
     arg("--encoder", type=str, help="encoder whose frames the network takes, for example whisper:tiny.en@2"),

@@ -5,22 +5,13 @@ from typing import Any
 
 from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.export.options import FORMS
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import NETWORKS
 from asrdistill.results.tables import Table
 from asrdistill.runtime.frontend import ENCODER
-
-FORMS = {
-    "safetensors": "float32 weights (`model.safetensors`), run by torch",
-    "onnx": "float32 in ONNX (`model.onnx`), run by ONNX Runtime",
-    "int8": "8-bit integers in ONNX (`model.onnx`), run by ONNX Runtime",
-    "torchscript": "TorchScript (`model.pt`) for programs with libtorch; `model.safetensors` beside it is what "
-    "`asrdistill` runs",
-    "kaldi": "Kaldi's nnet3 and HMMs as text (`final.mdl`, `tree`, `phones.txt`, `fbank.conf`); `model.safetensors` "
-    "beside it is what `asrdistill` runs",
-}
 
 
 def origin(model: Path) -> dict[str, Any]:

@@ -1,14 +1,4 @@
-"""Make a recogniser folder: everything that turns audio into words.
-
-meta.json              network; under `export` the form, format version, SHA-256s and the check
-README.md              model card
-model.*                network, see asrdistill.export.forms
-encoder.safetensors    Whisper layers that make the features, if any
-senones.json           senones and transition probabilities
-lang/, lm.arpa         lexicon and language model
-tuned.json             scales and beams
-graph/                 search graph of the last four, compiled again when one of them changes
-"""
+"""Make a recogniser folder, everything that turns audio into words; docs/formats.md lists its files."""
 
 import logging
 import shutil

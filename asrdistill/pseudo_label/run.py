@@ -1,10 +1,4 @@
-"""Transcripts by Whisper for a data directory, with a confidence per utterance.
-
-Whisper's encoder was trained on 30 s windows padded with silence, which cost the same for a clip of 2 s; given a bare
-clip, the decoder invents words after its end. So the encoder gets the clip and a second of silence, and the decoder
-gets its frames followed by those of a silent window (computed once) at the same positions. As positions are encoded
-absolutely, the two fit together. The window is as long as the longest clip of the batch needs, at least ``WINDOW``.
-"""
+"""Transcripts by Whisper for a data directory, with a confidence per utterance; see docs/internals.md."""
 
 from __future__ import annotations
 

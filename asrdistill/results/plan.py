@@ -34,15 +34,7 @@ class System:
 
 @dataclass(frozen=True)
 class Plan:
-    """A report: systems, and what is compared.
-
-    ratios   pairs of systems whose frame errors are divided
-    curves   lines of a picture, {name: {x: system}}, kept as lists of [x, system]; `x` names the axis
-    train    set with what was learnt from, measured beside the sets
-    speed    whether sizes and speeds are measured, on one core
-    optional  whether systems without a model folder are left out
-    map      file that folds phones before they are scored: error rates are of phones
-    """
+    """A report: systems, and what is compared."""
 
     corpus: str = ""
     note: str = ""
@@ -51,13 +43,13 @@ class Plan:
     pooled: list[str] = field(default_factory=list)
     systems: dict[str, Any] = field(default_factory=dict)
     comparisons: list[list[str]] = field(default_factory=list)
-    ratios: list[list[str]] = field(default_factory=list)
-    curves: dict[str, Any] = field(default_factory=dict)
-    x: str = "temperature"
-    train: str = ""
-    speed: bool = False
-    optional: bool = False
-    map: str = ""
+    ratios: list[list[str]] = field(default_factory=list)  # pairs of systems whose frame errors are divided
+    curves: dict[str, Any] = field(default_factory=dict)  # lines of a picture, {name: {x: system}}, kept as [x, system]
+    x: str = "temperature"  # name of the axis
+    train: str = ""  # set with what was learnt from, measured beside the sets
+    speed: bool = False  # measure sizes and speeds, on one core
+    optional: bool = False  # leave out systems without a model folder
+    map: str = ""  # file that folds phones before they are scored: error rates are of phones
 
     @property
     def measure(self) -> str:

@@ -42,16 +42,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class Scores:
-    """The errors of one system, utterance by utterance.
+    """The errors of one system, utterance by utterance."""
 
-    utterances  U ids, sorted
-    counts      (U, 4) int64: words of the reference, insertions, deletions, substitutions
-    missing     the utterances without a hypothesis; all their words count as deleted
-    """
-
-    utterances: list[str]
-    counts: np.ndarray
-    missing: list[str]
+    utterances: list[str]  # U ids, sorted
+    counts: np.ndarray  # (U, 4) int64: words of the reference, insertions, deletions, substitutions
+    missing: list[str]  # the utterances without a hypothesis; all their words count as deleted
 
     @property
     def words(self) -> np.ndarray:

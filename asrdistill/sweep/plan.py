@@ -1,7 +1,6 @@
 """From settings to runs: each run is one call of a package function that makes one folder.
 
-A folder is named by the settings that differ from the recipe's, so that equal systems of different sweeps are one folder
-(docs/distillation.md).
+A folder is named by the settings that differ from the recipe's: equal systems of sweeps are one (docs/distillation.md).
 """
 
 import dataclasses
