@@ -231,7 +231,7 @@ def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
     for part in sets:
         found = {row.count: row.source for row in rows if row.measure == "frame_accuracy" and row.set == part}
         if len(found) > 1:
-            raise UserError(f"{shorten(found.values())} are of different alignments of {part}; evaluate them again")
+            raise UserError(f"{shorten(found.values())} ({shorten(found)} frames) have different alignments of {part}")
 
 
 def _rows(system: str, part: str, count: int = 1, **figures: float) -> list[Measurement]:
