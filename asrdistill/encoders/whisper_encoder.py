@@ -169,7 +169,8 @@ def _filled(layer: L, weight: np.ndarray, bias: np.ndarray) -> L:
 
 def _linear(weights: Variables, name: str) -> nn.Linear:
     weight = weights[f"{name}/weight"]
-    return _filled(nn.Linear(*weight.shape[::-1], device="meta"), weight, weights[f"{name}/bias"])
+    outputs, inputs = weight.shape
+    return _filled(nn.Linear(inputs, outputs, device="meta"), weight, weights[f"{name}/bias"])
 
 
 def _norm(weights: Variables, name: str) -> nn.LayerNorm:

@@ -44,5 +44,5 @@ def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
         stream = begun()
         return np.concatenate([stream.accept(samples), stream.finish()])
 
-    samples = [round(seconds * encoder.rate) for seconds in (shift, 2 * features["first"])]
-    return Frontend(encoder.rate, *samples, 1, frames, begun)
+    step, window = (round(seconds * encoder.rate) for seconds in (shift, 2 * features["first"]))
+    return Frontend(encoder.rate, step, window, 1, frames, begun)
