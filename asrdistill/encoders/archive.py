@@ -59,8 +59,8 @@ def _check(archive: FrameArchive, data: DataDirectory) -> None:
     if not len(archive):
         raise UserError(f"{archive.folder} holds no utterance; there is nothing to encode")
     if missing := [name for name in archive if name not in data]:
-        hint = "; encode the originals' features" if original_id(missing[0]) in data else ""
-        raise UserError(f"the data directory lacks {len(missing)} of {archive.folder}: {shorten(missing)}{hint}")
+        hint = "; encode the originals, then ali expand" if original_id(missing[0]) in data else ""
+        raise UserError(f"DATA lacks {len(missing)} utterances of {archive.folder}: {shorten(missing)}{hint}")
     if len(archive) < len(data):
         log.info("%d utterances have no features in %s and are left out", len(data) - len(archive), archive.folder)
 
