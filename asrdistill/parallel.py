@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -10,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import threadpoolctl
@@ -20,9 +20,11 @@ from asrdistill.progress import Meter
 
 T = TypeVar("T")
 R = TypeVar("R")
+S = TypeVar("S", bound="Sums")
+W = TypeVar("W", bound="Workers")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Chunk(Generic[T]):
     """Consecutive utterances that one task processes, such as those of an archive's shard."""
 
@@ -46,6 +48,14 @@ def split(utterances: Sequence[T], parts: int) -> list[Chunk[T]]:
 def chunks(utterances: Sequence[T], size: int) -> list[Chunk[T]]:
     """Chunks of `size` utterances, in order; the last one may be shorter."""
     return [Chunk(i // size, utterances[i : i + size]) for i in range(0, len(utterances), size)]
+
+
+class Sums:
+    """Base of dataclasses with the results of chunks, which add up field by field."""
+
+    def __add__(self: S, other: S) -> S:
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return type(self)(*(getattr(self, field.name) + getattr(other, field.name) for field in fields))
 
 
 def default_jobs() -> int:
@@ -89,7 +99,7 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
         self._state: tuple[Any, ...] = ()
 
-    def __enter__(self) -> Workers:
+    def __enter__(self: W) -> W:
         single_thread()  # this process too: what it sums must not depend on the number of jobs
         if self.jobs > 1:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(_method()), _start, (self.load,))

@@ -7,7 +7,7 @@ without a group stand in :mod:`asrdistill.cli.top`. Nothing imports this package
 import importlib
 
 from asrdistill import __version__
-from asrdistill.cli.command import HELP, Command, Group, nearest, run
+from asrdistill.cli.command import HELP, Command, Group, nearest, page, run
 from asrdistill.errors import UserError
 
 GROUPS = {
@@ -90,18 +90,13 @@ def load(group: str) -> Group:
 def overview() -> str:
     """The help of ``asrdistill`` itself."""
     rows = [*GROUPS.items(), ("", ""), *((name, command.summary) for name, command in load("top").commands.items())]
-    return "\n".join(
-        [
-            "usage: asrdistill GROUP COMMAND …",
-            "",
-            "Distil big acoustic models, or ensembles of them, into small ones: from audio to a recogniser.",
-            "",
-            *(f"  {name:14}{summary}".rstrip() for name, summary in rows),
-            "",
-            "asrdistill GROUP lists the commands of a group, asrdistill GROUP COMMAND --help explains one.",
-            "Most take --sets A B (PATH is then the parent of PATH/A, PATH/B) or --seeds 0 1 (MODEL stands for",
-            "MODEL.0, MODEL.1), --jobs N and --config YAML. --version prints the version.",
-        ]
+    return page(
+        "asrdistill GROUP COMMAND",
+        "Distil big acoustic models, or ensembles of them, into small ones: from audio to a recogniser.",
+        rows,
+        "asrdistill GROUP lists the commands of a group, asrdistill GROUP COMMAND --help explains one.",
+        "Most take --sets A B (PATH is then the parent of PATH/A, PATH/B) or --seeds 0 1 (MODEL stands for",
+        "MODEL.0, MODEL.1), --jobs N and --config YAML. --version prints the version.",
     )
 
 

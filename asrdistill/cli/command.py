@@ -95,6 +95,14 @@ def program(name: str) -> str:
     return name if ".py" in name else f"asrdistill {name}"
 
 
+def page(usage: str, about: str, rows: Iterable[tuple[str, str]], *ending: str) -> str:
+    """The help of a group: (command, summary) in each row."""
+    rows = list(rows)
+    width = 2 + max(len(name) for name, _ in rows)
+    table = (f"  {name:{width}}{summary}".rstrip() for name, summary in rows)
+    return "\n".join([f"usage: {usage} …", "", about, "", *table, "", *ending])
+
+
 @dataclass(frozen=True)
 class Command:
     """A command; it makes one run for each seed and set. `sets` and `seeds` name the arguments that these change.
@@ -114,10 +122,6 @@ class Command:
     usage: str | None = None
 
     @property
-    def prog(self) -> str:
-        return program(self.name)
-
-    @property
     def description(self) -> str:
         return inspect.getdoc(self.function) or ""
 
@@ -130,9 +134,10 @@ class Command:
         return getattr(importlib.import_module(module), name) if name else None
 
     def parser(self) -> Parser:
-        places = [names[0] for names, settings in self.arguments if names[0][0] != "-"]
-        usage = self.usage or " ".join([self.prog, "[options]", *map(self._place, places)])
-        parser = Parser(self.prog, usage, self.description, formatter_class=Formatter, allow_abbrev=False)
+        places = [_place(names[0], **settings) for names, settings in self.arguments if names[0][0] != "-"]
+        prog = program(self.name)
+        usage = self.usage or " ".join([prog, "[options]", *places])
+        parser = Parser(prog, usage, self.description, formatter_class=Formatter, allow_abbrev=False)
         for names, settings in self.arguments:
             shown = {} if names[0][0] == "-" else {"metavar": names[0].upper().replace("_", "-")}
             parser.add_argument(*names, **{**shown, **settings})
@@ -149,12 +154,6 @@ class Command:
 
             add_options(parser, cls)
         return parser
-
-    def _place(self, name: str) -> str:
-        """A positional argument as the usage shows it: FEATURES, MEMBERS…, [DATA…]"""
-        settings = dict(self.arguments)[(name,)]
-        shown = settings.get("metavar", name.upper().replace("_", "-"))
-        return {"+": f"{shown}…", "*": f"[{shown}…]"}.get(settings.get("nargs", ""), str(shown))
 
     def parse(self, words: list[str]) -> list[Args]:
         """The arguments of each run; raises UserError for what cannot be."""
@@ -213,6 +212,12 @@ class Command:
             self.function(given)
 
 
+def _place(name: str, metavar: str = "", nargs: str = "", **_: Any) -> str:
+    """A positional argument as the usage shows it: FEATURES, MEMBERS…, [DATA…]"""
+    shown = metavar or name.upper().replace("_", "-")
+    return {"+": f"{shown}…", "*": f"[{shown}…]"}.get(nargs, shown)
+
+
 def _run_apart(function: Callable[[Args], None], args: Args) -> None:
     """One of several runs, in a worker process."""
     log_to_stderr()
@@ -258,19 +263,10 @@ class Group:
         return declare
 
     def help(self, title: str) -> str:
-        prog = program(self.name)
-        width = 2 + max(map(len, self.commands))
-        return "\n".join(
-            [
-                f"usage: {prog} COMMAND …",
-                "",
-                f"{title[0].upper()}{title[1:]}." if title else self.about.strip(),
-                "",
-                *(f"  {name:{width}}{command.summary}" for name, command in self.commands.items()),
-                "",
-                f"{prog} COMMAND --help shows what a command takes, and an example.",
-            ]
-        )
+        usage = f"{program(self.name)} COMMAND"
+        about = f"{title[0].upper()}{title[1:]}." if title else self.about.strip()
+        rows = ((name, command.summary) for name, command in self.commands.items())
+        return page(usage, about, rows, f"{usage} --help shows what a command takes, and an example.")
 
 
 def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]], argv: list[str] | None = None) -> int:
@@ -280,7 +276,7 @@ def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]],
         if isinstance(found, str):
             print(found, file=sys.stdout if rest else sys.stderr)
             return 0 if rest else 2
-        name = found.prog
+        name = program(found.name)
         found.run(rest)
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """``asrdistill convert``: other systems' files, in and out."""
 
+from functools import partial
 from pathlib import Path
 
 from asrdistill.cli.command import Args, Group, arg, flag, make
@@ -60,17 +61,14 @@ def _import(args: Args, source: Path, features_at: Path, lang_at: Path) -> None:
 
     form, options = args.source_format, args.options
     features = FrameArchive(features_at, "features")
+    if form != "kaldi":
+        work = partial(import_times, form, source, features, Lang.read(lang_at), options)
+    elif args.model:
+        work = partial(import_kaldi, source, features, lang_at, args.model, args.tree, options)
+    else:
+        raise UserError("Kaldi's alignments need their model; give final.mdl with --model")
     settings = {"format": form, **vars(options), "contents": _contents(source)}
-    inputs: tuple[Path, ...] = (source, features_at, lang_at)
-    if form == "kaldi":
-        if not args.model:
-            raise UserError("Kaldi's alignments need their model; give final.mdl with --model")
-        kaldi = (lang_at, args.model, args.tree, options)
-        inputs += (args.model, args.tree)
-        make(args, lambda out: import_kaldi(source, features, *kaldi, out), inputs, options=settings)
-        return
-    lang = Lang.read(lang_at)
-    make(args, lambda out: import_times(form, source, features, lang, options, out), inputs, options=settings)
+    make(args, work, source, features_at, lang_at, args.model, args.tree, options=settings)
 
 
 def _export(args: Args, source: Path) -> None:

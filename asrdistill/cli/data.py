@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-from pathlib import Path
 
 from asrdistill import corpora
 from asrdistill.cli.command import DATA, JOBS, Args, Group, arg, flag, make
@@ -139,7 +138,7 @@ def subset(args: Args) -> None:
       asrdistill data subset data/train data/train_short --shortest 2000
     """
     from asrdistill.data.archive import FrameArchive
-    from asrdistill.data.directory import DataDirectory, write_genders
+    from asrdistill.data.directory import DataDirectory, write_with_genders
     from asrdistill.data.subset import select, select_rows, write_rows
 
     if (args.data / "index.tsv").is_file():
@@ -148,12 +147,7 @@ def subset(args: Args) -> None:
         make(args, lambda out: write_rows(archive, out, rows), args.data)
         return
     chosen = select(DataDirectory.read(args.data, pipes=True), args.options, args.data)
-
-    def write(out: Path) -> None:
-        chosen.write(out)
-        write_genders([args.data], chosen, out)
-
-    make(args, write, args.data)
+    make(args, lambda out: write_with_genders(chosen, [args.data], out), args.data)
 
 
 @group.command(arg("data", nargs="+", help="data directories"), OUT)
@@ -163,15 +157,10 @@ def combine(args: Args) -> None:
     Example:
       asrdistill data combine data/train-clean-100 data/train-clean-360 data/train_460
     """
-    from asrdistill.data.directory import DataDirectory, combine, write_genders
+    from asrdistill.data.directory import DataDirectory, combine, write_with_genders
 
     united = combine(DataDirectory.read(data, pipes=True) for data in args.data)
-
-    def write(out: Path) -> None:
-        united.write(out)
-        write_genders(args.data, united, out)
-
-    make(args, write, args.data)
+    make(args, lambda out: write_with_genders(united, args.data, out), args.data)
 
 
 @group.command(

@@ -64,12 +64,8 @@ def _decode(runs: list[Args], graph: Path) -> None:
             archives, decoder, workers = ready()
             record = decode_archive(archives[archive], decoder, out, workers)
             logging.getLogger("asrdistill").info(
-                "%s: %d words in %.1f min of speech, real-time factor %.4f (with the model %.4f)",
-                first.model.name,
-                record["words"],
-                record["seconds_of_speech"] / 60,
-                record["rtf"],
-                record["rtf_with_model"],
+                f"{first.model.name}: {record['words']} words in {record['seconds_of_speech'] / 60:.1f} min of speech, "
+                f"real-time factor {record['rtf']:.4f} (with the model {record['rtf_with_model']:.4f})"
             )
 
         for each in runs:

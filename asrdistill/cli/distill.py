@@ -54,11 +54,9 @@ def cluster_senones(args: Args) -> None:
     from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.cluster import cluster_senones
 
-    work = (args.options, args.jobs)
+    features, work = FrameArchive(args.features, "features"), (args.options, args.jobs)
     inputs = (args.generalist, args.features)
-    make(
-        args, lambda out: cluster_senones(args.generalist, FrameArchive(args.features, "features"), out, *work), inputs
-    )
+    make(args, lambda out: cluster_senones(args.generalist, features, out, *work), inputs)
 
 
 @group.command(

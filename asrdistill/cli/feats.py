@@ -37,13 +37,10 @@ def fbank(args: Args) -> None:
     from asrdistill.features.perturb import Perturbations
 
     data, noise = (path and DataDirectory.read(path, pipes=args.pipes) for path in (args.data, args.noise))
-    snr = tuple(args.snr) if args.snr else None
-    copies = Perturbations(
-        tuple(args.warps), tuple(args.speeds), tuple(args.volumes), snr, noise, args.seed, args.pipes
-    )
+    copies = Perturbations(args.warps, args.speeds, args.volumes, args.snr, noise, args.seed, args.pipes)
+    work = (args.options, args.jobs, copies)
     options = {**asdict(args.options), **copies.describe()}
-    work = (data, args.options, args.jobs, args.pipes, copies)
-    make(args, lambda out: make_fbank(data, out, *work[1:]), args.data, args.noise, options=options)
+    make(args, lambda out: make_fbank(data, out, *work), args.data, args.noise, options=options)
 
 
 @group.command(

@@ -54,9 +54,6 @@ def tri(args: Args) -> None:
     archive = FrameArchive(args.features, kind="features")
     utterances = transcripts(archive, args.data, lang)
     check_alignment(args.alignment, archive, lang)
+    work = (args.features, args.alignment, utterances, lang)
     inputs = (args.features, args.alignment, args.data, args.lang)
-    make(
-        args,
-        lambda out: train_triphones(args.features, args.alignment, utterances, lang, out, args.options, args.jobs),
-        inputs,
-    )
+    make(args, lambda out: train_triphones(*work, out, args.options, args.jobs), inputs)

@@ -2,18 +2,7 @@
 
 from pathlib import Path
 
-from asrdistill.cli.command import (
-    ALIGNMENT,
-    FEATURES,
-    JOBS,
-    MODEL,
-    Args,
-    Group,
-    arg,
-    count,
-    listed,
-    make,
-)
+from asrdistill.cli.command import ALIGNMENT, FEATURES, JOBS, MODEL, Args, Group, arg, count, listed, make
 from asrdistill.distill.options import SOFTMAXES
 from asrdistill.errors import UserError
 from asrdistill.models.options import COMBINATIONS

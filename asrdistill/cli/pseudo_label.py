@@ -6,13 +6,7 @@ group = Group("pseudo-label")
 OUT = arg("out", help="data directory to make")
 
 
-@group.command(
-    DATA,
-    OUT,
-    JOBS,
-    options="asrdistill.pseudo_label.options.PseudoLabelOptions",
-    sets="data out",
-)
+@group.command(DATA, OUT, JOBS, options="asrdistill.pseudo_label.options.PseudoLabelOptions", sets="data out")
 def run(args: Args) -> None:
     """Transcribe a data directory by Whisper, with a confidence per utterance
 
@@ -53,9 +47,5 @@ def filter_(args: Args) -> None:
 
     alignment, hyp = args.loop or (None, None)
     hyp = hyp / "hyp.txt" if hyp and hyp.is_dir() else hyp
-    inputs = (args.pseudo_labels, alignment, hyp, args.known)
-    make(
-        args,
-        lambda out: filter_pseudo_labels(args.pseudo_labels, out, args.options, alignment, hyp, args.known),
-        inputs,
-    )
+    work = (args.options, alignment, hyp, args.known)
+    make(args, lambda out: filter_pseudo_labels(args.pseudo_labels, out, *work), args.pseudo_labels, *work[1:])

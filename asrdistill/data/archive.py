@@ -222,24 +222,18 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     `out` must be at its final depth, since shard paths are relative. Raises UserError if the archives hold different
     things or share an utterance.
     """
-    archives = [FrameArchive(source) for source in sources]
-    for archive in archives:
-        _refuse_joined(archive)
+    archives = [_own_shards(source) for source in sources]
     first = archives[0]
     lines: dict[str, tuple[str, str, int, int]] = {}
     for archive in archives:
         if differing := [key for key in IDENTITY if archive.meta.get(key) != first.meta.get(key)]:
             raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}: not to be combined")
-        base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
-        for utterance, (shard, begin, rows) in archive._index.items():
-            if utterance in lines:
-                raise UserError(
-                    f"utterance {utterance} stands in more than one archive; the second is {archive.folder}"
-                )
-            lines[utterance] = (utterance, os.path.normpath(f"{base}/{shard}"), begin, rows)
+        for line in _lines(archive, out, {utterance: utterance for utterance in archive}):
+            if line[0] in lines:
+                raise UserError(f"utterance {line[0]} is in two of the archives; the second is {archive.folder}")
+            lines[line[0]] = line
     wanted = list(lines) if utterances is None else list(utterances)
-    missing = [utterance for utterance in wanted if utterance not in lines]
-    if missing:
+    if missing := [utterance for utterance in wanted if utterance not in lines]:
         raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
     _write_index(Path(out), [lines[utterance] for utterance in wanted])
     made_of = {"hash": [archive.hash for archive in archives]}
@@ -255,15 +249,10 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     own   closed shards of `out` itself, to be indexed too
     meta  fields of meta.json that differ from the source
     """
-    archive = FrameArchive(source)
-    _refuse_joined(archive)
+    archive = _own_shards(source)
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
         raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}")
-    base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
-    lines = []
-    for name, utterance in of.items():
-        shard, begin, rows = archive._index[utterance]
-        lines.append((name, os.path.normpath(f"{base}/{shard}"), begin, rows))
+    lines = _lines(archive, out, of)
     lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
     _write_index(Path(out), lines)
     content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
@@ -275,10 +264,19 @@ def joined_hash(archives: Sequence[FrameArchive]) -> str:
     return hash_of([archive.hash for archive in archives])
 
 
-def _refuse_joined(archive: FrameArchive) -> None:
-    """An index over its shards would cover those of the first archive only."""
+def _own_shards(folder: Path) -> FrameArchive:
+    """Open an archive; raises UserError if it is pasted, since an index would cover the first part only."""
+    archive = FrameArchive(folder)
     if archive.meta.get("joined"):
-        raise UserError(f"{archive.folder} is pasted from other archives; process these, then paste the results")
+        raise UserError(f"{folder} is pasted from other archives; process these, then paste the results")
+    return archive
+
+
+def _lines(archive: FrameArchive, out: Path, of: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
+    """Lines of an index in `out` over the archive's shards: name -> utterance."""
+    base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
+    places = ((name, *archive._index[utterance]) for name, utterance in of.items())
+    return [(name, os.path.normpath(f"{base}/{shard}"), begin, rows) for name, shard, begin, rows in places]
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:

@@ -115,28 +115,24 @@ class DataDirectory:
         for recording, source in audio.items():
             _check_source(folder, recording, source, pipes)
         segments = _read_segments(folder / "segments", audio)
-        ids = list(segments) if segments is not None else list(audio)
-        tables = {
-            name: read_table(folder / name, ids) for name in ("text", "utt2spk", "utt2dur") if (folder / name).exists()
-        }
-        speakers, durations = tables.get("utt2spk", {}), tables.get("utt2dur", {})
+        texts, speakers, durations = (
+            read_table(folder / name, segments) if (folder / name).exists() else {}
+            for name in ("text", "utt2spk", "utt2dur")
+        )
         _check_spk2utt(folder / "spk2utt", speakers)
-        utterances = []
-        for id in ids:
-            recording, start, end = segments[id] if segments is not None else (id, 0.0, None)
-            utterances.append(
-                Utterance(
-                    id=id,
-                    audio=_resolve(folder, audio[recording]),
-                    speaker=speakers.get(id, id),
-                    text=tables["text"][id] if "text" in tables else None,
-                    recording=recording,
-                    start=start,
-                    end=end,
-                    duration=_number(durations[id], folder / "utt2dur", id) if id in durations else None,
-                )
+        return cls(
+            Utterance(
+                id=id,
+                audio=_resolve(folder, audio[recording]),
+                speaker=speakers.get(id, id),
+                text=texts.get(id),
+                recording=recording,
+                start=start,
+                end=end,
+                duration=_number(durations[id], folder / "utt2dur", id) if id in durations else None,
             )
-        return cls(utterances)
+            for id, (recording, start, end) in segments.items()
+        )
 
     def write(self, folder: Path) -> None:
         """Write the tables into the existing folder; audio beside or below the folder gets a relative path."""
@@ -149,7 +145,9 @@ class DataDirectory:
         names = ((id, _name_from(real(folder), audio, real)) for id, audio in recordings.items())
         write_table(folder / "wav.scp", names)
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
-            rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self._with_ends())
+            if endless := [u.id for u in self.utterances if u.end is None]:
+                raise UserError(f"utterance {endless[0]} has no end time, but others of its directory are segments")
+            rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self.utterances)
             write_table(folder / "segments", rows)
         if all(u.text is not None for u in self.utterances):
             write_table(folder / "text", ((u.id, u.text or "") for u in self.utterances))
@@ -166,12 +164,6 @@ class DataDirectory:
         counts = len(self), minutes, sum(len((u.text or "").split()) for u in self), tokens, len(self.speakers)
         log.info("%s: %d utterances, %.1f minutes, %d %s, %d speakers", folder.name, *counts)
 
-    def _with_ends(self) -> Iterator[Utterance]:
-        for utterance in self.utterances:
-            if utterance.end is None:
-                raise UserError(f"utterance {utterance.id} has no end time, but others of its directory are segments")
-            yield utterance
-
 
 def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
     """All utterances of several directories; raises UserError for a shared id."""
@@ -184,8 +176,9 @@ def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
     return DataDirectory(seen.values())
 
 
-def write_genders(sources: Sequence[Path], data: DataDirectory, folder: Path) -> None:
-    """Write spk2gender of the speakers of `data` if all the data directories `sources` have it."""
+def write_with_genders(data: DataDirectory, sources: Sequence[Path], folder: Path) -> None:
+    """Write `data`, with spk2gender if all the data directories `sources`, which it was made from, have it."""
+    data.write(folder)
     tables = [Path(source) / "spk2gender" for source in sources]
     if all(table.is_file() for table in tables):
         genders = {speaker: gender for table in tables for speaker, gender in read_table(table).items()}
@@ -229,22 +222,18 @@ def read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, s
         previous = key
     if not table:
         raise UserError(f"{path} is empty")
-    if expected is not None:
-        _compare(path, table, expected)
-    return table
-
-
-def _compare(path: Path, table: dict[str, str], expected: Iterable[str]) -> None:
-    ids = set(expected)
+    ids = table.keys() if expected is None else set(expected)
     if missing := sorted(ids - table.keys()):
         raise UserError(f"{path} lacks {len(missing)} utterances that {path.parent} has audio for: {shorten(missing)}")
     if extra := sorted(table.keys() - ids):
         raise UserError(f"{path} has {len(extra)} utterances without audio in {path.parent}: {shorten(extra)}")
+    return table
 
 
-def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, float, float | None]] | None:
+def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, float, float | None]]:
+    """utterance -> recording, start and end in seconds; without the file each recording is one utterance."""
     if not path.exists():
-        return None
+        return {recording: (recording, 0.0, None) for recording in audio}
     segments: dict[str, tuple[str, float, float | None]] = {}
     for id, rest in read_table(path).items():
         fields = rest.split()

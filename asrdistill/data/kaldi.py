@@ -6,9 +6,9 @@ Its extensions (pickle, numpy, audio) and shell commands in scp files are refuse
 from __future__ import annotations
 
 import gzip
+import itertools
 import re
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -22,18 +22,6 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import atomic
 
-# What kaldiio raises for damaged arrays
-_DAMAGE = (
-    AssertionError,
-    OverflowError,
-    EOFError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
 _INTEGER = np.dtype([("size", "i1"), ("value", "<i4")])  # one element of an integer vector, in binary form
 
 
@@ -80,7 +68,7 @@ def _read_ark(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             where = f"the utterance after {utterance}" if utterance else "the first utterance"
             try:
                 utterance = matio.read_token(handle)
-            except _DAMAGE as error:
+            except Exception as error:  # of many types, from kaldiio and gzip
                 raise _damaged(path, where, error) from None
             if utterance is None:
                 return
@@ -89,19 +77,11 @@ def _read_ark(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def _read_scp(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Entries of one ark are usually adjacent, so it stays open."""
-    name, handle = None, None
-    try:
-        for utterance, ark, offset in _entries(path):
-            if ark != name:
-                if handle:
-                    handle.close()
-                name, handle = ark, _open(ark)
-            assert handle
-            handle.seek(offset)
-            yield utterance, _read_array(handle, ark, utterance)
-    finally:
-        if handle:
-            handle.close()
+    for ark, entries in itertools.groupby(_entries(path), key=lambda entry: entry[1]):
+        with _open(ark) as handle:
+            for utterance, _, offset in entries:
+                handle.seek(offset)
+                yield utterance, _read_array(handle, ark, utterance)
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
@@ -138,7 +118,7 @@ def _read_array(handle: IO[bytes], path: Path, utterance: str) -> np.ndarray:
             return _read_integers(handle)
         whole = MultiFileDescriptor(BytesIO(form), handle)
         return matio.read_matrix_or_vector(whole) if form[:2] == b"\0B" else matio.read_ascii_mat(whole)
-    except _DAMAGE as error:
+    except Exception as error:
         raise _damaged(path, f"utterance {utterance}", error) from None
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger("asrdistill")
 AUDIO = "audio"  # folder of converted recordings
 PLAIN = {"WAV", "WAVEX", "AIFF", "FLAC"}  # formats with fast seeking
 SUFFIXES = {f".{name.lower()}" for name in soundfile.available_formats()} | {
-    *(".aac", ".aif", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".webm", ".wma"),
+    *(".aac", ".aif", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".webm", ".wma")
 }
 
 FRAME = 0.01  # seconds
@@ -81,24 +81,27 @@ def segment_recordings(
     than a piece may be. Raises UserError where there are no recordings, where more of them cannot be read than the
     options allow, and where there is no sound in any.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
+    found = {path: path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    files = sorted(path for path, name in found.items() if not any(part.startswith(".") for part in name.parts))
     if not files:
         raise UserError(f"there is no file in {folder}; give a folder with recordings")
     (out / AUDIO).mkdir(exist_ok=True)
     tasks = [(name, path, name in whole) for name, path in _names(folder, files).items()]
-    found = list(
-        map_utterances(partial(_segment_file, folder, out / AUDIO, options), tasks, jobs, "segment", unit="files")
-    )
+    work = partial(_segment_file, folder, out / AUDIO, options)
+    recordings = list(map_utterances(work, tasks, jobs, "segment", unit="files"))
     if not any((out / AUDIO).iterdir()):
         (out / AUDIO).rmdir()
-    kept = _check(folder, found, options)
+    kept = _check(folder, recordings, options)
     DataDirectory(utterance for recording in kept for utterance in recording.utterances()).write(out)
     write_text(out / "rate", f"{_rate(kept)}\n")
-    write_json(out / "segment.json", _describe(found))
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    summary = {
+        "files": len(recordings),
+        "recordings": len(kept),
+        "seconds": round(sum(recording.seconds for recording in recordings), 2),
+        "pieces": sum(len(recording.pieces) for recording in recordings),
+        "left_out": {str(r.path): r.fault or "no sound" for r in recordings if not r.pieces},
+    }
+    write_json(out / "segment.json", summary)
 
 
 def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
@@ -139,14 +142,10 @@ def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> lis
     if silent:
         log.warning("left out: %d recordings without sound (%s)", len(silent), shorten(r.path.name for r in silent))
     pieces = [end - begin for recording in kept for begin, end in recording.pieces]
+    minutes = sum(recording.seconds for recording in kept) / 60
     log.info(
-        "%d files: %d recordings of %.1f minutes, cut into %d pieces of %.1f minutes; %d files left out",
-        len(found),
-        len(kept),
-        sum(recording.seconds for recording in kept) / 60,
-        len(pieces),
-        sum(pieces) / 60,
-        len(found) - len(kept),
+        f"{len(found)} files: {len(kept)} recordings of {minutes:.1f} minutes, cut into {len(pieces)} pieces of "
+        f"{sum(pieces) / 60:.1f} minutes; {len(found) - len(kept)} files left out"
     )
     return kept
 
@@ -155,16 +154,6 @@ def _rate(recordings: list[Recording]) -> int:
     """16000 if nearly all audio has at least this rate, or 8000."""
     wide = sum(recording.seconds for recording in recordings if recording.rate >= WIDE)
     return WIDE if wide >= 0.9 * sum(recording.seconds for recording in recordings) else NARROW
-
-
-def _describe(found: list[Recording]) -> dict[str, object]:
-    return {
-        "files": len(found),
-        "recordings": sum(bool(recording.pieces) for recording in found),
-        "seconds": round(sum(recording.seconds for recording in found), 2),
-        "pieces": sum(len(recording.pieces) for recording in found),
-        "left_out": {str(r.path): r.fault or "no sound" for r in found if not r.pieces},
-    }
 
 
 def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tuple[str, Path, bool]) -> Recording:

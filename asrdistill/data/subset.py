@@ -41,8 +41,10 @@ def select_rows(archive: FrameArchive, options: SubsetOptions) -> list[str]:
 def _choose(items: list[T], options: SubsetOptions, key: Callable[[T], Any], name: Path) -> list[T]:
     if options.shortest:
         return _first(sorted(items, key=key), options.shortest, "utterances", name)
-    if options.percent:
-        return _random(items, options.percent, options.seed)
+    if options.percent:  # of one seed smaller shares are within larger ones
+        count = max(1, round(len(items) * options.percent / 100))
+        order = np.random.default_rng(options.seed).permutation(len(items))
+        return [items[index] for index in sorted(order[:count].tolist())]
     return _spaced(items, options.utterances, "utterances", name)
 
 
@@ -58,13 +60,6 @@ def copy_beside(archive: FrameArchive, out: Path) -> None:
         shard = path.suffix == ".npy"
         if path.is_file() and not shard and not path.name.startswith(".") and not (out / path.name).exists():
             shutil.copy(path, out)
-
-
-def _random(items: Sequence[T], percent: float, seed: int) -> list[T]:
-    """A random share of the items, in order; of one seed smaller shares are within larger ones."""
-    count = max(1, round(len(items) * percent / 100))
-    order = np.random.default_rng(seed).permutation(len(items))
-    return [items[index] for index in sorted(order[:count].tolist())]
 
 
 def _seconds(utterance: Utterance, name: Path) -> float:

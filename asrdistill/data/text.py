@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import overload
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +34,7 @@ class Texts(Sequence[Transcript]):
                 utterance, *words = lines.readline().decode().split()
                 yield utterance, words
 
-    @overload
-    def __getitem__(self, key: int) -> Transcript: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> Texts: ...
-
-    def __getitem__(self, key: int | slice) -> Transcript | Texts:
+    def __getitem__(self, key: Any) -> Any:
         first, last, _ = (key if isinstance(key, slice) else slice(key, key + 1)).indices(len(self))
         some = Texts(self.path, self.places[first : max(first, last) + 1])
         return some if isinstance(key, slice) else next(iter(some))

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,23 +54,13 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
     Raises UserError if the utterances differ, or the filterbank has fewer bins than coefficients.
     """
     archive = check(fbank, speakers, options)
-    tasks = list(enumerate(_shards(_groups(archive, speakers, options.normalise))))
-    shards = map_utterances(
-        partial(_write_shard, Path(out), options),
-        tasks,
-        jobs,
-        "cepstra",
-        partial(FrameArchive, fbank),
-        weight=lambda task: sum(map(len, task[1])),
-    )
-    finish(
-        out,
-        "features",
-        _parts(options),
-        list(shards),
-        frame_shift=archive.meta["frame_shift"],
-        features=settings(archive, options),
-    )
+    groups = [[utterance] for utterance in archive]  # utterances that share one mean and variance
+    if options.normalise == "speaker":
+        groups = list(by_speaker(archive, speakers).values())
+    write, load, tasks = partial(_write_shard, Path(out), options), partial(FrameArchive, fbank), _shards(groups)
+    shards = map_utterances(write, tasks, jobs, "cepstra", load, weight=lambda task: sum(map(len, task[1])))
+    meta = {"frame_shift": archive.meta["frame_shift"], "features": settings(archive, options)}
+    finish(out, "features", _parts(options), list(shards), **meta)
 
 
 def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> FrameArchive:
@@ -101,18 +91,12 @@ def _parts(options: CepstraOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {"frames": ("float32", (options.coefficients,))}
 
 
-def _groups(archive: FrameArchive, speakers: Mapping[str, str], normalise: str) -> list[list[str]]:
-    """Utterances that share one mean and variance."""
-    return list(by_speaker(archive, speakers).values()) if normalise == "speaker" else [[u] for u in archive]
-
-
-def _shards(groups: list[list[str]]) -> Iterator[list[list[str]]]:
-    """Whole groups of about UTTERANCES_PER_SHARD utterances in total."""
-    ends = itertools.accumulate(map(len, groups))
-    for _, members in itertools.groupby(
-        zip(ends, groups, strict=True), lambda pair: (pair[0] - 1) // UTTERANCES_PER_SHARD
-    ):
-        yield [group for _, group in members]
+def _shards(groups: list[list[str]]) -> list[tuple[int, list[list[str]]]]:
+    """Numbered shards: whole groups of about UTTERANCES_PER_SHARD utterances in total."""
+    shards: dict[int, list[list[str]]] = {}
+    for end, group in zip(itertools.accumulate(map(len, groups)), groups, strict=True):
+        shards.setdefault((end - 1) // UTTERANCES_PER_SHARD, []).append(group)
+    return list(enumerate(shards.values()))
 
 
 def _write_shard(

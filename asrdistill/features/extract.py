@@ -21,12 +21,7 @@ _BATCH_SECONDS = 60.0  # of audio, transformed together
 
 
 def make_fbank(
-    data: DataDirectory,
-    out: Path,
-    options: FbankOptions,
-    jobs: int,
-    pipes: bool = False,
-    copies: Perturbations = UNPERTURBED,
+    data: DataDirectory, out: Path, options: FbankOptions, jobs: int, copies: Perturbations = UNPERTURBED
 ) -> None:
     """Write the log-mel filterbank of every utterance into the existing folder `out`, an archive of kind "features".
 
@@ -38,17 +33,10 @@ def make_fbank(
     import_module("asrdistill.features.fbank")  # loads torch, once for all processes where they are forks
     variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
     tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
-    write = partial(_write_shard, Path(out), variants, pipes)
+    write = partial(_write_shard, Path(out), variants, copies.pipes)
     shards = map_utterances(write, tasks, jobs, "features", partial(copies.source, data.utterances))
-    finish(
-        out,
-        "features",
-        _parts(options),
-        list(shards),
-        frame_shift=options.frame_shift / 1000,
-        features=options.describe(),
-        **copies.describe(),
-    )
+    meta = {"frame_shift": options.frame_shift / 1000, "features": options.describe(), **copies.describe()}
+    finish(out, "features", _parts(options), list(shards), **meta)
 
 
 def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:

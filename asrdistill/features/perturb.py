@@ -66,7 +66,7 @@ class Perturbations:
     warps: Sequence[float] = (1.0,)
     speeds: Sequence[float] = ()
     volumes: Sequence[float] = ()
-    snr: tuple[float, float] | None = None
+    snr: Sequence[float] | None = None
     noise: DataDirectory | None = None  # None: a babble of the utterances themselves
     seed: int = 0
     pipes: bool = False
@@ -77,9 +77,10 @@ class Perturbations:
         copies += [Perturbation("speed", speed) for speed in self.speeds]
         copies += [Perturbation("volume", volume) for volume in self.volumes]
         if self.snr:
-            if self.snr[0] > self.snr[1]:
-                raise UserError(f"--snr takes the lowest value first, not {self.snr[0]:g} {self.snr[1]:g}")
-            copies.append(Perturbation("snr", snr=self.snr))
+            low, high = self.snr
+            if low > high:
+                raise UserError(f"--snr takes the lowest value first, not {low:g} {high:g}")
+            copies.append(Perturbation("snr", snr=(low, high)))
         elif self.noise:
             raise UserError("--noise needs --snr LOW HIGH")
         for copy in copies:
@@ -138,8 +139,6 @@ def speed_of(name: str) -> float:
 
 def warped(options: FbankOptions, warp: float) -> FbankOptions:
     """Options with stretched filter edges; raises UserError if they exceed half the sample rate."""
-    if warp <= 0:
-        raise UserError(f"a warp factor must be above 0, not {warp:g}")
     if warp == 1:
         return options
     if options.top * warp > options.rate / 2:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from asrdistill.data.archive import FrameArchive, ShardWriter, finish
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.data.directory import DataDirectory
 from asrdistill.data.text import Transcript, read_texts
 from asrdistill.errors import UserError, shorten
@@ -21,7 +21,7 @@ from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import AlignOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
-from asrdistill.parallel import Chunk, map_utterances, split
+from asrdistill.parallel import Chunk, Sums, map_utterances, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -45,17 +45,14 @@ class FrameScorer(Protocol):
 
 
 @dataclass
-class Summary:
-    """What an alignment found; those of shards add up."""
+class Summary(Sums):
+    """What an alignment found."""
 
     utterances: int = 0
     frames: int = 0
     silence: int = 0  # frames
     loglike: float = 0.0  # sum over the frames
     left_out: tuple[str, ...] = ()
-
-    def __add__(self, other: Summary) -> Summary:
-        return Summary(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def record(self) -> dict[str, Any]:
         """For meta.json."""
@@ -108,12 +105,7 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
     shared = [utterance for utterance in features if utterance in found]
     if not shared:
         raise UserError(f"{alignment} and {features.folder} have no utterance in common")
-    for utterance in shared:
-        if found.rows(utterance) != features.rows(utterance):
-            raise UserError(
-                f"utterance {utterance} has {features.rows(utterance)} frames in {features.folder}, but "
-                f"{found.rows(utterance)} in {alignment}; align it again"
-            )
+    check_match(features, found, shared)
 
 
 def check_left_out(

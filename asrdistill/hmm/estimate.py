@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 
 from asrdistill.hmm.gmm import Mixtures, expand
+from asrdistill.parallel import Sums
 
 POWER = 0.25  # Gaussians per senone are proportional to its frames to this power
 MIN_OCCUPANCY = 10.0  # frames; Gaussians with fewer are removed
@@ -20,8 +21,8 @@ PERTURB = 0.01  # standard deviations that the halves of a split Gaussian move a
 
 
 @dataclass
-class Statistics:
-    """Sums over frames; those of shards add up.
+class Statistics(Sums):
+    """Sums over frames.
 
     occupancy (G,), sums (G, 2D) of posterior · [x, x²]; stays, leaves (S,): frames after which the senone is kept or
     left; loglike: total log-likelihood.
@@ -40,9 +41,6 @@ class Statistics:
         senones = len(mixtures.first) - 1
         sums = np.zeros((gaussians, 2 * dimension))
         return cls(np.zeros(gaussians), sums, np.zeros(senones), np.zeros(senones))
-
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
     @property
     def frames(self) -> float:

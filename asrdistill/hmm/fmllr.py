@@ -45,30 +45,19 @@ def adapt(
     speakers = list(by_speaker(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     tasks = chunks(speakers, SPEAKERS_PER_SHARD)
-    load = partial(_load, model, features, alignment)
+    work, load = partial(_adapt_shard, out, options.min_frames), partial(_load, model, features, alignment)
     shards, kept = [], []
-    for shard, unadapted in map_utterances(
-        partial(_adapt_shard, out, options.min_frames), tasks, jobs, "fMLLR", load, "speakers"
-    ):
+    for shard, unadapted in map_utterances(work, tasks, jobs, "fMLLR", load, "speakers"):
         shards.append(shard)
         kept += unadapted
     if kept:
         log.warning(
-            "%d of %d speakers have fewer than %d aligned frames and are not adapted: %s",
-            len(kept),
-            len(speakers),
-            options.min_frames,
-            shorten(kept),
+            f"{len(kept)} of {len(speakers)} speakers have fewer than {options.min_frames} aligned frames and are "
+            f"not adapted: {shorten(kept)}"
         )
     settings = {"type": "fmllr", "of": base_features(gmm), **gmm.transform.describe()}
-    finish(
-        out,
-        "features",
-        {"frames": ("float32", shape)},
-        shards,
-        frame_shift=archive.meta["frame_shift"],
-        features=settings,
-    )
+    meta = {"frame_shift": archive.meta["frame_shift"], "features": settings}
+    finish(out, "features", {"frames": ("float32", shape)}, shards, **meta)
     gmm.transform.write(out)
 
 

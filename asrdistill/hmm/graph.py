@@ -134,15 +134,7 @@ def _phone_graph(words, word_first, pron_logprob, pron_first, pron_phones, log_s
     exit[-1] = 0.0
     for end in ends:
         exit[end] = log_no_sil
-    return (
-        np.array(phone, dtype=np.int32),
-        np.array(place_of, dtype=np.int32),
-        np.array(first, dtype=np.int32),
-        np.array(source, dtype=np.int32),
-        np.array(weight, dtype=np.float32),
-        np.array(entry, dtype=np.float32),
-        np.array(exit, dtype=np.float32),
-    )
+    return _arrays(phone, place_of, first, source, weight, entry, exit)
 
 
 @numba.njit(cache=True)
@@ -189,14 +181,19 @@ def _expand(phone, first, source, weight, entry, exit, classes, table, lengths):
                     unit.append(v)
                     out_first.append(len(out_source))
                 last[v, before, after] = len(senone) - 1
+    return _arrays(senone, unit, out_first, out_source, out_weight, out_entry, out_exit)
+
+
+@numba.njit(cache=True)
+def _arrays(node, unit, first, source, weight, entry, exit):
     return (
-        np.array(senone, dtype=np.int32),
-        np.array(unit, dtype=np.int32),
-        np.array(out_first, dtype=np.int32),
-        np.array(out_source, dtype=np.int32),
-        np.array(out_weight, dtype=np.float32),
-        np.array(out_entry, dtype=np.float32),
-        np.array(out_exit, dtype=np.float32),
+        np.array(node, np.int32),
+        np.array(unit, np.int32),
+        np.array(first, np.int32),
+        np.array(source, np.int32),
+        np.array(weight, np.float32),
+        np.array(entry, np.float32),
+        np.array(exit, np.float32),
     )
 
 

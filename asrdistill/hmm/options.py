@@ -8,11 +8,6 @@ from asrdistill.errors import UserError
 _LEFT_OUT = "percent of the utterances that may fail to align"
 
 
-def _check_iterations(iterations: int) -> None:
-    if iterations < 1:
-        raise UserError(f"--iterations must be at least 1, not {iterations}")
-
-
 @dataclass(frozen=True)
 class MonoOptions:
     gaussians: int = option(1000, "Gaussians of all senones together")
@@ -21,22 +16,18 @@ class MonoOptions:
     max_left_out: float = option(5.0, _LEFT_OUT)
 
     def __post_init__(self) -> None:
-        _check_iterations(self.iterations)
+        if self.iterations < 1:
+            raise UserError(f"--iterations must be at least 1, not {self.iterations}")
 
 
 @dataclass(frozen=True)
-class TriphoneOptions:
+class TriphoneOptions(MonoOptions):
     leaves: int = option(1500, "leaves of the decision trees: senones")
     gaussians: int = option(10000, "Gaussians of all senones together")
     iterations: int = option(35, "training iterations")
-    seed: int = option(0, "seed for splitting Gaussians")
     lda: bool = option(False, "project spliced cepstra by LDA and MLLT instead of adding deltas")
     splice: int = option(3, "with --lda: frames spliced to each side before the projection")
     dimension: int = option(40, "with --lda: dimensions of the projection")
-    max_left_out: float = option(5.0, _LEFT_OUT)
-
-    def __post_init__(self) -> None:
-        _check_iterations(self.iterations)
 
 
 @dataclass(frozen=True)

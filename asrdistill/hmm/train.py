@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
@@ -41,7 +40,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
-from asrdistill.parallel import Chunk, Workers, split
+from asrdistill.parallel import Chunk, Sums, Workers, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -63,43 +62,32 @@ class Estimate:
     mixtures: Mixtures
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Rounds of training; mixtures grow to `gaussians` until the round `growing`.
-
-    ``align(round)``: "equal" (flat start), "given" (by another model's alignment), "viterbi" or "stored" (as before).
-    """
-
-    rounds: int
-    growing: int
-    gaussians: int
-    align: Callable[[int], str]
-    seed: int
-    max_left_out: float
-    mllt: tuple[int, ...] = ()
-
-
 @dataclass
-class Products:
+class Products(Sums):
     """Statistics of MLLT. products (D, D, D): Σ posterior / variance_d · x xᵀ"""
 
     products: np.ndarray
     stats: Statistics
 
-    def __add__(self, other: Products) -> Products:
-        return Products(self.products + other.products, self.stats + other.stats)
 
-
-@dataclass
-class Trainer:
+class Trainer(Workers):
     """The shards of a corpus, and the processes that work on them."""
 
-    shards: list[Chunk[Transcript]]
-    workers: Workers
+    def __init__(
+        self,
+        features: Path,
+        utterances: Sequence[Transcript],
+        lang: Lang,
+        out: Path,
+        jobs: int,
+        alignment: Path | None = None,
+    ):
+        super().__init__(jobs, partial(Corpus, features, lang, out, alignment))
+        self.features, self.out, self.shards = features, out, split(utterances, SHARDS)
 
     def sum(self, work: Callable[..., Any], what: str, *arguments: Any) -> Any:
         """Sum of ``work(*arguments, corpus, shard)`` over all shards, in their order."""
-        return reduce(add, self.workers.map(partial(work, *arguments), self.shards, what))
+        return reduce(add, self.map(partial(work, *arguments), self.shards, what))
 
 
 class Corpus:
@@ -137,11 +125,9 @@ def train_mono(
     The flat start divides each utterance evenly among its states. Raises UserError if more than ``max_left_out``
     percent of the utterances are shorter than their HMM.
     """
-    senones = Senones.monophones(lang)
     growing = max(1, options.iterations * 3 // 4)
-    schedule = _schedule(options, growing, mono_alignment)
-    with _trainer(cepstra, utterances, lang, out, jobs) as trainer:
-        _train(trainer, FeatureTransform(deltas=DELTAS), senones, schedule, cepstra, out)
+    with Trainer(cepstra, utterances, lang, out, jobs) as trainer:
+        _train(trainer, FeatureTransform(deltas=DELTAS), Senones.monophones(lang), options, growing, mono_alignment)
 
 
 def train_triphones(
@@ -164,13 +150,13 @@ def train_triphones(
         raise UserError(f"{options.dimension} dimensions cannot be made of {spliced} spliced frames of {size}")
     adapted = not options.lda and meta["features"]["type"] == "fmllr"
     front = FeatureTransform() if adapted else FeatureTransform(deltas=DELTAS)
-    schedule = _schedule(options, options.iterations * 5 // 7, given_alignment)
-    with _trainer(features, utterances, lang, out, jobs, alignment) as trainer:
+    growing = options.iterations * 5 // 7
+    with Trainer(features, utterances, lang, out, jobs, alignment) as trainer:
         if options.lda:
             scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
             front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
-            schedule = replace(schedule, mllt=MLLT_ROUNDS)
-        _train(trainer, front, _tree(trainer, front, lang, options.leaves), schedule, features, out)
+        senones = _tree(trainer, front, lang, options.leaves)
+        _train(trainer, front, senones, options, growing, given_alignment, MLLT_ROUNDS if options.lda else ())
     if adapted:
         FeatureTransform.read(features).write(out)  # new speakers are adapted from what it makes
 
@@ -189,18 +175,6 @@ def given_alignment(number: int) -> str:
     return "viterbi" if number % 10 == 0 else "stored"
 
 
-def _schedule(options: MonoOptions | TriphoneOptions, growing: int, align: Callable[[int], str]) -> Schedule:
-    return Schedule(options.iterations, growing, options.gaussians, align, options.seed, options.max_left_out)
-
-
-@contextmanager
-def _trainer(
-    features: Path, utterances: Sequence[Transcript], lang: Lang, out: Path, jobs: int, alignment: Path | None = None
-) -> Iterator[Trainer]:
-    with Workers(jobs, partial(Corpus, features, lang, out, alignment)) as workers:
-        yield Trainer(split(utterances, SHARDS), workers)
-
-
 def _tree(trainer: Trainer, front: FeatureTransform, lang: Lang, leaves: int) -> Senones:
     stats = trainer.sum(_tree_shard, "tree statistics", front)
     senones = grow_tree(stats, lang.phones, Senones.monophones(lang).lengths, leaves)
@@ -209,40 +183,46 @@ def _tree(trainer: Trainer, front: FeatureTransform, lang: Lang, leaves: int) ->
 
 
 def _train(
-    trainer: Trainer, front: FeatureTransform, senones: Senones, schedule: Schedule, features: Path, out: Path
+    trainer: Trainer,
+    front: FeatureTransform,
+    senones: Senones,
+    options: MonoOptions,
+    growing: int,
+    align: Callable[[int], str],
+    mllt_rounds: tuple[int, ...] = (),
 ) -> None:
-    """Train the Gaussians of the senones and write the model into `out`."""
-    if schedule.gaussians < senones.count:
-        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {schedule.gaussians}")
-    archive = FrameArchive(features, kind="features")
+    """Train the Gaussians of the senones and write the model; mixtures grow until the round `growing`.
+
+    ``align(round)``: "equal" (flat start), "given" (by another model's alignment), "viterbi" or "stored" (as before).
+    """
+    if options.gaussians < senones.count:
+        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {options.gaussians}")
+    archive = FrameArchive(trainer.features, kind="features")
     shape = (senones.count, front.size(archive.meta["parts"]["frames"]["shape"][0]))
     mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))
-    rng = np.random.default_rng(schedule.seed)
+    rng = np.random.default_rng(options.seed)
     utterances, checked = sum(map(len, trainer.shards)), False
-    for number in range(schedule.rounds):
-        if number in schedule.mllt:
+    for number in range(options.iterations):
+        if number in mllt_rounds:
             front, mixtures = _turn(trainer, front, senones, mixtures)
-        how, what = schedule.align(number), f"round {number + 1} of {schedule.rounds}"
+        how, what = align(number), f"round {number + 1} of {options.iterations}"
         stats = trainer.sum(_accumulate_shard, what, Estimate(front, senones, mixtures), how)
         if stats.frames == 0 or (how == "viterbi" and not checked):  # equal parts need more frames than the best path
-            check_left_out(stats.left_out, utterances, schedule.max_left_out)
+            check_left_out(stats.left_out, utterances, options.max_left_out)
             checked = stats.frames > 0
         if number == 0:
             floor = VARIANCE_FLOOR * _global_variance(stats)
         log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
         mixtures = update(mixtures, stats, floor)
         senones.self_loop = self_loops(stats, senones.self_loop)
-        if number < schedule.growing:
-            target = senones.count + (schedule.gaussians - senones.count) * (number + 1) // schedule.growing
+        if number < growing:
+            target = senones.count + (options.gaussians - senones.count) * (number + 1) // growing
             mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
     for shard in trainer.shards:
-        _stored(out, shard.number).unlink()
-    meta = {
-        "features": archive.meta["features"],
-        "frame_shift": archive.meta["frame_shift"],
-        "loglike_per_frame": round(stats.loglike / stats.frames, 4),
-    }
-    Gmm(mixtures, senones, meta, front).write(out)
+        _stored(trainer.out, shard.number).unlink()
+    meta = {key: archive.meta[key] for key in ("features", "frame_shift")}
+    meta["loglike_per_frame"] = round(stats.loglike / stats.frames, 4)
+    Gmm(mixtures, senones, meta, front).write(trainer.out)
 
 
 def _turn(

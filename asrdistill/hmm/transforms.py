@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
+
+from asrdistill.parallel import Sums
 
 SWEEPS = 20  # over all rows
 
 
 @dataclass
-class Scatter:
-    """Statistics of LDA; those of shards add up.
+class Scatter(Sums):
+    """Statistics of LDA.
 
     frames (S,), sums (S, E) of each senone's frames, products (E, E): sum of x xᵀ over all frames
     """
@@ -29,9 +31,6 @@ class Scatter:
         found, starts = np.unique(senone[order], return_index=True)
         sums[found] = np.add.reduceat(x[order], starts, axis=0, dtype=np.float64)
         return cls(np.bincount(senone, minlength=senones).astype(np.float64), sums, (x.T @ x).astype(np.float64))
-
-    def __add__(self, other: Scatter) -> Scatter:
-        return Scatter(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
 
 def lda(scatter: Scatter, size: int) -> np.ndarray:

@@ -77,6 +77,11 @@ def word_segments(path: np.ndarray, graph: UtteranceGraph) -> list[Segment]:
 
 def _segments(runs: np.ndarray, names: np.ndarray) -> list[Segment]:
     """Runs of equal values; the value v is reported as names[v]."""
-    bounds = np.flatnonzero(np.diff(runs)) + 1
-    begins, ends = [0, *bounds.tolist()], [*bounds.tolist(), len(runs)]
-    return [Segment(begin, end, int(names[runs[begin]])) for begin, end in zip(begins, ends, strict=True)]
+    begins = np.flatnonzero(np.append(True, np.diff(runs)))
+    return segments(begins, names[runs[begins]], len(runs))
+
+
+def segments(begins: np.ndarray, names: np.ndarray, frames: int) -> list[Segment]:
+    """Adjacent segments, from the first frame and the name of each."""
+    ends = [*begins[1:].tolist(), frames]
+    return [Segment(*segment) for segment in zip(begins.tolist(), ends, names.tolist(), strict=True)]

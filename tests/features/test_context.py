@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.features import add_deltas, global_stats, splice
+from asrdistill.features.context import add_deltas, splice
+from asrdistill.features.statistics import global_stats
 from tests.refusals import refused
 
 

@@ -4,7 +4,7 @@ import pytest
 from asrdistill.data.archive import FrameArchive
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
-from asrdistill.features.perturb import Perturbation, expand_to_copies, original_id, warped
+from asrdistill.features.perturb import Perturbation, Perturbations, expand_to_copies, original_id, warped
 from tests.refusals import refused
 
 OPTIONS = FbankOptions(rate=8000, bins=40, low=60, high=3800)
@@ -35,7 +35,7 @@ def test_impossible_warps_are_refused():
     with refused("1.2", "1.05"):
         warped(OPTIONS, 1.2)
     with refused("warp", 0):
-        warped(OPTIONS, 0)
+        Perturbations(warps=(0.0,)).each()
 
 
 def test_copies_share_the_alignment_of_their_original(corpus, tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +33,18 @@ def export_alignment(form: str, alignment: Path, out: Path, rate: int, final: Pa
         return
     for name in CTMS:
         if not (alignment / name).is_file():
-            raise UserError(
-                f"{alignment} has no {name}, as copies and subsets have none; export what they were made of"
-            )
-    if form == "ctm":
-        for name in CTMS:
+            raise UserError(f"{alignment} has no {name}, as copies and subsets have none; export their originals")
+        if form == "ctm":
             shutil.copyfile(alignment / name, out / name)
+    if form == "ctm":
         return
-    _each(archive, _write_textgrid if form == "textgrid" else _phn_writer(rate), out)
+    for found, end in _transcriptions(archive):
+        tiers = {"words": found.words, "phones": found.phones}
+        if form == "textgrid":
+            write_textgrid(out / f"{found.utterance}.TextGrid", end, tiers)
+        else:
+            write_phn(out / f"{found.utterance}.PHN", found.phones, rate)
+            write_phn(out / f"{found.utterance}.WRD", found.words, rate)
 
 
 def _export_kaldi(archive: FrameArchive, out: Path, final: Path) -> None:
@@ -59,10 +63,8 @@ def _vectors(archive: FrameArchive, part: str, offset: int) -> Iterator[tuple[st
         yield utterance, archive.part(utterance, part).astype(np.int32) + np.int32(offset)
 
 
-Writer = Callable[[Path, Transcription, float], None]  # path without suffix, what to write, seconds in all
-
-
-def _each(archive: FrameArchive, write: Writer, out: Path) -> None:
+def _transcriptions(archive: FrameArchive) -> Iterator[tuple[Transcription, float]]:
+    """Phones and words of each utterance, at exact times of frames, and its length in seconds."""
     shift, left = archive.meta["frame_shift"], set(archive)
     for found in ctm_transcriptions(archive.folder / "phones.ctm"):
         rows = archive.rows(found.utterance)
@@ -74,7 +76,7 @@ def _each(archive: FrameArchive, write: Writer, out: Path) -> None:
         if "/" in found.utterance:
             raise UserError(f"utterance {found.utterance} cannot give a file its name, because of the slash")
         phones, words = _on_frames(found.phones, shift), _on_frames(found.words, shift)
-        write(out / found.utterance, Transcription(found.utterance, found.source, phones, words), rows * shift)
+        yield found._replace(phones=phones, words=words), rows * shift
         left.discard(found.utterance)
     if left:
         raise UserError(f"{archive.folder}: phones.ctm lacks utterance {min(left)}; align again")
@@ -82,18 +84,5 @@ def _each(archive: FrameArchive, write: Writer, out: Path) -> None:
 
 def _on_frames(intervals: Sequence[Interval], shift: float) -> list[Interval]:
     """Rounded times of a CTM as exact times of frames."""
-    return [
-        Interval(round(begin / shift) * shift, round(end / shift) * shift, label) for begin, end, label in intervals
-    ]
-
-
-def _write_textgrid(path: Path, found: Transcription, end: float) -> None:
-    write_textgrid(path.with_name(f"{path.name}.TextGrid"), end, {"words": found.words, "phones": found.phones})
-
-
-def _phn_writer(rate: int) -> Writer:
-    def write(path: Path, found: Transcription, end: float) -> None:
-        write_phn(path.with_name(f"{path.name}.PHN"), found.phones, rate)
-        write_phn(path.with_name(f"{path.name}.WRD"), found.words, rate)
-
-    return write
+    rounded = ((round(begin / shift), round(end / shift), label) for begin, end, label in intervals)
+    return [Interval(begin * shift, end * shift, label) for begin, end, label in rounded]

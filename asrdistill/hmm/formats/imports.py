@@ -23,14 +23,9 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.align import CTMS, PARTS, check_left_out, ctm
 from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
 from asrdistill.hmm.formats.options import ImportOptions
-from asrdistill.hmm.formats.times import (
-    Transcription,
-    ctm_transcriptions,
-    phn_transcription,
-    textgrid_transcription,
-)
+from asrdistill.hmm.formats.times import Transcription, ctm_transcriptions, phn_transcription, textgrid_transcription
 from asrdistill.hmm.senones import START_SELF_LOOP, Senones, begins, leaves
-from asrdistill.hmm.viterbi import Segment
+from asrdistill.hmm.viterbi import Segment, segments
 from asrdistill.lang.lexicon import Lang, root_of
 
 log = logging.getLogger("asrdistill")
@@ -89,13 +84,13 @@ def import_kaldi(
     _write(aligned, source, features, senones, options, out)
 
 
-def _transcriptions(form: str, source: Path, features: FrameArchive, rate: int) -> Iterator[Transcription]:
+def _transcriptions(form: str, source: Path, features: FrameArchive, rate: int) -> Iterable[Transcription]:
     if form == "ctm":
-        yield from ctm_transcriptions(source / CTMS[0] if source.is_dir() else source)
-    elif form == "textgrid":
-        yield from (textgrid_transcription(path, name) for name, path in _files(source, ".textgrid", features))
-    else:
-        yield from (phn_transcription(path, name, rate) for name, path in _files(source, ".phn", features))
+        return ctm_transcriptions(source / CTMS[0] if source.is_dir() else source)
+    files = _files(source, f".{form}", features)
+    if form == "textgrid":
+        return (textgrid_transcription(path, name) for name, path in files)
+    return (phn_transcription(path, name, rate) for name, path in files)
 
 
 def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str, Path]]:
@@ -115,8 +110,7 @@ def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str,
 
 def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
     """Items whose utterance (the first field) is in the features; logs the others."""
-    strangers = []
-    found = False
+    strangers, found = [], False
     for item in items:
         if item[0] in features:
             found = True
@@ -124,13 +118,9 @@ def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
         else:
             strangers.append(item[0])
     if strangers and not found:
-        raise UserError(
-            f"{source} is of other utterances ({shorten(strangers)}) than {features.folder} ({shorten(features)})"
-        )
+        raise UserError(f"{source} has utterances {shorten(strangers)}, but {features.folder} has {shorten(features)}")
     if strangers:
-        log.warning(
-            "%d utterances of %s have no features and are left out: %s", len(strangers), source, shorten(strangers)
-        )
+        log.warning("%s: %d utterances without features are left out: %s", source, len(strangers), shorten(strangers))
 
 
 def _write(
@@ -164,17 +154,9 @@ def _write(
     check_left_out(sorted(missing), len(features), options.max_left_out, reason, remedy)
     loops = np.log((frames - visits + START_SELF_LOOP * LIKE_START) / (frames + LIKE_START))
     dataclasses.replace(senones, self_loop=loops).write(out)
-    silence = int(frames[senones.silence].sum())
-    finish(
-        out,
-        "alignment",
-        PARTS,
-        [writer.close()],
-        senones=senones.hash,
-        frame_shift=shift,
-        silence_percent=round(100 * silence / max(int(frames.sum()), 1), 2),
-        left_out=sorted(missing),
-    )
+    silence = round(100 * int(frames[senones.silence].sum()) / max(int(frames.sum()), 1), 2)
+    meta = {"senones": senones.hash, "frame_shift": shift, "silence_percent": silence, "left_out": sorted(missing)}
+    finish(out, "alignment", PARTS, [writer.close()], **meta)
     log.info("%s: %d utterances, %d frames", source, len(features) - len(missing), frames.sum())
 
 
@@ -212,24 +194,19 @@ class Converter:
             (begin, stop, self.phone(label, f"{where}, {time:.3f} s"))
             for (time, _, label), (begin, stop) in zip(item.phones, places, strict=True)
         ]
-        segments = _fill_gaps(placed, rows)
-        frames = [self._share(stop - begin, name) for begin, stop, name in segments]
-        short = sum(stop - begin < len(self._states[name]) for begin, stop, name in segments)
+        phones = _fill_gaps(placed, rows)
+        frames = [self._share(stop - begin, name) for begin, stop, name in phones]
+        short = sum(stop - begin < len(self._states[name]) for begin, stop, name in phones)
         lost = sum(begin == stop and name > 0 for begin, stop, name in placed)
-        self.phones, self.short, self.lost = self.phones + len(segments), self.short + short, self.lost + lost
+        self.phones, self.short, self.lost = self.phones + len(phones), self.short + short, self.lost + lost
         if short + lost and len(self.where) < 4:
             self.where.append(item.utterance)
         words = [  # TIMIT's overlap where two words share a sound
             Segment(min(self._frame(begin), rows), min(self._frame(stop), rows), number)
             for number, (begin, stop, _) in enumerate(item.words)
         ]
-        return Aligned(
-            item.utterance,
-            np.concatenate([np.empty(0, np.int32), *frames]),
-            segments,
-            words,
-            [word.label for word in item.words],
-        )
+        senones = np.concatenate([np.empty(0, np.int32), *frames])
+        return Aligned(item.utterance, senones, phones, words, [word.label for word in item.words])
 
     def phone(self, label: str, where: str) -> int:
         """Number of a phone by its name in another system."""
@@ -244,13 +221,9 @@ class Converter:
         """Warn of phones with fewer frames than states, or none."""
         if self.short + self.lost:
             log.warning(
-                "%s: of %d phones %d have fewer frames than states, so that states are skipped, and %d no frame at "
-                "all, so that they are left out: utterances %s",
-                source,
-                self.phones + self.lost,
-                self.short,
-                self.lost,
-                shorten(self.where),
+                f"{source}: of {self.phones + self.lost} phones {self.short} have fewer frames than states, so that "
+                f"states are skipped, and {self.lost} no frame at all, so that they are left out: "
+                f"utterances {shorten(self.where)}"
             )
 
     def _frame(self, time: float) -> int:
@@ -300,12 +273,8 @@ def _archives(source: Path) -> list[Path]:
     """The ali.N.gz of a folder in order, its ali.ark, or the file `source`."""
     if not source.is_dir():
         return [source]
-    numbered = {
-        int(found[1]): path for path in source.iterdir() if (found := re.fullmatch(r"ali\.(\d+)\.gz", path.name))
-    }
-    paths = [numbered[number] for number in sorted(numbered)] or [
-        path for path in [source / "ali.ark"] if path.is_file()
-    ]
+    numbered = [path for path in source.glob("ali.*.gz") if path.name[4:-3].isdecimal()]
+    paths = sorted(numbered, key=lambda path: int(path.name[4:-3])) or list(source.glob("ali.ark"))
     if not paths:
         raise UserError(f"{source} has neither ali.1.gz … nor ali.ark; give Kaldi's alignment folder")
     return paths
@@ -331,8 +300,8 @@ def _from_transitions(
     index = {phone: number for number, phone in enumerate(senones.phones)}
     for utterance, ids, path in _integers(source, features):
         first = model.segments(ids, utterance, path)
-        phones = [index[symbols[phone]] for phone in model.phone[ids[first]].tolist()]
-        yield Aligned(utterance, model.pdf[ids].astype(np.int32), _segments(first, phones, len(ids)), [], [])
+        phones = np.array([index[symbols[phone]] for phone in model.phone[ids[first]].tolist()])
+        yield Aligned(utterance, model.pdf[ids].astype(np.int32), segments(first, phones, len(ids)), [], [])
 
 
 def _from_senones(source: Path, features: FrameArchive, senones: Senones, symbols: dict[int, str]) -> Iterator[Aligned]:
@@ -359,9 +328,4 @@ def _from_senones(source: Path, features: FrameArchive, senones: Senones, symbol
                 "give the senones and the phones.txt that both were made with"
             )
         first = np.flatnonzero(begins(places, phones))
-        yield Aligned(utterance, frames, _segments(first, phones[first].tolist(), len(frames)), [], [])
-
-
-def _segments(first: np.ndarray, phones: list[int], frames: int) -> list[Segment]:
-    ends = [*first[1:].tolist(), frames]
-    return [Segment(begin, end, phone) for begin, end, phone in zip(first.tolist(), ends, phones, strict=True)]
+        yield Aligned(utterance, frames, segments(first, phones[first], len(frames)), [], [])
