@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
@@ -48,6 +48,18 @@ def split(utterances: Sequence[T], parts: int) -> list[Chunk[T]]:
 def chunks(utterances: Sequence[T], size: int) -> list[Chunk[T]]:
     """Chunks of `size` utterances, in order; the last one may be shorter."""
     return [Chunk(i // size, utterances[i : i + size]) for i in range(0, len(utterances), size)]
+
+
+def gather(items: Iterable[T], least: float, size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Consecutive items whose sizes add up to at least `least`, but for the last ones."""
+    some: list[T] = []
+    for item in items:
+        some.append(item)
+        if sum(map(size, some)) >= least:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 class Sums:

@@ -48,10 +48,7 @@ def alignment(args: Args) -> None:
         raise UserError("PHN files hold times in samples; give the audio's sample rate with --rate")
     if args.source_format != "kaldi" and (args.model or args.tree):
         raise UserError("--model and --tree are for --from kaldi")
-    if args.source_format:
-        _import(args, *inputs)
-    else:
-        _export(args, *inputs)
+    (_import if args.source_format else _export)(args, *inputs)
 
 
 def _import(args: Args, source: Path, features_at: Path, lang_at: Path) -> None:

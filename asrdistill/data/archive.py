@@ -111,10 +111,6 @@ class FrameArchive:
             raise UserError(f"{self.folder} is pasted from archives that have changed; paste them again")
 
     @property
-    def kind(self) -> str:
-        return self.meta["kind"]
-
-    @property
     def parts(self) -> Parts:
         return {name: (part["dtype"], tuple(part["shape"])) for name, part in self.meta["parts"].items()}
 

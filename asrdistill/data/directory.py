@@ -187,9 +187,6 @@ def write_with_genders(data: DataDirectory, sources: Sequence[Path], folder: Pat
 
 def read_speakers(folder: Path) -> dict[str, str]:
     """utterance -> speaker, in order, without reading audio or text; raises UserError if tables are bad."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"data directory {folder} does not exist")
     segments, said_by = folder / "segments", folder / "utt2spk"
     utterances = read_table(segments if segments.exists() else folder / "wav.scp")
     if not said_by.exists():

@@ -31,7 +31,6 @@ def read(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     Arrays are int32 (T,), float (T,) or float (T, F), decompressed. Raises UserError naming file and utterance for a
     missing or truncated file or a shell command.
     """
-    path = Path(path)
     yield from _read_scp(path) if path.suffix == ".scp" else _read_ark(path)
 
 
@@ -40,8 +39,7 @@ def write(path: Path, arrays: Iterable[tuple[str, np.ndarray]], named: Path | No
 
     named  final path of the ark, if not `path`
     """
-    path = Path(path)
-    final = Path(named or path).resolve()
+    final = (named or path).resolve()
     count = 0
     with atomic(path.with_suffix(".scp")) as scp, atomic(path, "wb") as ark:
         for utterance, array in arrays:
@@ -57,7 +55,7 @@ def export_features(archive: Path, out: Path) -> int:
     source = FrameArchive(archive)
     part: dict[str, Any] = source.meta["parts"].get("frames", {})
     if np.dtype(part.get("dtype", "i4")).kind != "f" or len(part["shape"]) != 1:
-        raise UserError(f"{archive} holds {source.kind}, not a vector of floats for each frame")
+        raise UserError(f"{archive} holds {source.meta['kind']}, not a vector of floats for each frame")
     return write(out, ((utterance, np.asarray(source[utterance], np.float32)) for utterance in source))
 
 

@@ -16,7 +16,6 @@ def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 
     Raises UserError naming file and utterance if one is not a float matrix, or has another D.
     """
-    source = Path(source)
     dimension = None
     for utterance, array in _numpy(source) if source.suffix in (".npy", ".npz") else kaldi.read(source):
         if array.ndim != 2 or array.dtype.kind != "f":

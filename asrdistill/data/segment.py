@@ -93,7 +93,9 @@ def segment_recordings(
         (out / AUDIO).rmdir()
     kept = _check(folder, recordings, options)
     DataDirectory(utterance for recording in kept for utterance in recording.utterances()).write(out)
-    write_text(out / "rate", f"{_rate(kept)}\n")
+    wide = sum(recording.seconds for recording in kept if recording.rate >= WIDE)
+    enough = wide >= 0.9 * sum(recording.seconds for recording in kept)
+    write_text(out / "rate", f"{WIDE if enough else NARROW}\n")
     summary = {
         "files": len(recordings),
         "recordings": len(kept),
@@ -148,12 +150,6 @@ def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> lis
         f"{sum(pieces) / 60:.1f} minutes; {len(found) - len(kept)} files left out"
     )
     return kept
-
-
-def _rate(recordings: list[Recording]) -> int:
-    """16000 if nearly all audio has at least this rate, or 8000."""
-    wide = sum(recording.seconds for recording in recordings if recording.rate >= WIDE)
-    return WIDE if wide >= 0.9 * sum(recording.seconds for recording in recordings) else NARROW
 
 
 def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tuple[str, Path, bool]) -> Recording:

@@ -45,7 +45,6 @@ def read_texts(folder: Path) -> Texts:
 
     Raises UserError if tables are missing, unsorted or disagree, or an utterance has no text.
     """
-    folder = Path(folder)
     places = _places(folder)
     if places is None:  # reading all of it names the fault
         first = next(iter(DataDirectory.read(folder, pipes=True)))

@@ -97,8 +97,6 @@ def _top(store: FrameArchive, utterances: Sequence[str]) -> list[Tensor]:
 
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
     """Raise UserError unless the store was made from these features, for these senones and utterances."""
-    if store.kind != "soft-targets":
-        raise UserError(f"{store.folder} holds {store.kind}, but soft-targets were wanted")
     if store.meta["senones"] != senones:
         raise UserError(
             f"{store.folder} is over another senone inventory than the alignment; make it with its teachers"

@@ -58,7 +58,7 @@ def train_model(
     utterances = labels.utterances
     targets: Targets = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
     if soft_targets:
-        store = FrameArchive(soft_targets)
+        store = FrameArchive(soft_targets, "soft-targets")
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
         targets = _student_targets(store, targets, options, senones.count)

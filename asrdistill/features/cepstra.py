@@ -73,12 +73,10 @@ def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> 
         raise UserError(
             f"{options.coefficients} coefficients cannot be made from the {made_of['bins']} bins of {fbank}"
         )
-    for missing, where in (
-        ([u for u in speakers if u not in archive], fbank),
-        ([u for u in archive if u not in speakers and original_id(u) not in speakers], "the data directory"),
-    ):
-        if missing:
-            raise UserError(f"{where} lacks {len(missing)} utterances: {shorten(missing)}; make its features again")
+    if missing := [u for u in speakers if u not in archive]:
+        raise UserError(f"{fbank} lacks {len(missing)} utterances: {shorten(missing)}; make it again")
+    if missing := [u for u in archive if u not in speakers and original_id(u) not in speakers]:
+        raise UserError(f"the data directory lacks {len(missing)} utterances of {fbank}: {shorten(missing)}")
     return archive
 
 

@@ -14,7 +14,7 @@ from asrdistill.errors import UserError
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
 from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
-from asrdistill.parallel import Chunk, map_utterances, split
+from asrdistill.parallel import Chunk, gather, map_utterances, split
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 _BATCH_SECONDS = 60.0  # of audio, transformed together
@@ -54,22 +54,20 @@ def _write_shard(
 
     options = variants[0][1]
     writer = ShardWriter(out, shard.number, _parts(options))
-    for batch, samples in _batches(shard, options, pipes):
+    for batch in gather(_samples(shard, options, pipes), _BATCH_SECONDS * options.rate, lambda pair: len(pair[1])):
         for copy, variant in variants:
-            changed = [copy.samples(u, s, options.rate, noise) for u, s in zip(batch, samples, strict=True)]
-            for utterance, features in zip(batch, fbank(changed, variant), strict=True):
+            changed = [copy.samples(utterance, samples, options.rate, noise) for utterance, samples in batch]
+            for (utterance, _), features in zip(batch, fbank(changed, variant), strict=True):
                 if not len(features):
                     raise UserError(f"utterance {utterance.id} is too short for one frame at speed {copy.value:g}")
                 writer.write(copy.name(utterance.id), frames=features)
     return writer.close()
 
 
-def _batches(
+def _samples(
     utterances: Iterable[Utterance], options: FbankOptions, pipes: bool
-) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
-    """Batches of utterances and their samples, of at least _BATCH_SECONDS each but for the last."""
-    batch: list[Utterance] = []
-    waveforms: list[np.ndarray] = []
+) -> Iterator[tuple[Utterance, np.ndarray]]:
+    """Utterances with their samples; raises UserError for one too short for a frame."""
     for utterance in utterances:
         samples = utterance.samples(options.rate, pipes)
         if not frames(len(samples), options):
@@ -77,10 +75,4 @@ def _batches(
                 f"utterance {utterance.id}: {len(samples)} samples at {options.rate} Hz are too few for one frame "
                 f"of {options.frame_length:g} ms; remove it from the data directory"
             )
-        batch.append(utterance)
-        waveforms.append(samples)
-        if sum(map(len, waveforms)) >= _BATCH_SECONDS * options.rate:
-            yield batch, waveforms
-            batch, waveforms = [], []
-    if batch:
-        yield batch, waveforms
+        yield utterance, samples

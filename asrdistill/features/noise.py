@@ -22,13 +22,10 @@ class Noise:
     def __init__(self, sources: Sequence[Utterance], babble: bool, seed: int, pipes: bool):
         self.sources, self.babble, self.seed, self.pipes = sources, babble, seed, pipes
 
-    def random(self, utterance: str) -> np.random.Generator:
-        digest = hashlib.sha256(f"{self.seed} {utterance}".encode()).digest()
-        return np.random.default_rng(int.from_bytes(digest[:8], "big"))
-
     def add(self, utterance: Utterance, samples: np.ndarray, rate: int, snr: tuple[float, float]) -> np.ndarray:
         """Samples (N,) with noise at an SNR (dB, of the mean powers) drawn uniformly from the range."""
-        rng = self.random(utterance.id)
+        digest = hashlib.sha256(f"{self.seed} {utterance.id}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         decibels = rng.uniform(*snr)
         return mixed(samples, self._cut(utterance, len(samples), rate, rng), decibels)
 

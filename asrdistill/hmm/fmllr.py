@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -72,22 +72,18 @@ def check(model: Path, features: Path, alignment: Path) -> None:
         raise UserError(f"{alignment} is of other phones than {model}; align with a model of the same lexicon")
 
 
-class Loaded(NamedTuple):
-    gmm: Gmm
-    archive: FrameArchive
-    alignment: FrameArchive
-    inventory: Senones
+Loaded = tuple[Gmm, FrameArchive, FrameArchive, Senones]  # model, features, alignment and its senones
 
 
 def _load(model: Path, features: Path, alignment: Path) -> Loaded:
-    archives = FrameArchive(features), FrameArchive(alignment, "alignment")
-    return Loaded(load_gmm(model), *archives, Senones.read(alignment))
+    return load_gmm(model), FrameArchive(features), FrameArchive(alignment, "alignment"), Senones.read(alignment)
 
 
 def _adapt_shard(
     out: Path, min_frames: int, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
 ) -> tuple[dict[str, Any], list[str]]:
-    front, archive, size = loaded.gmm.transform, loaded.archive, loaded.gmm.mixtures.means.shape[1]
+    gmm, archive, *_ = loaded
+    size = gmm.mixtures.means.shape[1]
     writer, unadapted = ShardWriter(out, shard.number, {"frames": ("float32", (size,))}), []
     for speaker, utterances in shard:
         transform = _estimate(loaded, utterances, min_frames)
@@ -96,28 +92,23 @@ def _adapt_shard(
             transform = np.eye(size, size + 1)
         turn, shift = transform[:, :-1].T.astype(np.float32), transform[:, -1].astype(np.float32)
         for utterance in utterances:
-            writer.write(utterance, frames=front.vectors(archive[utterance]) @ turn + shift)
+            writer.write(utterance, frames=gmm.transform.vectors(archive[utterance]) @ turn + shift)
     return writer.close(), unadapted
 
 
 def _estimate(loaded: Loaded, utterances: list[str], min_frames: int) -> np.ndarray | None:
     """Transform (D, D + 1) of the speaker of these utterances; None if too few frames are aligned."""
-    mixtures = loaded.gmm.mixtures
-    size = mixtures.means.shape[1]
+    gmm, archive, alignment, inventory = loaded
+    size = gmm.mixtures.means.shape[1]
     products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0
-    for x, senone in _aligned(loaded, utterances):
-        weight, pull = precisions(mixtures, x, senone)
+    for utterance in utterances:
+        if utterance not in alignment:
+            continue
+        x = gmm.transform.vectors(archive[utterance])
+        triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
+        weight, pull = precisions(gmm.mixtures, x, gmm.senones.find(triphones))
         extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
         products += weighted_products(weight, extended)
         pulls += pull.T @ extended
         frames += len(x)
     return fmllr(products, pulls, frames) if frames >= min_frames else None
-
-
-def _aligned(loaded: Loaded, utterances: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Vectors (T, D) of each aligned utterance, and the model's senones for them (T,)."""
-    gmm, archive, alignment, inventory = loaded
-    for utterance in utterances:
-        if utterance in alignment:
-            triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
-            yield gmm.transform.vectors(archive[utterance]), gmm.senones.find(triphones)

@@ -59,14 +59,14 @@ class GraphCompiler:
             raise UserError("the units of a CTC model are no HMM states; align with a model that has these")
         self.lang, self.senones = lang, senones
         self.word_index = {word: index for index, word in enumerate(lang.pronunciations)}
-        phone_index = {phone: index for index, phone in enumerate(senones.phones)}
+        self._phone_index = {phone: index for index, phone in enumerate(senones.phones)}
         spoken = [lang.pronunciations[word] for word in self.word_index]
         flat = [pronunciation for alternatives in spoken for pronunciation in alternatives]
         self._lexicon = (
             _starts(len(alternatives) for alternatives in spoken),
             np.log([probability for probability, _ in flat]),
             _starts(len(phones) for _, phones in flat),
-            np.array([phone_index[phone] for _, phones in flat for phone in phones], dtype=np.int32),
+            np.array([self._phone_index[phone] for _, phones in flat for phone in phones], dtype=np.int32),
             np.log(lang.silence_probability),
             np.log1p(-lang.silence_probability),
         )
@@ -79,14 +79,14 @@ class GraphCompiler:
         senone, unit, *arcs = _expand(*[phone, *arcs, *inventory])
         return UtteranceGraph(senone, unit, phone, word, *arcs)
 
-    def flat_path(self, words: Sequence[str]) -> list[int]:
-        """Senones of the first pronunciations with silence at both ends: the flat start."""
-        silence = self.lang.silence
-        edge = [silence] if self.lang.silence_probability > NEVER else []
-        phones = [phone for word in words for phone in self.lang.pronunciations[word][0][1]]
-        phones = [silence, *edge, *phones, *edge, silence]  # beyond the ends is silence too
-        beside = zip(phones, phones[1:], phones[2:], strict=False)
-        return [senone for left, phone, right in beside for senone in self.senones.of(left, phone, right)]
+    def flat_path(self, words: Sequence[str]) -> np.ndarray:
+        """(N,) int32 senones of the first pronunciations with silence at both ends: the flat start."""
+        edge = [0] if self.lang.silence_probability > NEVER else []
+        phones = [self._phone_index[phone] for word in words for phone in self.lang.pronunciations[word][0][1]]
+        phones = [0, *edge, *phones, *edge, 0]  # beyond the ends is silence too
+        contexts = self.senones.contexts[phones]
+        senones = self.senones.table[phones[1:-1], contexts[:-2], contexts[2:]]  # (phones, states), -1 beyond the last
+        return senones[senones >= 0]
 
 
 def _starts(lengths) -> np.ndarray:

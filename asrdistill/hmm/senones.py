@@ -174,10 +174,6 @@ class Senones:
         left, phone, right, state = triphones.T
         return self.table[phone, self.contexts[left], self.contexts[right], state]
 
-    def of(self, left: str, phone: str, right: str) -> list[int]:
-        """The senones of a phone between two phones, in the order of its states."""
-        return [senone(tree, left, phone, right) for tree in self.states[root_of(phone)]]
-
     def _questions(self) -> Iterator[tuple[tuple[str, ...], str]]:
         """Questions about neighbours: phones and side."""
         stack = [tree for trees in self.states.values() for tree in trees]
@@ -229,15 +225,6 @@ def begins(state: np.ndarray, phone: np.ndarray) -> np.ndarray:
 def side_of(tree: dict[str, Any]) -> str:
     """Side of the question at the root of a tree."""
     return next(side for side in SIDES if side in tree)
-
-
-def senone(tree: Tree, left: str, phone: str, right: str) -> int:
-    """The senone of a phone in its context."""
-    beside = dict(zip(SIDES, (left, phone, right), strict=True))
-    while isinstance(tree, dict):
-        side = side_of(tree)
-        tree = tree["yes" if beside[side] in tree[side].split() else "no"]
-    return tree
 
 
 def leaves(tree: Tree) -> list[int]:

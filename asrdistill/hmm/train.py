@@ -40,7 +40,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
-from asrdistill.parallel import Chunk, Sums, Workers, split
+from asrdistill.parallel import Chunk, Sums, Workers, gather, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
@@ -315,7 +315,7 @@ def _align(utterance: str, x: np.ndarray, words: list[str], model: Estimate, how
         if utterance in corpus.given:
             return model.senones.find(corpus.inventory.triphones(*corpus.labels(utterance)))
     elif how == "equal":
-        states = np.array(corpus.compiler(model.senones).flat_path(words), dtype=np.int32)
+        states = corpus.compiler(model.senones).flat_path(words)
         if len(states) <= len(x):
             return states[np.arange(len(x)) * len(states) // len(x)]
     else:
@@ -329,19 +329,9 @@ def _align(utterance: str, x: np.ndarray, words: list[str], model: Estimate, how
 
 def _blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Utterances joined into blocks of at least BLOCK frames, but for the last."""
-    waiting: list[tuple[np.ndarray, np.ndarray]] = []
-    for pair in pairs:
-        waiting.append(pair)
-        if sum(len(x) for x, _ in waiting) >= BLOCK:
-            yield _join(waiting)
-            waiting = []
-    if waiting:
-        yield _join(waiting)
-
-
-def _join(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    first, second = zip(*pairs, strict=True)
-    return np.concatenate(first), np.concatenate(second)
+    for some in gather(pairs, BLOCK, lambda pair: len(pair[0])):
+        first, second = zip(*some, strict=True)
+        yield np.concatenate(first), np.concatenate(second)
 
 
 def _stored(folder: Path, number: int) -> Path:

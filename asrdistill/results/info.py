@@ -57,7 +57,7 @@ def _archive(path: Path) -> Facts:
     parts = [f"{name} {part['dtype']} {tuple(part['shape'])}" for name, part in meta["parts"].items()]
     known = ("kind", "parts", "hash", "frame_shift")
     return [
-        ("kind", f"frame archive of {archive.kind}"),
+        ("kind", f"frame archive of {archive.meta['kind']}"),
         ("utterances", len(archive)),
         ("frames", f"{archive.total_rows:,}"),
         *([("minutes", f"{archive.total_rows * shift / 60:.1f} at {1000 * shift:g} ms a frame")] if shift else []),

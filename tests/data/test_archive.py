@@ -33,7 +33,7 @@ def make(folder: Path, content: dict[str, np.ndarray], shards: int = 1, kind: st
 def test_written_frames_are_read_again(tmp_path, shards):
     archive = FrameArchive(make(tmp_path / "a", CONTENT, shards), kind="features")
     assert archive.utterances == list(archive) == sorted(CONTENT)
-    assert archive.kind == "features"
+    assert archive.meta["kind"] == "features"
     assert len(archive) == 4
     assert archive.total_rows == 706
     assert "utt2" in archive

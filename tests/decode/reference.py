@@ -44,7 +44,9 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
         if key not in spelled:
             phones = [before, *entries[entry][2], after]
             spelled[key] = [
-                s for beside in zip(phones[:-2], phones[1:-1], phones[2:], strict=True) for s in senones.of(*beside)
+                s
+                for beside in zip(phones[:-2], phones[1:-1], phones[2:], strict=True)
+                for s in between(senones, *beside)
             ]
         return spelled[key]
 

@@ -20,6 +20,7 @@ from asrdistill.models.network import pad
 from asrdistill.models.options import NetworkConfig
 from tests.export.exported import exported
 from tests.refusals import refused
+from tests.trees import between
 
 FBANK = {"type": "fbank", "rate": 8000, "bins": 6, "low": 60.0, "high": 3800.0, "frame_length": 25.0}
 FBANK |= {"frame_shift": 10.0, "preemphasis": 0.97, "snip_edges": True}
@@ -199,7 +200,7 @@ def test_kaldi_reads_the_hmms(folder, tmp_path):
     for left in PHONES:
         for phone in PHONES:
             for right in PHONES:
-                assert theirs.of(left, phone, right) == ours.of(left, phone, right)
+                assert between(theirs, left, phone, right) == between(ours, left, phone, right)
     assert "[ 0 1 4 ]" in (tmp_path / "out/tree").read_text()  # SIL and B, and beyond the ends
     logs = np.array(model.read_text().split("<LogProbs>")[1].split("]")[0].split()[1:], np.float64)
     for number in range(1, len(logs)):

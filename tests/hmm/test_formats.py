@@ -20,6 +20,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment
 from asrdistill.lang.lexicon import Lang
 from tests.refusals import assert_names, assert_refused, refused
+from tests.trees import between
 
 FORMATS = {"ctm": [], "textgrid": [], "phn": ["--rate", "16000"], "kaldi": ["--model", "OURS"]}
 TREES = {  # the last state of each speech phone asks about its neighbours
@@ -53,7 +54,7 @@ def make_world(root: Path, lang: Lang, senones: Senones, shift: float = 0.01) ->
         names = [*names, *([3, 0] if number % 2 else [])]
         path, begin, segments[utterance] = [], 0, []
         for left, phone, right in zip([0, *names], names, [*names[1:], 0], strict=False):
-            tied = senones.of(*(lang.phones[index] for index in (left, phone, right)))
+            tied = between(senones, *(lang.phones[index] for index in (left, phone, right)))
             counts = rng.integers(1, 4, len(tied))
             path += [(phone, state, senone) for state, senone in enumerate(tied) for _ in range(counts[state])]
             segments[utterance].append(Segment(begin, len(path), phone))
@@ -258,7 +259,8 @@ def write_kaldi(folder: Path, senones: Senones) -> list[tuple[int, int, int]]:
         head = f"<TopologyEntry> \n<ForPhones> \n{numbers} \n</ForPhones> \n"
         entries.append(f"{head}{states}<State> {length} </State> \n</TopologyEntry> \n")
     contexts = itertools.product(senones.phones, repeat=3)
-    triples = sorted({(index[b], state, pdf) for a, b, c in contexts for state, pdf in enumerate(senones.of(a, b, c))})
+    pdfs = ((b, between(senones, a, b, c)) for a, b, c in contexts)
+    triples = sorted({(index[b], state, pdf) for b, some in pdfs for state, pdf in enumerate(some)})
     listed = "".join(f"{phone} {state} {pdf} \n" for phone, state, pdf in triples)
     (folder / "final.txt").write_text(
         f"<TransitionModel> \n<Topology> \n{''.join(entries)}</Topology> \n"
@@ -307,7 +309,7 @@ def test_transition_ids(tmp_path: Path, lang: Lang, tied: Senones, reorder: bool
     assert (found.folder / "phones.ctm").read_text() == (world.root / "ali" / "phones.ctm").read_text()
     senones = Senones.read(found.folder)
     for left, phone, right in itertools.product(tied.phones, repeat=3):
-        assert senones.of(left, phone, right) == tied.of(left, phone, right)
+        assert between(senones, left, phone, right) == between(tied, left, phone, right)
 
 
 def test_monophones_need_no_tree(world: SimpleNamespace) -> None:
@@ -343,9 +345,9 @@ def test_transition_ids_are_those_of_kaldi(tmp_path: Path) -> None:
     assert np.flatnonzero(model.target < 0).tolist() == [18, 36, 42, 48, 54]
     assert model.pdf[[16, 34, 37, 43, 49]].tolist() == [3, 3, 5, 8, 8]
     found = senones_of(model, {1: "SIL", 2: "SPN", 3: "A_B", 4: "A_E", 5: "B_S"}, "SIL", None)
-    assert found.of("SIL", "A_B", "SIL") == [5, 6, 7]
-    assert found.of("SIL", "A_E", "SIL") == found.of("SIL", "B_S", "SIL") == [8, 9, 10]
-    assert found.of("A_B", "SPN", "SIL") == found.silence == [0, 1, 2, 3, 4]
+    assert between(found, "SIL", "A_B", "SIL") == [5, 6, 7]
+    assert between(found, "SIL", "A_E", "SIL") == between(found, "SIL", "B_S", "SIL") == [8, 9, 10]
+    assert between(found, "A_B", "SPN", "SIL") == found.silence == [0, 1, 2, 3, 4]
     # SIL by 0 → 2 → 1 → 4, then A_B in three frames, self loops last
     path = np.array([3, 1, 9, 8, 18, 17, 38, 40, 42])
     assert model.segments(path, "u", tmp_path).tolist() == [0, 6]

@@ -6,6 +6,7 @@ import pytest
 
 from asrdistill.hmm.senones import Senones
 from tests.refusals import refused
+from tests.trees import between
 
 LANG = SimpleNamespace(phones=["SIL", "AA", "B"], silence="SIL")
 
@@ -51,14 +52,14 @@ def test_table_equals_the_trees():
     ]
     states = {"SIL": [0, 1, 2, 3, 4], "AA": trees, "B": [11, 12, 13], "D": [14, 15, 16]}
     senones = Senones(["SIL", "AA", "B", "D"], states, np.full(17, -0.3))
-    assert senones.of("B", "AA", "D") == [5, 6, 9]
-    assert senones.of("D", "AA", "SIL") == [5, 7, 10]
+    assert between(senones, "B", "AA", "D") == [5, 6, 9]
+    assert between(senones, "D", "AA", "SIL") == [5, 7, 10]
     assert senones.contexts.tolist() == [0, 1, 1, 2]
     for p, phone in enumerate(senones.phones):
         for left, right in itertools.product(range(4), repeat=2):
             found = senones.table[p, senones.contexts[left], senones.contexts[right]]
-            assert found[: senones.lengths[p]].tolist() == senones.of(
-                senones.phones[left], phone, senones.phones[right]
+            assert found[: senones.lengths[p]].tolist() == between(
+                senones, senones.phones[left], phone, senones.phones[right]
             )
 
 
@@ -68,7 +69,7 @@ def test_position_dependent_phones_share_trees():
     assert senones.states == {"SIL": [0, 1, 2, 3, 4], "AA": [5, 6, 7]}
     senones.states["AA"][0] = {"centre": "AA_B", "yes": 5, "no": 8}
     senones.self_loop = np.full(9, -0.3)
-    assert (senones.of("SIL", "AA_B", "SIL"), senones.of("SIL", "AA_E", "SIL")) == ([5, 6, 7], [8, 6, 7])
+    assert (between(senones, "SIL", "AA_B", "SIL"), between(senones, "SIL", "AA_E", "SIL")) == ([5, 6, 7], [8, 6, 7])
     assert senones.table[:, 0, 0, 0].tolist() == [0, 5, 8]
 
 

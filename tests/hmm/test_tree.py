@@ -7,6 +7,7 @@ import pytest
 from asrdistill.hmm.senones import Senones, leaves
 from asrdistill.hmm.tree import TreeStatistics, grow_tree, loglikes, questions, variance_floor
 from tests.refusals import assert_names
+from tests.trees import between
 
 PHONES = ["SIL", "A", "B", "C", "D", "E"]
 SOUND = [0.0, 10, 20, 21, 40, 60]  # B and C sound alike, so that they make a question
@@ -38,10 +39,10 @@ def test_planted_tying_is_found_again():
     senones = grow_tree(TreeStatistics.collect(contexts, x), PHONES, LENGTHS, monophones + 2)
     assert senones.count == monophones + 2
     for left in PHONES:
-        same = senones.of(left, "A", "D")[0] == senones.of("B", "A", "D")[0]
+        same = between(senones, left, "A", "D")[0] == between(senones, "B", "A", "D")[0]
         assert same == (left in ("B", "C"))
     for right in PHONES:
-        assert (senones.of("D", "A", right)[2] == senones.of("D", "A", "E")[2]) == (right == "E")
+        assert (between(senones, "D", "A", right)[2] == between(senones, "D", "A", "E")[2]) == (right == "E")
     single = [tree for name, trees in senones.states.items() for tree in trees if name != "A"]
     assert all(isinstance(tree, int) for tree in single)
 

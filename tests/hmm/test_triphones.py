@@ -13,6 +13,7 @@ from asrdistill.hmm.align import PARTS
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones, leaves
 from tests.refusals import assert_names, assert_refused
+from tests.trees import between
 
 from .conftest import write_data, write_features
 
@@ -44,7 +45,7 @@ def speech(lang, tmp_path_factory):
             phones += [lang.silence] * int(rng.integers(2))
         path = []
         for context in zip([lang.silence, *phones], phones, [*phones[1:], lang.silence], strict=False):
-            path += [s for s in senones.of(*context) for _ in range(1 + rng.geometric(0.5))]
+            path += [s for s in between(senones, *context) for _ in range(1 + rng.geometric(0.5))]
         turn, shift = voices[speaker]
         truth[utterance] = np.array(path)
         features[utterance] = (means[path] + rng.standard_normal((len(path), 4))) @ turn.T + shift
@@ -136,7 +137,7 @@ def test_alignment_of_other_senones_is_converted_exactly(speech, ladder):
     ]
     said = ["SIL", *(names[t] for t in begins), "SIL"]
     for k, (begin, end) in enumerate(zip(begins, [*begins[1:], len(senone)], strict=True)):
-        expected = tri.of(*said[k : k + 3])
+        expected = between(tri, *said[k : k + 3])
         assert [expected[mono.state[s]] for s in senone[begin:end]] == found[begin:end].tolist()
 
 
