@@ -40,12 +40,8 @@ def write_kaldi(model: AcousticModel, prior_floor: float, folder: Path) -> None:
     event_map = "".join(_event_map(senones, numbers))
     write_text(folder / "tree", f"ContextDependency 3 1 ToPdf {event_map}EndContextDependency ")
     write_text(folder / "phones.txt", "".join(f"{phone} {n}\n" for phone, n in {"<eps>": 0, **numbers}.items()))
-    write_text(folder / "fbank.conf", "".join(f"--{name}={value}\n" for name, value in _fbank(model.meta).items()))
-
-
-def _fbank(meta: dict[str, Any]) -> dict[str, Any]:
-    options = options_of(meta["features"])
-    return {
+    options = options_of(model.meta["features"])
+    fbank = {
         "sample-frequency": options.rate,
         "num-mel-bins": options.bins,
         "low-freq": options.low,
@@ -58,6 +54,7 @@ def _fbank(meta: dict[str, Any]) -> dict[str, Any]:
         "window-type": "povey",
         "use-energy": "false",
     }
+    write_text(folder / "fbank.conf", "".join(f"--{name}={value}\n" for name, value in fbank.items()))
 
 
 def _nnet3(module: Dnn) -> Iterator[str]:

@@ -7,8 +7,6 @@ from typing import Any
 
 from asrdistill import stage
 
-Interval = tuple[float, float]  # start and end, seconds since 1970
-
 
 def read_markers(folders: Iterable[Path]) -> list[dict[str, Any]]:
     """All markers below the folders, by the time at which their work ended; unfinished work has none."""
@@ -23,7 +21,7 @@ def read_markers(folders: Iterable[Path]) -> list[dict[str, Any]]:
 
 def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Seconds and peak memory of each stage, as they began; of work side by side, the seconds in which any ran."""
-    intervals: dict[str, list[Interval]] = {}
+    intervals: dict[str, list[tuple[float, float]]] = {}
     peaks: dict[str, int] = {}
     for marker in markers:
         name = marker["stage"]
@@ -33,8 +31,8 @@ def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {"seconds": round(union(intervals[name]), 1), "peak_mb": peaks[name]} for name in names}
 
 
-def union(intervals: Iterable[Interval]) -> float:
-    """Length of the union of intervals."""
+def union(intervals: Iterable[tuple[float, float]]) -> float:
+    """Length of the union of intervals (start, end)."""
     total, reached = 0.0, float("-inf")
     for start, end in sorted(intervals):
         total += max(0.0, end - max(start, reached))

@@ -24,8 +24,7 @@ class Recogniser:
         self.scorer = load_scorer(folder)
         self.front = frontend_of(self.scorer.meta["features"], folder)
         self.frame_shift: float = self.scorer.meta["frame_shift"]
-        options = tuned(DecodeOptions(), folder)
-        self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
+        self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), tuned(DecodeOptions(), folder))
 
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads; raises UserError for bad audio."""

@@ -37,8 +37,7 @@ def compare(a: Sequence[Scores], b: Sequence[Scores], resamples: int = RESAMPLES
     """
     if a[0].utterances != b[0].utterances:
         raise UserError("two systems can be compared only on the same utterances")
-    errors = mean_errors(a) - mean_errors(b)
-    words = a[0].words
+    errors, words = mean_errors(a) - mean_errors(b), a[0].words
     sums = resample(np.stack([errors, words], 1), resamples, seed)
     differences = _percent(sums[:, 0], sums[:, 1])
     # a sum of thirds may miss 0 by a rounding error, and a tie must not count for a
