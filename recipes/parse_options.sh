@@ -98,7 +98,7 @@ run() {
     { command "$@" 2>&1 >&3 | tee -ia "$log" >&2; } 3>&1 | tee -ia "$log"
   fi
 }
-for name in asrdistill python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
+for name in asrdistill nice python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
 
 # Wait for all commands in the background; fails if one of them failed.
 wait_all() {

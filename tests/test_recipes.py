@@ -113,7 +113,7 @@ def test_printed_commands_parse(tmp_path, name, options):
     printed = commands(name, *options, *folders)
     assert len(printed) > 10
     for words in printed:
-        if words[0] == "asrdistill" or words[0] == "torchrun":
+        if words[0] in ("asrdistill", "nice", "torchrun"):
             words = words[words.index("asrdistill") + 1 :]
             command, rest = find(words)
             args = command.parser().parse(rest)

@@ -31,15 +31,16 @@ if stage 1 "corpus: fetch the game, extract its clips, make data directories" "0
   python "$here/local/amazon_queen.py" prepare "${queen:-$data/download/queen.1c}" "$data/corpus" "${minutes[@]}" --jobs "$jobs"
 fi
 
-if stage 2 "features: filterbanks for the networks, cepstra for the GMMs" "1 min (0.3 min)"; then
+if stage 2 "features: filterbanks and cepstra; grapheme-to-phoneme model beside them" "0.7 min (0.3 min)"; then
+  asrdistill lang g2p "$dictionary" "$data/g2p" &
   asrdistill feats fbank "$data/corpus" "$data/fbank" --sets train "${tests[@]}" --config "$conf/fbank.yaml" --jobs "$jobs"
   asrdistill feats cepstra "$data/fbank" "$data/corpus" "$data/cepstra" --sets train "${tests[@]}" --config "$conf/cepstra.yaml" --jobs "$jobs"
   # The networks see each train utterance with three vocal tract lengths.
   asrdistill feats fbank "$data/corpus/train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
+  wait_all
 fi
 
-if stage 3 "language: pronunciations, G2P, trigram" "0.3 min (0.1 min)"; then
-  asrdistill lang g2p "$dictionary" "$data/g2p"
+if stage 3 "language: pronunciations, trigram" "0.3 min (0.1 min)"; then
   # Alignment needs every word, open vocabulary or not.
   asrdistill lang build "$data"/corpus/{train,dev,test,test_unseen} "$data/lang" --dictionary "$dictionary" --g2p "$data/g2p"
   if $open; then asrdistill lang build "$data/corpus/train" "$lang" --dictionary "$dictionary" --g2p "$data/g2p"; fi
@@ -85,22 +86,21 @@ if stage 10 "soft targets: posteriors of their ensemble" "9 min (0.2 min)"; then
   asrdistill distill targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 11 "student: trained on one core while all other systems decode on the others" "15 min (1 min)"; then
+if stage 11 "student; all other systems are decoded beside it, at a lower priority" "15 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
-  others=$((jobs > 1 ? jobs - 1 : 1))
   for model in mono tri lda_mllt; do
-    asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$others"
-    asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$others"
+    nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
+    nice asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$jobs"
   done
   # Two passes: the first pass's words give the transforms of the speakers.
-  asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${tests[@]}" --text "$exp/decode/lda_mllt" --jobs "$others"
-  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${tests[@]}" --jobs "$others"
-  asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${tests[@]}" --tuned "$exp/tune/lda_mllt" --config "$conf/decode.yaml" --jobs "$others"
+  nice asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${tests[@]}" --text "$exp/decode/lda_mllt" --jobs "$jobs"
+  nice asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${tests[@]}" --jobs "$jobs"
+  nice asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${tests[@]}" --tuned "$exp/tune/lda_mllt" --config "$conf/decode.yaml" --jobs "$jobs"
   for model in "teacher.$seed" ensemble; do
-    asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$others"
+    nice asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
   done
-  asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --tuned "$exp/tune/teacher.$seed" --config "$conf/decode.yaml" --jobs "$others"
-  asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --sets "${tests[@]}" --tuned "$exp/tune/ensemble" --config "$conf/decode.yaml" --jobs "$others"
+  nice asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --tuned "$exp/tune/teacher.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
+  nice asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --sets "${tests[@]}" --tuned "$exp/tune/ensemble" --config "$conf/decode.yaml" --jobs "$jobs"
   wait_all
 fi
 
