@@ -9,11 +9,12 @@ A speaker is a reader (Kaldi's recipe: a chapter): sets are divided by reader, a
 Words become lower case, and the lexicon loses its stress marks, as the shipped dictionary has none.
 """
 
+import itertools
 import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -233,13 +234,8 @@ def prepare_librispeech(source: Path, out: Path, jobs: int = 1, parts: Sequence[
         if unknown := [reader for reader in readers if reader not in genders]:
             raise UserError(f"{folder} has the reader {shorten(unknown)}, whom SPEAKERS.TXT lacks; copy it again")
         chapters = [str(folder / reader / c) for reader in readers for c in _subfolders(folder / reader, "chapter")]
-        tasks = parallel.split(chapters, max(1, len(chapters) // 16))
-        read = parallel.map_utterances(_read_chapters, tasks, jobs, folder.name, unit="chapters")
-        data = DataDirectory(
-            Utterance(id, audio, id.split("-")[0], text=words, duration=seconds)
-            for rows in read
-            for id, audio, words, seconds in rows
-        )
+        read = parallel.map_utterances(_read_chapter, chapters, jobs, folder.name, unit="chapters")
+        data = DataDirectory(itertools.chain.from_iterable(read))
         data.write_set(out / folder.name)
         write_table(out / folder.name / "spk2gender", ((speaker, genders[speaker]) for speaker in data.speakers))
 
@@ -281,11 +277,9 @@ def _parse_reader(line: str) -> tuple[str, str] | None:
 
 
 def _holds_readers(folder: Path) -> bool:
-    return (
-        not folder.name.startswith(".")
-        and folder.is_dir()
-        and any(entry.is_dir() and entry.name.isdigit() for entry in os.scandir(folder))
-    )
+    if folder.name.startswith(".") or not folder.is_dir():
+        return False
+    return any(entry.is_dir() and entry.name.isdigit() for entry in os.scandir(folder))
 
 
 def _subfolders(folder: Path, kind: str) -> list[str]:
@@ -295,13 +289,10 @@ def _subfolders(folder: Path, kind: str) -> list[str]:
     return sorted(names)
 
 
-def _read_chapters(folders: parallel.Chunk[str]) -> list[tuple[str, str, str, float]]:
-    return [row for folder in folders for row in _read_chapter(folder)]
-
-
-def _read_chapter(folder: str) -> Iterable[tuple[str, str, str, float]]:
-    """(utterance, path of its audio, words, seconds) of a chapter's utterances."""
-    chapter = "-".join(folder.split(os.sep)[-2:])
+def _read_chapter(folder: str) -> list[Utterance]:
+    """The utterances of a chapter; the folder is READER/CHAPTER."""
+    reader, number = folder.split(os.sep)[-2:]
+    chapter = f"{reader}-{number}"
     path = Path(folder) / f"{chapter}.trans.txt"
     names = set(os.listdir(folder))
     if path.name not in names:
@@ -312,9 +303,11 @@ def _read_chapter(folder: str) -> Iterable[tuple[str, str, str, float]]:
         raise UserError(f"{path} has {shorten(silent)}, of which there is no audio; copy the chapter again")
     if unwritten := sorted(audio - transcripts.keys()):
         raise UserError(f"{path} lacks {shorten(unwritten)}, of which there is audio; copy the chapter again")
-    for id, transcript in transcripts.items():
-        file = f"{folder}/{id}.flac"
-        yield id, file, transcript.lower(), flac_seconds(file)
+    files = {id: f"{folder}/{id}.flac" for id in transcripts}
+    return [
+        Utterance(id, files[id], reader, text=transcript.lower(), duration=flac_seconds(files[id]))
+        for id, transcript in transcripts.items()
+    ]
 
 
 def _read_transcripts(path: Path, chapter: str) -> dict[str, str]:

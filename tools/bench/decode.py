@@ -2,8 +2,7 @@
 
 Both search the same posteriors with the same lexicon, language model, senones and scales. kaldi-decoder's
 FasterDecoder (without lattices) takes a graph that tools/bench/hclg.py makes. Each runs in a process of its own, at
-the recipe's beams and token limit and at multiples of them; ours also at the defaults of decode run (`own_`). Times
-are processor time of the search alone.
+the recipe's beams and token limit and at multiples of them. Times are processor time of the search alone.
 
 Search errors: words that differ from the best-scoring path either decoder found at any beam, percent. The figures at
 equal WER are of each decoder's narrowest beam within 0.1 of the WER both reach at their widest.
@@ -17,7 +16,6 @@ Example:
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +29,6 @@ from asrdistill.lang.lexicon import Lang
 from asrdistill.scoring.wer import read_transcripts, score
 
 FEATURES = {"mono": "cepstra", "tri": "cepstra", "lda_mllt": "cepstra", "sat": "fmllr"}  # the others take fbank
-WIDER = 1.2  # multiple of the decoder's default beams
 WIDTHS = (0.625, 0.75, 0.8125, 0.875, 0.9375, 1.0, 1.25)  # multiples of the recipe's beams and token limit
 
 Scored = tuple[float, list[str]]  # score, words
@@ -56,12 +53,7 @@ def main() -> None:
         (built, arcs), graph_mb = alone(build_graph, scores, lang, lm, options, graph)
         print(f"{len(FrameArchive(scores))} utterances; kaldi-decoder's graph has {arcs} arcs", flush=True)
         beams = [options.wider(width) for width in WIDTHS]
-        plain = DecodeOptions()
-        own = replace(options, beam=plain.beam, word_end_beam=plain.word_end_beam, max_active=plain.max_active)
-        searches = {
-            "": ([*beams, own, own.wider(WIDER)], our_search, lang, lm),
-            "kaldi_decoder_": (beams, their_search, lang, graph),
-        }
+        searches = {"": (beams, our_search, lang, lm), "kaldi_decoder_": (beams, their_search, lang, graph)}
         found = {name: alone(decode, scores, *search) for name, search in searches.items()}
         seconds = seconds_of(scores, FrameArchive(scores))
     best: dict[str, Scored] = {}
@@ -73,10 +65,8 @@ def main() -> None:
         rows[name] = [row_of(paths, best, truth, wide, spent / seconds) for wide, paths, spent in results]
         for row in rows[name]:
             print(f"{name or 'asrdistill':<15}", *(f"{what} {value:<8g}" for what, value in row.items()))
-    target = max(table[len(WIDTHS) - 1]["wer"] for table in rows.values()) + 0.1
-    figures: dict[str, float] = {}
-    for name, place in (("configured", WIDTHS.index(1.0)), ("own", len(WIDTHS))):
-        figures |= {f"{name}_{what}": value for what, value in rows[""][place].items()}
+    target = max(table[-1]["wer"] for table in rows.values()) + 0.1
+    figures = {f"configured_{what}": value for what, value in rows[""][WIDTHS.index(1.0)].items()}
     for name, ((_, ready), megabytes) in found.items():
         equal = next(row for row in rows[name] if row["wer"] <= target)
         mine = equal | {"peak_mb": megabytes, "ready_seconds": ready + (built if name else 0)}

@@ -6,10 +6,11 @@ Example:
   python recipes/mnist/local/temperatures.py data/corpus exp --seeds 0 1 2 --config conf/mnist/student.yaml
 """
 
+import itertools
 import sys
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asrdistill import parallel, stage
 from asrdistill.cli.command import JOBS, Args, Group, arg, count
@@ -26,28 +27,20 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Student:
+class Student(NamedTuple):
     corpus: Path
-    exp: Path
-    name: str
-    seed: int
+    model: Path  # folder to make
     options: TrainOptions
 
     def make(self) -> None:
         """Train and evaluate, unless both are up to date."""
         features, alignment = self.corpus / "features", self.corpus / "ali"
-        targets, model = self.exp / f"targets.{self.seed}", self.exp / f"{self.name}.{self.seed}"
         train, test = (features / "train", alignment / "train"), (features / "test", alignment / "test")
-        stage.make(
-            model,
-            lambda out: train_model(*train, targets, None, self.options, out),
-            "train",
-            hash_fields(self.options),
-            [*train, targets],
-        )
-        frames = self.exp / "frames" / model.name / "test"
-        stage.make(frames, lambda out: evaluate(model, *test, out, 1), "evaluate", {}, [model, *test])
+        targets = self.model.parent / f"targets.{self.options.seed}"
+        work = partial(train_model, *train, targets, None, self.options)
+        stage.make(self.model, work, "train", hash_fields(self.options), [*train, targets])
+        frames = self.model.parent / "frames" / self.model.name / "test"
+        stage.make(frames, lambda out: evaluate(self.model, *test, out, 1), "evaluate", {}, [self.model, *test])
 
 
 @group.command(
@@ -60,16 +53,14 @@ class Student:
 )
 def _(args: Args) -> None:
     """Train and evaluate narrow and wide students of each teacher at several temperatures, side by side"""
-    values, students = read_yaml(args.config), []
-    for temperature in TEMPERATURES:
-        for form, changes in FORMS.items():
-            for seed in args.seeds:
-                options = {**values, **changes, "hard_weight": 0.0, "temperature": float(temperature), "seed": seed}
-                if args.epochs:
-                    options["epochs"] = args.epochs
-                name = f"{form}_{temperature}"
-                built = build(TrainOptions, options, str(args.config))
-                students.append(Student(args.corpus, args.exp, name, seed, built))
+    students = []
+    for temperature, (form, changes), seed in itertools.product(TEMPERATURES, FORMS.items(), args.seeds):
+        options = {**read_yaml(args.config), **changes, "hard_weight": 0.0}
+        options |= {"temperature": float(temperature), "seed": seed}
+        if args.epochs:
+            options["epochs"] = args.epochs
+        model = args.exp / f"{form}_{temperature}.{seed}"
+        students.append(Student(args.corpus, model, build(TrainOptions, options, str(args.config))))
     list(parallel.map_utterances(Student.make, students, args.jobs, "students", unit="students"))
 
 
