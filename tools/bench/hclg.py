@@ -124,7 +124,6 @@ def _disambiguate(pronunciations: list[tuple[int, ...]]) -> list[int]:
 
 def _phones(windows: list[list[int]], senones: Senones) -> kaldifst.StdVectorFst:
     """H without self loops: senones in, windows of three phones out; beyond both ends stands silence."""
-    beside = [senones.phones[0], *senones.phones]  # 0: beyond the end
     arcs: list[Arc] = []
     states = 1
     for label, window in enumerate(windows[1:], 1):
@@ -132,7 +131,9 @@ def _phones(windows: list[list[int]], senones: Senones) -> kaldifst.StdVectorFst
             arcs.append((0, 0, senones.count + label, label, 0.0))
             continue
         here = 0
-        for place, senone in enumerate(found := senones.of(*(beside[phone] for phone in window))):
+        left, phone, right = (max(number - 1, 0) for number in window)  # 0: beyond the end, silence
+        found = senones.table[phone, senones.contexts[left], senones.contexts[right], : senones.lengths[phone]].tolist()
+        for place, senone in enumerate(found):
             follows = states if place + 1 < len(found) else 0
             arcs.append((here, follows, senone + 1, 0 if place else label, 0.0))
             here, states = follows, states + (follows > 0)
