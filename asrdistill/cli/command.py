@@ -309,7 +309,8 @@ def make(args: Args, work: Callable[[Path], object], *inputs: Any, options: Any 
     `inputs` are what it is made from: paths, lists of paths, or None for what was not given. `options` are those of
     the command, unless others decide the result.
     """
-    from asrdistill import stage
+    from asrdistill import parallel, stage
 
+    parallel.single_thread()  # the same bytes on any number of processors; training has its own --threads
     settings = getattr(args, "options", {}) if options is None else options
     stage.make(args.out, work, args.command, settings, listed(*inputs))
