@@ -16,18 +16,16 @@ from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import is_prefix
 
-# Frames that are searched at a time, and frames after them that the acoustic look-ahead uses; see docs/internals.md.
-BLOCK, BEYOND = 24, 8
-
-IMPOSSIBLE = 1e4  # how far below a frame's best an impossible senone counts: beyond every beam
-WIDER, RETRIES = 2.0, 3  # a search that loses every way to the end is tried again with beams so much wider
+BLOCK, BEYOND = 24, 8  # frames per search step, and further frames for the acoustic look-ahead; see docs/internals.md
+IMPOSSIBLE = 1e4  # score of an impossible senone below the best of its frame: beyond every beam
+WIDER, RETRIES = 2.0, 3  # beams grow by this factor when no path reaches the end, at most so often
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was recognised in an utterance.
+    """Result of decoding an utterance.
 
-    partial: even with wider beams the path ended inside a word, which is left out; lattice: if there is a lattice beam
+    partial: even with wider beams the path ended inside a word, which is left out; lattice: only with a lattice beam
     """
 
     times: list[Word]
@@ -55,7 +53,7 @@ class Decoder:
         self._take(compile_graph(lang, lm, senones), options or DecodeOptions(), [])
 
     def _take(self, graph: SearchGraph, options: DecodeOptions, spaces: list[search.SearchState]) -> "Decoder":
-        self.graph, self.options, self._free_states = graph, options, spaces  # those that no search is using
+        self.graph, self.options, self._free_states = graph, options, spaces  # not in use by a search
         self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
         return self
@@ -100,11 +98,7 @@ class Decoder:
 
 
 class Search:
-    """Search of one utterance, whose scores may come in chunks.
-
-    Frames are searched in blocks of BLOCK, once BEYOND more are there for the acoustic look-ahead, so results do not
-    depend on the sizes of the chunks.
-    """
+    """Search of one utterance, whose scores may come in chunks of any sizes with the same result."""
 
     def __init__(self, decoder: Decoder):
         self.decoder = decoder
@@ -144,10 +138,7 @@ class Search:
         self._frame, self._scores, self._lookahead = self._frame + count, self._scores[count:], acoustic_lookahead[-1:]
 
     def partial_traceback(self) -> None:
-        """Move the words that all live paths share to `final`; what they took in memory is free again.
-
-        With a lattice beam nothing is final before the end.
-        """
+        """Move the words that all live paths share to `final` and free their memory; not with a lattice beam."""
         if self._scales.lattice_beam >= 0:
             return
         root, kept = search.common_record(self._state)
@@ -164,35 +155,34 @@ class Search:
 
     @property
     def partial(self) -> list[Word]:
-        """The words after the final ones on the path that is the best now."""
+        """The words after the final ones on the currently best path."""
         state, counts = self._state, self._state.counts
         best = state.tokens[counts[search.PARITY], counts[search.BEST]]
         return join(self._open + self._trace(best["back"] if counts[search.TOKENS] else 0))
 
     def finish(self) -> Hypothesis:
-        """What was recognised in all frames; raises UserError where there were none. The search is over then."""
+        """End the search: the result for all frames; raises UserError if there were none."""
         while len(self._scores):
             self._advance(self._scores[: BLOCK + BEYOND], last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode")
         decoder, state = self.decoder, self._state
-        origins, scores, whole = search.final_paths(
-            decoder.tree, decoder.grammar, state, self._scales, self._lookahead[0]
-        )
+        ends = search.final_paths(decoder.tree, decoder.grammar, state, self._scales, self._lookahead[0])
+        origins, scores, whole = ends
         best = int(np.argmax(scores)) if len(scores) else None
         times = self._open + self._trace(0 if best is None else origins[best])
         decoder._free_states.append(state)
         del self._state
         lattice = None
         if self._scales.lattice_beam >= 0:
-            lattice = build(decoder.tree, decoder.grammar, state, self._scales, decoder.words, origins, scores, whole)
+            lattice = build(decoder.tree, decoder.grammar, state, self._scales, decoder.words, ends)
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
         return Hypothesis(self.final + join(times), float(scores[best]), not whole, lattice)
 
     def _trace(self, record: int) -> list[Word]:
-        """Words and pieces of the path that ends with `record` (or a merge), in order of time, from record 0 on."""
+        """Words and pieces on the path to `record` (or a merge), in order of time."""
         records, words, leaf_word = self._state.records, [], self.decoder.tree.leaf["word"]
         record = search.best_record(self._state, record)
         while record > 0:

@@ -32,21 +32,13 @@ log = logging.getLogger("asrdistill")
 
 NUMBERS = ("senones", "pause", "no_pause", "warnings")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
-CODE = (
-    "decode/graph",
-    "decode/ctc",
-    "decode/tree",
-    "decode/lm",
-    "decode/lookahead",
-    "decode/search",
-    "hmm/senones",
-    "lang/ngram",
-)
+CODE = [f"decode/{name}" for name in ("graph", "ctc", "tree", "lm", "lookahead", "search")]
+CODE += ["hmm/senones", "lang/ngram"]  # modules that determine a graph
 
 
 @dataclass(frozen=True)
 class SearchGraph:
-    """`words` are those of the lexicon, to which the tree's leaves point; `senones` is how many there are."""
+    """`words` are the lexicon's, indexed by the tree's leaves; `senones` is their number."""
 
     words: list[str]
     senones: int
@@ -57,7 +49,7 @@ class SearchGraph:
     look: LmLookahead
     successors: Successors
     warnings: list[str]  # about words that lexicon or language model lack
-    folder: Path | None = None  # that the arrays are mapped from
+    folder: Path | None = None  # from which the arrays are mapped
 
     def __reduce__(self) -> Any:
         return (_read, (self.folder,)) if self.folder else super().__reduce__()
@@ -146,16 +138,17 @@ def _code() -> str:
 
 
 def _keep(folder: Path, work: Callable[[Path], None], kind: str, made_from: dict[str, Any], inputs: list[Path]) -> bool:
-    """Make the folder by `work` unless it is there, up to date and whole; returns whether it was made."""
+    """Make the folder by `work` unless it is up to date and undamaged; returns whether it was made."""
     folder = Path(folder)
     if (verb := stage.marker(folder).get("verb", kind)) != kind:
         raise UserError(f"{folder} holds what asrdistill {verb} made; name another folder for the search graph")
-    made = stage.make(folder, work, kind, made_from, inputs)
-    if not made and not _is_whole(folder):
-        log.warning("the search graph in %s is damaged; it is made again", folder)
-        shutil.rmtree(folder)
-        made = stage.make(folder, work, kind, made_from, inputs)
-    return made
+    if stage.make(folder, work, kind, made_from, inputs):
+        return True
+    if _is_whole(folder):
+        return False
+    log.warning("the search graph in %s is damaged; it is made again", folder)
+    shutil.rmtree(folder)
+    return stage.make(folder, work, kind, made_from, inputs)
 
 
 def arpa_of(lm: Path) -> Path:
@@ -193,12 +186,12 @@ def _read(folder: Path) -> SearchGraph:
 
 
 def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
-    """(the parts, their arrays mapped; the words; what else graph.json says)"""
+    """(the parts with mapped arrays, the words, the content of graph.json)"""
     record = read_json(Path(folder) / "graph.json")
     numbers = record["numbers"]
 
     def load(name: str) -> Any:
-        # copy-on-write: what numba compiled for writable arrays serves, and nothing is written
+        # copy-on-write: numba's code for writable arrays takes them, and nothing is written
         return numbers[name] if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 
     parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}
@@ -217,13 +210,11 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
 
 def _oov_warnings(words: list[str], tokens: dict[str, int]) -> list[str]:
     """Warnings about words that the lexicon or the language model lacks."""
-    warnings = []
+    warnings, unknown = [], "<unk> to the language model"
+    if "<unk>" not in tokens:
+        unknown = "unknown to the language model and cannot be recognised"
     if silent := sorted(tokens.keys() - set(words) - {"<s>", "</s>", "<unk>"}):
-        fate = "have no pronunciation and cannot be recognised"
-        warnings.append(f"{len(silent)} words of the language model {fate}: {shorten(silent)}")
+        warnings.append(f"{len(silent)} words of the language model have no pronunciation: {shorten(silent)}")
     if unseen := [word for word in words if word not in tokens]:
-        fate = "<unk> to the language model"
-        if "<unk>" not in tokens:
-            fate = "unknown to the language model and cannot be recognised"
-        warnings.append(f"{len(unseen)} words of the lexicon are {fate}: {shorten(unseen)}")
+        warnings.append(f"{len(unseen)} words of the lexicon are {unknown}: {shorten(unseen)}")
     return warnings

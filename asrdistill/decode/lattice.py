@@ -6,7 +6,7 @@ acoustic + lm_weight · (lm + pronunciation) + insertion_penalty per word. Arcs 
 
 import heapq
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -119,19 +119,13 @@ class Lattice(NamedTuple):
 
 
 def build(
-    tree: Tree,
-    grammar: Grammar,
-    search: SearchState,
-    scales: Scales,
-    words: Sequence[str],
-    origins: np.ndarray,
-    scores: np.ndarray,
-    whole: bool,
+    tree: Tree, grammar: Grammar, search: SearchState, scales: Scales, words: Sequence[str], ends: tuple[Any, Any, bool]
 ) -> Lattice:
     """The lattice of the utterance that was just searched with a lattice beam.
 
-    `origins`, `scores` and `whole` are what :func:`asrdistill.decode.search.final_paths` says of it.
+    `ends`: result of :func:`asrdistill.decode.search.final_paths`.
     """
+    origins, scores, whole = ends
     records, merges = search.records[: search.counts[RECORDS]], search.merges[: search.counts[MERGES]]
     arrivals = search.arrivals[: search.counts[ARRIVALS]]
     out = np.zeros(len(origins), arrivals.dtype)  # the arrivals at the end

@@ -3,13 +3,12 @@
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.graph import keep_grammar, read_grammar
-from asrdistill.decode.lattice import Lattice
 from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.options import RescoreOptions
@@ -20,27 +19,16 @@ from asrdistill.parallel import map_utterances
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
 from asrdistill.scoring.wer import read_transcripts
 
-
-class Rescored(NamedTuple):
-    utterance: str
-    words: list[Word]
-    n_best: list[tuple[float, list[str]]]
-    kaldi: str
+State = tuple[tuple[Grammar, dict[str, int]] | None, Calibration]  # of a worker process
 
 
 def rescore(
-    decoded: Path,
-    lm: Path | None,
-    graph: Path,
-    calibration: Path | None,
-    options: RescoreOptions,
-    out: Path,
-    jobs: int,
+    decoded: Path, lm: Path | None, graph: Path, calibration: Path | None, options: RescoreOptions, out: Path, jobs: int
 ) -> None:
     """Write hyp.txt, words.ctm and rescore.json into the folder `out`, from a folder that decode made with lattices.
 
-    The language model is compiled once, into the folder `graph`, from which all processes map it. Raises UserError
-    where there are no lattices, and for one that is damaged or that the language model leaves empty.
+    The language model is compiled into the folder `graph`, from which all processes map it. Raises UserError if there
+    are no lattices, and for a lattice that is damaged or that the language model leaves empty.
     """
     searched = read_json(Path(decoded) / "decode.json")
     if not (Path(decoded) / "lattices").is_dir():
@@ -50,64 +38,58 @@ def rescore(
     if scales[0] <= 0:
         raise UserError(f"the language model's weight must be above 0, not {scales[0]:g}")
     utterances = list(read_transcripts(Path(decoded) / "hyp.txt"))
-    shift = searched["frame_shift"]
     if lm:
         keep_grammar(graph, lm)
-    load = partial(_load, Path(decoded) / "lattices", graph if lm else None, calibration, options, scales, shift)
-    results = map_utterances(_rescore, utterances, jobs, "rescore", load)
-    with ExitStack() as files:
-        text, ctm = (files.enter_context(atomic(out / name)) for name in ("hyp.txt", "words.ctm"))
-        n_best = files.enter_context(atomic(out / "nbest.txt")) if options.n_best else None
-        kaldi = files.enter_context(packed(out / "lat.gz")) if options.kaldi else None
-        for result in results:
-            text.write(" ".join([result.utterance, *(word.word for word in result.words)]) + "\n")
-            ctm.writelines(word.ctm(result.utterance, shift) + "\n" for word in result.words)
-            if n_best:
-                n_best.writelines(f"{result.utterance} {score:.3f} {' '.join(w)}\n" for score, w in result.n_best)
-            if kaldi:
-                kaldi.write(result.kaldi.encode())
+    names = ["hyp.txt", "words.ctm", *["nbest.txt"] * (options.n_best > 0), *["lat.gz"] * options.kaldi]
+    work = partial(_rescore, Path(decoded) / "lattices", searched["frame_shift"], scales, options)
+    load = partial(_load, graph if lm else None, calibration)
+    with ExitStack() as stack:
+        files: dict[str, Any] = {
+            name: stack.enter_context(packed(out / name) if name == "lat.gz" else atomic(out / name, "wb"))
+            for name in names
+        }
+        for texts in map_utterances(work, utterances, jobs, "rescore", load):
+            for name, text in texts.items():
+                files[name].write(text.encode())
     record = {"lm_weight": scales[0], "insertion_penalty": scales[1], "utterances": len(utterances)}
     write_json(out / "rescore.json", record)
 
 
-class _State(NamedTuple):
-    """What a process needs to rescore lattices."""
-
-    lattices: Path
-    model: tuple[Grammar, dict[str, int]] | None
-    calibration: Calibration
-    options: RescoreOptions
-    scales: tuple[float, float]
-    shift: float
+def _load(graph: Path | None, calibration: Path | None) -> State:
+    return read_grammar(graph) if graph else None, read_calibration(calibration) if calibration else NONE
 
 
-def _load(lattices: Path, graph: Path | None, calibration: Path | None, *rest: Any) -> _State:
-    model = read_grammar(graph) if graph else None
-    return _State(lattices, model, read_calibration(calibration) if calibration else NONE, *rest)
-
-
-def _rescore(state: _State, utterance: str) -> Rescored:
-    lattice = read_slf(lattice_path(state.lattices, utterance), state.shift)
-    if state.model:
+def _rescore(
+    lattices: Path, shift: float, scales: tuple[float, float], options: RescoreOptions, state: State, utterance: str
+) -> dict[str, str]:
+    """What each file of :func:`rescore` holds of an utterance."""
+    model, calibration = state
+    lattice = read_slf(lattice_path(lattices, utterance), shift)
+    if model:
         try:
-            lattice = lattice.rescored(*state.model)
+            lattice = lattice.rescored(*model)
         except ValueError:
-            raise UserError(
-                f"utterance {utterance}: the language model accepts no path of the lattice and has no <unk>"
-            ) from None
-    options = state.options
-    n_best = lattice.n_best(*state.scales, options.n_best) if options.n_best else []
-    n_best = [(score, [word.word for word in join(Word(unit, 0, 0, 0.0) for unit in units)]) for score, units in n_best]
-    return Rescored(utterance, _words(state, lattice), n_best, kaldi_text(utterance, lattice) if options.kaldi else "")
-
-
-def _words(state: _State, lattice: Lattice) -> list[Word]:
-    """The best words with their calibrated confidences."""
-    if state.options.risk:
-        found = minimum_risk(lattice, *state.scales)
+            raise UserError(f"{utterance}: the language model has no path of the lattice, and no <unk>") from None
+    if options.risk:
+        found = minimum_risk(lattice, *scales)
         words = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]
     else:
-        _, words = lattice.best(*state.scales)
-        found = confidences(lattice, *state.scales, [word.word for word in words])
-    calibrated = state.calibration(np.array(found.confidences))
-    return join(word._replace(confidence=float(c)) for word, c in zip(words, calibrated, strict=True))
+        _, words = lattice.best(*scales)
+        found = confidences(lattice, *scales, [word.word for word in words])
+    calibrated = calibration(np.array(found.confidences))
+    words = join(word._replace(confidence=float(c)) for word, c in zip(words, calibrated, strict=True))
+    texts = {
+        "hyp.txt": " ".join([utterance, *(word.word for word in words)]) + "\n",
+        "words.ctm": "".join(word.ctm(utterance, shift) + "\n" for word in words),
+    }
+    if options.n_best:
+        best = lattice.n_best(*scales, options.n_best)
+        texts["nbest.txt"] = "".join(f"{utterance} {score:.3f} {_joined(units)}\n" for score, units in best)
+    if options.kaldi:
+        texts["lat.gz"] = kaldi_text(utterance, lattice)
+    return texts
+
+
+def _joined(units: list[str]) -> str:
+    """The words of word pieces."""
+    return " ".join(word.word for word in join(Word(unit, 0, 0, 0.0) for unit in units))

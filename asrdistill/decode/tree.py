@@ -15,8 +15,8 @@ from asrdistill.lang.lexicon import is_continuation, is_prefix
 
 SILENCE = -1  # the word and the token of the leaf at the end of silence
 START, AFTER_SILENCE = 0, 1  # exits: the beginning of the utterance; the end of silence
-INSIDE = -1  # stands in `exit` where no word ends
-GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: it begins within a word; a piece ends with it, but no word
+INSIDE = -1  # the exit of nodes where no word ends
+GOES_ON, LEAVES_OPEN = 1, 2  # bits of a phone's kind: first of a continuation piece; last of a piece inside a word
 
 
 def row(**fields: type) -> np.dtype:
@@ -25,11 +25,11 @@ def row(**fields: type) -> np.dtype:
 
 
 INT, FLOAT = np.int32, np.float32
-PLACE = np.uint32  # a number without a sign is looked up without asking whether it counts from the end
-# A state in its place. look: look-ahead class; first: its children are child[first : first of the next node], in the
+PLACE = np.uint32  # unsigned indices skip numba's check for negative ones
+# An HMM state of the tree. look: its class; first: its children are child[first : first of the next node], in the
 # order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end]
 NODE = row(senone=PLACE, look=PLACE, first=PLACE, exit=INT, leaf_begin=INT, leaf_end=INT)
-# A way to a node, with the node's senone and class
+# A link to a node, with the node's senone and class
 LINK = row(node=PLACE, senone=PLACE, look=PLACE)
 # The end of a pronunciation. word: index into the words, or SILENCE; token: the word's in the language model, or
 # SILENCE; logprob: of the pronunciation; look: look-ahead class
@@ -46,21 +46,21 @@ class Tree(NamedTuple):
     leaf: np.ndarray  # (L,) LEAF
     entry_begin: np.ndarray  # (E + 1,) int32: a word may begin with entry[entry_begin[e]] … after exit e
     entry: np.ndarray  # LINK
-    initial: np.ndarray  # int32: the different senones that words begin with
+    initial: np.ndarray  # int32: the distinct first senones of words
     pause: np.ndarray  # (E,) bool: whether silence may follow
     self_loop: np.ndarray  # (S,) float32: log P(stay in a senone)
     forward: np.ndarray  # (S,) float32: log P(leave it)
 
 
 def links(node: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """LINKs to the targets, numbers of nodes (N + 1,) NODE."""
+    """LINKs to nodes of (N + 1,) NODE by their numbers."""
     made = np.empty(len(targets), LINK)
     made["node"], made["senone"], made["look"] = targets, node["senone"][targets], node["look"][targets]
     return made
 
 
 class _Phones(NamedTuple):
-    """The prefix tree of Q phones, breadth first; number 0 is its root, which stands for silence. L leaves."""
+    """Prefix tree of Q phones with L leaves, breadth first; its root, number 0, is silence."""
 
     phone: np.ndarray  # (Q,) int64: index into the senones' phones
     kind: np.ndarray  # (Q,) int64
@@ -75,9 +75,8 @@ class _Phones(NamedTuple):
 def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
     """Compile the pronunciations of the words that have a token in the language model.
 
-    `lang` is a :class:`asrdistill.lang.lexicon.Lang`, `senones` the inventory whose trees say what the
-    phones are made of, `tokens` gives the language model's token of each word to be recognised.
-    Raises UserError for phones that the senone inventory lacks.
+    `lang` is a :class:`asrdistill.lang.lexicon.Lang`, `senones` the inventory with the phones' decision trees, `tokens`
+    the language model's token of each word. Raises UserError for phones that the senone inventory lacks.
     """
     if missing := sorted({lang.silence, *lang.phones} - set(senones.phones)):
         raise UserError(f"the senone inventory lacks phones of the lexicon: {shorten(missing)}; train with this lang")
@@ -86,7 +85,7 @@ def build_tree(lang: Any, senones: Any, tokens: Mapping[str, int]) -> Tree:
 
 
 def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Phones:
-    """Merge what pronunciations have in common at their beginnings, one phone further at a time."""
+    """Merge common prefixes of pronunciations, one phone at a time."""
     number = {phone: index for index, phone in enumerate(names)}
     entries = [
         (index, tokens[word], probability, sounds)
@@ -100,7 +99,7 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
     for bit, place, test in ((GOES_ON, begin, is_continuation), (LEAVES_OPEN, begin + length - 1, is_prefix)):
         sound[place] += bit * len(names) * np.array([test(lang.words[index]) for index, *_ in entries], np.int64)
     kinds = 4 * len(names)  # a phone and its kind in one number
-    place = np.zeros(len(entries), np.int64)  # where each pronunciation is in the tree
+    place = np.zeros(len(entries), np.int64)  # phone of the tree that each pronunciation has reached
     phone, above = [np.array([number[lang.silence]])], [np.array([-1])]
     depth, count, open_ones = 0, 1, np.arange(len(entries))
     while len(open_ones):
@@ -134,7 +133,7 @@ def _prefix_tree(lang: Any, names: list[str], tokens: Mapping[str, int]) -> _Pho
 
 
 def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Look-ahead class of each phone, given those above it depth by depth, and for each class the one above it."""
+    """Look-ahead class of each phone, and the parent of each class; `above`: parents of the phones of each depth."""
     higher = np.concatenate(above)
     alone = np.bincount(higher[1:], minlength=len(higher)) == 1
     shares = alone & (np.diff(leaf_begin) == 0)  # with the one phone that follows
@@ -149,11 +148,11 @@ def _classes(above: list[np.ndarray], leaf_begin: np.ndarray) -> tuple[np.ndarra
 
 
 class _Forms:
-    """The different forms that phones take as chains of states, each made once and shared by all phones of that form.
+    """Distinct expansions of phones into HMM states, shared by all phones with the same one.
 
-    A form depends on the phone and its kind, on what may stand to the left of it, on the context classes of the
-    phones that follow in the tree, and on whether words may end with it. Its states are numbered within it, beginnings
-    first; what follows a form's end is another phone's beginning, so it is noted by its context class.
+    A form depends on the phone and its kind, its left contexts, the context classes of the phones that follow in the
+    tree, and on whether words may end with it. States are numbered within a form, first states first; what follows its
+    last states is given by context class.
     """
 
     def __init__(self, senones: Any, phones: _Phones):
@@ -164,10 +163,10 @@ class _Forms:
         roots = np.arange(len(phones.phone)) <= phones.roots
         roots[0] = False
         ends = np.diff(phones.leaf_begin) > 0
-        # on the two sides of a boundary between words, and [True] of one within a word
+        # on both sides of a word boundary, and with [True] of a boundary of pieces within a word
         self.before = self._neighbours(phones, ends, LEAVES_OPEN)
         self.following = self._neighbours(phones, roots, GOES_ON)
-        # exits by (class of the word's last phone, classes of what follows, whether the word is left open)
+        # exits by (class of the word's last phone, classes that may follow, whether a piece ends within a word)
         self.exits: dict[Any, int] = {(self.silence, tuple(self.following[False]), False): START, None: AFTER_SILENCE}
         self._exits = cache(self._make_exits)
         self._sequence = cache(lambda *key: tuple(senones.table[key][: senones.lengths[key[0]]].tolist()))
@@ -181,20 +180,20 @@ class _Forms:
         self.of_phone = self._make(phones)
 
     def _neighbours(self, phones: _Phones, chosen: np.ndarray, bit: int) -> dict[bool, list[int]]:
-        """Context classes of the chosen phones (Q,) bool: of those without the bit in their kind, and of those with."""
+        """Context classes of the chosen phones (Q,) bool, without and with the bit in their kind."""
         within = (phones.kind & bit) > 0
         between = {self.silence, *self.context[phones.phone[chosen & ~within]].tolist()}
         inside = set(self.context[phones.phone[chosen & within]].tolist())
         return {False: sorted(between), True: sorted(inside or {self.silence})}
 
     def _make(self, phones: _Phones) -> np.ndarray:
-        """Make the forms that occur; returns that of each phone (Q,)."""
+        """Make the forms that occur; returns the form of each phone (Q,)."""
         follows = np.zeros((len(phones.phone), self.classes + 1), bool)
         inner = phones.above > 0
         follows[phones.above[inner], self.context[phones.phone[inner]]] = True
         follows[:, -1] = np.diff(phones.leaf_begin) > 0
-        left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: whatever a word may end with
-        left[0] = -2  # the silence between words has another form than a word that is silence
+        left = np.where(inner, self.context[phones.phone[phones.above]], -1)  # -1: any last phone of a word
+        left[0] = -2  # silence between words and a word of silence have different forms
         numbers = np.stack([phones.phone, left, phones.kind], 1)
         asked = np.concatenate([numbers.view(np.uint8), np.packbits(follows, axis=1)], 1)
         rows = np.ascontiguousarray(asked).view(f"V{asked.shape[1]}").reshape(-1)
@@ -212,21 +211,21 @@ class _Forms:
         return form.reshape(-1)
 
     def _split(self, phone: int, left: int, rights: Iterable[int]) -> dict[tuple[int, ...], list[int]]:
-        """The phone's sequences of senones -> the context classes to the right for which they stand."""
+        """Senone sequences of a phone -> their right context classes."""
         found: dict[tuple[int, ...], list[int]] = {}
         for right in rights:
             found.setdefault(self._sequence(phone, left, right), []).append(right)
         return found
 
     def _make_exits(self, phone: int, left: int, inside: bool) -> dict[tuple[int, ...], int]:
-        """The sequences of senones of a word's last phone, or of a piece's that leaves it open -> exit."""
+        """Senone sequences of the last phone of a word, or of a piece inside a word -> exit."""
         own, rights = int(self.context[phone]), self._split(phone, left, self.following[inside])
         keys = {sequence: (own, tuple(found), inside) for sequence, found in rights.items()}
         return {sequence: self.exits.setdefault(key, len(self.exits)) for sequence, key in keys.items()}
 
     def _add(self, contexts: dict[int, tuple[dict, dict]]) -> None:
-        """Make a form from (sequences -> what follows, sequences -> exit) for each class to the left."""
-        made: dict[tuple, int] = {}  # states that do not depend on the class to the left are shared
+        """Make a form from (sequences -> right classes, sequences -> exit) for each left context class."""
+        made: dict[tuple, int] = {}  # states that do not depend on the left context are shared
         begins = {left: self._chains(follow, exits, made) for left, (follow, exits) in contexts.items()}
         form, end = len(self.size), len(made) - 1
         self.size.append(len(made))
@@ -238,9 +237,9 @@ class _Forms:
 
     @staticmethod
     def _chains(follow: dict, exits: dict, made: dict[tuple, int]) -> list[int]:
-        """Make a phone's states from last to first; returns those that it may begin with.
+        """Make a phone's states from last to first; returns the first states.
 
-        A state is (senone, what comes after it, exit); ~k stands for the phones of context class k that come next.
+        A state is (senone, successors, exit); ~k stands for the next phones of context class k.
         """
         after = {sequence: [~right for right in follow.get(sequence, [])] for sequence in [*follow, *exits]}
         while () not in after:
@@ -253,7 +252,7 @@ class _Forms:
 
 
 def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
-    """Put each phone's form in its place: the arrays of the whole tree."""
+    """Arrays of the whole tree, with the form of each phone in its place."""
     form, size = forms.of_phone, np.array(forms.size)
     begin = _starts(size[form])[:-1].astype(np.int64)  # first node of each phone
     phone = np.repeat(np.arange(len(form)), size[form])  # of each node
@@ -294,7 +293,7 @@ def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarra
     # within phones
     of, which = _join(form, inside[:, 0])
     within = begin[of] + inside[which, 1], begin[of] + inside[which, 2]
-    # from the ends of phones to the beginnings of those below
+    # from the last states of phones to the first states of their children
     wanting = last[:, 0] * forms.classes + ~last[:, 2]  # form and class of what follows
     order = np.argsort(wanting, kind="stable")
     below = np.arange(phones.roots + 1, len(form))
@@ -313,7 +312,7 @@ def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarra
 def _entries(
     phones: _Phones, forms: _Forms, begin: np.ndarray
 ) -> tuple[list[tuple[tuple[int, ...], bool]], np.ndarray]:
-    """The different (nodes that a word may begin with, whether silence may follow) of the exits, and each exit's."""
+    """Distinct (first nodes of the next word, whether silence may follow) of exits, and the number of each exit."""
     numbers: list[int] = []
     different: dict[Any, int] = {}
     roots = range(1, phones.roots + 1)
@@ -328,7 +327,7 @@ def _entries(
             for state in forms.entries[forms.of_phone[root]][own]
         )
         content = nodes, key is not None and not inside and forms.silence in rights
-        # a word that silence may not follow differs from silence: it cannot end the utterance
+        # an exit without silence differs from the exit of silence: it cannot end the utterance
         numbers.append(different.setdefault((content, key is None), len(different)))
     return [content for content, _ in different], np.array(numbers, np.int32)
 

@@ -44,10 +44,9 @@ class Point(NamedTuple):
 
 
 def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, str], out: Path, jobs: int) -> Point:
-    """Choose scales on an archive with transcripts, from the decoder's own; writes ``tuned.json`` into `out`.
+    """Choose scales on an archive with transcripts, starting from the decoder's; writes ``tuned.json`` into `out`.
 
-    Its error rate is that of the last grid's point next to the scales. Raises UserError when an utterance has no
-    transcript.
+    The error rate is that of the nearest point of the last grid. Raises UserError if an utterance has no transcript.
     """
     if missing := [utterance for utterance in archive if utterance not in texts]:
         raise UserError(f"{len(missing)} utterances of {archive.folder} have no transcript: {shorten(missing)}")
@@ -66,7 +65,7 @@ def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, 
 
 
 def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
-    """The options with the scales that :func:`tune` found; in a recogniser folder with its beams too.
+    """The options with the scales of a ``tuned.json``, or all decoding options of a recogniser's.
 
     Raises UserError for a file without scales.
     """
@@ -77,9 +76,9 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
 
 
 def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:
-    """Search from some scales on until the bottom is hardly a step away, or a search gains nothing.
+    """Repeat the search at the minimum it found, until that is one grid step away or errors stop falling.
 
-    Returns the bottom with the points of the search that showed it.
+    Returns the minimum and the points of the search that found it.
     """
     found: list[Point] = []
     lowest = np.inf
@@ -95,7 +94,7 @@ def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[S
 
 
 def _grid(scales: Scales) -> Iterator[Scales]:
-    """The scales around some, they themselves first: of equally good ones the first is taken."""
+    """Grid of scales around some, nearest first, so that they win ties."""
     weight, penalty = scales
     ratios = [penalty / weight + STEP * more for more in sorted(PENALTIES, key=abs)]
     for up in sorted(WEIGHTS, key=abs):
@@ -112,10 +111,9 @@ def _steps(scales: Scales, others: Scales) -> tuple[float, float]:
 
 
 def _bottom(points: list[Point]) -> tuple[float, float]:
-    """Scales at the lowest place of a paraboloid through the points near the best one, within their range.
+    """Scales at the minimum of a paraboloid fitted to the points near the best one, within their range.
 
-    Its axes are the logarithm of the weight and penalty / weight. Where the points bend it down, or are too few
-    to bend it, the best of them.
+    Its axes are log weight and penalty / weight. The best point if the paraboloid has no minimum, or points are few.
     """
     best = min(points, key=lambda point: point.wer)
     weight, penalty, wer = np.array([point for point in points if point.wer <= NEAR * best.wer]).T
@@ -132,7 +130,7 @@ def _bottom(points: list[Point]) -> tuple[float, float]:
 
 
 def _search(scales: Scales, archive: FrameArchive, references: dict[str, list[str]], workers: Workers) -> list[Point]:
-    """Search the whole set under some scales: the grid around them with its error rates."""
+    """Search the whole set with some scales: the grid around them with error rates."""
     work = [(archive.folder, utterance, references[utterance], scales) for utterance in archive]
     errors = np.sum(list(workers.map(_errors, work, "tune")), axis=0)
     words = max(1, sum(map(len, references.values())))

@@ -22,14 +22,14 @@ from asrdistill.parallel import Chunk, chunks, map_utterances
 log = logging.getLogger("asrdistill")
 
 SETS = "sets.json"
-PASSES, STARTS = 20, 10  # over the columns, from as many beginnings: a bad one may leave two groups in one cluster
-NOTHING = 1e-15  # probabilities below count as 0: products of them would be denormal, which takes ten times as long
-JOINED = 16  # utterances in one product
-CHUNK = 500  # utterances whose sums are one; fixed, so that they do not depend on the number of jobs
+PASSES, STARTS = 20, 10  # over the columns; a single start may leave two groups in one cluster
+NOTHING = 1e-15  # smaller probabilities count as 0: products of denormal numbers take ten times as long
+JOINED = 16  # utterances per matrix product
+CHUNK = 500  # utterances per job; fixed, so that sums do not depend on the number of jobs
 
 
 def cluster_senones(model: Path, features: FrameArchive, out: Path, options: ClusterOptions, jobs: int) -> None:
-    """Cluster what the model in a folder confuses on the features, and write ``sets.json`` into `out`.
+    """Cluster the senones that a model confuses on the features, and write ``sets.json`` into `out`.
 
     Raises UserError for sizes that the senones do not allow, and for features of another kind or without frames.
     """
@@ -54,7 +54,7 @@ def cluster_senones(model: Path, features: FrameArchive, out: Path, options: Clu
 
 
 def check_sizes(options: ClusterOptions, senones: Senones) -> None:
-    """Raise UserError for sets that these senones cannot be made into."""
+    """Raise UserError for numbers and sizes of sets that the senones do not allow."""
     if options.clusters < 1 or options.size < 1:
         raise UserError(f"there must be at least 1 set of 1 senone, not {options.clusters} sets of {options.size}")
     if options.size > senones.count:
@@ -65,7 +65,7 @@ def check_sizes(options: ClusterOptions, senones: Senones) -> None:
 
 
 def read_sets(folder: Path) -> dict[str, Any]:
-    """What :func:`cluster_senones` wrote; raises UserError for anything else."""
+    """The record that :func:`cluster_senones` wrote; raises UserError for anything else."""
     if not (Path(folder) / SETS).is_file():
         raise UserError(f"{folder} holds no {SETS}; make it with asrdistill distill cluster-senones")
     record = read_json(Path(folder) / SETS)
@@ -75,7 +75,7 @@ def read_sets(folder: Path) -> dict[str, Any]:
 
 
 def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
-    """(m,) the senones of one set; raises UserError where there is none of that number, or of other senones."""
+    """(m,) senones of one set; raises UserError for an unknown number, and for sets over other senones."""
     record = read_sets(folder)
     if record["senones"] != senones.hash:
         raise UserError(f"{folder} has sets of other senones than the alignment; make them with its generalist")
@@ -108,28 +108,30 @@ def _sums(state: tuple[Any, FrameArchive], chunk: Chunk[str]) -> np.ndarray:
 
 def by_confusion(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
     """The senones (m,) of each set, nearest to the centroid first, and the centroid's inertia."""
-    columns = unit(covariance)
-    centroids = cluster(columns, options.clusters, options.seed)
-    distances = squared_distances(columns, centroids)
-    nearest = distances.argmin(1)
-    inertia = [distances[nearest == k, k].sum() for k in range(options.clusters)]
+    distances, inertia = _clustered(covariance, options)
     order = distances.argsort(0, kind="stable")[: options.size]
-    return [(order[:, k], float(inertia[k])) for k in range(options.clusters)]
+    return list(zip(order.T, inertia, strict=True))
 
 
 def by_phones(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
-    """The same of sets that are made of whole phones: at most m of their senones, the most variable first."""
+    """As :func:`by_confusion`, for sets of whole phones: their m senones of largest variance, largest first."""
     phone = phone_of(senones)
     member = (phone == np.arange(len(senones.states))[:, None]).astype(float)  # (P, S)
-    columns = unit(member @ covariance @ member.T)
-    centroids = cluster(columns, options.clusters, options.seed)
-    distances = squared_distances(columns, centroids)
+    distances, inertia = _clustered(member @ covariance @ member.T, options)
     nearest = distances.argmin(1)
     if len(groups := np.unique(nearest)) < options.clusters:
         raise UserError(f"the phones fall into {len(groups)} groups, not into {options.clusters}; ask for fewer sets")
     variable = (-covariance.diagonal()).argsort(kind="stable")
     sets = [variable[nearest[phone[variable]] == k][: options.size] for k in groups]
-    return [(own, float(distances[nearest == k, k].sum())) for own, k in zip(sets, groups, strict=True)]
+    return list(zip(sets, inertia, strict=True))
+
+
+def _clustered(covariance: np.ndarray, options: ClusterOptions) -> tuple[np.ndarray, list[float]]:
+    """Squared distances (N, K) of the columns (N, N) from the centroids, and the inertia of each centroid."""
+    columns = unit(covariance)
+    distances = squared_distances(columns, cluster(columns, options.clusters, options.seed))
+    nearest = distances.argmin(1)
+    return distances, [float(distances[nearest == k, k].sum()) for k in range(options.clusters)]
 
 
 def unit(covariance: np.ndarray) -> np.ndarray:
@@ -139,12 +141,9 @@ def unit(covariance: np.ndarray) -> np.ndarray:
 
 
 def cluster(rows: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Centroids (K, D) of on-line K-means (MacQueen 1967) over rows (N, D).
+    """Centroids (K, D) of unit length by on-line K-means (MacQueen 1967) over rows (N, D); see docs/internals.md.
 
-    The rows come one by one, in another order in each pass; the centroid nearest to a row moves towards it by one
-    over the rows that it has had in this pass, and is scaled to length one, as rows are. It begins at rows that are
-    far from each other (k-means++, Arthur and Vassilvitskii 2007). Of several beginnings the one with the least
-    inertia counts.
+    The best of STARTS runs, each initialised by k-means++ (Arthur and Vassilvitskii 2007).
     """
     rng = np.random.default_rng(seed)
     found = [_cluster_once(rows, clusters, rng) for _ in range(STARTS)]
@@ -164,15 +163,16 @@ def _cluster_once(rows: np.ndarray, clusters: int, rng: np.random.Generator) -> 
 
 
 def _spread(rows: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    """Rows drawn in proportion to their squared distance from those that were drawn before."""
+    """Rows drawn in proportion to their squared distance from the rows drawn before."""
     chosen = [int(rng.integers(len(rows)))]
     distance = np.full(len(rows), np.inf)
     while len(chosen) < count:
         distance = np.minimum(distance, squared_distances(rows, rows[chosen[-1:]])[:, 0])
         distance[chosen] = 0
-        even = np.ones(len(rows))
-        even[chosen] = 0
-        weight = distance if distance.sum() > 0 else even  # where rows are equal
+        weight = distance
+        if distance.sum() == 0:  # all other rows equal a chosen one
+            weight = np.ones(len(rows))
+            weight[chosen] = 0
         chosen.append(int(rng.choice(len(rows), p=weight / weight.sum())))
     return chosen
 
@@ -184,7 +184,7 @@ def squared_distances(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 
 def phone_of(senones: Senones) -> np.ndarray:
-    """(S,) which of the phones that have trees, numbered in their order, each senone is of."""
+    """(S,) number of each senone's phone, in the order of the phones that have trees."""
     phone = np.zeros(senones.count, np.int64)
     for number, trees in enumerate(senones.states.values()):
         for tree in trees:

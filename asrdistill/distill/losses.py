@@ -10,7 +10,7 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, temperature: float) -> T
 
 
 class _SoftCrossEntropy(torch.autograd.Function):
-    """Loss and gradient in one pass over the logits: half the time of what autograd makes of the formula."""
+    """Loss and gradient in one pass over the logits, in half of autograd's time."""
 
     @staticmethod
     def forward(ctx, logits, targets, temperature):
@@ -28,11 +28,7 @@ class _SoftCrossEntropy(torch.autograd.Function):
 def one_rest_cross_entropy(
     logits: Tensor, ids: Tensor, log_targets: Tensor, log_rest: Tensor, temperature: float
 ) -> Tensor:
-    """Cross-entropy at T, mean over the batch, where all senones outside of `ids` are one class.
-
-    Arguments as in :func:`completed`. With Q the student's mass outside, dCE/dz_j = (q_j - rest · q_j / Q) / T there:
-    the others are moved together, in the proportions that they have.
-    """
+    """Mean cross-entropy at T with all senones outside of `ids` as one class; arguments as in :func:`completed`."""
     log_q = (logits / temperature).log_softmax(-1)
     cross_entropy = -(log_targets.exp() * log_q.gather(-1, ids)).sum(-1)
     if ids.shape[-1] < logits.shape[-1]:
@@ -41,20 +37,19 @@ def one_rest_cross_entropy(
 
 
 def logit_matching(logits: Tensor, targets: Tensor) -> Tensor:
-    """Half the mean squared difference of logits z and the targets' v (B, S), each less its mean over the S.
+    """Half the mean squared difference of logits and targets (B, S), each less its mean over the S.
 
-    Its gradient for a frame is (z_i - v_i) / S. Logits are known up to a constant a frame, which the means take out, so
-    that log-probabilities serve as well. Buciluă, Caruana and Niculescu-Mizil (2006), "Model compression".
+    The targets may be log-probabilities. Buciluă, Caruana and Niculescu-Mizil (2006), "Model compression".
     """
     difference = logits - targets
     return (difference - difference.mean(-1, keepdim=True)).square().mean() / 2
 
 
 def completed(ids: Tensor, log_targets: Tensor, log_rest: Tensor, tails: Tensor) -> Tensor:
-    """Whole target distributions (B, S) where only K targets a frame are known.
+    """Target distributions (B, S) from the K known targets of each frame.
 
-    ids (B, K); log_targets (B, K) log probabilities; log_rest (B,) the log of the mass outside of them,
-    which is shared out among the other senones in proportion to tails (B, S), all above 0.
+    ids and log_targets (B, K); log_rest (B,): log of the mass of all other senones, divided in proportion to
+    tails (B, S) > 0.
     """
     targets = tails.scatter(-1, ids, 0)
     share = log_rest.exp() / targets.sum(-1).clamp_min(torch.finfo(tails.dtype).tiny)

@@ -14,7 +14,7 @@ from asrdistill.parallel import Chunk, chunks, map_utterances
 
 log = logging.getLogger("asrdistill")
 
-NEVER = 0.5  # frames: a unit with less mass than this in all of the alignment never occurs
+NEVER = 0.5  # a unit with less mass than this, in frames of the alignment, counts as never occurring
 
 
 def cooccurrence(folder: Path, features: Path, alignment: Path, jobs: int) -> Mapping:

@@ -94,10 +94,8 @@ def read_specialty(sets: Path, number: int, softmax: str, labels: FrameArchive, 
     mine = np.isin(np.arange(senones.count), own)
     share = sum(int(mine[labels[utterance]].sum()) for utterance in labels) / labels.total_rows
     if not 0 < share < 1:
-        raise UserError(
-            f"{labels.folder} has {'no' if share == 0 else 'only'} frames of set {number} of {sets}; "
-            "a specialist learns from its own and from others"
-        )
+        found = "no" if share == 0 else "only"
+        raise UserError(f"{labels.folder} has {found} frames of set {number} of {sets}; it needs own and others")
     return Specialty(own, senones.count, share, softmax)
 
 

@@ -75,10 +75,8 @@ class StoredLogits:
 
     def __init__(self, store: FrameArchive, senones: int):
         if store.meta["kept"] < senones:
-            raise UserError(
-                f"{store.folder} keeps {store.meta['kept']} of {senones} senones a frame, but logits are matched on "
-                "all of them; make it with --keep 0"
-            )
+            kept = f"{store.meta['kept']} of {senones} senones per frame"
+            raise UserError(f"{store.folder} keeps {kept}; logit matching needs all, make it with --keep 0")
         self.store = store
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
@@ -98,9 +96,7 @@ def _top(store: FrameArchive, utterances: Sequence[str]) -> list[Tensor]:
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
     """Raise UserError unless the store was made from these features, for these senones and utterances."""
     if store.meta["senones"] != senones:
-        raise UserError(
-            f"{store.folder} is over another senone inventory than the alignment; make it with its teachers"
-        )
+        raise UserError(f"{store.folder} is over other senones than the alignment; make it with its teachers")
     if store.frames_of != features.frames_of:
         raise UserError(f"{store.folder} was made from other features than {features.folder}; make it again from these")
     check_match(store, features, utterances)

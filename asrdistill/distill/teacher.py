@@ -60,16 +60,12 @@ class CrossFittedTeacher:
             raise UserError(f"{folder} is not an ensemble; --unseen needs several teachers")
         self.ensemble = whole.model
         if len(train_alignments) != len(self.ensemble.members):
-            raise UserError(
-                f"{folder} has {len(self.ensemble.members)} members, but --unseen names {len(train_alignments)} "
-                "alignments; name each member's, in order"
-            )
+            named = f"--unseen names {len(train_alignments)} alignments"
+            raise UserError(f"{folder} has {len(self.ensemble.members)} members, but {named}; name each member's")
         self.train_alignments = [FrameArchive(path, "alignment") for path in train_alignments]
         for archive in self.train_alignments:
             if not any(utterance in archive for utterance in features):
-                raise UserError(
-                    f"{archive.folder} has no utterance of {features.folder}; name the members' training alignments"
-                )
+                raise UserError(f"{archive.folder} has no utterance of {features.folder}; name training alignments")
 
     def unseen_by(self, utterance: str) -> list[int]:
         """The members that were not trained on an utterance."""
@@ -86,10 +82,7 @@ class PosteriorTeacher:
         self.archive, self.senones = FrameArchive(folder, "loglikes"), Senones.read(folder)
         self.meta = {"senones": self.senones.hash}
         if not (folder / PRIORS).is_file():
-            raise UserError(
-                f"{folder} holds log-likelihoods, which are no posteriors; import those with --form posteriors or "
-                "log-posteriors"
-            )
+            raise UserError(f"{folder} holds log-likelihoods; import posteriors: --form posteriors or log-posteriors")
         self.log_priors = np.load(folder / PRIORS, allow_pickle=False)
         check_match(self.archive, features, features.utterances)
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from asrdistill.files import read_json, write_json
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.acoustic import AcousticModel
-from asrdistill.models.io import load_model, save_model
+from asrdistill.models.io import load_network, save_model
 from asrdistill.models.network import Network
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
@@ -61,12 +60,16 @@ def train_model(
         store = FrameArchive(soft_targets, "soft-targets")
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
+        if options.unlabelled:
+            unlabelled = sum(utterance not in labels for utterance in utterances)
+            log.info("%d utterances without an alignment have soft targets only", unlabelled)
         targets = _student_targets(store, targets, options, senones.count)
     measured = _held_out(*held_out, specialty) if held_out else None
-    model = _initial_network(options, inputs, labels, senones, generalist, specialty)
+    model = _initial_network(options, inputs, senones.count, generalist, specialty)
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    pool = _pool(options, inputs, labels, senones, targets, utterances, model.context, specialty)
+    settings = (inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
     if distributed.rank() > 0:
@@ -97,21 +100,16 @@ def _check_inputs(options: TrainOptions, soft_targets: Path | None, held_out: An
 
 
 def _initial_network(
-    options: TrainOptions,
-    inputs: FrameArchive,
-    labels: FrameArchive,
-    senones: Senones,
-    generalist: AcousticModel | None,
-    specialty: Specialty | None,
+    options: TrainOptions, inputs: FrameArchive, senones: int, start: AcousticModel | None, specialty: Specialty | None
 ) -> Network:
-    """The network before training: random weights of the seed, or those of the generalist."""
+    """The network before training: random weights of the seed, or those of the model to start from."""
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # confident networks have many gradients near 1e-40, each 100 times slower
     torch.manual_seed(options.seed)
-    outputs = specialty.outputs if specialty else senones.count
-    model = build_network(options, inputs[labels.utterances[0]].shape[1], outputs)
-    if generalist:
-        model.load_state_dict(specialty.weights(generalist) if specialty else generalist.module.state_dict())
+    outputs = specialty.outputs if specialty else senones
+    model = build_network(options, inputs[inputs.utterances[0]].shape[1], outputs)
+    if start:
+        model.load_state_dict(specialty.weights(start) if specialty else start.module.state_dict())
     else:
         mean, std = global_stats(inputs)
         model.mean.copy_(torch.from_numpy(mean))
@@ -121,22 +119,11 @@ def _initial_network(
 
 
 def _pool(
-    options: TrainOptions,
-    inputs: FrameArchive,
-    labels: FrameArchive,
-    senones: Senones,
-    targets: Targets,
-    utterances: Sequence[str],
-    context: tuple[int, int],
-    specialty: Specialty | None,
+    settings: tuple[Any, ...], options: TrainOptions, labels: FrameArchive, senones: Senones, own: Specialty | None
 ) -> FramePool:
     """The frames to train on; logs what is left out."""
-    if options.unlabelled:
-        unlabelled = sum(utterance not in labels for utterance in utterances)
-        log.info("%d utterances without an alignment have soft targets only", unlabelled)
-    settings = (inputs, targets, utterances, context, options.pool_frames, options.batch, options.seed)
-    if specialty:
-        return specialty.pool(labels, *settings)
+    if own:
+        return own.pool(labels, *settings)
     if not options.omit:
         return FramePool(*settings, options.chunk, stride=options.stride)
     log.info("frames of %s are left out", " ".join(options.omit))
@@ -165,9 +152,7 @@ def _held_out(features: Path, alignment: Path, specialty: Specialty | None) -> H
 
 def _open_start(folder: Path, inputs: FrameArchive, senones: Senones) -> AcousticModel:
     """The network to start from; raises UserError unless it fits the features and the alignment."""
-    model = load_model(folder)
-    if not isinstance(model, AcousticModel):
-        raise UserError(f"{folder} is a model of kind '{model.meta['kind']}'; training starts from a single DNN")
+    model = load_network(folder)
     check_features(inputs, model.meta["features"], folder)
     if model.senones.hash != senones.hash:
         raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")

@@ -16,8 +16,7 @@ from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.forms import write_form
 from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.acoustic import AcousticModel
-from asrdistill.models.io import FORMAT, load_model
+from asrdistill.models.io import FORMAT, load_network
 from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.recogniser import graph_of
 
@@ -44,10 +43,7 @@ def export(
     The network is compared with the original on the audio of `data`. `encoder` names that of its frames, if any.
     Raises UserError for an ensemble or a GMM, for what does not fit together, and if the export is not the original.
     """
-    network, lexicon, audio = load_model(model), Lang.read(lang), DataDirectory.read(data) if data else None
-    if not isinstance(network, AcousticModel):
-        kind = network.meta["kind"]
-        raise UserError(f"{model} is a model of kind '{kind}'; only a single network can be exported, as trained")
+    network, lexicon, audio = load_network(model), Lang.read(lang), DataDirectory.read(data) if data else None
     if missing := set(lexicon.phones) - set(network.senones.phones):
         raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
     if form not in ("safetensors", "onnx", "int8") and encoder:

@@ -14,7 +14,7 @@ from asrdistill.errors import UserError
 from asrdistill.files import write_json
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn, units_of
-from asrdistill.models.io import load_model, load_with, open_for, replace_tensor, save_model
+from asrdistill.models.io import load_network, load_with, open_for, replace_tensor, save_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
@@ -24,7 +24,7 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
 
     Raises UserError for anything but a single network, and for features without frames.
     """
-    loaded, archive = _load_network(model), FrameArchive(features, "features")
+    loaded, archive = load_network(model), FrameArchive(features, "features")
     check_features(archive, loaded.meta["features"], model)
     if archive.total_rows == 0:
         raise UserError(f"{features} holds no frames")
@@ -41,11 +41,11 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
 def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones: Sequence[str], jobs: int) -> float:
     """Copy the network into the existing folder `out`, with the best offset on the logits of the phones' senones.
 
-    Hinton, Vinyals and Dean (2015), section 3, for classes that a student never met; here held-out frames choose the
-    offset. ``meta.json`` records it with the correct frames before and after. Returns the offset. Raises UserError for
-    anything but a single network, for unknown phones or all of them, and for an alignment of only one of both sides.
+    Hinton, Vinyals and Dean (2015), section 3; here held-out frames choose the offset. ``meta.json`` records it with
+    the correct frames before and after. Returns the offset. Raises UserError for anything but a single network, for
+    unknown phones or all of them, and for an alignment without these phones or without others.
     """
-    loaded = _load_network(model)
+    loaded = load_network(model)
     _, labels, senones = open_for(loaded, model, features, alignment)
     chosen = senones.of_phones(phones)
     if chosen.all():
@@ -54,22 +54,16 @@ def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones:
     parts = map_utterances(measure, chunks(labels.utterances, 100), jobs, f"margins of {model.name}", load)
     margins, inside, outside, members = map(np.concatenate, zip(*parts, strict=True))
     if not members.any() or members.all():
-        raise UserError(
-            f"{alignment} has {members.sum()} frames of {' '.join(phones)} among {len(members)}; held-out data must "
-            "have these phones and others"
-        )
+        counted = f"{members.sum()} frames of {' '.join(phones)} among {len(members)}"
+        raise UserError(f"{alignment} has {counted}; held-out data must have these phones and others")
     offset, right = best_offset(margins[inside], margins[outside])
     before = int((margins[inside] < 0).sum() + (margins[outside] >= 0).sum())
     loaded.senones.write(out)
     found = {"phones": list(phones), "offset": offset, "frames": len(margins), "right": right, "right_without": before}
     write_json(out / "meta.json", {**loaded.meta, "bias": found})
-    replace_tensor(model, "output.bias", shifted_bias(loaded, np.where(chosen, offset, 0.0)), out)
+    offsets = torch.from_numpy(np.where(chosen, offset, 0.0).astype(np.float32))
+    replace_tensor(model, "output.bias", loaded.module.output.bias.detach() + offsets, out)
     return offset
-
-
-def shifted_bias(model: AcousticModel, offsets: np.ndarray) -> torch.Tensor:
-    """(S,) float32: the biases of the output layer plus offsets (S,)."""
-    return model.module.output.bias.detach() + torch.from_numpy(offsets.astype(np.float32))
 
 
 def best_offset(inside: np.ndarray, outside: np.ndarray) -> tuple[float, int]:
@@ -98,36 +92,20 @@ def extract_width(model: Path, fraction: float, out: Path) -> None:
 
     Yu et al. (2019), "Slimmable neural networks". Raises UserError unless the model was trained at that width.
     """
-    loaded = load_model(model)
+    loaded = load_network(model)
     trained = loaded.meta.get("options", {}).get("widths", [])
-    if not isinstance(loaded, AcousticModel) or fraction not in trained:
+    if fraction not in trained:
         listed = ", ".join(f"{width:g}" for width in trained) or "none but its own"
         raise UserError(f"{model} was not trained at {fraction:g} of its width; the widths in it are {listed}")
     options = build(NetworkConfig, loaded.meta["options"], str(model / "meta.json"))
-    assert isinstance(loaded.module, Dnn)
-    slim, slim_options = narrow(loaded.module, units_of(options.width, fraction), options)
+    slim_options = replace(options, width=units_of(options.width, fraction), widths=[])
+    slim, weights = Dnn(slim_options, loaded.dimension, loaded.senones.count).eval(), loaded.module.state_dict()
+    for name, value in slim.state_dict().items():
+        value.copy_(weights[name][tuple(slice(size) for size in value.shape)])
     known = ("kind", "options", "parameters", "senones", "history")
     meta = {key: value for key, value in loaded.meta.items() if key not in known}
     meta["slim_of"] = {"width": options.width, "share": fraction}
     save_model(out, slim, slim_options, loaded.senones, np.log(loaded.priors).astype(np.float32), **meta)
-
-
-def narrow(module: Dnn, units: int, options: NetworkConfig) -> tuple[Dnn, NetworkConfig]:
-    """The DNN of the first `units` of each hidden layer."""
-    options = replace(options, width=units, widths=[])
-    slim = Dnn(options, len(module.mean), module.output.out_features).eval()
-    weights = module.state_dict()
-    with torch.no_grad():
-        for name, value in slim.state_dict().items():
-            value.copy_(weights[name][tuple(slice(size) for size in value.shape)])
-    return slim, options
-
-
-def _load_network(folder: Path) -> AcousticModel:
-    loaded = load_model(folder)
-    if not isinstance(loaded, AcousticModel):
-        raise UserError(f"{folder} is a model of kind '{loaded.meta['kind']}'; adjust a single network")
-    return loaded
 
 
 def _sum_posteriors(state: tuple[AcousticModel, FrameArchive], utterances: Chunk[str]) -> np.ndarray:

@@ -83,7 +83,5 @@ def _on(chosen: Tensor, frames: int, specialists: Sequence[SpecialistPosteriors]
 
 def _counts(frames: int, specialists: Sequence[SpecialistPosteriors]) -> Tensor:
     """(T,) int64: M, the active specialists of each frame."""
-    counts = torch.zeros(frames, dtype=torch.int64)
-    for specialist in specialists:
-        counts.index_add_(0, specialist.frames, torch.ones_like(specialist.frames))
-    return counts
+    active = [specialist.frames for specialist in specialists]
+    return torch.cat([torch.empty(0, dtype=torch.int64), *active]).bincount(minlength=frames)

@@ -102,8 +102,8 @@ def save_ensemble(
         check_gmm(gmm, scale, members[0], first)
         meta |= {"gmm": names[-1], "scale": scale}
     meta |= {"weights": list(weights)} if weights is not None else {}
-    shared = {"features": features or first["features"], "senones": first["senones"]}
-    write_json(Path(folder) / "meta.json", {**meta, **shared})
+    meta |= {"features": features or first["features"], "senones": first["senones"]}
+    write_json(Path(folder) / "meta.json", meta)
     Senones.read(members[0]).write(folder)
 
 
@@ -122,7 +122,7 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
     first, *names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in (generalist, *members)]
     meta = {"kind": "specialists", "generalist": first, "members": names, "combine": "kl", "active": active}
     meta["parameters"] = sum(found["parameters"] for found in metas)
-    write_json(Path(folder) / "meta.json", {**meta, "features": metas[0]["features"], "senones": metas[0]["senones"]})
+    write_json(Path(folder) / "meta.json", {**meta, **{key: metas[0][key] for key in ("features", "senones")}})
     senones.write(folder)
 
 
@@ -140,10 +140,8 @@ def check_members(
         if meta["senones"] != metas[0]["senones"]:
             raise UserError(f"{member} and {members[0]} differ in their senone inventory and cannot form an ensemble")
         if features is None and meta["features"] != metas[0]["features"]:
-            raise UserError(
-                f"{member} and {members[0]} differ in their feature settings and cannot form an ensemble, but on "
-                "joined features (asrdistill feats paste) with weights that are chosen there (--weights-on)"
-            )
+            remedy = "choose weights on pasted features (asrdistill feats paste, --weights-on)"
+            raise UserError(f"{member} and {members[0]} differ in their feature settings; {remedy}")
         if features is not None and not has_columns(features, meta["features"]):
             raise UserError(f"{member} was trained on features that are not among those that the weights are chosen on")
 
@@ -165,22 +163,28 @@ def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxMod
     """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed."""
     folder = Path(folder)
     meta = _read_meta(folder)
-    if meta["kind"] == "ensemble":
-        networks = [_load_single(folder / name, _read_meta(folder / name)) for name in meta["members"]]
-        evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
-        return Ensemble(networks, meta["combine"], meta, evidence)
     if meta["kind"] == "dnn":
         return _load_single(folder, meta)
+    members = [_load_single(folder / name, _read_meta(folder / name)) for name in meta.get("members", [])]
+    if meta["kind"] == "ensemble":
+        evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
+        return Ensemble(members, meta["combine"], meta, evidence)
     if meta["kind"] == "specialists":
-        generalist, *members = [
-            _load_single(folder / name, _read_meta(folder / name)) for name in (meta["generalist"], *meta["members"])
-        ]
-        return Specialists(generalist, members, meta["active"], meta)
+        generalist = folder / meta["generalist"]
+        return Specialists(_load_single(generalist, _read_meta(generalist)), members, meta["active"], meta)
     if meta["kind"] == "specialist":
         raise UserError(f"{folder} has the senones of one set only; combine it by nnet ensemble --generalist")
     if meta["kind"] == "onnx":
         return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
+
+
+def load_network(folder: Path) -> AcousticModel:
+    """Load a trained network; raises UserError for ensembles, specialists and exported forms."""
+    model = load_model(folder)
+    if not isinstance(model, AcousticModel):
+        raise UserError(f"{folder} is a model of kind '{model.meta['kind']}'; give a single network, as trained")
+    return model
 
 
 def _read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
@@ -202,9 +206,8 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(
-            f"{folder / 'model.safetensors'} does not fit meta.json: {str(error).splitlines()[-1].strip()}"
-        ) from None
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}") from None
     return AcousticModel(module, senones, np.exp(log_priors), meta)
 
 
@@ -227,9 +230,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
         return meta
     version, hashes = meta["export"].get("format"), meta["export"].get("sha256", {})
     if not isinstance(version, int) or version > FORMAT:
-        raise UserError(
-            f"{folder} was exported in format {version}, but this asrdistill reads formats up to {FORMAT}; upgrade it"
-        )
+        raise UserError(f"{folder} was exported in format {version}, above {FORMAT}; upgrade asrdistill")
     for name, wanted in hashes.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing; export again")

@@ -28,8 +28,8 @@ class OnnxModel:
         options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
         self.context = (options.left, options.right)
         self._session = _open(folder / "model.onnx")
-        self.dimension, outputs = self._session.get_inputs()[0].shape[-1], self._session.get_outputs()[0].shape[-1]
         shapes = {node.name: node.shape for node in self._session.get_inputs()}
+        self.dimension, outputs = shapes["features"][-1], self._session.get_outputs()[0].shape[-1]
         self._memory: list[int] = shapes.get("memory", [])  # of a recurrent network: its shape
         self.priors = read_priors(folder / "priors.txt")
         if not senones.count == outputs == len(self.priors):
@@ -39,20 +39,16 @@ class OnnxModel:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
         return self.forward_chunk(pad(features, self.context))[0]
 
-    def forward_chunk(
-        self, features: np.ndarray, memory: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def forward_chunk(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
         """As :meth:`asrdistill.models.acoustic.AcousticModel.forward_chunk`."""
         if not self._memory:
             return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
-        first = memory is None
-        new = features if first else features[sum(self.context) :]
-        given = {
-            "features": np.ascontiguousarray(new),
-            "memory": np.zeros(self._memory, np.float32) if first else memory,
-        }
-        scores, memory = self._session.run(None, given)
-        return scores[sum(self.context) :] if first else scores, memory
+        if memory is None:
+            start = {"features": np.ascontiguousarray(features), "memory": np.zeros(self._memory, np.float32)}
+            scores, memory = self._session.run(None, start)
+            return scores[sum(self.context) :], memory
+        new = np.ascontiguousarray(features[sum(self.context) :])
+        return tuple(self._session.run(None, {"features": new, "memory": memory}))
 
 
 def read_priors(path: Path) -> np.ndarray:
@@ -75,9 +71,7 @@ def _open(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise UserError(
-            f"{path} is run by ONNX Runtime, which is not installed; install it: pip install 'asrdistill[onnx]'"
-        ) from None
+        raise UserError(f"{path} needs ONNX Runtime; install it: pip install 'asrdistill[onnx]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()  # one in worker processes
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between a stream's pieces

@@ -1,19 +1,15 @@
 """A generalist and its specialists as one model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.fusion import SpecialistPosteriors, fuse
 from asrdistill.models.network import pad
-
-if TYPE_CHECKING:
-    from asrdistill.models.acoustic import AcousticModel
 
 
 class Specialists:
@@ -36,21 +32,20 @@ class Specialists:
         return fuse(log_p, list(self.specialists(features, log_p))).numpy()
 
     def specialists(self, features: np.ndarray, log_p: Tensor) -> Iterator[SpecialistPosteriors]:
-        """Each specialist's posteriors on its active frames, chosen by the generalist's log posteriors (T, S)."""
+        """Each specialist's posteriors on its active frames, chosen by the generalist's log posteriors (T, S).
+
+        Those of a specialist without a dustbin are scaled by the generalist's mass of its own senones.
+        """
         best = log_p.topk(self.active).indices  # (T, n)
         for member, own, covered in zip(self.members, self.own, self.covers, strict=True):
             frames = covered[best].any(-1).nonzero()[:, 0]
-            if len(frames):
-                yield self._opinion(member, own, frames, log_p, _posteriors(member, features, frames))
-
-    def _opinion(
-        self, member: AcousticModel, own: Tensor, frames: Tensor, log_p: Tensor, said: Tensor
-    ) -> SpecialistPosteriors:
-        """A specialist's posteriors; without a dustbin, scaled by the generalist's mass of its own senones."""
-        if member.meta["specialist"].get("softmax") == "own":
-            mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
-            said = torch.cat([said * mass, 1 - mass], -1)
-        return SpecialistPosteriors(frames, None if member.meta["kind"] == "dnn" else own, said)
+            if not len(frames):
+                continue
+            p = _posteriors(member, features, frames)
+            if member.meta["specialist"].get("softmax") == "own":
+                mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
+                p = torch.cat([p * mass, 1 - mass], -1)
+            yield SpecialistPosteriors(frames, None if member.meta["kind"] == "dnn" else own, p)
 
 
 @torch.inference_mode()

@@ -62,10 +62,8 @@ class Tdnn(Network):
         reaches = [(config.taps - 1) * dilation for dilation in config.dilations]
         self.span = self.window - sum(reaches)  # frames that the first layer looks at
         if self.span < 1:
-            raise UserError(
-                f"blocks with {config.taps} taps and dilations {config.dilations} reach over {sum(reaches)} frames, "
-                f"but left and right are {self.window - 1} together; raise left by {1 - self.span}"
-            )
+            span = f"{config.taps} taps and dilations {config.dilations} reach over {sum(reaches)} frames"
+            raise UserError(f"{span}, left + right are {self.window - 1}; raise left by {1 - self.span}")
         self.first = nn.Linear(self.span * features, config.width)
         ahead = config.right - min((self.span - 1) // 2, config.right)
         blocks = []

@@ -1,7 +1,6 @@
 """Choice of device and precision."""
 
 import os
-import time
 
 import torch
 from torch import Tensor
@@ -41,16 +40,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if seconds[1] * 1.3 < seconds[0] else torch.float32
 
 
-def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 20) -> list[float]:
+def _seconds(dtypes: list[torch.dtype], device: torch.device, trials: int = 10) -> list[float]:
     """Shortest time of a product of training size in each type, on one thread; the types take turns."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    pairs = [[torch.ones(512, 512, dtype=dtype, device=device) for _ in range(2)] for dtype in dtypes]
-    best = [float("inf")] * len(dtypes)
-    for _ in range(trials):
-        for index, (a, b) in enumerate(pairs):
-            begin = time.perf_counter()
-            (a @ b).sum().item()
-            best[index] = min(best[index], time.perf_counter() - begin)
-    torch.set_num_threads(threads)
-    return best
+    from torch.utils.benchmark import Timer  # slow to import
+
+    matrices = [torch.ones(512, 512, dtype=dtype, device=device) for dtype in dtypes]
+    timers = [Timer("(a @ a).sum().item()", globals={"a": matrix}) for matrix in matrices]
+    rounds = [[timer.timeit(1).mean for timer in timers] for _ in range(trials)]
+    return [min(times) for times in zip(*rounds, strict=True)]

@@ -57,9 +57,7 @@ def train(
     total = pool.updates(options.epochs)
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()
-    network = distributed.parallel(
-        Widths(model, options.widths) if options.widths else model  # type: ignore[arg-type]
-    )
+    network = distributed.parallel(Widths(model, options.widths) if options.widths else model)  # type: ignore[arg-type]
     name = folder.name.removesuffix(".partial").lstrip(".")
     with Meter(name, options.epochs * pool.frames, "frames", shown=distributed.rank() == 0) as meter:
         meter.skip(state.epoch * pool.frames)
@@ -69,16 +67,15 @@ def train(
             state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.frames or batch.size)
             if options.max_norm:
                 constrain(model, options.max_norm)
-            meter.advance(
-                batch.frames or batch.size,
-                f"epoch {state.epoch + 1}/{options.epochs}, {state.waits:.1f} % waiting for data",
-            )
+            waiting = f"{state.waits:.1f} % waiting for data"
+            meter.advance(batch.frames or batch.size, f"epoch {state.epoch + 1}/{options.epochs}, {waiting}")
             if batch.ends_pool:
                 state.finish_pool()
             if batch.ends_epoch:
                 measured = held_out.measure(model, dtype, device) if held_out else {}
-                if options.early_stopping and best_epoch([*state.history, measured]) > len(state.history):
-                    _save_best(model, folder)
+                is_best = options.early_stopping and best_epoch([*state.history, measured]) > len(state.history)
+                if is_best and distributed.rank() == 0:
+                    _save(folder / BEST, model.state_dict())  # before the epoch's checkpoint: a resumed run has both
                 state.finish_epoch(measured)
     model.to("cpu").eval()
     if options.early_stopping and distributed.rank() == 0:
@@ -92,12 +89,11 @@ def best_epoch(history: Sequence[dict[str, float]]) -> int:
     return 1 + accuracy.index(max(accuracy))
 
 
-def _save_best(model: nn.Module, folder: Path) -> None:
-    """Called before the epoch's checkpoint, so that a run killed between them writes it again."""
-    if distributed.rank() == 0:
-        partial = folder / f"{BEST}.partial"
-        save_file({name: value.contiguous().cpu() for name, value in model.state_dict().items()}, partial)
-        os.replace(partial, folder / BEST)
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that gets its name once it is whole."""
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, partial, metadata)
+    os.replace(partial, path)
 
 
 def _update(
@@ -176,9 +172,7 @@ class _State:
         self.model, self.optimiser, self.device, self.path = model, optimiser, device, path
         self.epoch = self.pool = self.updates = self.frames = 0
         self.loss_sum = 0.0  # of the epoch up to its last finished pool
-        self.losses = torch.zeros(
-            (), dtype=torch.float64, device=device
-        )  # the same as it grows, in this process's part
+        self.losses = torch.zeros((), dtype=torch.float64, device=device)  # of the epoch so far, in this process
         self.history: list[dict[str, float]] = []
         self.saved = self.begun = time.monotonic()
         self.waited = 0.0
@@ -233,9 +227,7 @@ class _State:
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         counters = {key: getattr(self, key) for key in ("epoch", "pool", "updates", "loss_sum", "frames", "history")}
-        partial = self.path.with_suffix(".partial")
-        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, partial, {"counters": json.dumps(counters)})
-        os.replace(partial, self.path)
+        _save(self.path, tensors, {"counters": json.dumps(counters)})
         self.saved = time.monotonic()
 
     def load(self) -> None:
@@ -250,10 +242,9 @@ class _State:
             raise UserError(f"checkpoint {self.path} is damaged ({error}); delete it to train from the start") from None
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimiser."):
-                _, index, name = key.split(".", 2)
-                moments.setdefault(int(index), {})[name] = value
+        for key in [key for key in tensors if key.startswith("optimiser.")]:
+            _, index, name = key.split(".", 2)
+            moments.setdefault(int(index), {})[name] = tensors[key]
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         torch.set_rng_state(tensors["random"])

@@ -39,11 +39,10 @@ class Batch(NamedTuple):
 class FramePool:
     """Windows and targets of training frames, pool by pool.
 
-    `features` (T, F) archive; every utterance of `utterances` must be in it and in the targets.
-    `batch` is the number of frames of an update, however many processes share them; they come as chunks of `chunk`
-    frames, each `stride` after the one before, of which an utterance's last may have fewer. A batch has as many chunks
-    as would be whole. `keep` says which of some utterances' frames (T,) are learnt from, in chunks of 1; the others are
-    seen as context alone.
+    features  (T, F) archive; every utterance of `utterances` must be in it and in the targets
+    batch     frames per update, of all processes together: batch // chunk chunks
+    chunk     frames per chunk, each `stride` after the one before; an utterance's last chunk may have fewer
+    keep      of utterances: the frames (T,) bool to train on, in chunks of 1; the others are context only
     """
 
     def __init__(
@@ -162,14 +161,10 @@ class FramePool:
             if self.chunk == 1:
                 yield Batch(pool.frames[window], [row[chosen] for row in pool.rows], *place)
                 continue
-            frames, inside = self._within(pool, batch)
+            frames = batch[:, None] + torch.arange(0, self.span, self.stride, device=batch.device)  # (B, L)
+            inside = frames <= pool.bounds[batch, 1:]
             rows = [row[frames[share][inside[share]]] for row in pool.rows]
             yield Batch(pool.frames[window], rows, *place, inside[share], int(inside.sum()))
-
-    def _within(self, pool: "Pool", chunks: Tensor) -> tuple[Tensor, Tensor]:
-        """The frames of chunks (B, L), and which of them lie within the chunk's utterance."""
-        frames = chunks[:, None] + torch.arange(0, self.span, self.stride, device=chunks.device)
-        return frames, frames <= pool.bounds[chunks, 1:]
 
 
 class HalfPool(FramePool):

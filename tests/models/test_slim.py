@@ -10,7 +10,6 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.train import train_model
 from asrdistill.files import read_json
-from asrdistill.models.adjust import narrow
 from asrdistill.models.dnn import Dnn, Widths
 from asrdistill.models.io import load_model
 from asrdistill.models.options import NetworkConfig
@@ -29,8 +28,10 @@ def test_first_units_are_a_network_of_their_own():
     features = torch.randn(2, 9, 4)
     logits = Widths(module, [0.25, 0.5, 1.0])(features)
     for number, units in enumerate((4, 8, 16)):
-        slim, found = narrow(module, units, options)
-        assert found.width == units
+        slim, weights = Dnn(dataclasses.replace(options, width=units), 4, 7).eval(), module.state_dict()
+        slim.load_state_dict(
+            {name: weights[name][tuple(map(slice, value.shape))] for name, value in slim.state_dict().items()}
+        )
         assert torch.equal(slim(features), logits[number])
     assert torch.equal(logits[2], module(features))
 
