@@ -64,11 +64,11 @@ class Specialty:
         offsets[~self.is_own if self.softmax == "full" else -1] = -self.correction
         return HalfAndHalfTargets(labels, offsets)
 
-    def pool(self, labels: FrameArchive, *settings: Any) -> FramePool:
+    def pool(self, labels: FrameArchive, **settings: Any) -> FramePool:
         """The frames to train on: its own, and with a dustbin or the full softmax as many others."""
         if self.softmax == "own":
-            return FramePool(*settings, keep=lambda names: self.is_own[labels.read(names)])  # type: ignore[misc]
-        return HalfPool(*settings, labels=labels, own=self.is_own)
+            return FramePool(**settings, keep=lambda names: self.is_own[labels.read(names)])
+        return HalfPool(**settings, labels=labels, own=self.is_own)
 
     def weights(self, generalist: AcousticModel) -> dict[str, Tensor]:
         """Initial weights: the generalist's, with the rows of the specialist's outputs.

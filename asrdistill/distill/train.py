@@ -68,7 +68,8 @@ def train_model(
     model = _initial_network(options, inputs, senones.count, generalist, specialty)
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    settings = (inputs, targets, utterances, model.context, options.pool_frames, options.batch, options.seed)
+    frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
+    settings = {**frames, "pool_frames": options.pool_frames, "batch": options.batch, "seed": options.seed}
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
@@ -119,18 +120,18 @@ def _initial_network(
 
 
 def _pool(
-    settings: tuple[Any, ...], options: TrainOptions, labels: FrameArchive, senones: Senones, own: Specialty | None
+    settings: dict[str, Any], options: TrainOptions, labels: FrameArchive, senones: Senones, own: Specialty | None
 ) -> FramePool:
     """The frames to train on; logs what is left out."""
     if own:
-        return own.pool(labels, *settings)
+        return own.pool(labels, **settings)
     if not options.omit:
-        return FramePool(*settings, options.chunk, stride=options.stride)
+        return FramePool(**settings, chunk=options.chunk, stride=options.stride)
     log.info("frames of %s are left out", " ".join(options.omit))
     kept = ~senones.of_phones(options.omit)
     if not kept.any():
         raise UserError("omit names every phone, so no frame is left to train on")
-    return FramePool(*settings, options.chunk, lambda names: kept[labels.read(names)], options.stride)
+    return FramePool(**settings, chunk=options.chunk, keep=lambda names: kept[labels.read(names)])  # stride is 1
 
 
 def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, senones: int) -> Targets:
