@@ -42,7 +42,7 @@ def scores(frames: int, seed: int = 0) -> np.ndarray:
 
 def live_paths(going) -> list[list[tuple[int, int]]]:
     """(leaf, frame) of all records of all live paths, slowly."""
-    space, paths = going._space, []
+    space, paths = going._state, []
     now = space.counts[search.PARITY]
     tokens = space.tokens[now, : space.counts[search.TOKENS]]
     last = [token["back"] for token in tokens if token["score"] >= space.cutoff[0]]
@@ -91,7 +91,7 @@ def test_final_words_are_the_common_beginning_of_all_live_paths(seed):
         assert [word.word for word in settling.final] == [LANG.words[word] for word in words if word >= 0]
         assert settling.final + settling.partial == keeping.partial
     assert len(settling.final) > 5
-    assert settling._space.counts[search.RECORDS] < keeping._space.counts[search.RECORDS] / 2
+    assert settling._state.counts[search.RECORDS] < keeping._state.counts[search.RECORDS] / 2
 
 
 def sizes(space: search.SearchState) -> int:
@@ -109,10 +109,10 @@ def test_memory_does_not_grow_with_the_stream(monkeypatch):
             forgetful.accept(frames[begin : begin + 10])
             forgetful.partial_traceback()
         if piece == 40:
-            early = sizes(forgetful._space)
+            early = sizes(forgetful._state)
             assert len(forgetful._scores) < decoding.BLOCK + decoding.BEYOND
-    assert sizes(forgetful._space) == early
-    assert len(going._space.records) > 10 * len(forgetful._space.records)
+    assert sizes(forgetful._state) == early
+    assert len(going._state.records) > 10 * len(forgetful._state.records)
     assert forgetful.finish() == going.finish()
 
 
