@@ -14,6 +14,7 @@ import numpy as np
 
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.lang.lexicon import is_continuation, is_prefix
+from tests import trees
 
 Path = tuple[float, tuple[str, ...]]  # score, words
 START = ("<s>",)
@@ -46,7 +47,7 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
             spelled[key] = [
                 s
                 for beside in zip(phones[:-2], phones[1:-1], phones[2:], strict=True)
-                for s in between(senones, *beside)
+                for s in trees.between(senones, *beside)
             ]
         return spelled[key]
 
