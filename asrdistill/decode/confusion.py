@@ -69,7 +69,8 @@ def _align(source, target, word, posterior, time, slots, nothing, kinds):
     for arc in range(len(source)):
         mass[target[arc]] += posterior[arc]
     errors = np.zeros((nodes, count + 1))  # expected errors of a node's paths against the first q slots
-    errors[0, 1:] = np.cumsum(np.array([_one(nothing, slot, nothing) for slot in slots]))
+    for q in range(count):
+        errors[0, q + 1] = errors[0, q] + _one(nothing, slots[q], nothing)
     here = np.empty(count + 1)
     for arc in range(len(source)):  # in the order of sources: all that comes into a source has been added
         n = target[arc]

@@ -248,7 +248,7 @@ def _start_words(tree, grammar, look, search, scales, new, group, best_gain):
         base = end.score + scales.insertion_penalty + (0.0 if end.exit == AFTER_SILENCE else scales.no_silence)
         if base + scales.lm_weight * group.root + best_gain >= search.best[0] - scales.beam:
             if not looked:
-                lm_lookahead(grammar, look, group.state, 0, tree.roots + 1, search.ahead)
+                lm_lookahead(grammar, look, np.int64(group.state), np.int64(0), np.int64(tree.roots + 1), search.ahead)
                 looked = True
             _spread(search, scales, new, tree.entry, first, after, 0, base, end.record)
         e = end.next
@@ -399,7 +399,7 @@ def _open_group(grammar, look, search, state):
         return place
     place = counts[GROUPS]
     counts[GROUPS], search.group_of[state] = place + 1, place
-    lm_lookahead(grammar, look, state, 0, 1, search.ahead)
+    lm_lookahead(grammar, look, np.int64(state), np.int64(0), np.int64(1), search.ahead)
     group = groups[place]
     group.state, group.begin, group.end, group.root, group.ended = state, 0, 0, search.ahead[0], -1
     return place
@@ -536,12 +536,12 @@ def _cached_lookahead(grammar, look, search, state, first, count):
     """:func:`lm_lookahead` into search.ahead, cached if there are few classes."""
     out = search.ahead
     if count > REMEMBERED:
-        lm_lookahead(grammar, look, state, first, count, out)
+        lm_lookahead(grammar, look, np.int64(state), np.int64(first), np.int64(count), out)
         return
     key = (np.int64(state) * len(look.base) + first) * REMEMBERED + count - 1
     answer = search.memory[(key * 0x9E3779B97F4A7C1 >> 20) & (MEMORY - 1)]  # another question may take its place
     if answer.asked != key:
-        lm_lookahead(grammar, look, state, first, count, answer.ahead)
+        lm_lookahead(grammar, look, np.int64(state), np.int64(first), np.int64(count), answer.ahead)
         answer.asked = key
     for k in range(count):
         out[k] = answer.ahead[k]
@@ -570,8 +570,8 @@ def build_lookahead(grammar, parent, leaf_begin, leaves):
                     best[node] = value
                     node = parent[node]
         if state == 0:
-            base[:] = best
-            best[:] = -np.inf
+            for node in range(classes):  # numba takes 2 s longer to compile base[:] = best
+                base[node], best[node] = best[node], -np.inf
             continue
         end = begin[state]
         if end + count > len(nodes):
@@ -580,7 +580,7 @@ def build_lookahead(grammar, parent, leaf_begin, leaves):
             look = LmLookahead(begin, nodes, values, base)
         touched[:count].sort()
         for node in touched[:count]:
-            lm_lookahead(grammar, look, grammar.backoff_state[state], node, 1, backed_off)
+            lm_lookahead(grammar, look, np.int64(grammar.backoff_state[state]), np.int64(node), np.int64(1), backed_off)
             if best[node] > grammar.backoff_logprob[state] + backed_off[0]:
                 nodes[end], values[end] = node, best[node]
                 end += 1
@@ -616,20 +616,27 @@ def acoustic_lookahead(tree, successors, loglikes, block, last):
     """
     frames, senones = loglikes.shape
     ahead, word_end_lookahead = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
-    best = np.empty(senones, np.float32)
+    coming, best, lowest = np.empty(senones, np.float32), np.empty(senones, np.float32), np.float32(-np.inf)
     if last:
         ahead[-1] = NOT_LAST
-        ahead[-1][successors.final] = tree.forward[successors.final]
-    for t in range(frames - 2, -1, -1):
-        coming = loglikes[t + 1] + ahead[t + 1]
-        word = coming[successors.start].max()
-        best[:] = -np.inf
-        best[successors.end] = word
+        for s in successors.final:
+            ahead[-1, s] = tree.forward[s]
+    for t in range(frames - 2, -1, -1):  # in loops: numba takes seconds longer to compile sums and slices of arrays
+        word = top = lowest
+        for s in range(senones):
+            coming[s] = loglikes[t + 1, s] + ahead[t + 1, s]
+            best[s] = lowest
+        for s in successors.start:
+            word = max(word, coming[s])
+        for s in successors.end:
+            best[s] = word
         for s in range(senones):
             value = best[s]
             for k in range(successors.begin[s], successors.begin[s + 1]):
                 value = max(value, coming[successors.target[k]])
             best[s] = max(tree.self_loop[s] + coming[s], tree.forward[s] + value)
-        top = best.max()
-        ahead[t], word_end_lookahead[t] = best - top, word - top
+            top = max(top, best[s])
+        word_end_lookahead[t] = word - top
+        for s in range(senones):
+            ahead[t, s] = best[s] - top
     return ahead[:block], word_end_lookahead[:block]
