@@ -89,9 +89,9 @@ start() {
 
 # run COMMAND…: with --dry-run print it, else run it; output goes to the screen and to the stage's log.
 run() {
-  local line
-  printf -v line '%q ' "$@"
+  local line && printf -v line '%q ' "$@"
   if $dry_run; then
+    [[ $BASHPID != $$ ]] || wait # for what a command in the background prints
     echo "${line% }"
   else
     echo "\$ $line" >> "$log"

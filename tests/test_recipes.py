@@ -141,8 +141,8 @@ def test_odd_paths_are_quoted(tmp_path, name):
 
 
 def test_relative_folders_are_those_of_the_caller(tmp_path):
-    (words, *_) = commands("amazon_queen", "--data", "here", "--stage", "2", cwd=tmp_path)
-    assert f"{tmp_path}/here/corpus" in words
+    printed = commands("amazon_queen", "--data", "here", "--stage", "2", cwd=tmp_path)
+    assert any(f"{tmp_path}/here/corpus" in words for words in printed)
 
 
 def test_output_goes_to_the_screen_and_to_the_stages_log(tmp_path, project):

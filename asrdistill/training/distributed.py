@@ -5,6 +5,7 @@
 The result is that of a single process up to the order of float32 sums.
 """
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -60,14 +61,15 @@ def make(out: Path, work: Callable[[Path], None], verb: str, options: Any, input
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         stage.make(out, work, verb, options, inputs)
         return
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    if not distributed.is_initialized():  # one group for all seeds: a second one would meet the first one's keys
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(distributed.destroy_process_group)
     if rank() == 0:
         _lead(out, work, verb, options, inputs)
     else:
         logging.getLogger("asrdistill").setLevel(logging.WARNING)
         if partial := agree(lambda: None):
             work(partial)
-    distributed.destroy_process_group()
 
 
 def _lead(out: Path, work: Callable[[Path], None], verb: str, options: Any, inputs: Sequence[Path]) -> None:
