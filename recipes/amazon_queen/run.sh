@@ -86,7 +86,7 @@ if stage 10 "soft targets: posteriors of their ensemble" "9 min (0.2 min)"; then
   asrdistill distill targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 11 "student; all other systems are decoded beside it, at a lower priority" "15 min (1 min)"; then
+if stage 11 "student: all other systems are decoded beside it, at a lower priority" "15 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
   for model in mono tri lda_mllt; do
     nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
