@@ -166,3 +166,12 @@ def test_integer_samples_are_scaled_to_one(tmp_path):
     soundfile.write(file, np.array([-32768, 0, 16384], dtype=np.int16), RATE, format="WAV")
     (tmp_path / "a.wav").write_bytes(file.getvalue())
     assert read_audio(str(tmp_path / "a.wav"), RATE).tolist() == [-1.0, 0.0, 0.5]
+
+
+def test_resampled_files_are_librosas(tmp_path):
+    import librosa
+
+    samples = tone(11025)
+    write(tmp_path / "a.wav", samples, 11025, subtype="FLOAT")
+    expected = librosa.resample(samples.astype(np.float32), orig_sr=11025, target_sr=RATE, res_type="soxr_hq")
+    np.testing.assert_array_equal(read_audio(str(tmp_path / "a.wav"), RATE), expected)
