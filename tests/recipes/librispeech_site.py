@@ -80,7 +80,7 @@ def queen_speech(folder: Path) -> Said | None:
     return Said(
         _divide(sets["train"], sets["dev"], [*sets["test"], *sets["test_unseen"]]),
         _cmudict(),
-        {"student": 0.35, "ensemble": 0.35, "sat": 0.1},
+        {"student": 0.3, "sat": 0.08},
     )
 
 

@@ -155,10 +155,14 @@ def test_results_have_every_system_and_set(run):
 
 def test_the_student_recognises_words(run, said):
     table, sets = run.results.table, run.parts[1:]
-    for name, share in said.right.items():
+    def wrong(name: str) -> float:
         decoded = [part for part in sets if table.values(name, "wer", part)]
-        passes = [sum(table.mean(one, key, *decoded) for key in ("del", "sub")) for one in (name, f"{name}_rescored")]
-        assert sum(passes) / 2 <= 100 * (1 - share), name  # of both passes, since the sets of mini have 32 words
+        return sum(table.mean(name, key, *decoded) for key in ("del", "sub"))
+
+    for name, share in said.right.items():
+        assert wrong(name) <= 100 * (1 - share), name
+    for name in ("student", "ensemble"):  # both passes together: the ensemble's scales are tuned on 32 words
+        assert (wrong(name) + wrong(f"{name}_rescored")) / 2 <= 65, name
     for name in ("student", "ensemble"):  # the larger language model is the better one
         assert table.mean(f"{name}_rescored", "wer", *sets) <= table.mean(name, "wer", *sets)
 
