@@ -155,6 +155,7 @@ def test_results_have_every_system_and_set(run):
 
 def test_the_student_recognises_words(run, said):
     table, sets = run.results.table, run.parts[1:]
+
     def wrong(name: str) -> float:
         decoded = [part for part in sets if table.values(name, "wer", part)]
         return sum(table.mean(name, key, *decoded) for key in ("del", "sub"))
