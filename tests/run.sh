@@ -23,7 +23,8 @@ fi
 for check in "ruff check ." "ruff format --check ." mypy; do
   .venv/bin/python -m $check
 done
-pytest=(.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -rs)
+# a process that ends is not started again: pytest-xdist 3.8 would then wait for ever for the rest of its file
+pytest=(.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -rs)
 [ $# -eq 0 ] || exec "${pytest[@]}" "$@"
 status=0
 "${pytest[@]}" --cov asrdistill --cov-report= || status=$?
