@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from asrdistill.decode import confusion
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.lattice import NOTHING, Lattice
 from tests.decode.test_lattice import lattice_of
@@ -41,6 +42,41 @@ def test_confidence_is_the_share_of_paths_with_the_word():
     found = confidences(lattice, 1.0, 0.0, ["go", "home", "now"])
     np.testing.assert_allclose(found.confidences, [0.8, 0.9, 0.8], atol=1e-9)
     assert found.expected_errors == pytest.approx(0.2 * 1 + 0.2 * 1 + 0.1 * 1, abs=1e-3)
+
+
+@pytest.fixture
+def alignments(monkeypatch):
+    """What each alignment of a lattice with a hypothesis gives: expected errors, probabilities (Q, words), …"""
+    made, align = [], confusion._align
+
+    def record(*args):
+        made.append(align(*args))
+        return made[-1]
+
+    monkeypatch.setattr(confusion, "_align", record)
+    return made
+
+
+def test_slots_hold_the_shares_of_the_words_aligned_with_them(alignments):
+    lattice = fan({"go home now": 0.5, "go home": 0.2, "so home now": 0.2, "go roam now": 0.1})
+    confidences(lattice, 1.0, 0.0, ["go", "home", "now"])
+    ((_, slots, *_),) = alignments  # columns: no word, then the words in the order of the lattice
+    assert lattice.words == ["go", "home", "now", "roam", "so"]
+    np.testing.assert_allclose(slots[1], [0.0, 0.8, 0.0, 0.0, 0.0, 0.2], atol=1e-9)
+    np.testing.assert_allclose(slots[3], [0.0, 0.0, 0.9, 0.0, 0.1, 0.0], atol=1e-9)
+    np.testing.assert_allclose(slots[5], [0.2, 0.0, 0.0, 0.8, 0.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(slots[::2], np.eye(6)[[0] * 4], atol=1e-9)  # nothing is inserted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_slots_of_real_lattices_are_distributions(seed, alignments):
+    lattice = lattice_of(90 + seed, 2, contexts=False)[-1].lattice
+    minimum_risk(lattice, 2.0, -0.7)
+    confidences(lattice, 2.0, -0.7, lattice.n_best(2.0, -0.7, 1)[0][1])
+    assert len(alignments) >= 2
+    for _, slots, *_ in alignments:
+        assert slots.min() >= 0
+        np.testing.assert_allclose(slots.sum(1), 1, atol=1e-6)
 
 
 def test_minimum_risk_follows_the_majority_of_paths():

@@ -1,5 +1,6 @@
 """Lattices, compared with all word sequences on small random problems."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.lm import compile_grammar
+from asrdistill.hmm.senones import Senones
+from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
 from tests.decode.reference import paths
 from tests.decode.test_search import WIDE, random_problem
@@ -99,3 +102,52 @@ def test_frames_ending_inside_a_word_have_a_lattice():
     found = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=BEAM)).decode(scores[:2])
     assert found.partial
     assert found.lattice.best(2.0, -0.7)[0] == pytest.approx(found.score, abs=1e-3)
+
+
+def every_path(lattice, scores, node=0):
+    """(score, arcs) of every path from a node to the last one."""
+    if node == len(lattice.time) - 1:
+        yield 0.0, ()
+    for arc in np.flatnonzero(lattice.source == node):
+        for score, arcs in every_path(lattice, scores, lattice.target[arc]):
+            yield scores[arc] + score, (int(arc), *arcs)
+
+
+def described(lattice, arcs):
+    """Arcs by times, word and scores: the numbers of nodes depend on which are kept."""
+    columns = (lattice.time[lattice.source], lattice.time[lattice.target], lattice.word)
+    scores = (lattice.acoustic, lattice.lm, lattice.pronunciation)
+    return Counter((*(int(c[arc]) for c in columns), *(round(float(c[arc]), 2) for c in scores)) for arc in arcs)
+
+
+@pytest.mark.parametrize("contexts", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_lattice_beam_keeps_exactly_the_arcs_of_paths_within_it(seed, contexts):
+    lang, lm, senones, scores, wide = lattice_of(200 + seed, 2, contexts, frames=10)
+    whole, beam = wide.lattice, BEAM / 3
+    through = np.full(len(whole.source), -np.inf)  # score of the best path over each arc
+    for score, arcs in every_path(whole, whole.scores(WIDE.lm_weight, WIDE.insertion_penalty)):
+        through[list(arcs)] = np.maximum(through[list(arcs)], score)
+    kept = np.flatnonzero(through >= through.max() - beam * WIDE.lm_weight)
+    narrow = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=beam)).decode(scores).lattice
+    assert 0 < len(kept) < len(whole.source)
+    assert described(narrow, range(len(narrow.source))) == described(whole, kept)
+
+
+def test_best_path_leaves_its_silence_between_the_words():
+    lang = Lang.build({"ab": [(1.0, ("A", "B"))], "b": [(1.0, ("B",))]}, ["A", "B"])
+    senones, lm = Senones.monophones(lang), train(["ab b", "b ab"], lang.words, 2)
+    planted = [s for phone in ("SIL", "A", "B", "SIL", "B", "SIL") for s in senones.states[phone]]
+    scores = np.full((len(planted), senones.count), -20.0, np.float32)
+    scores[np.arange(len(planted)), planted] = 0.0
+    lattice = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=BEAM)).decode(scores).lattice
+    score, words = lattice.best(WIDE.lm_weight, WIDE.insertion_penalty)
+    assert [word[:3] for word in words] == [("ab", 5, 11), ("b", 16, 19)]
+    arc_scores = lattice.scores(WIDE.lm_weight, WIDE.insertion_penalty)
+    best, arcs = max(every_path(lattice, arc_scores))
+    times = [(lattice.time[lattice.source[arc]], lattice.time[lattice.target[arc]]) for arc in arcs]
+    silent = [arc for arc in arcs if lattice.word[arc] < 0]
+    assert times == [(0, 5), (5, 11), (11, 16), (16, 19), (19, 24), (24, 24)]  # the last one is the way out
+    assert [times[arcs.index(arc)] for arc in silent] == [(0, 5), (11, 16), (19, 24), (24, 24)]
+    assert score == pytest.approx(best)
+    assert score == pytest.approx(sum(word.score for word in words) + arc_scores[silent].sum())
