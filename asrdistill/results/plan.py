@@ -12,7 +12,6 @@ from asrdistill.errors import UserError
 from asrdistill.files import read_json, write_text
 from asrdistill.results.measurements import Measurement, Measurements
 
-KINDS = ("", "gmm", "single", "ensemble", "baseline", "student", "specialists")
 SEARCHED = "decode"  # where the recipes decode to
 
 
@@ -20,7 +19,6 @@ SEARCHED = "decode"  # where the recipes decode to
 class System:
     """One model, or several that differ only in their seed, as decoded in one way."""
 
-    kind: str = option("", "what the system is", choices=KINDS)
     models: list[str] = field(default_factory=list)  # patterns of model folders below EXP; default: NAME.SEED
     decoded: str = option(SEARCHED, "folder below EXP with the hypotheses")  # of another search, or of rescoring
     what: str = option("", "description")
@@ -106,7 +104,7 @@ def read_plan(path: Path) -> Plan:
         if not getattr(plan, key):
             raise UserError(f"{path} lacks '{key}'")
     if wrong := [name for name, values in plan.systems.items() if not isinstance(values, dict)]:
-        raise UserError(f"{path}: the system '{wrong[0]}' must have a kind and models")
+        raise UserError(f"{path}: the system '{wrong[0]}' must be a mapping, such as {{models: [NAME]}}")
     systems = {name: build(System, values, f"{path}, system '{name}'") for name, values in plan.systems.items()}
     curves = {line: [[x, name] for x, name in points.items()] for line, points in plan.curves.items()}
     for _, name in [point for points in curves.values() for point in points]:

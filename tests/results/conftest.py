@@ -15,10 +15,10 @@ SYSTEMS = """
 corpus: a small corpus
 sets: [dev, test]
 systems:
-  mono:     {kind: gmm, models: [mono]}
-  single:   {kind: single, models: ["teacher.*"]}
-  ensemble: {kind: ensemble, models: [ensemble]}
-  student:  {kind: student, models: ["student.*"]}
+  mono:     {models: [mono]}
+  single:   {models: ["teacher.*"]}
+  ensemble: {models: [ensemble]}
+  student:  {models: ["student.*"]}
 comparisons: [[student, single], [single, mono]]
 """
 TEXTS = {"dev": "a1 one two three\na2 four\n", "test": "b1 five six\n"}

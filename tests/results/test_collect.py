@@ -71,7 +71,7 @@ def test_share_with_another_baseline(world: Any) -> None:
         record = {"frames": {"dev": 100, "test": 300}[part], "correct": correct, "cross_entropy": 1.0}
         world.json(world.exp / "frames" / "hard.0" / part / "frames.json", record)
     text = world.config.read_text()
-    world.config.write_text(text.replace("comparisons", "  baseline: {kind: baseline, models: [hard.0]}\ncomparisons"))
+    world.config.write_text(text.replace("comparisons", "  baseline: {models: [hard.0]}\ncomparisons"))
     shares = [100 * 2.75 / 3.5, 100 * 1.0 / 3.5]
     assert results_of(world).values("student", "gain_kept", BOTH) == pytest.approx(shares)
     for seed in (0, 1):  # teachers of another size: the denominator is ensemble − baseline
@@ -86,7 +86,7 @@ def test_ensemble_without_gain_gives_no_share(world: Any) -> None:
 
 
 def test_report_without_student_gives_no_share(world: Any) -> None:
-    text = world.config.read_text().replace('  student:  {kind: student, models: ["student.*"]}\n', "")
+    text = world.config.read_text().replace('  student:  {models: ["student.*"]}\n', "")
     world.config.write_text(text.replace("[student, single], ", ""))
     assert results_of(world).values("student", "gain_kept", BOTH) == []
 
@@ -110,7 +110,7 @@ def test_errors_on_words_outside_the_lexicon(world: Any) -> None:
 def rescored(world: Any) -> None:
     """mono's lattices, as another language model reads them: all right on dev, one word more on test."""
     text = world.config.read_text()
-    system = "  mono_big: {kind: gmm, models: [mono], decoded: rescore/big}\ncomparisons: [[mono_big, mono], "
+    system = "  mono_big: {models: [mono], decoded: rescore/big}\ncomparisons: [[mono_big, mono], "
     world.config.write_text(text.replace("comparisons: [", system))
     for part, words in (("dev", "a1 one two three\na2 four\n"), ("test", "b1 one five six\n")):
         where = world.exp / "rescore/big/mono" / part
@@ -228,9 +228,9 @@ def test_record_without_its_figure_is_refused(world: Any) -> None:
     [
         (("corpus: a small corpus", ""), ["corpus"]),
         (("corpus:", "korpus:"), ["korpus", "corpus"]),
-        (("kind: gmm", "kind: hmm"), ["kind", "mono"]),
-        (("kind: gmm, models", "kind: gmm, model"), ["model"]),
-        (("{kind: gmm, models: [mono]}", "mono"), ["mono"]),
+        (("{models: [mono]", "{models: mono"), ["models", "mono"]),
+        (("{models: [mono]", "{model: [mono]"), ["model"]),
+        (("{models: [mono]}", "mono"), ["mono"]),
         (("[single, mono]", "[single, tri]"), ["tri"]),
         (("[single, mono]", "[single]"), ["single"]),
         (("systems:", "pooled: [eval]\nsystems:"), ["eval"]),

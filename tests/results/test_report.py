@@ -79,7 +79,7 @@ def test_note_stands_above_the_table(world: Any) -> None:
 
 
 def test_systems_that_differ_in_their_hypotheses_have_rows_of_their_own(world: Any) -> None:
-    system = '  single_big: {kind: single, models: ["teacher.*"], decoded: rescore}\ncomparisons:'
+    system = '  single_big: {models: ["teacher.*"], decoded: rescore}\ncomparisons:'
     world.config.write_text(world.config.read_text().replace("comparisons:", system))
     for seed in (0, 1):
         shutil.copytree(world.exp / f"decode/teacher.{seed}", world.exp / f"rescore/teacher.{seed}")
@@ -103,7 +103,7 @@ def test_data_directories_may_stand_in_corpus(world: Any) -> None:
 
 
 def test_without_data_no_words_are_scored(world: Any) -> None:
-    world.config.write_text(world.config.read_text().replace("  mono:     {kind: gmm, models: [mono]}\n", ""))
+    world.config.write_text(world.config.read_text().replace("  mono:     {models: [mono]}\n", ""))
     world.config.write_text(world.config.read_text().partition("comparisons")[0])
     assert main(["report", str(world.exp), "--config", str(world.config)]) == 0
     assert not [title for title in systems_table(read_results(world.exp / "results.json")).header if "WER" in title]
