@@ -179,7 +179,7 @@ def phone_loop(args: Args) -> None:
     Example:
       asrdistill lang phone-loop exp/ali/tri data/loop
     """
-    from asrdistill.decode.loop import make_loop
+    from asrdistill.decode.phone_loop import make_loop
 
     order = 2
     make(args, lambda out: make_loop(args.alignment, out, order), args.alignment, options={"order": order})

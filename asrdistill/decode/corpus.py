@@ -14,7 +14,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
-from asrdistill.decode.lattice_files import lattice_path, write_slf
+from asrdistill.decode.lattice_formats import lattice_path, write_slf
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
 from asrdistill.hmm.senones import Senones

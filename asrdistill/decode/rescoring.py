@@ -9,7 +9,7 @@ import numpy as np
 
 from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.graph import keep_grammar, read_grammar
-from asrdistill.decode.lattice_files import kaldi_text, lattice_path, packed, read_slf
+from asrdistill.decode.lattice_formats import kaldi_text, lattice_path, packed, read_slf
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.options import RescoreOptions
 from asrdistill.decode.words import Word, join

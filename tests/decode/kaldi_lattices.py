@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asrdistill.decode.lattice import Lattice
-from asrdistill.decode.lattice_files import EMPTY, Link, _assemble, _topological
+from asrdistill.decode.lattice_formats import EMPTY, Link, _assemble, _topological
 from asrdistill.errors import UserError
 from asrdistill.files import read_lines
 

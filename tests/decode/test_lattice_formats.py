@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from asrdistill.decode.lattice_files import kaldi_text, read_slf, write_slf
+from asrdistill.decode.lattice_formats import kaldi_text, read_slf, write_slf
 from tests.decode.kaldi_lattices import read_kaldi
 from tests.decode.test_lattice import lattice_of
 from tests.refusals import refused

@@ -1,4 +1,4 @@
-"""A phone loop: what to decode with where no word is to be known."""
+"""Phone loop: a lexicon whose words are phones, and their n-gram model, to decode without a vocabulary."""
 
 from dataclasses import replace
 from pathlib import Path
