@@ -9,6 +9,8 @@ import boundaries
 import numpy as np
 import pytest
 
+from asrdistill.data.ctm import Interval
+from asrdistill.hmm.formats.times import write_textgrid
 from tests.refusals import refused
 
 TOOL = Path(boundaries.__file__)
@@ -101,3 +103,58 @@ def test_figures(tmp_path: Path):
     assert "FAAA0_SX1" in done.stderr
     assert "'AA0'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def words(text: str) -> list[Interval]:
+    """ "0 5 the 5 9 war" -> words, times in tenths of a second"""
+    fields = text.split()
+    return [Interval(int(a) / 10, int(b) / 10, w) for a, b, w in zip(*(fields[n::3] for n in range(3)), strict=True)]
+
+
+@pytest.mark.slow
+def test_words_against_textgrids(tmp_path: Path):
+    theirs = {"a": "1 5 the 5 9 war", "b": "0 4 message", "c": "0 3 other", "unaligned": "0 3 x"}
+    for name, text in theirs.items():
+        (tmp_path / "grids/1").mkdir(parents=True, exist_ok=True)
+        spoken = words(text)
+        write_textgrid(tmp_path / f"grids/1/{name}.TextGrid", 1.0, {"words": spoken, "phones": spoken})
+    (tmp_path / "grids/1/._a.TextGrid").write_bytes(b"\0\5\x16\7")  # another operating system's
+    ctm = tmp_path / "words.ctm"
+    lines = ["a 1 0.110 0.420 THE", "a 1 0.460 0.440 war", "b 1 0.000 0.500 message", "c 1 0 0.3 words", "d 1 0 0.3 x"]
+    ctm.write_text("\n".join(lines) + "\n")
+    done = run(ctm, tmp_path / "grids")
+    assert done.returncode == 0, done.stderr
+    assert "c, d" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "utterances": 2,
+        "left_out": 2,
+        "words": 3,
+        "starts": {  # 10, -40, 0 ms
+            "within_20ms": 66.67,
+            "within_50ms": 100.0,
+            "mean_ms": -10.0,
+            "sd_ms": 21.6,
+            "mean_absolute_ms": 16.67,
+            "median_absolute_ms": 10.0,
+        },
+        "ends": {  # 30, 0, 100 ms
+            "within_20ms": 33.33,
+            "within_50ms": 66.67,
+            "mean_ms": 43.33,
+            "sd_ms": 41.9,
+            "mean_absolute_ms": 43.33,
+            "median_absolute_ms": 30.0,
+        },
+        "both": {
+            "within_20ms": 50.0,
+            "within_50ms": 83.33,
+            "mean_ms": 16.67,
+            "sd_ms": 42.69,
+            "mean_absolute_ms": 30.0,
+            "median_absolute_ms": 20.0,
+        },
+    }
+    ctm.write_text("c 1 0.0 0.3 words\n")
+    done = run(ctm, tmp_path / "grids")
+    assert done.returncode == 1
+    assert "words.ctm" in done.stderr

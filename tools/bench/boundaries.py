@@ -1,7 +1,10 @@
-"""Phone boundaries of an alignment against TIMIT's hand labels.
+"""Boundaries of an alignment: of phones against TIMIT's hand labels, or of words against TextGrids.
 
-PHONES_CTM has lines "utterance channel start duration phone"; HAND is a folder of TIMIT or a data directory made of
-it. Phones of both are folded to 48. Every utterance must be aligned to its own hand-made phones:
+A CTM has lines "utterance channel start duration label". With a folder of TextGrids, as the Montreal Forced Aligner
+writes them, words are compared as they are; an utterance without a TextGrid of the same words is named and left out.
+
+Phones are compared with a folder of TIMIT or a data directory made of it. Those of both are folded to 48. Every
+utterance must be aligned to its own hand-made phones:
 
 * A boundary is the beginning of a phone other than the first. A phone that one side lacks (the glottal stop q, an
   optional silence) is dropped, and its time goes to the phone before.
@@ -11,12 +14,13 @@ One constant offset is added to the system's boundaries: the one with most bound
 
 Example:
   python tools/bench/boundaries.py exp/ali/train/phones.ctm recipes/timit/data/default/corpus/train
+  python tools/bench/boundaries.py exp/ali/sat/dev-clean/words.ctm mfa/dev-clean
 """
 
 import itertools
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from common import arguments, finish
@@ -24,6 +28,7 @@ from common import arguments, finish
 from asrdistill.corpora.timit import find_recordings, read_fold, read_phones
 from asrdistill.data.ctm import read_ctm
 from asrdistill.errors import UserError, shorten
+from asrdistill.hmm.formats.times import textgrid_transcription
 
 WITHIN = 0.020  # seconds
 OFFSETS = np.arange(-50, 51) / 1000
@@ -45,11 +50,12 @@ NOTHING = Place("nothing", 0.0, None)  # beyond the end
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("ctm", type=Path, help="phones.ctm of an alignment")
-    parser.add_argument("hand", type=Path, help="folder of TIMIT, or data directory made of it")
+    parser.add_argument("ctm", type=Path, help="phones.ctm of an alignment; words.ctm for TextGrids")
+    parser.add_argument("hand", type=Path, help="folder of TIMIT, data directory made of it, or folder with TextGrids")
     args = parser.parse_args()
     try:
-        figures = compare(read_system(args.ctm), read_hand(args.hand))
+        grids = {path.stem: path for path in args.hand.rglob("*.TextGrid") if not path.name.startswith(".")}
+        figures = compare_words(args.ctm, grids) if grids else compare(read_system(args.ctm), read_hand(args.hand))
     except UserError as error:
         sys.exit(f"boundaries.py: {error}")
     finish(figures)
@@ -77,9 +83,31 @@ def compare(system: dict[str, Labels], hand: dict[str, Labels]) -> dict[str, flo
     }
 
 
-def within(lag: np.ndarray) -> float:
-    """Share of the boundaries that are at most 20 ms away."""
-    return float((np.abs(lag) <= WITHIN + 1e-6).mean())
+def compare_words(ctm: Path, grids: dict[str, Path]) -> dict[str, Any]:
+    """Figures over the words of all utterances that have the same words in the CTM and in a TextGrid."""
+    ours = dict(read_ctm(ctm))
+    theirs = {name: textgrid_transcription(grids[name], name).words for name in sorted(ours.keys() & grids.keys())}
+    same = [n for n, words in theirs.items() if [w.label.lower() for w in words] == [w.label.lower() for w in ours[n]]]
+    if left_out := sorted(ours.keys() - set(same)):
+        print(f"{len(left_out)} utterances have no TextGrid with the same words: {shorten(left_out)}", file=sys.stderr)
+    if not same:
+        raise UserError(f"no utterance of {ctm} has the same words in a TextGrid; give words.ctm of the same set")
+    lag = np.array([(a.begin - b.begin, a.end - b.end) for n in same for a, b in zip(ours[n], theirs[n], strict=True)])
+    counts = {"utterances": len(same), "left_out": len(left_out), "words": len(lag)}
+    return counts | {"starts": spread(lag[:, 0]), "ends": spread(lag[:, 1]), "both": spread(lag)}
+
+
+def spread(lag: np.ndarray) -> dict[str, float]:
+    """Shares within 20 and 50 ms in percent; mean, standard deviation, and mean and median distance in ms."""
+    ms, away = 1000 * lag, 1000 * np.abs(lag)
+    figures = {"within_20ms": 100 * within(lag), "within_50ms": 100 * within(lag, 0.050), "mean_ms": ms.mean()}
+    figures |= {"sd_ms": ms.std(), "mean_absolute_ms": away.mean(), "median_absolute_ms": float(np.median(away))}
+    return {name: round(float(value), 2) for name, value in figures.items()}
+
+
+def within(lag: np.ndarray, limit: float = WITHIN) -> float:
+    """Share of the boundaries that are at most `limit` seconds away."""
+    return float((np.abs(lag) <= limit + 1e-6).mean())
 
 
 def best_offset(lag: np.ndarray) -> float:
