@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -53,21 +54,28 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, gzipped if it is called NAME.gz, without line ends.
+    """Yield the lines of a text file without line ends and byte order mark; NAME.gz and NAME.xz are unpacked.
 
     Raises UserError if it is missing, damaged or not UTF-8.
     """
     path = Path(path)
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
+        with _unpacked(path, "rt", encoding="utf-8-sig") as file:
             for line in file:
                 yield line.rstrip("\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except UnicodeDecodeError:
+        with _unpacked(path, "rt", encoding="utf-8", errors="surrogateescape") as file:
+            number = next(n for n, line in enumerate(file, 1) if any("\udc80" <= letter <= "\udcff" for letter in line))
+        raise UserError(f"{path}, line {number} is not UTF-8 text; convert it, for example with iconv") from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path} cannot be read ({error})") from None
+
+
+def _unpacked(path: Path, mode: str, **settings: str) -> IO[Any]:
+    packed = {".gz": gzip.open, ".xz": lzma.open}
+    return packed.get(path.suffix, open)(path, mode, **settings)
 
 
 def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]:

@@ -2,8 +2,8 @@
 # Options, stages and logs of the recipes. A run.sh sets the defaults of its own options, then sources this file.
 #
 # The comment at the head of run.sh is its --help. An option documented there as "#   --some-name" sets the variable
-# some_name: a flag if the default is false, a whole number if the default is one. Relative --data, --exp and --out
-# are taken from the current folder.
+# some_name: a flag if the default is false, a whole number if it is one, several values if it is an array. Relative
+# --data, --exp and --out are taken from the current folder.
 
 # shellcheck disable=SC2034
 run_script=${BASH_SOURCE[1]}
@@ -17,6 +17,7 @@ started=false log=/dev/null
 arguments=("$@") # for a recipe that calls others
 
 fail() { printf '%s: %s\n' "${run_script##*/}" "$*" >&2; exit 2; }
+require_files() { for file; do [[ -f $file ]] || fail "$file does not exist"; done; }
 
 usage() {
   sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$run_script"
@@ -43,12 +44,16 @@ while (($#)); do
   name=${1#--}
   [[ $1 == --* && " $known " == *" $name "* ]] || fail "unknown option '$1'; the options are --${known// / --}"
   variable=${name//-/_}
-  if [[ ${!variable} == false ]]; then
+  if [[ ${!variable-} == false ]]; then
     printf -v "$variable" true
-    shift
-    continue
+    shift && continue
   fi
-  (($# > 1)) || fail "$1 needs a value; see --help"
+  [[ $# -gt 1 && $2 != --* ]] || fail "$1 needs a value; see --help"
+  if [[ $(declare -p "$variable") == "declare -a"* ]]; then
+    declare -n list=$variable
+    while (($# > 1)) && [[ $2 != --* ]]; do list+=("$2") && shift; done
+    shift && continue
+  fi
   value=$2
   [[ ! ${!variable} =~ ^[0-9]+$ || $value =~ ^[1-9][0-9]*$ || ($name == seed && $value == 0) ]] ||
     fail "$1 must be a whole number above 0, not '$value'"
@@ -101,10 +106,7 @@ run() {
 for name in asrdistill nice python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
 
 # Wait for all commands in the background; fails if one of them failed.
-wait_all() {
-  local pid
-  for pid in $(jobs -p); do wait "$pid"; done
-}
+wait_all() { for pid in $(jobs -p); do wait "$pid"; done; }
 
 # A recipe that fails or is interrupted stops its commands in the background.
 stop_tree() {

@@ -16,8 +16,10 @@ def _dictionary(name: str, help: str = DICTIONARY) -> tuple:
 
 def _texts(data: Path) -> list[str]:
     from asrdistill.data.directory import DataDirectory
+    from asrdistill.lang.text import strip_marks
 
-    return list(DataDirectory.read(data, pipes=True).texts.values())
+    texts = DataDirectory.read(data, pipes=True).texts
+    return [strip_marks(text, f"{data / 'text'}: {utterance}") for utterance, text in texts.items()]
 
 
 @group.command(
@@ -40,16 +42,16 @@ def build(args: Args) -> None:
     Example:
       asrdistill lang build data/train data/dev data/lang --dictionary cmudict --g2p exp/g2p
     """
-    from asrdistill.files import read_lines
     from asrdistill.lang.dictionary import make_lang, read_dictionary
     from asrdistill.lang.g2p import G2P
     from asrdistill.lang.graphemes import spell_words
     from asrdistill.lang.lexicon import Lang
+    from asrdistill.lang.text import read_sentences
 
     if sum(map(bool, (args.dictionary, args.phones, args.graphemes))) != 1:
         raise UserError("give one of --dictionary, --phones and --graphemes")
     words = {word for data in args.data for text in _texts(data) for word in text.split()}
-    words |= {word for path in args.text for line in read_lines(path) for word in line.split()}
+    words |= {word for path in args.text for line in read_sentences(path) for word in line.split()}
     if not words and not (args.dictionary and args.all):
         raise UserError("there are no words: give data directories with text, or --dictionary with --all")
     inputs, positions = [*args.data, *args.text], args.positions
@@ -87,30 +89,34 @@ def g2p(args: Args) -> None:
 
 
 @group.command(
-    arg("data", help="data directory with text"),
+    arg("data", nargs="*", help="data directories whose text is taken"),
     LANG,
     arg("out", help="folder to make"),
-    arg("--text", nargs="+", default=[], metavar="FILE", help="more text, normalised, one sentence per line"),
+    arg("--text", nargs="+", default=[], metavar="FILE", help="more text, one sentence per line: plain, .gz or .xz"),
     arg("--test", nargs="+", default=[], metavar="DATA", help="data directories to measure perplexity on"),
     _dictionary("--dictionary", f"words to spell in subwords: {DICTIONARY}"),
     options="asrdistill.lang.options.LMOptions",
 )
 def lm(args: Args) -> None:
-    """Train an n-gram language model (modified Kneser-Ney) on the text of a data directory
+    """Train an n-gram language model (modified Kneser-Ney) on the text of data directories and files
 
-    Makes OUT/lm.arpa and OUT/perplexity.json. If LANG has subwords (asrdistill lang subwords), words that it lacks and
-    words seen once are spelled in them; --dictionary adds words that no text has.
+    Makes OUT/lm.arpa and OUT/perplexity.json. Text follows the words of LANG in its case, if these have one; <s> and
+    </s> around a sentence are left out. If LANG has subwords (asrdistill lang subwords), words that it lacks and words
+    seen once are spelled in them; --dictionary adds words that no text has.
 
     Example:
       asrdistill lang lm data/train data/lang data/lm --order 3 --test data/dev data/test
+      asrdistill lang lm data/lang data/lm --text novels.txt.xz --ngrams 1500000
     """
-    from asrdistill.files import read_lines
     from asrdistill.lang.dictionary import read_dictionary
     from asrdistill.lang.lexicon import Lang
     from asrdistill.lang.ngram import make_lm
     from asrdistill.lang.subwords import spell_text, spell_words
+    from asrdistill.lang.text import case_of, read_sentences
 
-    texts = {folder: _texts(folder) for folder in (args.data, *args.test)}
+    if not args.data and not args.text:
+        raise UserError("there is no text: give data directories with text, or files with --text")
+    texts = {folder: _texts(folder) for folder in (*args.data, *args.test)}
     if empty := next((folder for folder, text in texts.items() if not text), None):
         raise UserError(f"{empty} has no text")
     tests = {folder.resolve().name: texts[folder] for folder in args.test}
@@ -120,13 +126,15 @@ def lm(args: Args) -> None:
     if args.dictionary and not lang.pieces:
         raise UserError(f"{args.lang} has no subwords to spell a dictionary in; make it with asrdistill lang subwords")
     spellings = spell_words(read_dictionary(args.dictionary), lang) if args.dictionary else []
-    text = texts[args.data] + [line.strip() for path in args.text for line in read_lines(path)]
+    case = case_of(lang.words)
+    text = [case(line) for source in (*(texts[folder] for folder in args.data), *map(read_sentences, args.text)) for line in source]
+    tests = {name: list(map(case, sentences)) for name, sentences in tests.items()}
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
     inputs = (args.data, args.lang, args.test, args.text, args.dictionary)
     work = (text, lang.words, args.options.order, args.options.prune, tests)
-    make(args, lambda out: make_lm(*work, out, spellings), inputs)
+    make(args, lambda out: make_lm(*work, out, spellings, args.options.ngrams), inputs)
 
 
 @group.command(

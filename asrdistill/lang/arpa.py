@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from asrdistill.errors import UserError
@@ -22,6 +23,7 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
         source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
         with source, atomic(folder / "lm.arpa", "wb") as out:
             while block := source.read(BLOCK):
+                block = block if last else block.removeprefix(BOM_UTF8)
                 out.write(block.lower() if lower else block)
                 last += block
                 begun, last = begun or b"\\data\\" in last, last[-100:]

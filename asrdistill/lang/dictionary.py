@@ -29,13 +29,27 @@ def dictionary_path(name: str) -> Path:
 
 
 def read_dictionary(path: Path) -> Dictionary:
-    """Read lines of ``word <tab> phones``, gzipped or not; raises UserError naming the line."""
+    """Read lines of ``word <tab> phones``, gzipped or not; raises UserError naming the line.
+
+    If some of CMUdict's vowels have stress marks here and none there (AH0 and AH), the marks are left out everywhere.
+    """
     dictionary: Dictionary = {}
     for word, phones in parse_lines(path, _parse_entry, "word <tab> phones"):
         dictionary.setdefault(word, []).append(phones)
     if not dictionary:
         raise UserError(f"dictionary {path} is empty")
+    phones = set(phones_of(dictionary))
+    marked = {phone for phone in phones if phone[-1] in "012"}
+    if _is_english(phones) and not phones.isdisjoint(phone[:-1] for phone in marked):
+        log.warning("%s: some vowels have stress marks and some have none; all marks are left out", path)
+        for word, variants in dictionary.items():
+            dictionary[word] = list(dict.fromkeys(tuple(phone.rstrip("012") for phone in said) for said in variants))
     return dictionary
+
+
+def _is_english(phones: Iterable[str]) -> bool:
+    """Whether all phones are CMUdict's, with stress or without."""
+    return {phone.rstrip("012") for phone in phones} <= set(CMUDICT_PHONES.split())
 
 
 def _parse_entry(line: str) -> tuple[str, tuple[str, ...]]:
@@ -80,8 +94,7 @@ def pronounce_words(
     Variants of the dictionary are equally probable. `guess` (``G2P.pronounce``) pronounces words that the dictionary
     lacks; without it they raise a UserError. With CMUdict's phones, words in 's are derived from their base words.
     """
-    english = {phone.rstrip("012") for phone in phones_of(dictionary)} <= set(CMUDICT_PHONES.split())
-    split = _split if english else lambda word: (word, "")
+    split = _split if _is_english(phones_of(dictionary)) else lambda word: (word, "")
     found: dict[str, list[Pronunciation]] = {}
     sources: dict[str, list[str]] = {"the dictionary": [], "their base word": [], "G2P": []}
     for word in sorted(set(words)):

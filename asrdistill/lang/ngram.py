@@ -11,6 +11,7 @@ import math
 import zlib
 from array import array
 from bisect import bisect_left
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json
+from asrdistill.lang import entropy
 from asrdistill.lang.lexicon import is_continuation, is_prefix
 
 log = logging.getLogger("asrdistill")
@@ -158,9 +160,10 @@ def make_lm(
     tests: Mapping[str, Iterable[str]],
     folder: Path,
     spellings: Iterable[str] = (),
+    ngrams: int = 0,
 ) -> None:
     """Train a model; write lm.arpa and perplexity.json: {set: {perplexity, words, oov}} of the test sets."""
-    model = train(sentences, vocabulary, order, prune, spellings)
+    model = train(sentences, vocabulary, order, prune, spellings, ngrams)
     write_arpa(model, folder / "lm.arpa")
     log.info("n-grams: %s", ", ".join(f"{len(level)} of length {n}" for n, level in enumerate(model.levels, 1)))
     found = {name: perplexity(model, text) for name, text in tests.items()}
@@ -175,11 +178,13 @@ def train(
     order: int,
     prune: Sequence[int] = (),
     spellings: Iterable[str] = (),
+    ngrams: int = 0,
 ) -> NGram:
     """Interpolated modified Kneser-Ney over a vocabulary; other words become ``<unk>``.
 
     prune      n-grams of order n seen at most ``prune[n - 1]`` times are left out (the last value holds beyond)
     spellings  further words in subword pieces, which count within words only
+    ngrams     keep at most so many above unigrams, by entropy pruning; 0: all
 
     With pieces, histories within a word are followed by continuations only, and other histories by none. Raises
     UserError without text.
@@ -193,14 +198,15 @@ def train(
     for sentence in sentences:
         starts.append(len(tokens))
         tokens.append(0)
-        tokens.extend(number.get(word, unknown) for word in sentence.split())
+        tokens.extend([number.setdefault(word, len(number)) for word in sentence.split()])
         tokens.append(1)
     if not tokens:
         raise UserError("there is no text to train the language model on")
+    _report_unknown(np.bincount(tokens, minlength=len(number)), list(number)[unknown:])
     for spelling in spellings if order > 1 else ():
         starts.append(len(tokens))
         tokens.extend(number[piece] for piece in spelling.split())
-    stream = np.frombuffer(tokens, np.int32).astype(np.int64)
+    stream = np.minimum(np.frombuffer(tokens, np.int32), unknown).astype(np.int64)
     if stream.max() == unknown:
         symbols.append(UNKNOWN)
     seams = Seams(np.array([is_continuation(symbol) for symbol in symbols]), np.array([is_prefix(s) for s in symbols]))
@@ -208,7 +214,22 @@ def train(
     least = [*prune, *[prune[-1]] * order][:order] if prune else [0] * order
     kept = [grams.times > most for grams, most in zip(counts, least, strict=True)]
     kept[0][:] = True
-    return NGram(_levels(counts, *estimate(counts, kept), kept, symbols))
+    probabilities, weights = estimate(counts, kept)
+    if ngrams:
+        weights, kept = entropy.prune(counts, probabilities, weights, kept, ngrams)
+    return NGram(_levels(counts, probabilities, weights, kept, symbols))
+
+
+def _report_unknown(times: np.ndarray, outside: list[str]) -> None:
+    """Name the words outside the vocabulary, the last ones counted; UserError if it has no word of the text."""
+    rates = times[len(times) - len(outside) :]
+    total, unknown = times[2:].sum(), rates.sum()  # without <s> and </s>
+    names = shorten(outside[place] for place in np.argsort(-rates, kind="stable"))
+    if unknown == total > 0:
+        raise UserError(f"the vocabulary has no word of the text ({names}); give text in its language and spelling")
+    log.info("text: %d words, %d (%.2f %%) outside the vocabulary", total, unknown, 100 * unknown / max(total, 1))
+    if outside:
+        log.info("outside the vocabulary, the most frequent first: %s", names)
 
 
 class Seams(NamedTuple):
@@ -364,7 +385,7 @@ class _Arpa:
         self.levels: list[Level] = []
 
     def read(self) -> NGram:
-        if not any(fields == [b"\\data\\"] for _, fields in self.lines):
+        if not any(fields in ([b"\\data\\"], [BOM_UTF8 + b"\\data\\"]) for _, fields in self.lines):
             raise UserError(f"{self.path} has no \\data\\ line; is it an ARPA file?")
         sizes = [self._size(number, fields) for number, fields in self._rows()]
         while self.title[1] != "\\end\\":

@@ -46,9 +46,7 @@ if stage 3 "decode and evaluate: scales that the sweeps decode with" ""; then
     asrdistill decode run "$out/$model" "$data/fbank/dev" "$lang" "$lm" "$out/decode/$model/dev" --tuned "$out/tune/$model" "${decode[@]}"
   done
   $quick || asrdistill decode run "$out/better" "$data/fbank" "$lang" "$lm" "$out/decode/better" --seeds "${students[@]}" --sets "${tests[@]}" --tuned "$out/tune/better.$seed" "${decode[@]}"
-  asrdistill nnet evaluate "$out/teacher" "$data/fbank" "$ali" "$out/frames/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$out/better" "$data/fbank" "$ali" "$out/frames/better" --seeds "${students[@]}" --sets "${tests[@]}" --jobs "$jobs"
-  for model in ensemble "student.$seed"; do
+  for model in "${teachers[@]/#/teacher.}" ensemble "student.$seed" "${students[@]/#/better.}"; do
     asrdistill nnet evaluate "$out/$model" "$data/fbank" "$ali" "$out/frames/$model" --sets "${tests[@]}" --jobs "$jobs"
   done
 fi
@@ -124,17 +122,13 @@ fi
 sized=$out/students sizes=(tiny small medium large huge causal_medium causal_large recurrent) widths=(0.25 0.5 1.0) epochs=()
 if $quick; then sizes=(small) widths=() epochs=(--epochs 1); fi
 if stage 10 "small students: each size with the better teacher and without" ""; then
-  for size in "${sizes[@]}"; do
+  for size in "${sizes[@]}" ${widths:+slimmable}; do
     asrdistill nnet train "${train[@]}" "$sized/$size.soft" --seeds "${students[@]}" --config "$conf/students/$size.yaml" --soft-targets "$better" "${epochs[@]}" "${held_out[@]}" --jobs "$jobs"
     asrdistill nnet train "${train[@]}" "$sized/$size.hard" --seeds "${students[@]}" --config "$conf/students/$size.yaml" "${epochs[@]}" "${held_out[@]}" --jobs "$jobs"
   done
-  if ! $quick; then
-    asrdistill nnet train "${train[@]}" "$sized/slimmable/soft" --seeds "${students[@]}" --config "$conf/students/slimmable.yaml" --soft-targets "$better" "${held_out[@]}" --jobs "$jobs"
-    asrdistill nnet train "${train[@]}" "$sized/slimmable/hard" --seeds "${students[@]}" --config "$conf/students/slimmable.yaml" "${held_out[@]}" --jobs "$jobs"
-  fi
   for width in "${widths[@]}"; do
-    asrdistill nnet adjust "$sized/slimmable/soft" "$sized/slim_$width.soft" --seeds "${students[@]}" --width "$width"
-    asrdistill nnet adjust "$sized/slimmable/hard" "$sized/slim_$width.hard" --seeds "${students[@]}" --width "$width"
+    asrdistill nnet adjust "$sized/slimmable.soft" "$sized/slim_$width.soft" --seeds "${students[@]}" --width "$width"
+    asrdistill nnet adjust "$sized/slimmable.hard" "$sized/slim_$width.hard" --seeds "${students[@]}" --width "$width"
   done
 fi
 

@@ -13,12 +13,12 @@
 #                    torchrun on all GPUs of this machine, one after the other; without a GPU this takes weeks
 #   --teachers N     networks in the ensemble (default 4)
 #   --corpus DIR     your own copy: LibriSpeech in it, the lexicon and the language models beside that
+#   --lm-text FILE…  text to train the language models on, instead of OpenSLR's: a sentence a line; plain, .gz or .xz
 #   --mirror URL     server to fetch from (default: OpenSLR)
 #   --table TSV      sizes and checksums of the mirror's files (default: those of OpenSLR)
-#   --conf DIR       sizes of models and sets (default conf/full, or conf/mini with --mini), and decode.yaml and tune.yaml
-#                    for other beams
+#   --conf DIR       sizes of models and sets (default conf/full or conf/mini); decode.yaml and tune.yaml for other beams
 set -euo pipefail
-mini=false hours=100 paper=false corpus="" mirror="" table=""
+mini=false hours=100 paper=false corpus="" lm_text=() mirror="" table=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 # `rungs`: hours on which adapted triphones are trained in turn; `parts`: what each adds to the one before. The first
 # set is held out from training and chooses the scales; mono and tri decode it alone.
@@ -32,6 +32,8 @@ variant=$hours size=full sets=(dev-clean dev-other test-clean test-other) large=
 if $mini; then
   variant=mini size=mini rungs=(5) parts=(train-clean-5) sets=(dev-clean-2) large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz)
 fi
+if ((${#lm_text[@]})); then models=(); else models=(lm-3-small "${large[0]}"); fi
+require_files "${lm_text[@]}"
 sizes=$conf dev=${sets[0]} beams=$conf
 if [[ $conf == "$here/conf" ]]; then sizes=$here/conf/$size; fi
 conf=$here/conf
@@ -53,8 +55,8 @@ lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_a
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
 held_out=(--held-out "$data/fbank/$dev" "$exp/ali/sat/$dev")
 
-if stage 1 "download: the parts, the lexicon, two language models" ""; then
-  [[ -n $fetched ]] || asrdistill data download librispeech "$corpus" --parts "${parts[@]}" "${sets[@]}" lexicon lm-3-small "${large[0]}" ${mirror:+--mirror "$mirror"} ${table:+--table "$table"}
+if stage 1 "download: the parts, the lexicon, language models" ""; then
+  [[ -n $fetched ]] || asrdistill data download librispeech "$corpus" --parts "${parts[@]}" "${sets[@]}" lexicon "${models[@]}" ${mirror:+--mirror "$mirror"} ${table:+--table "$table"}
 fi
 
 if stage 2 "corpus: data directories, their subsets and unions" "0.01 min"; then
@@ -80,8 +82,13 @@ if stage 4 "language: pronunciations, G2P, the language models" "2 min in all"; 
   asrdistill lang g2p "$lexicon" "$data/g2p"
   asrdistill lang build "$train" "${sets[@]/#/$data/corpus/}" "$lang" --dictionary "$lexicon" --g2p "$data/g2p"
   asrdistill lang build "$data/lang_all" --dictionary "$lexicon" --all
-  asrdistill convert lm "$corpus/3-gram.pruned.3e-7.arpa.gz" "$lm" --lower
-  asrdistill convert lm "$corpus/${large[1]}" "${lm}_large" --lower
+  if ((${#lm_text[@]})); then
+    asrdistill lang lm "$data/lang_all" "$lm" --text "${lm_text[@]}" --config "$sizes/lm.yaml" --test "${sets[@]/#/$data/corpus/}"
+    asrdistill lang lm "$data/lang_all" "${lm}_large" --text "${lm_text[@]}" --config "$sizes/lm_large.yaml" --test "${sets[@]/#/$data/corpus/}"
+  else
+    asrdistill convert lm "$corpus/3-gram.pruned.3e-7.arpa.gz" "$lm" --lower
+    asrdistill convert lm "$corpus/${large[1]}" "${lm}_large" --lower
+  fi
 fi
 
 if stage 5 "monophones: GMM from a flat start on the shortest utterances" "0.6 min of its own"; then
@@ -163,10 +170,9 @@ fi
 
 rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
 if stage 15 "rescore: the lattices with the larger LM" ""; then
-  asrdistill decode rescore "$exp/decode/sat" "$exp/rescore/sat" "${rescore[@]}"
-  asrdistill decode rescore "$exp/decode/teacher" "$exp/rescore/teacher" --seeds "${teachers[@]}" "${rescore[@]}"
-  asrdistill decode rescore "$exp/decode/ensemble" "$exp/rescore/ensemble" "${rescore[@]}"
-  asrdistill decode rescore "$exp/decode/student" "$exp/rescore/student" --seeds "${students[@]}" "${rescore[@]}"
+  for model in sat "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do
+    asrdistill decode rescore "$exp/decode/$model" "$exp/rescore/$model" "${rescore[@]}"
+  done
 fi
 
 # Two vocabularies of the words of the train text alone, with language models of that text: whole words, and an open one

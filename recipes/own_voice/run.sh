@@ -22,9 +22,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 [[ -n $lexicon ]] || lexicon=$([[ $language == en ]] && echo cmudict || echo graphemes)
 read -ra texts <<< "$text"
 [[ $stage -gt 1 || -n $audio ]] || fail "give the folder of recordings with --audio DIR"
-for file in "${texts[@]}" ${ref:+"$ref"} ${transcripts:+"$transcripts"}; do
-  [[ -f $file ]] || fail "$file does not exist"
-done
+require_files "${texts[@]}" ${ref:+"$ref"} ${transcripts:+"$transcripts"}
 [[ $lexicon == cmudict || $lexicon == graphemes || -f $lexicon ]] || fail "--lexicon must be cmudict, graphemes or a file, not '$lexicon'"
 data=${data:-$here/data/default} exp=${exp:-$here/exp/default} lang=$data/lang lm=$data/lm
 cut=whisper:$whisper@$layers+0.5 # half a second of look-ahead

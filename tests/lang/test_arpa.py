@@ -62,3 +62,13 @@ def test_truncated_and_other_files_are_refused(arpa, name, damage, names):
 
 def test_missing_file_is_refused(tmp_path):
     assert_refused(["convert", "lm", tmp_path / "none.arpa.gz", tmp_path / "lm"], tmp_path / "none.arpa.gz")
+
+
+def test_a_byte_order_mark_is_skipped(arpa, tmp_path):
+    arpa.write_text(arpa.read_text().removeprefix("made by hand\n"))
+    plain = arpa.read_bytes()
+    expected = read_arpa(arpa)
+    arpa.write_bytes(b"\xef\xbb\xbf" + plain)
+    assert dict(read_arpa(arpa).levels[2]) == dict(expected.levels[2])
+    assert run(arpa) == 0
+    assert (tmp_path / "lm" / "lm.arpa").read_bytes() == plain

@@ -104,3 +104,20 @@ def test_lang_of_a_whole_dictionary(tmp_path, lang_and_data):
     assert main(["lang", "build", str(train), str(tmp_path / "both"), *arguments]) == 0
     assert Lang.read(tmp_path / "both").words == ["a", "cat", "zoo"]
     assert_refused(["lang", "build", str(tmp_path / "none"), *arguments[:2]], "--dictionary", "--all")
+
+
+def test_stress_marks_on_some_words_are_left_out_of_all(tmp_path):
+    """The same vowel is one phone; a dictionary with all marks, or with tones of another language, keeps them."""
+    (tmp_path / "mixed.txt").write_text("a\tAH0\na\tAH1\na\tEY1\nbut\tB AH T\nrun\tR AH1 N\n")
+    found = read_dictionary(tmp_path / "mixed.txt")
+    assert found == {"a": [("AH",), ("EY",)], "but": [("B", "AH", "T")], "run": [("R", "AH", "N")]}
+    (tmp_path / "marked.txt").write_text("a\tAH0\nbut\tB AH1 T\n")
+    assert read_dictionary(tmp_path / "marked.txt") == {"a": [("AH0",)], "but": [("B", "AH1", "T")]}
+    (tmp_path / "tones.txt").write_text("ma\tm a1\nma\tm a\nba\tb a2\n")
+    assert read_dictionary(tmp_path / "tones.txt") == {"ma": [("m", "a1"), ("m", "a")], "ba": [("b", "a2")]}
+
+
+def test_a_lang_of_a_dictionary_with_some_stress_marks_has_each_vowel_once(tmp_path):
+    (tmp_path / "d.txt").write_text("a\tAH0\nbut\tB AH T\n")
+    assert main(["lang", "build", str(tmp_path / "lang"), "--dictionary", str(tmp_path / "d.txt"), "--all"]) == 0
+    assert Lang.read(tmp_path / "lang").phones[1:] == ["AH", "B", "T"]
