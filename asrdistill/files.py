@@ -58,24 +58,18 @@ def read_lines(path: Path) -> Iterator[str]:
 
     Raises UserError if it is missing, damaged or not UTF-8.
     """
-    path = Path(path)
+    path, number = Path(path), 0
+    unpack: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
     try:
-        with _unpacked(path, "rt", encoding="utf-8-sig") as file:
-            for line in file:
-                yield line.rstrip("\n")
+        with unpack(path, "rb") as file:
+            for number, line in enumerate(file, 1):  # noqa: B007 (named below)
+                yield line.decode("utf-8-sig").rstrip("\r\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except UnicodeDecodeError:
-        with _unpacked(path, "rt", encoding="utf-8", errors="surrogateescape") as file:
-            number = next(n for n, line in enumerate(file, 1) if any("\udc80" <= letter <= "\udcff" for letter in line))
         raise UserError(f"{path}, line {number} is not UTF-8 text; convert it, for example with iconv") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path} cannot be read ({error})") from None
-
-
-def _unpacked(path: Path, mode: str, **settings: str) -> IO[Any]:
-    packed = {".gz": gzip.open, ".xz": lzma.open}
-    return packed.get(path.suffix, open)(path, mode, **settings)
 
 
 def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]:

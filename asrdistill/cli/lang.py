@@ -112,10 +112,8 @@ def lm(args: Args) -> None:
     from asrdistill.lang.lexicon import Lang
     from asrdistill.lang.ngram import make_lm
     from asrdistill.lang.subwords import spell_text, spell_words
-    from asrdistill.lang.text import case_of, read_sentences
+    from asrdistill.lang.text import read_sentences
 
-    if not args.data and not args.text:
-        raise UserError("there is no text: give data directories with text, or files with --text")
     texts = {folder: _texts(folder) for folder in (*args.data, *args.test)}
     if empty := next((folder for folder, text in texts.items() if not text), None):
         raise UserError(f"{empty} has no text")
@@ -126,15 +124,17 @@ def lm(args: Args) -> None:
     if args.dictionary and not lang.pieces:
         raise UserError(f"{args.lang} has no subwords to spell a dictionary in; make it with asrdistill lang subwords")
     spellings = spell_words(read_dictionary(args.dictionary), lang) if args.dictionary else []
-    case = case_of(lang.words)
-    text = [case(line) for source in (*(texts[folder] for folder in args.data), *map(read_sentences, args.text)) for line in source]
+    case = next((case for case in (str.lower, str.upper) if all(case(word) == word for word in lang.words)), str)
+    sources = [*(texts[folder] for folder in args.data), *map(read_sentences, args.text)]
+    text = [case(sentence) for sentences in sources for sentence in sentences]
     tests = {name: list(map(case, sentences)) for name, sentences in tests.items()}
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
     inputs = (args.data, args.lang, args.test, args.text, args.dictionary)
     work = (text, lang.words, args.options.order, args.options.prune, tests)
-    make(args, lambda out: make_lm(*work, out, spellings, args.options.ngrams), inputs)
+    names = ["/".join(path.parts[-2:]) for path in (*args.data, *args.text)]
+    make(args, lambda out: make_lm(*work, out, spellings, args.options.ngrams, names), inputs)
 
 
 @group.command(

@@ -2,11 +2,10 @@
 
 import gzip
 import zlib
-from codecs import BOM_UTF8
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.files import atomic
+from asrdistill.files import atomic, write_text
 
 BLOCK = 1 << 22  # bytes in memory at a time
 
@@ -23,7 +22,6 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
         source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
         with source, atomic(folder / "lm.arpa", "wb") as out:
             while block := source.read(BLOCK):
-                block = block if last else block.removeprefix(BOM_UTF8)
                 out.write(block.lower() if lower else block)
                 last += block
                 begun, last = begun or b"\\data\\" in last, last[-100:]
@@ -35,3 +33,4 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
         raise UserError(f"{arpa} has no \\data\\ line; is it an ARPA file?")
     if b"\\end\\" not in last:
         raise UserError(f"{arpa} is not a whole ARPA file: it has no \\end\\ line; fetch it again")
+    write_text(folder / "origin.txt", f"imported from {arpa.name}")

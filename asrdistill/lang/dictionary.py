@@ -38,18 +38,13 @@ def read_dictionary(path: Path) -> Dictionary:
         dictionary.setdefault(word, []).append(phones)
     if not dictionary:
         raise UserError(f"dictionary {path} is empty")
-    phones = set(phones_of(dictionary))
-    marked = {phone for phone in phones if phone[-1] in "012"}
-    if _is_english(phones) and not phones.isdisjoint(phone[:-1] for phone in marked):
+    known = set(phones_of(dictionary))
+    english = {phone.rstrip("012") for phone in known} <= set(CMUDICT_PHONES.split())
+    if english and any(phone + mark in known for phone in known for mark in "012"):
         log.warning("%s: some vowels have stress marks and some have none; all marks are left out", path)
         for word, variants in dictionary.items():
             dictionary[word] = list(dict.fromkeys(tuple(phone.rstrip("012") for phone in said) for said in variants))
     return dictionary
-
-
-def _is_english(phones: Iterable[str]) -> bool:
-    """Whether all phones are CMUdict's, with stress or without."""
-    return {phone.rstrip("012") for phone in phones} <= set(CMUDICT_PHONES.split())
 
 
 def _parse_entry(line: str) -> tuple[str, tuple[str, ...]]:
@@ -94,7 +89,8 @@ def pronounce_words(
     Variants of the dictionary are equally probable. `guess` (``G2P.pronounce``) pronounces words that the dictionary
     lacks; without it they raise a UserError. With CMUdict's phones, words in 's are derived from their base words.
     """
-    split = _split if _is_english(phones_of(dictionary)) else lambda word: (word, "")
+    english = {phone.rstrip("012") for phone in phones_of(dictionary)} <= set(CMUDICT_PHONES.split())
+    split = _split if english else lambda word: (word, "")
     found: dict[str, list[Pronunciation]] = {}
     sources: dict[str, list[str]] = {"the dictionary": [], "their base word": [], "G2P": []}
     for word in sorted(set(words)):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import atomic, write_json
+from asrdistill.files import atomic, write_json, write_text
 from asrdistill.lang import entropy
 from asrdistill.lang.lexicon import is_continuation, is_prefix
 
@@ -161,11 +161,14 @@ def make_lm(
     folder: Path,
     spellings: Iterable[str] = (),
     ngrams: int = 0,
+    sources: Sequence[str] = (),
 ) -> None:
-    """Train a model; write lm.arpa and perplexity.json: {set: {perplexity, words, oov}} of the test sets."""
+    """Write lm.arpa, origin.txt (size and `sources`) and perplexity.json: {set: {perplexity, words, oov}} of tests."""
     model = train(sentences, vocabulary, order, prune, spellings, ngrams)
     write_arpa(model, folder / "lm.arpa")
-    log.info("n-grams: %s", ", ".join(f"{len(level)} of length {n}" for n, level in enumerate(model.levels, 1)))
+    counts = ", ".join(f"{len(level):,} {n}-grams" for n, level in enumerate(model.levels, 1))
+    write_text(folder / "origin.txt", f"{counts}, trained by the recipe on {' and '.join(sources) or 'other text'}")
+    log.info("%s", counts)
     found = {name: perplexity(model, text) for name, text in tests.items()}
     for name, (value, words, oov) in found.items():
         log.info("%s: perplexity %.1f, %d words, %d out of the vocabulary", name, value, words, oov)
@@ -201,8 +204,12 @@ def train(
         tokens.extend([number.setdefault(word, len(number)) for word in sentence.split()])
         tokens.append(1)
     if not tokens:
-        raise UserError("there is no text to train the language model on")
-    _report_unknown(np.bincount(tokens, minlength=len(number)), list(number)[unknown:])
+        raise UserError("there is no text to train on; give data directories with text, or files with --text")
+    times = np.bincount(tokens, minlength=len(number))
+    outside = shorten(list(number)[unknown + place] for place in np.argsort(-times[unknown:], kind="stable"))
+    if not times[2:unknown].any() and times[unknown:].any():
+        raise UserError(f"the vocabulary has no word of the text ({outside}); is it of another language?")
+    log.info("text: %d words, %d outside the vocabulary: %s", times[2:].sum(), times[unknown:].sum(), outside or "none")
     for spelling in spellings if order > 1 else ():
         starts.append(len(tokens))
         tokens.extend(number[piece] for piece in spelling.split())
@@ -218,18 +225,6 @@ def train(
     if ngrams:
         weights, kept = entropy.prune(counts, probabilities, weights, kept, ngrams)
     return NGram(_levels(counts, probabilities, weights, kept, symbols))
-
-
-def _report_unknown(times: np.ndarray, outside: list[str]) -> None:
-    """Name the words outside the vocabulary, the last ones counted; UserError if it has no word of the text."""
-    rates = times[len(times) - len(outside) :]
-    total, unknown = times[2:].sum(), rates.sum()  # without <s> and </s>
-    names = shorten(outside[place] for place in np.argsort(-rates, kind="stable"))
-    if unknown == total > 0:
-        raise UserError(f"the vocabulary has no word of the text ({names}); give text in its language and spelling")
-    log.info("text: %d words, %d (%.2f %%) outside the vocabulary", total, unknown, 100 * unknown / max(total, 1))
-    if outside:
-        log.info("outside the vocabulary, the most frequent first: %s", names)
 
 
 class Seams(NamedTuple):

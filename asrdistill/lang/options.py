@@ -20,17 +20,13 @@ class G2POptions:
 class LMOptions:
     order: int = option(3, "n-gram order")
     prune: list[int] = option([0], "leave out n-grams seen at most N times: 0 1 2 is for orders 1, 2, and 3 and more")
-    ngrams: int = option(
-        0, "keep the N n-grams above unigrams that matter most (entropy pruning); 0: all", since_version="0.2.0"
-    )
+    ngrams: int = option(0, "most n-grams above unigrams, by entropy pruning (0: all)", since_version="0.2.0")
 
     def __post_init__(self) -> None:
-        if self.order < 1:
-            raise UserError(f"--order must be at least 1, not {self.order}")
+        if self.order < 1 or self.ngrams < 0:
+            raise UserError(f"--order must be at least 1 and --ngrams at least 0, not {self.order} and {self.ngrams}")
         if self.prune[0] != 0 or self.prune != sorted(self.prune):
             raise UserError("--prune must begin with 0 and not fall")
-        if self.ngrams < 0:
-            raise UserError(f"--ngrams must not be negative, but is {self.ngrams}")
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,26 @@
-"""Text for language models: sentences, as far as they are written otherwise than the vocabulary."""
+"""Text for language models: a sentence a line."""
 
-from collections.abc import Callable, Collection
+import re
 from pathlib import Path
 
 from asrdistill.errors import UserError
 from asrdistill.files import read_lines
-from asrdistill.lang.ngram import END, START
+
+AROUND = re.compile(r"^\s*<s>(?!\S)|(?<!\S)</s>\s*$", re.IGNORECASE)  # the marks of a sentence
+WITHIN = re.compile(r"(?<!\S)</?s>(?!\S)", re.IGNORECASE)
 
 
 def read_sentences(path: Path) -> list[str]:
-    """The sentences of a text file, plain, .gz or .xz, one in each line that is not empty.
-
-    Raises UserError if there are none, and as :func:`strip_marks` does.
-    """
-    lines = ((number, line) for number, line in enumerate(read_lines(path), 1) if line.strip())
-    sentences = [strip_marks(line, f"{path}, line {number}") for number, line in lines]
-    if not sentences:
+    """The lines of a text file, plain, .gz or .xz, as :func:`strip_marks` leaves them; UserError if all are empty."""
+    sentences = [strip_marks(line, f"{path}, line {number}") for number, line in enumerate(read_lines(path), 1)]
+    if not any(sentences):
         raise UserError(f"{path} has no text: all of its lines are empty")
-    return sentences
+    return [sentence for sentence in sentences if sentence]
 
 
 def strip_marks(sentence: str, where: str) -> str:
-    """The words between ``<s>`` and ``</s>``, which may be missing; raises UserError if one stands elsewhere."""
-    words = sentence.split()
-    begin, end = words[:1] in ([START], [START.upper()]), words[-1:] in ([END], [END.upper()])
-    words = words[begin : len(words) - end]
-    if marks := {START, END, START.upper(), END.upper()} & set(words):
-        raise UserError(f"{where}: {min(marks)} stands within the sentence; write one sentence a line")
-    return " ".join(words)
-
-
-def case_of(vocabulary: Collection[str]) -> Callable[[str], str]:
-    """str.lower or str.upper if all words are written like this, else a function that changes nothing."""
-    return next((case for case in (str.lower, str.upper) if all(case(word) == word for word in vocabulary)), str)
+    """The sentence without <s> and </s> around it; raises UserError if one of them stands within."""
+    bare = AROUND.sub("", sentence).strip()
+    if mark := WITHIN.search(bare):
+        raise UserError(f"{where}: {mark[0]} stands within the sentence; write one sentence a line")
+    return bare

@@ -16,7 +16,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.results.measurements import TABLE, Measurement, Measurements, append, read, rounded
 from asrdistill.results.plan import SEARCHED, Plan, Results, System, find_models
-from asrdistill.results.stages import describe_environment, read_markers, stage_costs
+from asrdistill.results.stages import describe_environment, describe_lms, read_markers, stage_costs
 from asrdistill.scoring.mapping import fold, read_map
 from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.significance import compare, interval
@@ -86,7 +86,9 @@ def collect(folders: Folders, plan: Plan) -> Results:
     rows = list(map(rounded, rows))
     append(folders.exp / TABLE, rows)
     precisions = [model.meta.get("precision", "") for model in models]
-    return Results(plan, Measurements(rows), describe_environment(markers, precisions))
+    heard = [(plan.systems[model.system].decoded, model.name / name) for model in models for name in model.scores]
+    decoded = {folder: folders.exp / folder / name for folder, name in heard}
+    return Results(plan, Measurements(rows), describe_environment(markers, precisions) | describe_lms(decoded))
 
 
 class _Collector:

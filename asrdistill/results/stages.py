@@ -1,7 +1,7 @@
 """What the ``.done`` markers of an experiment say: how long each stage took, and on what."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,13 @@ def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         peaks[name] = max(peaks.get(name, 0), marker["peak_mb"])
     names = sorted(intervals, key=lambda name: (min(intervals[name]), name))
     return {name: {"seconds": round(union(intervals[name]), 1), "peak_mb": peaks[name]} for name in names}
+
+
+def describe_lms(decoded: Mapping[str, Path]) -> dict[str, str]:
+    """Size and origin of the language models of folders with hypotheses, as far as known: {LM of NAME: …}."""
+    inputs = [(name, path) for name, folder in decoded.items() for path in stage.marker(folder).get("inputs", [])]
+    origins = {name: Path(path, "origin.txt") for name, path in inputs if Path(path, "origin.txt").is_file()}
+    return {f"LM of {name}": path.read_text(encoding="utf-8") for name, path in origins.items()}
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> float:

@@ -213,6 +213,7 @@ def legend(results: Results) -> list[str]:
     lines = [f"frames%: frames whose senone is right.{rate} Mean ± sd over seeds."]
     if len(plan.pooled) > 1:
         lines.append(f"Pooled sets: {' + '.join(plan.pooled)}.")
+    lines += [f"{key}: {value}." for key, value in results.environment.items() if key.startswith("LM of ")]
     if kept := measured.values("student", "gain_kept", " + ".join(plan.pooled)):
         lines.append(f"Share of the ensemble's gain in frame accuracy that the student keeps: {spread(kept)} %.")
     baseline = "baseline" if "baseline" in plan.systems else "single"

@@ -66,9 +66,8 @@ def test_missing_file_is_refused(tmp_path):
 
 def test_a_byte_order_mark_is_skipped(arpa, tmp_path):
     arpa.write_text(arpa.read_text().removeprefix("made by hand\n"))
-    plain = arpa.read_bytes()
     expected = read_arpa(arpa)
-    arpa.write_bytes(b"\xef\xbb\xbf" + plain)
+    arpa.write_bytes(b"\xef\xbb\xbf" + arpa.read_bytes())
     assert dict(read_arpa(arpa).levels[2]) == dict(expected.levels[2])
     assert run(arpa) == 0
-    assert (tmp_path / "lm" / "lm.arpa").read_bytes() == plain
+    assert dict(read_arpa(tmp_path / "lm" / "lm.arpa").levels[2]) == dict(expected.levels[2])

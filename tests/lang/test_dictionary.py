@@ -113,6 +113,8 @@ def test_stress_marks_on_some_words_are_left_out_of_all(tmp_path):
     assert found == {"a": [("AH",), ("EY",)], "but": [("B", "AH", "T")], "run": [("R", "AH", "N")]}
     (tmp_path / "marked.txt").write_text("a\tAH0\nbut\tB AH1 T\n")
     assert read_dictionary(tmp_path / "marked.txt") == {"a": [("AH0",)], "but": [("B", "AH1", "T")]}
+    (tmp_path / "bare.txt").write_text("the\tDH AH\nd\tD IY\nd\tD IY\n")
+    assert read_dictionary(tmp_path / "bare.txt") == {"the": [("DH", "AH")], "d": [("D", "IY"), ("D", "IY")]}
     (tmp_path / "tones.txt").write_text("ma\tm a1\nma\tm a\nba\tb a2\n")
     assert read_dictionary(tmp_path / "tones.txt") == {"ma": [("m", "a1"), ("m", "a")], "ba": [("b", "a2")]}
 

@@ -8,7 +8,7 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import END, START, read_arpa
-from asrdistill.lang.text import case_of, read_sentences
+from asrdistill.lang.text import read_sentences
 from tests.lang.conftest import write_data
 from tests.refusals import assert_refused, refused
 
@@ -60,12 +60,15 @@ def test_data_directories_and_files_add_up(tmp_path, lang_and_data):
     assert {("cat", "a"), ("cat", "cat"), ("a", "cat")} <= set(model.levels[1])
 
 
-@pytest.mark.parametrize(
-    ("words", "case"),
-    [(["a", "o'clock"], str.lower), (["A", "CAT"], str.upper), (["Paris", "a"], str), (["sil", "AA"], str)],
-)
-def test_text_follows_the_case_of_the_vocabulary(words, case):
-    assert case_of(words)("Un Chat") == case("Un Chat")
+@pytest.mark.parametrize(("words", "known"), [("a cat", True), ("A CAT", True), ("A cat", False)])
+def test_text_follows_the_case_of_the_vocabulary_if_it_has_one(tmp_path, words, known):
+    (tmp_path / "lang").mkdir()
+    Lang.build({word: [(1.0, ("AH",))] for word in words.split()}, ["AH"]).write(tmp_path / "lang")
+    (tmp_path / "t.txt").write_text("A Cat\n")
+    model = train_on(
+        tmp_path / "lang", tmp_path / "lm", tmp_path / "lang", tmp_path / "lm", "--text", tmp_path / "t.txt"
+    )
+    assert (tuple(words.split()) in model.levels[1]) == known
 
 
 @pytest.mark.parametrize(
