@@ -26,6 +26,8 @@ FORMS = [
     ("amazon_queen_whisper", ("--quick", "--seeds", "1")),
     ("librispeech", ("--mini", "--mirror", "http://here", "--table", "t.tsv")),
     ("librispeech", ("--hours", "960", "--paper")),
+    ("librispeech", ("--hours", "460", "--lm-text", __file__)),
+    ("librispeech", ("--lm-text", __file__, __file__, "--mini")),
     ("mnist", ("--digits", "--epochs", "1")),
     ("own_voice", ("--small", "--lexicon", "graphemes", "--transcripts", __file__, "--ref", __file__)),
 ]
@@ -93,6 +95,8 @@ def test_help_has_every_option_and_stage(name):
         ("librispeech", ["--hours", "200"], ["--hours", "200"]),
         ("librispeech", ["--paper", "--mini"], ["--paper", "--mini"]),
         ("librispeech", ["--teachers", "0"], ["--teachers"]),
+        ("librispeech", ["--lm-text", "missing.txt"], ["missing.txt"]),
+        ("librispeech", ["--lm-text", "--mini"], ["--lm-text"]),
         ("timit", ["--timit", ""], ["--timit"]),
         ("own_voice", ["--audio", ""], ["--audio"]),
         ("own_voice", ["--text", "missing.txt"], ["missing.txt"]),
@@ -207,6 +211,26 @@ def test_networks_of_the_papers_size_are_trained_on_all_gpus(tmp_path, gpus):
         assert words[words.index("--config") + 1].endswith("conf/paper.yaml")
     (last,) = (words for words in printed if "--leaves" in words)
     assert str(tmp_path / "exp/sat") in last
+
+
+def test_language_models_of_own_text_are_trained_instead_of_fetched(tmp_path):
+    texts = [tmp_path / name for name in ("a book.txt", "b.txt.xz", "c.txt")]
+    for path in texts:
+        path.touch()
+    options = ("--mini", "--lm-text", str(texts[0]), str(texts[1]), "--seeds", "1", "--lm-text", str(texts[2]))
+    printed = commands("librispeech", *options, "--data", str(tmp_path / "data"))
+    (fetched,) = (words for words in printed if "download" in words)
+    assert {"lexicon", "dev-clean-2"} <= set(fetched)
+    assert not any(word.startswith("lm-") for word in fetched)
+    assert not any(words[1:3] == ["convert", "lm"] for words in printed)
+    trained = [words for words in printed if words[1:3] == ["lang", "lm"] and "--config" in words]
+    assert [words[4] for words in trained] == [f"{tmp_path}/data/lm", f"{tmp_path}/data/lm_large"]
+    for words in trained:
+        first = words.index("--text") + 1
+        assert words[first : first + 4] == [*map(str, texts), "--config"]
+        assert words[words.index("--test") + 1 :] == [f"{tmp_path}/data/corpus/dev-clean-2"]
+    sizes = [read_yaml(words[words.index("--config") + 1])["ngrams"] for words in trained]
+    assert sizes == sorted(sizes)
 
 
 def test_own_voice_in_a_language_without_a_dictionary(tmp_path):
