@@ -86,9 +86,9 @@ def collect(folders: Folders, plan: Plan) -> Results:
     rows = list(map(rounded, rows))
     append(folders.exp / TABLE, rows)
     precisions = [model.meta.get("precision", "") for model in models]
-    heard = [(plan.systems[model.system].decoded, model.name / name) for model in models for name in model.scores]
-    decoded = {folder: folders.exp / folder / name for folder, name in heard}
-    return Results(plan, Measurements(rows), describe_environment(markers, precisions) | describe_lms(decoded))
+    decoded = {plan.systems[model.system].decoded: model.name / name for model in models for name in model.scores}
+    made = describe_environment(markers, precisions) | describe_lms(folders.exp, decoded)
+    return Results(plan, Measurements(rows), made)
 
 
 class _Collector:

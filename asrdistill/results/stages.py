@@ -31,11 +31,11 @@ def stage_costs(markers: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {"seconds": round(union(intervals[name]), 1), "peak_mb": peaks[name]} for name in names}
 
 
-def describe_lms(decoded: Mapping[str, Path]) -> dict[str, str]:
-    """Size and origin of the language models of folders with hypotheses, as far as known: {LM of NAME: …}."""
-    inputs = [(name, path) for name, folder in decoded.items() for path in stage.marker(folder).get("inputs", [])]
-    origins = {name: Path(path, "origin.txt") for name, path in inputs if Path(path, "origin.txt").is_file()}
-    return {f"LM of {name}": path.read_text(encoding="utf-8") for name, path in origins.items()}
+def describe_lms(exp: Path, decoded: Mapping[str, Path]) -> dict[str, str]:
+    """LM of FOLDER, where EXP/FOLDER/PATH are hypotheses -> size and origin of their language model, if known."""
+    made = {name: stage.marker(exp / name / path).get("inputs", []) for name, path in decoded.items()}
+    origins = [(name, Path(path, "origin.txt")) for name, inputs in made.items() for path in inputs]
+    return {f"LM of {name}": path.read_text(encoding="utf-8") for name, path in origins if path.is_file()}
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> float:

@@ -58,6 +58,8 @@ def test_data_directories_and_files_add_up(tmp_path, lang_and_data):
     (tmp_path / "more.txt").write_text("cat cat\n")
     model = train_on(lang, tmp_path / "lm", train_set, dev, lang, tmp_path / "lm", "--text", tmp_path / "more.txt")
     assert {("cat", "a"), ("cat", "cat"), ("a", "cat")} <= set(model.levels[1])
+    origin = (tmp_path / "lm/origin.txt").read_text()
+    assert all(name in origin for name in ("train", "dev", "more.txt", f"{len(model.levels[1])} 2-grams"))
 
 
 @pytest.mark.parametrize(("words", "known"), [("a cat", True), ("A CAT", True), ("A cat", False)])

@@ -9,7 +9,7 @@ from asrdistill.results.collect import Folders, collect
 from asrdistill.results.measurements import Measurements
 from asrdistill.results.pictures import draw
 from asrdistill.results.plan import read_plan
-from asrdistill.results.tables import comparisons_table, curves_table, systems_table
+from asrdistill.results.tables import comparisons_table, curves_table, legend, systems_table
 from tests.refusals import refused
 
 BOTH, FRAMES = "dev + test", {"dev": 100, "test": 300}
@@ -249,3 +249,16 @@ def test_phones_are_folded_and_counted_as_per(world: Any) -> None:
     assert table.total("single", "per", "dev") == (0, 6)  # two seeds; "four" is deleted
     assert table.total("mono", "per", "test") == (0, 2)  # "six" counts as "five"
     assert table.systems("wer") == []
+
+
+def test_language_models_are_named_with_their_text(world: Any) -> None:
+    """Where hypotheses were made with a language model that says where it comes from."""
+    made = world.exp / "decode/student.1/test"
+    world.mark(made, "decode", start=0, end=1, peak_mb=1)
+    world.edit(made / ".done", inputs=[str(world.data / name) for name in ("lang", "lm")])
+    plan, folders = read_plan(world.config), Folders(world.exp, world.data)
+    assert not any(key.startswith("LM") for key in collect(folders, plan).environment)
+    world.write(world.data / "lm/origin.txt", "20 2-grams, trained by the recipe on books/novels.txt")
+    results = collect(folders, plan)
+    assert results.environment["LM of decode"] == "20 2-grams, trained by the recipe on books/novels.txt"
+    assert any("books/novels.txt" in line for line in legend(results))
