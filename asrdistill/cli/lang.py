@@ -125,15 +125,15 @@ def lm(args: Args) -> None:
         raise UserError(f"{args.lang} has no subwords to spell a dictionary in; make it with asrdistill lang subwords")
     spellings = spell_words(read_dictionary(args.dictionary), lang) if args.dictionary else []
     case = next((case for case in (str.lower, str.upper) if all(case(word) == word for word in lang.words)), str)
-    sources = [*(texts[folder] for folder in args.data), *map(read_sentences, args.text)]
-    text = [case(sentence) for sentences in sources for sentence in sentences]
+    sources = {path: texts[path] if path in texts else read_sentences(path) for path in (*args.data, *args.text)}
+    text = [case(sentence) for sentences in sources.values() for sentence in sentences]
     tests = {name: list(map(case, sentences)) for name, sentences in tests.items()}
     if lang.pieces:
         text = spell_text(text, lang, rare=True)
         tests = {name: spell_text(sentences, lang) for name, sentences in tests.items()}
     inputs = (args.data, args.lang, args.test, args.text, args.dictionary)
     work = (text, lang.words, args.options.order, args.options.prune, tests)
-    names = ["/".join(path.parts[-2:]) for path in (*args.data, *args.text)]
+    names = ["/".join(path.parts[-2:]) for path in sources]
     make(args, lambda out: make_lm(*work, out, spellings, args.options.ngrams, names), inputs)
 
 

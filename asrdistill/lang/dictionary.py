@@ -29,10 +29,7 @@ def dictionary_path(name: str) -> Path:
 
 
 def read_dictionary(path: Path) -> Dictionary:
-    """Read lines of ``word <tab> phones``, gzipped or not; raises UserError naming the line.
-
-    If some of CMUdict's vowels have stress marks here and none there (AH0 and AH), the marks are left out everywhere.
-    """
+    """Lines of ``word <tab> phones``, without stress if a vowel has it only at times; UserError names a bad line."""
     dictionary: Dictionary = {}
     for word, phones in parse_lines(path, _parse_entry, "word <tab> phones"):
         dictionary.setdefault(word, []).append(phones)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 Arrays = list[np.ndarray]  # (G,) for each order
-ROUNDING = 1e-9  # of sums of probabilities
 
 
 def prune(counts: Sequence[Any], p: Arrays, weights: Arrays, kept: Arrays, most: int) -> tuple[Arrays, Arrays]:
@@ -30,7 +29,7 @@ def prune(counts: Sequence[Any], p: Arrays, weights: Arrays, kept: Arrays, most:
     for grams, own, weight, keep in zip(counts[1:], p[1:], weights, kept[1:], strict=False):
         low = low[grams.suffix]
         left, left_low = (1 - np.bincount(grams.prefix[keep], mass[keep], len(weight)) for mass in (own, low))
-        found.append(np.where(left_low > ROUNDING, left / np.maximum(left_low, ROUNDING), weight))
+        found.append(np.where(left_low > 1e-9, left / np.maximum(left_low, 1e-9), weight))  # less is rounding
         low = np.where(keep, own, found[-1][grams.prefix] * low)
     return [*found, weights[-1]], kept
 
