@@ -196,6 +196,22 @@ def test_a_stage_without_the_one_before_is_refused(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "sets"),
+    [([], ["dev-clean-2", "test-clean"]), (["--sets", "dev-clean test-other"], ["dev-clean", "test-other"])],
+)
+def test_sets_of_librispeech_are_those_of_mini_or_chosen(options, sets):
+    printed = commands("librispeech", "--mini", *options)
+    (fetched,) = (words for words in printed if words[1:3] == ["data", "download"])
+    assert fetched[fetched.index("--parts") + 1 :][:3] == ["train-clean-5", *sets]
+    for words in printed:
+        if "--sets" in words and "mono" not in " ".join(words) and "/tri" not in " ".join(words):
+            assert words[words.index("--sets") + 1 :][:2] == sets
+        if words[1:3] == ["decode", "tune"]:
+            assert words[4].endswith(f"/{sets[0]}")
+    assert printed[-3][1] == "report"
+
+
 @pytest.mark.parametrize("gpus", [0, 8])
 def test_networks_of_the_papers_size_are_trained_on_all_gpus(tmp_path, gpus):
     smi = tmp_path / "nvidia-smi"

@@ -53,6 +53,7 @@ def score(args: Args) -> None:
     arg("--data", help="data folder with texts, lang and lm; without it no words are scored"),
     arg("--lang", help="lang folder of the decoding (default: DATA/lang)"),
     arg("--lm", help="language model of the decoding (default: DATA/lm)"),
+    arg("--sets", nargs="+", type=str, default=[], help="sets to measure, instead of those in CONFIG"),
     arg("--variant", type=str, default="", help="variant of the recipe, shown in the title"),
     arg("--out", help="folder to write into, or the paper's document (default: EXP)"),
     arg("--update", nargs="+", metavar="FILE.md", help="draw the tables between the markers of these documents"),
@@ -78,7 +79,7 @@ def report(args: Args) -> None:
         raise UserError("report needs EXP and --config YAML, or --update FILE.md")
     else:
         folders = [Folders(exp, args.data, args.lang, args.lm) for exp in args.exp]
-        run_report(folders, args.config, args.variant, args.out)
+        run_report(folders, args.config, args.variant, args.out, args.sets)
 
 
 @group.command(

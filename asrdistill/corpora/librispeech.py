@@ -215,7 +215,8 @@ def folders_of(source: Path, parts: Sequence[str] = ()) -> list[Path]:
     lexica = [path for path in (root.parent / LEXICON, root / LEXICON) if path.is_file()]
     known = there | ({"lexicon": lexica[0]} if lexica else {})
     if missing := [part for part in parts if part not in known]:
-        raise UserError(f"{root} has no part {shorten(missing)}; it has {', '.join(known)}")
+        lacking = shorten(LEXICON if part == "lexicon" else part for part in missing)
+        raise UserError(f"{root} lacks {lacking}; copy it there, or give --parts, some of {', '.join(known)}")
     return [known[part] for part in parts or there]
 
 
@@ -223,7 +224,8 @@ def prepare_librispeech(source: Path, out: Path, jobs: int = 1, parts: Sequence[
     """Make a data directory for each part, with spk2gender, in the existing folder `out`; of the lexicon lexicon.txt.
 
     Utterances are called reader-chapter-number. Raises UserError naming the file for a reader who is not in
-    SPEAKERS.TXT, audio without transcript and the reverse, transcripts not in capitals, truncated FLAC.
+    SPEAKERS.TXT, readers without chapters, audio without transcript and the reverse, transcripts not in capitals,
+    truncated FLAC. Hidden files (``._84-121123-0000.flac`` of macOS) are ignored.
     """
     for folder in folders_of(source, parts):
         if folder.name == LEXICON:
@@ -263,6 +265,8 @@ def _parse_entry(line: str) -> tuple[str, list[str]]:
 def read_genders(folder: Path) -> dict[str, str]:
     """reader -> m or f, from the SPEAKERS.TXT in the part's folder or beside it."""
     own, shared = folder / DOCUMENTS[-1], folder.parent / DOCUMENTS[-1]
+    if not own.is_file() and not shared.is_file():
+        raise UserError(f"{shared} is missing, which has the readers' genders; copy it from the corpus, or download it")
     rows = parse_lines(own if own.is_file() else shared, _parse_reader, "reader | F or M | part | minutes | name")
     return dict(row for row in rows if row)
 
@@ -283,7 +287,9 @@ def _holds_readers(folder: Path) -> bool:
 
 
 def _subfolders(folder: Path, kind: str) -> list[str]:
-    names = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    names = [entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")]
+    if not names:
+        raise UserError(f"{folder} has no folder of a {kind}; copy it again or delete it")
     if wrong := [name for name in names if not name.isdigit()]:
         raise UserError(f"{folder / min(wrong)} is not named by a number, as each {kind} is; move it away")
     return sorted(names)
@@ -294,7 +300,7 @@ def _read_chapter(folder: str) -> list[Utterance]:
     reader, number = folder.split(os.sep)[-2:]
     chapter = f"{reader}-{number}"
     path = Path(folder) / f"{chapter}.trans.txt"
-    names = set(os.listdir(folder))
+    names = {name for name in os.listdir(folder) if not name.startswith(".")}
     if path.name not in names:
         raise UserError(f"{folder} has no {path.name}, its transcripts; copy the chapter again")
     transcripts = _read_transcripts(path, chapter)

@@ -20,8 +20,13 @@ WIDTH = 100  # columns of the screen
 SECTIONS = {"details": "Models and decoding", "errors": "Errors", "stages": "Time and memory"}
 
 
-def run_report(folders: Sequence[Folders], config: Path, variant: str, out: Path | None) -> None:
-    """What `asrdistill report EXP --config YAML` does; with `paper` in the YAML, the paper's figures beside ours."""
+def run_report(
+    folders: Sequence[Folders], config: Path, variant: str, out: Path | None, sets: Sequence[str] = ()
+) -> None:
+    """What `asrdistill report EXP --config YAML` does; with `paper` in the YAML, the paper's figures beside ours.
+
+    sets  instead of those of the YAML
+    """
     experiments = [each.exp for each in folders]
     if "paper" in read_yaml(config):
         path = out or experiments[0] / "reproduction.md"
@@ -32,6 +37,8 @@ def run_report(folders: Sequence[Folders], config: Path, variant: str, out: Path
         raise UserError(f"{config} is of one experiment, not of {', '.join(map(str, experiments))}")
     folder = out or experiments[0]
     plan = dataclasses.replace(read_plan(config), variant=variant)
+    if sets:
+        plan = dataclasses.replace(plan, sets=list(sets), pooled=list(sets))
     results = collect(folders[0], plan)
     write(results, folder)
     show(results)

@@ -7,31 +7,32 @@
 #   recipes/librispeech/run.sh --corpus /corpora --hours 960       LibriSpeech stands in /corpora/LibriSpeech
 #
 # options:
-#   --mini           mini_librispeech: 5 hours to train on (train-clean-5, dev-clean-2), for a laptop
+#   --mini           mini_librispeech: 5 hours to train on (train-clean-5), tuned on dev-clean-2, for a laptop
 #   --hours N        train on 100, 460 or 960 hours (default 100)
 #   --paper          networks of the paper's size (8 x 2560) over 8,000 senones or more, in folders of their own, trained by
 #                    torchrun on all GPUs of this machine, one after the other; without a GPU this takes weeks
 #   --teachers N     networks in the ensemble (default 4)
 #   --corpus DIR     your own copy: LibriSpeech in it, the lexicon and the language models beside that
 #   --lm-text FILE…  text to train the language models on, instead of OpenSLR's: a sentence a line; plain, .gz or .xz
+#   --sets "A B"     sets to decode; the first is held out from training and chooses the scales
 #   --mirror URL     server to fetch from (default: OpenSLR)
 #   --table TSV      sizes and checksums of the mirror's files (default: those of OpenSLR)
 #   --conf DIR       sizes of models and sets (default conf/full or conf/mini); decode.yaml and tune.yaml for other beams
 set -euo pipefail
-mini=false hours=100 paper=false corpus="" lm_text=() mirror="" table=""
+mini=false hours=100 paper=false corpus="" lm_text=() mirror="" table="" sets=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-# `rungs`: hours on which adapted triphones are trained in turn; `parts`: what each adds to the one before. The first
-# set is held out from training and chooses the scales; mono and tri decode it alone.
+# `rungs`: hours on which adapted triphones are trained in turn; `parts`: what each adds. Mono and tri decode one set.
 case $hours in
   100) rungs=(100) parts=(train-clean-100) ;;
   460) rungs=(100 460) parts=(train-clean-{100,360}) ;;
   960) rungs=(100 460 960) parts=(train-clean-{100,360} train-other-500) ;;
   *) fail "--hours must be 100, 460 or 960, not '$hours'" ;;
 esac
-variant=$hours size=full sets=(dev-clean dev-other test-clean test-other) large=(lm-4 4-gram.arpa.gz)
+variant=$hours size=full usual="dev-clean dev-other test-clean test-other" large=(lm-4 4-gram.arpa.gz)
 if $mini; then
-  variant=mini size=mini rungs=(5) parts=(train-clean-5) sets=(dev-clean-2) large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz)
+  variant=mini size=mini rungs=(5) parts=(train-clean-5) usual="dev-clean-2 test-clean" large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz)
 fi
+read -ra sets <<<"${sets:-$usual}"
 if ((${#lm_text[@]})); then models=(); else models=(lm-3-small "${large[0]}"); fi
 require_files "${lm_text[@]}"
 sizes=$conf dev=${sets[0]} beams=$conf
@@ -175,8 +176,7 @@ if stage 15 "rescore: the lattices with the larger LM" ""; then
   done
 fi
 
-# Two vocabularies of the words of the train text alone, with language models of that text: whole words, and an open one
-# with subwords that spell further words.
+# Two vocabularies and language models of the train text alone: whole words, and with subwords that spell further words.
 read=$data/read
 if stage 16 "open vocabulary: subwords beside whole words" "1 min"; then
   asrdistill lang build "$train" "$read/lang" --dictionary "$lexicon" --g2p "$data/g2p"
@@ -200,7 +200,7 @@ if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
   asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$exp/ali/sat" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$exp/ali/sat" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill nnet evaluate "$exp/student" "$data/fbank" "$exp/ali/sat" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill report "$exp" --config "$conf/systems_$size.yaml" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
+  asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi
 
 if stage 19 "export: the student in one folder; transcribe a file with it" "1 min in all"; then

@@ -268,6 +268,12 @@ def spoil(site: Path, what: str) -> Path:
         (part.parent / "SPEAKERS.TXT").unlink()
     elif what == "wrong readers":
         (part.parent / "SPEAKERS.TXT").write_text("101 | X | train | 1.0 | R\n")
+    elif what == "nothing read":
+        (part / "999").mkdir()
+        with open(part.parent / "SPEAKERS.TXT", "a") as readers:
+            readers.write("999 | F | train-clean-5 | 1.0 | R\n")
+    elif what.startswith("first bytes"):
+        flac.write_bytes(flac.read_bytes()[: int(what.split()[-1])])
     elif what == "odd folder":
         (part / "101" / "old").mkdir()
     return flac
@@ -285,6 +291,10 @@ def spoil(site: Path, what: str) -> Path:
         ("lower", ["line 3", "'101-101000-0002"]),
         ("digits", ["line 3", "'101-101000-0002"]),
         ("cut", ["101-101000-0002.flac"]),
+        ("first bytes 0", ["101-101000-0002.flac"]),
+        ("first bytes 30", ["101-101000-0002.flac"]),
+        ("first bytes 9000", ["101-101000-0002.flac"]),
+        ("nothing read", ["train-clean-5/999", "chapter"]),
         ("unknown reader", ["train-clean-5", "reader 999", "SPEAKERS.TXT"]),
         ("no readers", ["/SPEAKERS.TXT"]),
         ("wrong readers", ["/SPEAKERS.TXT", "line 1", "'101 | X"]),
@@ -297,11 +307,25 @@ def test_damaged_corpus_is_refused(site, tmp_path, what, names):
     assert not (tmp_path / "data").exists()
 
 
+def test_hidden_files_and_line_ends_of_other_systems_change_nothing(site, tmp_path):
+    assert main([str(word) for word in prepared(site, tmp_path / "before")]) == 0
+    for path in [path for path in (site / CORPUS).rglob("*") if path.suffix in (".flac", ".txt", ".TXT")]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\26\7")
+        (path.parent / ".AppleDouble").mkdir(exist_ok=True)
+        if path.suffix != ".flac":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert main([str(word) for word in prepared(site, tmp_path / "after")]) == 0
+    before, after = (contents(tmp_path / name) for name in ("before", "after"))
+    assert before == after
+
+
 def test_missing_corpus_parts_and_minutes_are_refused(site, tmp_path):
     (tmp_path / "empty").mkdir()
     out = tmp_path / "data"
     for folder in (tmp_path / "none", tmp_path / "empty"):
         assert_refused(prepared(folder, out), folder)
+    assert_refused(prepared(site, out, "--parts", "dev-clean"), "dev-clean", "dev-clean-2")
+    (site / CORPUS / "dev-clean").mkdir()
     assert_refused(prepared(site, out, "--parts", "dev-clean"), "dev-clean", "dev-clean-2")
 
 
@@ -332,7 +356,7 @@ def test_bad_lexicon_is_refused(site, tmp_path, line):
 
 def test_missing_lexicon_is_refused(site, tmp_path):
     command = prepared(site, tmp_path / "data", "--parts", "lexicon")
-    assert_refused(command, "lexicon", "dev-clean-2", "train-clean-5")
+    assert_refused(command, "librispeech-lexicon.txt", "dev-clean-2", "train-clean-5")
 
 
 # the corpus itself

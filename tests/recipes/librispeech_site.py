@@ -26,7 +26,7 @@ QUEEN = ROOT / "recipes/amazon_queen/data/small/download"  # where that recipe f
 MINUTES = 12.0  # of the game's speech
 HELD_OUT = 4  # utterances of each set but the train set: decoding takes most of the time
 
-MINI = ("train-clean-5", "dev-clean-2")
+MINI = ("train-clean-5", "dev-clean-2", "test-clean")
 FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 
 # What the recipe's configuration is changed to.
@@ -127,7 +127,7 @@ def _divide(train: list[Speech], dev: list[Speech], test: list[Speech]) -> dict[
     """Speech of three sets in LibriSpeech's parts; mini_librispeech has some of the same."""
     dev_clean, dev_other, test_clean, test_other = (said[i::2][:HELD_OUT] for said in (dev, test) for i in (0, 1))
     full = dict(zip(FULL, (train, dev_clean, dev_other, test_clean, test_other), strict=True))
-    return full | dict(zip(MINI, (train, dev_clean), strict=True))
+    return full | dict(zip(MINI, (train, dev_clean, test_clean), strict=True))
 
 
 def make_site(site: Path, said: Said) -> Path:

@@ -55,6 +55,16 @@ def test_tables_hold_the_known_figures(world: Any) -> None:
     assert "75.0±35.4" in (world.exp / "RESULTS.md").read_text()
 
 
+def test_sets_are_chosen(world: Any) -> None:
+    argv = ["report", str(world.exp), "--config", str(world.config), "--data", str(world.data), "--sets"]
+    assert main([*argv, "test"]) == 0
+    plan = read_results(world.exp / "results.json").plan
+    assert (plan.sets, plan.pooled) == (["test"], ["test"])
+    assert "WER% dev" not in row(world, "mono")
+    assert row(world, "student − single", "comparisons")["WER points"] == "−25.00"
+    assert_refused([*argv, "test", "unknown"], "unknown")
+
+
 def test_screen_fits_its_width(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     sets = [f"test-{number}" for number in range(6)]
     world.config.write_text(world.config.read_text().replace("[dev, test]", f"[{', '.join(sets)}]"))
