@@ -87,7 +87,7 @@ start() {
     return
   fi
   "$root/tools/install.sh"
-  command mkdir -p "$1/log"
+  mkdir -p "$1/log"
   exec 9> "$1/.lock"
   ! command -v flock >/dev/null || flock -n 9 || fail "another run uses $1; wait for it, stop it or give another folder"
 }
@@ -103,7 +103,7 @@ run() {
     { command "$@" 2>&1 >&3 | tee -ia "$log" >&2; } 3>&1 | tee -ia "$log"
   fi
 }
-for name in asrdistill nice python torchrun mkdir ln; do eval "$name() { run $name \"\$@\"; }"; done
+for name in asrdistill nice python torchrun ln; do eval "$name() { run $name \"\$@\"; }"; done
 
 # Wait for all commands in the background; fails if one of them failed.
 wait_all() { for pid in $(jobs -p); do wait "$pid"; done; }

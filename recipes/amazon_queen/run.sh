@@ -110,10 +110,9 @@ if stage 12 "decode: the student, scales tuned on dev" "1 min (0.2 min)"; then
 fi
 
 if stage 13 "score: frame accuracy, WER, significance, table; export of the student" "1 min (0.1 min)"; then
-  asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --jobs 1 &
-  asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$ali" "$exp/frames/ensemble" --sets "${tests[@]}" --jobs 1
-  asrdistill nnet evaluate "$exp/student" "$data/fbank" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${tests[@]}" --jobs 1
-  wait_all
+  asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$ali" "$exp/frames/ensemble" --sets "${tests[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/student" "$data/fbank" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill export "$exp/student.$seed" "$decode_lang" "$lm" "$exp/tune/student.$seed" "$exp/student" --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi

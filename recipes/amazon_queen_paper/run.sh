@@ -18,16 +18,14 @@ quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 variant=default sizes=$conf heard=train_copies quickly=()
 if $small; then quick=true variant=small; fi
-if $quick; then sizes=$conf/quick heard=train quickly=(--quick); fi
 recipe=$root/recipes/amazon_queen
 data=${data:-$recipe/data/$variant} exp=${exp:-$recipe/exp/$variant} out=${out:-$here/exp/$variant}
+better=$exp/targets # the better teacher is the recipe's own ensemble of time-delay networks
+if $quick; then sizes=$conf/quick heard=train quickly=(--quick) better=$out/better_targets; fi
 lang=$data/lang_probs lm=$data/lm ali=$exp/ali/sat tests=(dev test test_unseen)
 train=("$data/fbank/$heard" "$ali/$heard") held_out=(--held-out "$data/fbank/dev" "$ali/dev")
 decode=(--config "$recipe/conf/decode.yaml" --jobs "$jobs") tune=(--config "$recipe/conf/tune.yaml" --jobs "$jobs")
 
-# The better teacher is the recipe's own ensemble of time-delay networks.
-better=$exp/targets
-if $quick; then better=$out/better_targets; fi
 if stage 1 "teachers: the paper's networks, windows of frames; soft targets" ""; then
   asrdistill nnet train "${train[@]}" "$out/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" "${held_out[@]}" --jobs "$jobs"
   asrdistill nnet ensemble "${teachers[@]/#/$out/teacher.}" "$out/ensemble"
@@ -63,8 +61,8 @@ own=$out/specialists generalist=$out/specialists/generalist count=15
 if $quick; then generalist=$out/teacher.$seed count=8; fi
 mapfile -t numbers < <(seq 0 $((count - 1)))
 specialist=(--from "$generalist" --config "$conf/specialist.yaml" --seed "$seed")
-others=(specialists_own specialists_full)
-if ! $quick; then others+=(specialists_phones); fi
+others=(specialists_own specialists_full) decoded=()
+if ! $quick; then others+=(specialists_phones) decoded=(trained_on specialists_own specialists_student); fi
 if stage 5 "specialists: the generalist, sets of senones that it confuses" ""; then
   $quick || asrdistill nnet train "${train[@]}" "$generalist" --seed "$seed" --config "$sizes/teacher.yaml" --epochs 5 "${held_out[@]}"
   asrdistill distill cluster-senones "$generalist" "$data/fbank/train" "$own/sets" --clusters "$count" --size 80 --seed "$seed" --jobs "$jobs"
@@ -96,13 +94,11 @@ fi
 
 if stage 8 "specialists: frame accuracy by coverage, Tables 3 and 4" ""; then
   asrdistill distill coverage "$own/specialists" "$own/tables/pooled" --on "$data/fbank/test" "$ali/test" --on "$data/fbank/test_unseen" "$ali/test_unseen" --against "${others[@]/#/$own/}" "$own"/{trained_on,two_teachers,specialists_student} "$out/ensemble" --jobs "$jobs"
-  if ! $quick; then
-    for model in trained_on specialists_own specialists_student; do
-      asrdistill nnet evaluate "$own/$model" "$data/fbank" "$ali" "$out/frames/$model" --sets "${tests[@]}" --jobs "$jobs"
-      asrdistill decode tune "$own/$model" "$data/fbank/dev" "$lang" "$lm" "$data/corpus/dev" "$out/tune/$model" "${tune[@]}"
-      asrdistill decode run "$own/$model" "$data/fbank" "$lang" "$lm" "$out/decode/$model" --sets "${tests[@]}" --tuned "$out/tune/$model" "${decode[@]}"
-    done
-  fi
+  for model in "${decoded[@]}"; do
+    asrdistill nnet evaluate "$own/$model" "$data/fbank" "$ali" "$out/frames/$model" --sets "${tests[@]}" --jobs "$jobs"
+    asrdistill decode tune "$own/$model" "$data/fbank/dev" "$lang" "$lm" "$data/corpus/dev" "$out/tune/$model" "${tune[@]}"
+    asrdistill decode run "$own/$model" "$data/fbank" "$lang" "$lm" "$out/decode/$model" --sets "${tests[@]}" --tuned "$out/tune/$model" "${decode[@]}"
+  done
 fi
 
 # The missing digit on speech: no frame of S, the commonest consonant. Soft targets alone: hard ones only teach that S

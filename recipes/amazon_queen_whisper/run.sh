@@ -13,9 +13,9 @@
 set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-variant=default systems=$conf/systems.yaml tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
+variant=default tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
 if $small; then quick=true variant=small; fi
-if $quick; then systems=$conf/systems_quick.yaml tdnns=(causal_medium) epochs=(--epochs 1) minutes=6 smaller=(--small); fi
+if $quick; then tdnns=(causal_medium) epochs=(--epochs 1) minutes=6 smaller=(--small); fi
 recipe=$root/recipes/amazon_queen networks=$root/recipes/amazon_queen_paper/conf
 data=${data:-$recipe/data/$variant} exp=${exp:-$recipe/exp/$variant} out=${out:-$here/exp/$variant}
 made=$out/data lang=$data/lang_probs lm=$data/lm ali=$exp/ali/sat tests=(dev test test_unseen)
@@ -78,11 +78,10 @@ if stage 6 "export: recogniser folders of the students" ""; then
 fi
 
 if stage 7 "score: table beside the recipe's teachers, words of Whisper itself" ""; then
-  mkdir -p "$out/frames" "$out/decode"
   ln -sfn "${teachers[@]/#/$exp/teacher.}" "$out"
   ln -sfn "${teachers[@]/#/$exp/frames/teacher.}" "$out/frames"
   ln -sfn "${teachers[@]/#/$exp/decode/teacher.}" "$out/decode"
-  asrdistill report "$out" --config "$systems" --data "$data" --lang "$lang" --lm "$lm" --variant whisper
+  asrdistill report "$out" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant whisper
   asrdistill pseudo-label run "$data/corpus" "$out/pseudo_labels" --sets "${tests[@]}" --jobs "$jobs"
   for set in "${tests[@]}"; do
     asrdistill score "$data/corpus/$set/text" "$out/pseudo_labels/$set/text"

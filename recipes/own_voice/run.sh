@@ -89,10 +89,8 @@ if stage 8 "decode: scales tuned on dev, words of dev and test" ""; then
   asrdistill decode run "$exp/lda_mllt" "$data/cepstra" "$lang" "$lm" "$exp/decode/lda_mllt" --tuned "$exp/tune/lda_mllt" "${decode[@]}"
   asrdistill decode tune "$exp/teacher.$seed" "$data/whisper/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/teacher.$seed" "${tune[@]}"
   asrdistill decode run "$exp/teacher" "$data/whisper" "$lang" "$lm" "$exp/decode/teacher" --seeds "$seed" --tuned "$exp/tune/teacher.$seed" "${decode[@]}"
-  for number in "${students[@]}"; do
-    asrdistill decode tune "$exp/student.$number" "$data/cut/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/student.$number" "${tune[@]}"
-    asrdistill decode run "$exp/student.$number" "$data/cut" "$lang" "$lm" "$exp/decode/student.$number" --tuned "$exp/tune/student.$number" "${decode[@]}"
-  done
+  asrdistill decode tune "$exp/student.$seed" "$data/cut/dev" "$lang" "$lm" "$data/corpus/dev" "$exp/tune/student.$seed" "${tune[@]}"
+  asrdistill decode run "$exp/student" "$data/cut" "$lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${decode[@]}"
 fi
 
 if stage 9 "score: table, export of the student, real transcripts" ""; then

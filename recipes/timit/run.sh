@@ -94,8 +94,7 @@ if stage 10 "teachers: four networks with different seeds; student of their ense
   held_out=()
   if [[ ${sets[0]} == dev ]]; then held_out=(--held-out "$fmllr/dev" "$ali/first/dev"); fi
   asrdistill nnet train "$fmllr/$copies" "$ali/first/$copies" "$exp/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" "${held_out[@]}" --jobs "$jobs"
-  # The adapted GMM teaches along: its errors differ from those of the networks. Dev PER of the sample: the GMM 42.1, a
-  # network without copies 42.4, both with this power of the GMM's likelihoods 38.2 (0.4: 38.5), their student 39.4.
+  # The adapted GMM teaches along: its errors differ from those of the networks.
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --gmm "$exp/sat" 0.2
   asrdistill distill targets "$exp/ensemble" "$fmllr/$copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
   asrdistill nnet train "$fmllr/$copies" "$ali/first/$copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --jobs "$jobs"
