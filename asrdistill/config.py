@@ -78,11 +78,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"configuration {path} does not exist") from None
+        raise UserError(f"configuration {path} does not exist; check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"configuration {path}{where} is not valid YAML: {reason}") from None
+        raise UserError(f"configuration {path}{where} is not valid YAML: {reason}; correct it") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

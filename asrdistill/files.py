@@ -23,7 +23,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder {path}: {error.strerror}") from None
+        raise UserError(f"cannot make the folder {path}: {error.strerror}; give another path") from None
 
 
 @contextmanager
@@ -65,11 +65,11 @@ def read_lines(path: Path) -> Iterator[str]:
             for number, line in enumerate(file, 1):  # noqa: B007 (named below)
                 yield line.decode("utf-8-sig").rstrip("\r\n")
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
+        raise UserError(f"{path} does not exist; make it first, or check the path") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}, line {number} is not UTF-8 text; convert it, for example with iconv") from None
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path} cannot be read ({error})") from None
+        raise UserError(f"{path} cannot be read ({error}); copy or make it again") from None
 
 
 def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]:
@@ -81,7 +81,7 @@ def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]
         try:
             value = parse(line)
         except ValueError:
-            raise UserError(f"{path}, line {number}: '{line[:60]}' is not '{form}'") from None
+            raise UserError(f"{path}, line {number}: '{line[:60]}' is not '{form}'; correct it") from None
         yield value
 
 
@@ -90,7 +90,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
+        raise UserError(f"{path} does not exist; make it first, or check the path") from None
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); make it again") from None
 

@@ -12,6 +12,7 @@ import yaml
 import asrdistill
 from asrdistill.cli import GROUPS, find
 from asrdistill.cli.command import Command
+from asrdistill.results import paper
 from asrdistill.results.report import update
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,6 +96,20 @@ def test_python_blocks_compile_and_their_imports_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if "<!-- table:" in page.read_text()], ids=ids)
 def test_tables_are_up_to_date(page: Path) -> None:
     assert not update(page, write=False), f"run asrdistill report --update {page}"
+
+
+def test_reproduction_has_the_rows_of_its_configuration() -> None:
+    """What experiments in the repository measured is equal, too."""
+    tables = paper.read_paper(ROOT / "recipes/amazon_queen_paper/conf/paper.yaml")
+    drawn, there = (
+        [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+        for text in (paper.markdown(tables, [ROOT / "recipes"]), (ROOT / "docs/reproduction.md").read_text())
+    )
+    names = [(what, figure, bar) for what, figure, _, bar, _ in there]
+    assert len(drawn) > 80
+    for what, figure, ours, bar, agrees in drawn:
+        assert (what, figure, bar) in names
+        assert ours == paper.NOT_RUN or [what, figure, ours, bar, agrees] in there
 
 
 def test_readme_begins_with_the_two_commands_and_is_short() -> None:

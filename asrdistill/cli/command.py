@@ -166,9 +166,9 @@ class Command:
         seeds, sets = args.seeds if self.seeds else None, args.sets if self.sets else None
         for name, values in (("--seeds", seeds), ("--sets", sets)):
             if values and len(set(values)) < len(values):
-                raise UserError(f"{name} names one of {' '.join(map(str, values))} twice")
+                raise UserError(f"{name} names one of {' '.join(map(str, values))} twice; give it once")
         if seeds and getattr(args, "seed", None) is not None:
-            raise UserError("--seed and --seeds exclude each other")
+            raise UserError("--seed and --seeds exclude each other; give one of them")
         runs = [self._run(args, seed, name) for seed in seeds or [None] for name in sets or [""]]
         if cls := self.options_class():
             from asrdistill.config import resolve

@@ -42,12 +42,12 @@ def alignment(args: Args) -> None:
     names = IN if args.source_format else OUT
     if len(args.paths) != len(names):
         direction = "--from" if args.source_format else "--to"
-        raise UserError(f"{direction} takes {' '.join(names)}, not {len(args.paths)} paths")
+        raise UserError(f"{direction} takes {' '.join(names)}, not {len(args.paths)} paths; see --help")
     *inputs, args.out = args.paths
     if "phn" in (args.source_format, args.target_format) and args.options.rate < 1:
         raise UserError("PHN files hold times in samples; give the audio's sample rate with --rate")
     if args.source_format != "kaldi" and (args.model or args.tree):
-        raise UserError("--model and --tree are for --from kaldi")
+        raise UserError("--model and --tree are for --from kaldi; leave them out")
     (_import if args.source_format else _export)(args, *inputs)
 
 
@@ -121,7 +121,7 @@ def _export_feats(args: Args) -> None:
     from asrdistill.data.kaldi import export_features
 
     if args.name or args.frame_shift:
-        raise UserError("--name and --frame-shift are for importing")
+        raise UserError("--name and --frame-shift are for importing; leave them out")
     if args.out.suffix != ".ark":
         raise UserError(f"{args.out} must end in .ark; the scp is written beside it")
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ def download(args: Args) -> None:
     choices = {name: getattr(args, name) for name in ("parts", "mirror", "table", "jobs")}
     given = {name: value for name, value in choices.items() if value is not None}
     if refused := given.keys() - inspect.signature(fetch).parameters.keys():
-        raise UserError(f"{args.corpus} takes no --{min(refused)}")
+        raise UserError(f"{args.corpus} takes no --{min(refused)}; leave it out")
     fetch(args.out, **given)
 
 
@@ -64,7 +64,7 @@ def prepare(args: Args) -> None:
 
     module, prepare_corpus = _corpus(args.corpus, "prepare")
     if not callable(prepare_corpus):
-        raise UserError(f"there is no preparation of {args.corpus}")
+        raise UserError(f"there is no preparation of {args.corpus}; see --help")
     folders_of = getattr(module, "folders_of", None)
     if args.parts and not folders_of:
         raise UserError(f"{args.corpus} has no parts; leave --parts out")

@@ -116,7 +116,7 @@ def lm(args: Args) -> None:
 
     texts = {folder: _texts(folder) for folder in (*args.data, *args.test)}
     if empty := next((folder for folder, text in texts.items() if not text), None):
-        raise UserError(f"{empty} has no text")
+        raise UserError(f"{empty} has no text; add its transcripts")
     tests = {folder.resolve().name: texts[folder] for folder in args.test}
     if len(tests) < len(args.test):
         raise UserError("two of the --test directories have the same name; a set is named after its directory")
@@ -159,7 +159,7 @@ def subwords(args: Args) -> None:
 
     words = {word for data in args.data for text in _texts(data) for word in text.split()}
     if not words:
-        raise UserError(f"{args.data[0]} has no words: its text is missing or empty")
+        raise UserError(f"{args.data[0]} has no words: add its transcripts as text")
     lang = Lang.read(args.lang)
     dictionary = read_dictionary(args.dictionary) if args.dictionary else {}
     work = (lang, words, dictionary, args.options.pieces)

@@ -70,7 +70,7 @@ def _special(args: Args) -> tuple[Path, int, str] | None:
     if not args.start:
         raise UserError("a specialist starts from its generalist; name it with --from MODEL")
     if (args.softmax == "full") != bool(args.soft_targets):
-        raise UserError("a specialist's --softmax full and the generalist's --soft-targets go together")
+        raise UserError("a specialist's --softmax full and the generalist's --soft-targets go together; give both")
     return Path(sets), int(number), args.softmax or SOFTMAXES[0]
 
 
@@ -181,7 +181,7 @@ def adjust(args: Args) -> None:
     if sum(value is not None for value in (args.priors, args.width, args.bias)) != 1:
         raise UserError("give one of --priors, --width and --bias")
     if bool(args.bias) != bool(args.phones):
-        raise UserError("--bias and --phones go together")
+        raise UserError("--bias and --phones go together; give both")
     if args.priors:
         make(args, lambda out: adjust_priors(args.model, args.priors, out, args.jobs), args.model, args.priors)
     elif args.width is not None:

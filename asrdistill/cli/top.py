@@ -189,7 +189,7 @@ def transcribe(args: Args) -> None:
     if args.rate is not None and not args.stream:
         raise UserError("--rate is for --stream; files have their own")
     if missing := [path for path in args.files if not path.is_file()]:
-        raise UserError(f"{len(missing)} audio file(s) do not exist: {shorten(missing)}")
+        raise UserError(f"{len(missing)} audio file(s) do not exist: {shorten(missing)}; check the paths")
     recogniser = Recogniser(args.recogniser)
     if args.stream:
         listen(recogniser, args.rate, args.ctm)

@@ -166,7 +166,7 @@ def read_phones(path: Path, fold: dict[str, str | None]) -> list[Interval]:
     phones = read_phn(path, RATE)
     for number, phone in enumerate(phones, 1):
         if phone.label not in fold:
-            raise UserError(f"{path}, line {number}: '{phone.label}' is not one of TIMIT's 61 phones")
+            raise UserError(f"{path}, line {number}: '{phone.label}' is no phone of TIMIT; copy the file again")
     folded = [phone._replace(label=label) for phone in phones if (label := fold[phone.label])]
     if not folded:
         raise UserError(f"{path} holds no phones; copy it from LDC93S1 again")
@@ -183,7 +183,7 @@ def _utterance(recording: Recording, phones: list[Interval], out: Path) -> Utter
     try:
         samples, rate = soundfile.read(recording.audio, dtype="int16")
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{recording.audio} cannot be read as audio ({error.error_string.rstrip('.')})") from None
+        raise UserError(f"{recording.audio} is not audio ({error.error_string.rstrip('.')}); copy it again") from None
     if rate != RATE:
         raise UserError(f"{recording.audio} has {rate} Hz, but TIMIT has {RATE}; copy it from LDC93S1 again")
     audio, octets = recording.audio, samples.astype("<i2").tobytes()

@@ -98,10 +98,10 @@ class FrameArchive:
     def __init__(self, folder: Path, kind: str | None = None):
         self.folder = Path(folder)
         if not (self.folder / "meta.json").is_file():
-            raise UserError(f"{folder} is not a frame archive (no meta.json in it)")
+            raise UserError(f"{folder} is not a frame archive (no meta.json in it); run the stage that makes it")
         self.meta: dict[str, Any] = read_json(self.folder / "meta.json")
         if kind and self.meta["kind"] != kind:
-            raise UserError(f"{folder} holds {self.meta['kind']}, but {kind} were wanted")
+            raise UserError(f"{folder} holds {self.meta['kind']}; give an archive of {kind}")
         self._index: dict[str, tuple[str, int, int]] = {}
         for utterance, shard, first, rows in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
             self._index[utterance] = (sys.intern(shard), first, rows)  # a shard's name once, not for each utterance
@@ -147,7 +147,7 @@ class FrameArchive:
         try:
             return self._index[utterance]
         except KeyError:
-            raise UserError(f"{self.folder} has no utterance {utterance}") from None
+            raise UserError(f"{self.folder} has no utterance {utterance}; make it again") from None
 
     def __getitem__(self, utterance: str) -> np.ndarray:
         return self.part(utterance, "frames")
@@ -223,14 +223,14 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     lines: dict[str, tuple[str, str, int, int]] = {}
     for archive in archives:
         if differing := [key for key in IDENTITY if archive.meta.get(key) != first.meta.get(key)]:
-            raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}: not to be combined")
+            raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}; make them alike")
         for line in _lines(archive, out, {utterance: utterance for utterance in archive}):
             if line[0] in lines:
                 raise UserError(f"utterance {line[0]} is in two of the archives; the second is {archive.folder}")
             lines[line[0]] = line
     wanted = list(lines) if utterances is None else list(utterances)
     if missing := [utterance for utterance in wanted if utterance not in lines]:
-        raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}")
+        raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}; make these first")
     _write_index(Path(out), [lines[utterance] for utterance in wanted])
     made_of = {"hash": [archive.hash for archive in archives]}
     if "feature_hash" in first.meta:  # equal to that of the same subset of the features
@@ -247,7 +247,7 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     """
     archive = _own_shards(source)
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
-        raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}")
+        raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}; make these first")
     lines = _lines(archive, out, of)
     lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
     _write_index(Path(out), lines)
@@ -281,7 +281,7 @@ def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | No
     for utterance in sorted(wanted):
         for archive, other in ((a, b), (b, a)):
             if utterance not in archive:
-                raise UserError(f"utterance {utterance} is in {other.folder} but not in {archive.folder}")
+                raise UserError(f"utterance {utterance} is in {other.folder}, not in {archive.folder}; make both again")
         if a.rows(utterance) != b.rows(utterance):
             raise UserError(
                 f"utterance {utterance} has {a.rows(utterance)} frames in {a.folder} "
@@ -300,7 +300,7 @@ def _write_index(folder: Path, lines: list[tuple[str, str, int, int]]) -> None:
     lines = sorted(lines)
     for a, b in itertools.pairwise(lines):
         if a[0] == b[0]:
-            raise UserError(f"utterance {a[0]} was written twice into {folder}")
+            raise UserError(f"utterance {a[0]} was written twice into {folder}; give each its own id")
     write_text(folder / "index.tsv", "".join(f"{utt}\t{shard}\t{first}\t{rows}\n" for utt, shard, first, rows in lines))
 
 
@@ -315,4 +315,4 @@ def check_features(archive: FrameArchive, wanted: dict[str, Any], model: Path) -
     if wanted != found:
         keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
         differences = ", ".join(f"{key} {found.get(key)} instead of {wanted.get(key)}" for key in keys)
-        raise UserError(f"{archive.folder} holds other features than {model} was trained on: {differences}")
+        raise UserError(f"{archive.folder} holds other features than those of {model}: {differences}; make those")

@@ -39,10 +39,10 @@ def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = N
             promised = max(0, _promised_frames(sound, handle) - sound.tell())
             samples = sound.read(count, dtype="float32")
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{source} cannot be read as audio ({error.error_string.rstrip('.')})") from None
+        raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
     _check(source, samples, promised if count < 0 else min(count, promised), count)
     if count - len(samples) > OVERSHOOT * native:
-        raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, before the segment's end at {end} s")
+        raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, the segment at {end} s; correct it")
     return samples if native == rate else _resampled(samples, native, rate)
 
 
@@ -105,16 +105,16 @@ def _open(source: str, pipes: bool) -> io.BytesIO | str:
         return io.BytesIO(done.stdout)
     path = Path(source)
     if not path.is_file():
-        raise UserError(f"{source} does not exist")
+        raise UserError(f"{source} does not exist; check the path")
     if path.stat().st_size == 0:
-        raise UserError(f"{source} is empty")
+        raise UserError(f"{source} is empty; copy it again")
     return source
 
 
 def _check(source: str, samples: np.ndarray, promised: int, asked: int) -> None:
     if len(samples) == 0:
-        raise UserError(f"{source} holds no samples" if asked < 0 else f"{source} ends before the segment begins")
+        raise UserError(f"{source} {'holds no samples' if asked < 0 else 'ends before the segment begins'}; check it")
     if len(samples) < promised:
-        raise UserError(f"{source} is cut short: {len(samples)} of {promised} samples")
+        raise UserError(f"{source} is cut short: {len(samples)} of {promised} samples; copy it again")
     if not np.isfinite(samples).all():
-        raise UserError(f"{source} holds samples that are not finite numbers (NaN or infinity)")
+        raise UserError(f"{source} holds samples that are not finite (NaN or infinity); convert it again")

@@ -110,7 +110,7 @@ class DataDirectory:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise UserError(f"data directory {folder} does not exist")
+            raise UserError(f"data directory {folder} does not exist; check the path")
         audio = read_table(folder / "wav.scp")
         for recording, source in audio.items():
             _check_source(folder, recording, source, pipes)
@@ -171,7 +171,7 @@ def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
     for directory in directories:
         for utterance in directory:
             if utterance.id in seen:
-                raise UserError(f"utterance {utterance.id} stands in two of the data directories to combine")
+                raise UserError(f"utterance {utterance.id} stands in two of the data directories; rename it in one")
             seen[utterance.id] = utterance
     return DataDirectory(seen.values())
 
@@ -212,18 +212,18 @@ def read_table(path: Path, expected: Iterable[str] | None = None) -> dict[str, s
             raise UserError(f"{path}, line {number} is empty; remove it")
         key, value = [*line.split(maxsplit=1), ""][:2]
         if key == previous:
-            raise UserError(f"{path}, line {number}: {key} is there twice")
+            raise UserError(f"{path}, line {number}: {key} is there twice; keep one of them")
         if key.encode() < previous.encode():
             raise UserError(f"{path}, line {number}: {key} is out of order; sort it with LC_ALL=C sort")
         table[key] = value.strip()
         previous = key
     if not table:
-        raise UserError(f"{path} is empty")
+        raise UserError(f"{path} is empty; make it again")
     ids = table.keys() if expected is None else set(expected)
     if missing := sorted(ids - table.keys()):
-        raise UserError(f"{path} lacks {len(missing)} utterances that {path.parent} has audio for: {shorten(missing)}")
+        raise UserError(f"{path} lacks {len(missing)} utterances with audio: {shorten(missing)}; add them")
     if extra := sorted(table.keys() - ids):
-        raise UserError(f"{path} has {len(extra)} utterances without audio in {path.parent}: {shorten(extra)}")
+        raise UserError(f"{path} has {len(extra)} utterances without audio: {shorten(extra)}; remove them")
     return table
 
 
@@ -238,7 +238,7 @@ def _read_segments(path: Path, audio: dict[str, str]) -> dict[str, tuple[str, fl
             raise UserError(f"{path}: {id} must have 'recording start end', not '{rest}'")
         start, end = (_number(field, path, id) for field in fields[1:])
         if fields[0] not in audio:
-            raise UserError(f"{path}: {id} is cut from recording {fields[0]}, which wav.scp lacks")
+            raise UserError(f"{path}: {id} is cut from recording {fields[0]}, which wav.scp lacks; add it there")
         if not 0 <= start < end:
             raise UserError(f"{path}: {id} runs from {start} to {end} s; the end must come after the start")
         segments[id] = (fields[0], start, end)
@@ -251,7 +251,7 @@ def _number(text: str, path: Path, id: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise UserError(f"{path}: {id} has '{text}' where a number of seconds is wanted")
+        raise UserError(f"{path}: {id} has '{text}' instead of a number of seconds; correct it")
     return number
 
 
@@ -271,7 +271,7 @@ def _name_from(folder: str, source: str, real: Callable[[str], str]) -> str:
 
 def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> None:
     if not source:
-        raise UserError(f"{folder / 'wav.scp'}: {recording} names no file")
+        raise UserError(f"{folder / 'wav.scp'}: {recording} names no file; add its path")
     if source.endswith("|"):
         if not pipes:
             raise UserError(
@@ -279,7 +279,7 @@ def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> Non
                 "allow such entries with --pipes if you trust the file"
             )
     elif not Path(_resolve(folder, source)).is_file():
-        raise UserError(f"{folder / 'wav.scp'}: {recording} names {source}, which does not exist")
+        raise UserError(f"{folder / 'wav.scp'}: {recording} names {source}, which does not exist; correct the path")
 
 
 def _check_spk2utt(path: Path, utt2spk: dict[str, str]) -> None:

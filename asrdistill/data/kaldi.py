@@ -55,7 +55,7 @@ def export_features(archive: Path, out: Path) -> int:
     source = FrameArchive(archive)
     part: dict[str, Any] = source.meta["parts"].get("frames", {})
     if np.dtype(part.get("dtype", "i4")).kind != "f" or len(part["shape"]) != 1:
-        raise UserError(f"{archive} holds {source.meta['kind']}, not a vector of floats for each frame")
+        raise UserError(f"{archive} holds {source.meta['kind']}, not a vector of floats for each frame; give features")
     return write(out, ((utterance, np.asarray(source[utterance], np.float32)) for utterance in source))
 
 
@@ -88,7 +88,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
         for number, line in enumerate(handle, 1):
             found = re.fullmatch(r"(\S+)\s+(\S.*?)(?::(\d+))?", line.decode(errors="replace").rstrip())
             if not found:
-                raise UserError(f"{path}, line {number} is not 'utterance file:offset'")
+                raise UserError(f"{path}, line {number} is not 'utterance file:offset'; make it again")
             utterance, name, offset = found.groups()
             if name.startswith("|") or name.endswith("|"):
                 raise UserError(
@@ -105,7 +105,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
 
 def _open(path: Path) -> IO[bytes]:
     if not path.is_file():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} does not exist; check the path")
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
 
 

@@ -20,7 +20,7 @@ def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
     for utterance, array in _numpy(source) if source.suffix in (".npy", ".npz") else kaldi.read(source):
         if array.ndim != 2 or array.dtype.kind != "f":
             shape = f"a {array.dtype} array of shape {array.shape}"
-            raise UserError(f"{source}: utterance {utterance} is not a matrix of floats but {shape}")
+            raise UserError(f"{source}: utterance {utterance} is {shape}; give a matrix of floats")
         dimension = array.shape[1] if dimension is None else dimension
         if array.shape[1] != dimension:
             raise UserError(
@@ -28,12 +28,12 @@ def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
             )
         yield utterance, array
     if dimension is None:
-        raise UserError(f"{source} holds no utterance")
+        raise UserError(f"{source} holds no utterance; make it again")
 
 
 def _numpy(source: Path) -> Iterator[tuple[str, np.ndarray]]:
     if not source.is_file():
-        raise UserError(f"{source} does not exist")
+        raise UserError(f"{source} does not exist; check the path")
     try:
         found = np.load(source, allow_pickle=False)  # a pickle can run code
         if isinstance(found, np.ndarray):
@@ -56,7 +56,7 @@ def import_features(source: Path, out: Path, name: str, frame_shift: float) -> N
     writer = None
     for utterance, array in read_matrices(source):
         if not np.isfinite(array).all():
-            raise UserError(f"{source}: utterance {utterance} holds features that are not finite numbers")
+            raise UserError(f"{source}: utterance {utterance} holds features that are not finite; make it again")
         parts = {"frames": ("float32", (array.shape[1],))}
         writer = writer or ShardWriter(out, 0, parts)
         writer.write(utterance, frames=array)
@@ -71,7 +71,7 @@ def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
     first  number of the first frame, for messages
     """
     if scores.ndim != 2 or scores.shape[1] != senones:
-        raise UserError(f"scores have shape {scores.shape}, but frames of {senones} senones are wanted")
+        raise UserError(f"scores have shape {scores.shape}, not {senones} senones a frame; give those of this model")
     best = scores.max(axis=1)  # NaN where there is one
     if not np.isfinite(best).all():
         bad = int(np.flatnonzero(~np.isfinite(best))[0])

@@ -165,7 +165,7 @@ class Search:
         while len(self._scores):
             self._advance(self._scores[: BLOCK + BEYOND], last=True)
         if self.frames == 0:
-            raise UserError("there are no frames to decode")
+            raise UserError("there are no frames to decode; give longer audio")
         decoder, state = self.decoder, self._state
         ends = search.final_paths(decoder.tree, decoder.grammar, state, self._scales, self._lookahead[0])
         origins, scores, whole = ends

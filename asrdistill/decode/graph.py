@@ -204,7 +204,7 @@ def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:
     named = {word: tokens.get(word, unknown) for word in words}
     spoken = {word: token for word, token in named.items() if token is not None}
     if not spoken:
-        raise UserError("the lexicon and the language model have no word in common")
+        raise UserError("the lexicon and the language model have no word in common; build both from one text")
     return spoken
 
 

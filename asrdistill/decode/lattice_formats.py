@@ -99,7 +99,7 @@ def read_slf(path: Path, shift: float) -> Lattice:
             else:
                 sizes |= {name: int(fields[name]) for name in sizes.keys() & fields.keys()}
         except (KeyError, ValueError):
-            raise UserError(f"{path}, line {number}: '{line[:60]}' is not a line of an SLF lattice") from None
+            raise UserError(f"{path}, line {number}: '{line[:60]}' is no line of SLF; make it again") from None
     if sizes != {"N": len(times), "L": len(links)} or not links:
         promised = f"{sizes['N']} nodes and {sizes['L']} links"
         raise UserError(f"{path} promises {promised} but holds {len(times)} and {len(links)}; was it cut short?")
@@ -146,7 +146,7 @@ def _topological(path: Path, links: Sequence[Link]) -> dict[str, int]:
     try:
         order = list(TopologicalSorter(before).static_order())
     except CycleError:
-        raise UserError(f"{path}: the lattice has a cycle") from None
+        raise UserError(f"{path}: the lattice has a cycle; make it again") from None
     if all(node.isdecimal() for node in order) and all(int(link.source) < int(link.target) for link in links):
         order.sort(key=int)
     return {node: place for place, node in enumerate(order)}

@@ -69,7 +69,7 @@ def _rescore(
         try:
             lattice = lattice.rescored(*model)
         except ValueError:
-            raise UserError(f"{utterance}: the language model has no path of the lattice, and no <unk>") from None
+            raise UserError(f"{utterance}: its paths and <unk> are not in the language model; add words") from None
     if options.risk:
         found = minimum_risk(lattice, *scales)
         words = [Word(word, *times, 0.0) for word, times in zip(found.words, found.times, strict=True)]

@@ -49,7 +49,7 @@ def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, 
     The error rate is that of the nearest point of the last grid. Raises UserError if an utterance has no transcript.
     """
     if missing := [utterance for utterance in archive if utterance not in texts]:
-        raise UserError(f"{len(missing)} utterances of {archive.folder} have no transcript: {shorten(missing)}")
+        raise UserError(f"{len(missing)} utterances of {archive.folder} lack text: {shorten(missing)}; add it")
     references = {utterance: texts[utterance].split() for utterance in archive}
     options = replace(decoder.options, lattice_beam=decoder.options.lattice_beam or LATTICE_BEAM)
     with recognisers(model, decoder.with_options(options), jobs) as workers:

@@ -38,7 +38,7 @@ def cluster_senones(model: Path, features: FrameArchive, out: Path, options: Clu
     senones = loaded.senones
     check_sizes(options, senones)
     if features.total_rows == 0:
-        raise UserError(f"{features.folder} holds no frames")
+        raise UserError(f"{features.folder} holds no frames; make it again")
     mean, covariance = moments(model, features, jobs)
     find = by_confusion if options.by == "confusion" else by_phones
     found = find(covariance, senones, options)
@@ -58,7 +58,7 @@ def check_sizes(options: ClusterOptions, senones: Senones) -> None:
     if options.clusters < 1 or options.size < 1:
         raise UserError(f"there must be at least 1 set of 1 senone, not {options.clusters} sets of {options.size}")
     if options.size > senones.count:
-        raise UserError(f"a set cannot have {options.size} senones: the model has {senones.count}")
+        raise UserError(f"a set cannot have {options.size} senones: the model has {senones.count}; lower --size")
     things, what = (senones.count, "senones") if options.by == "confusion" else (len(senones.states), "phones")
     if options.clusters > things:
         raise UserError(f"{things} {what} cannot be clustered into {options.clusters} sets; ask for fewer")
@@ -80,7 +80,7 @@ def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
     if record["senones"] != senones.hash:
         raise UserError(f"{folder} has sets of other senones than the alignment; make them with its generalist")
     if not 0 <= number < len(record["sets"]):
-        raise UserError(f"{folder} has the sets 0 to {len(record['sets']) - 1}, not {number}")
+        raise UserError(f"{folder} has the sets 0 to {len(record['sets']) - 1}, not {number}; give one of these")
     return np.array(record["sets"][number]["senones"])
 
 

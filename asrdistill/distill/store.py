@@ -40,7 +40,7 @@ class SoftTargets:
         known = store.meta["temperatures"]
         if temperature not in known:
             listed = ", ".join(f"{t:g}" for t in known)
-            raise UserError(f"{store.folder} was not made for temperature {temperature:g} but for {listed}")
+            raise UserError(f"{store.folder} is for temperature {listed}, not {temperature:g}; set --temperatures")
         self.store, self.temperature, self.column = store, temperature, known.index(temperature)
         self.treatment = treatment
         try:
@@ -123,7 +123,7 @@ def make_store(
     if min(temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(temperatures):g}")
     if not 0 <= options.keep <= count:
-        raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {count} senones")
+        raise UserError(f"{options.keep} targets a frame cannot be kept: the model has {count} senones; lower --keep")
     if isinstance(teacher, CrossFittedTeacher):
         known = sum(not teacher.unseen_by(utterance) for utterance in features)
         log.info("all members give the targets of %d of %d utterances: all were trained on them", known, len(features))

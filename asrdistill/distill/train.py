@@ -130,7 +130,7 @@ def _pool(
     log.info("frames of %s are left out", " ".join(options.omit))
     kept = ~senones.of_phones(options.omit)
     if not kept.any():
-        raise UserError("omit names every phone, so no frame is left to train on")
+        raise UserError("omit names every phone, so no frame is left to train on; omit fewer")
     return FramePool(**settings, chunk=options.chunk, keep=lambda names: kept[labels.read(names)])  # stride is 1
 
 

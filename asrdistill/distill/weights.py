@@ -28,7 +28,7 @@ def choose_weights(members: Sequence[Path], features: Path, alignment: Path, job
     inputs, labels, senones = open_aligned(features, alignment)
     check_members(members, features=inputs.meta["features"])
     if load_model(members[0]).senones.hash != senones.hash:
-        raise UserError(f"{members[0]} predicts other senones than those of {alignment}")
+        raise UserError(f"{members[0]} predicts other senones than those of {alignment}; give one that it fits")
     load = partial(_load, members, features, alignment)
     right = np.concatenate(list(map_utterances(_measure, chunks(labels.utterances, 50), jobs, "weights", load)))
     weights = mixture_weights(right)

@@ -13,7 +13,7 @@ STEP, WINDOW = 1.0, 4.0  # seconds that are taken from a window where there is a
 def checked_layer(layer: int | None, first: int, last: int, model: str) -> int:
     """The layer, by default the last; raises UserError if the model does not have it."""
     if layer is not None and not first <= layer <= last:
-        raise UserError(f"{model} has layers {first} to {last}, but not {layer}")
+        raise UserError(f"{model} has layers {first} to {last}, but not {layer}; give one of these")
     return last if layer is None else layer
 
 

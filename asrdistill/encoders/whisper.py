@@ -16,7 +16,7 @@ def model_folder(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_dir() or path.is_absolute() or name.startswith("."):
         if not (path / "model.bin").is_file():
-            raise UserError(f"{path} is no Whisper model as CTranslate2 writes it: there is no model.bin in it")
+            raise UserError(f"{path} is no Whisper model of CTranslate2 (no model.bin in it); give its folder")
         return path
     return _bundled(name) or _from_hub(name)
 

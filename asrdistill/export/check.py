@@ -57,7 +57,7 @@ def check(
     agreement = 100 * counts["agreeing"] / counts["frames"]
     if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
         raise UserError(
-            f"{form} of {model} differs: log posteriors by {largest:.3g}, best senone equal in {agreement:.1f} %"
+            f"{form} of {model} differs by {largest:.3g}, best senone equal in {agreement:.1f} %; use another --to"
         )
     return _figures(largest, counts)
 
@@ -74,11 +74,11 @@ def features_of(data: DataDirectory, front: Frontend, frames: int) -> Iterator[n
 
 def _check_inputs(model: Path, data: DataDirectory, alignment: Path | None) -> None:
     if not len(data):
-        raise UserError("the data directory to check on has no utterances")
+        raise UserError("the data directory to check on has no utterances; give another")
     if silent := [utterance.id for utterance in data if not utterance.text]:
-        raise UserError(f"{len(silent)} utterances to check on have no words in text: {shorten(silent)}")
+        raise UserError(f"{len(silent)} utterances to check on have no words in text: {shorten(silent)}; add them")
     if alignment and Senones.read(alignment).hash != Senones.read(model).hash:
-        raise UserError(f"{alignment} is an alignment over other senones than those of {model}")
+        raise UserError(f"{alignment} is an alignment over other senones than those of {model}; give its own")
 
 
 def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter[str]]:
@@ -107,7 +107,7 @@ def _compare_utterance(state: tuple[Any, ...], utterance: Utterance) -> tuple[fl
     if utterance.id in labels:
         truth = labels[utterance.id]
         if abs(len(truth) - len(features)) > front.tolerance:
-            raise UserError(f"utterance {utterance.id} has {len(features)} frames, but {len(truth)} in {labels.folder}")
+            raise UserError(f"{utterance.id} has {len(features)} frames, {len(truth)} in {labels.folder}; align again")
         both = counts["aligned"] = min(len(truth), len(features))
         for name, logp in scores.items():
             counts[f"{name} correct"] = int((logp.argmax(1)[:both] == truth[:both]).sum())

@@ -28,10 +28,10 @@ def copy_encoder(name: str | None, features: dict[str, Any], model: Path, out: P
         raise UserError(f"name the Whisper encoder of {model}, as --encoder whisper:tiny.en@{layer}{ahead}")
     family, named, named_layer, named_ahead = parse(name)
     if family != "whisper":
-        raise UserError(f"{name} is not the Whisper encoder that {model} takes the frames of")
+        raise UserError(f"{name} is not the Whisper encoder of {model}; name that one")
     path = model_folder(named) / "model.bin"
     variables, found = read_encoder(path, named_layer)
     if (found, named_ahead, sha256(path)) != (layer, features.get("ahead"), features["weights"]):
-        raise UserError(f"{model} takes the frames of another encoder, its layer {layer}{ahead}, than {name}")
+        raise UserError(f"{model} takes layer {layer}{ahead} of another encoder than {name}; name that one")
     write_encoder(variables, out / ENCODER)
     return [ENCODER]

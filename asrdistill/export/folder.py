@@ -45,7 +45,7 @@ def export(
     """
     network, lexicon, audio = load_network(model), Lang.read(lang), DataDirectory.read(data) if data else None
     if missing := set(lexicon.phones) - set(network.senones.phones):
-        raise UserError(f"{model} has no senones for the phone {min(missing)} of {lang}")
+        raise UserError(f"{model} has no senones of the phone {min(missing)} of {lang}; give its own lang folder")
     if form not in ("safetensors", "onnx", "int8") and encoder:
         raise UserError(f"a network on an encoder's frames has no form '{form}'; give safetensors, onnx or int8")
     if form == "int8" and audio is None:

@@ -177,7 +177,7 @@ class Nnet3:
             _, left, _, right, *_ = end.split()
             self.context = int(left), int(right)
         except (IndexError, ValueError) as error:
-            raise UserError(f"{path} is not a network in Kaldi's text form ({error})") from None
+            raise UserError(f"{path} is not a network in Kaldi's text form ({error}); export again") from None
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32"""

@@ -71,12 +71,12 @@ def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> 
         raise UserError(f"{fbank} holds {made_of['type']}; cepstra are made from fbank features")
     if not 1 <= options.coefficients <= made_of["bins"]:
         raise UserError(
-            f"{options.coefficients} coefficients cannot be made from the {made_of['bins']} bins of {fbank}"
+            f"{options.coefficients} coefficients do not fit {made_of['bins']} bins of {fbank}; change --coefficients"
         )
     if missing := [u for u in speakers if u not in archive]:
         raise UserError(f"{fbank} lacks {len(missing)} utterances: {shorten(missing)}; make it again")
     if missing := [u for u in archive if u not in speakers and original_id(u) not in speakers]:
-        raise UserError(f"the data directory lacks {len(missing)} utterances of {fbank}: {shorten(missing)}")
+        raise UserError(f"the data directory lacks {len(missing)} utterances of {fbank}: {shorten(missing)}; add them")
     return archive
 
 

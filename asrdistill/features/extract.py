@@ -59,7 +59,7 @@ def _write_shard(
             changed = [copy.samples(utterance, samples, options.rate, noise) for utterance, samples in batch]
             for (utterance, _), features in zip(batch, fbank(changed, variant), strict=True):
                 if not len(features):
-                    raise UserError(f"utterance {utterance.id} is too short for one frame at speed {copy.value:g}")
+                    raise UserError(f"utterance {utterance.id} is too short at speed {copy.value:g}; remove it")
                 writer.write(copy.name(utterance.id), frames=features)
     return writer.close()
 

@@ -33,7 +33,7 @@ class FbankOptions:
             )
         if not mel_filters(self).any(axis=0).all():
             raise UserError(
-                f"{self.bins} mel filters are too many for frames of {self.frame_length:g} ms: some are empty"
+                f"{self.bins} mel filters are too many for {self.frame_length:g} ms: some are empty; lower --bins"
             )
 
     @property

@@ -88,7 +88,7 @@ class Perturbations:
                 raise UserError(f"a {copy.kind} factor must be above 0, not {copy.value:g}")
         names = [copy.name("") for copy in copies]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise UserError(f"the copy '{twice[0].rstrip('-') or 1}' is given twice")
+            raise UserError(f"the copy '{twice[0].rstrip('-') or 1}' is given twice; give it once")
         return copies
 
     def describe(self) -> dict[str, Any]:

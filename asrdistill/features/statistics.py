@@ -31,7 +31,7 @@ def global_stats(archive: FrameArchive) -> tuple[np.ndarray, np.ndarray]:
     Pixels share one mean and deviation. Of large archives every nth utterance is read, about SAMPLE_FRAMES frames.
     """
     if archive.total_rows == 0:
-        raise UserError(f"{archive.folder} holds no frames")
+        raise UserError(f"{archive.folder} holds no frames; make it again")
     step = -(-archive.total_rows // SAMPLE_FRAMES)
     mean, std = moments(archive.read([utterance]) for utterance in archive.utterances[::step])
     if archive.meta.get("features", {}).get("type") == PIXELS:

@@ -104,7 +104,7 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
         raise UserError(f"{alignment} is of other phones than the lexicon's; align with a model of this lexicon")
     shared = [utterance for utterance in features if utterance in found]
     if not shared:
-        raise UserError(f"{alignment} and {features.folder} have no utterance in common")
+        raise UserError(f"{alignment} and {features.folder} have no utterance in common; give those of one set")
     check_match(features, found, shared)
 
 

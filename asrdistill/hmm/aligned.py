@@ -18,7 +18,7 @@ def open_aligned(features: Path, alignment: Path) -> tuple[FrameArchive, FrameAr
         raise UserError(f"{alignment}/senones.json is not the inventory that the alignment is over; align again")
     check_match(inputs, labels, labels.utterances)
     if len(labels) == 0:
-        raise UserError(f"{alignment} holds no utterance")
+        raise UserError(f"{alignment} holds no utterance; align again")
     if len(labels) < len(inputs):
         log.info("%d utterances of %s have no alignment and are left out", len(inputs) - len(labels), features)
     return inputs, labels, senones

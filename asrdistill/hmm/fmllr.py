@@ -41,7 +41,7 @@ def adapt(
     """
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
     if lacking := [utterance for utterance in who if utterance not in archive]:
-        raise UserError(f"{features} lacks {len(lacking)} utterances of the data directory: {shorten(lacking)}")
+        raise UserError(f"{features} lacks {len(lacking)} utterances of the data: {shorten(lacking)}; make these first")
     speakers = list(by_speaker(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     tasks = chunks(speakers, SPEAKERS_PER_SHARD)

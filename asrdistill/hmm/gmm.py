@@ -158,7 +158,7 @@ def load_gmm(folder: Path) -> Gmm:
     folder = Path(folder)
     meta = read_json(folder / "meta.json")
     if meta.get("kind") != "gmm":
-        raise UserError(f"{folder} holds a {meta.get('kind')}, but a GMM was wanted")
+        raise UserError(f"{folder} holds a {meta.get('kind')}; give the folder of a GMM")
     senones = Senones.read(folder)
     path = folder / "gmm.safetensors"
     try:

@@ -73,7 +73,7 @@ class Senones:
         names = [SILENCE if unit == blank else unit for unit in units]
         if len({root_of(name) for name in names}) < len(names):
             alike = next(name for name in names if [root_of(other) for other in names].count(root_of(name)) > 1)
-            raise UserError(f"the unit {alike} stands twice, or has the name of silence, or of a phone's position")
+            raise UserError(f"the unit {alike} stands twice, or is named as silence or a position; rename it")
         phones = [SILENCE, *(name for name in names if name != SILENCE)]
         states = {root_of(name): [number] for number, name in enumerate(names)}
         return cls(phones, states, np.full(len(names), np.log(0.5)), ctc=True)

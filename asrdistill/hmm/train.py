@@ -103,7 +103,7 @@ class Corpus:
         """(T, F); raises UserError if they are not finite."""
         features = self.archive[utterance]
         if not np.isfinite(features).all():
-            raise UserError(f"utterance {utterance} of {self.archive.folder} has a feature that is not a number")
+            raise UserError(f"utterance {utterance} of {self.archive.folder} has NaN or infinity; make it again")
         return features
 
     def labels(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +147,7 @@ def train_triphones(
     meta = FrameArchive(features).meta
     size, spliced = meta["parts"]["frames"]["shape"][0], 2 * options.splice + 1
     if options.lda and not 1 <= options.dimension <= spliced * size:
-        raise UserError(f"{options.dimension} dimensions cannot be made of {spliced} spliced frames of {size}")
+        raise UserError(f"{spliced} spliced frames of {size} give no {options.dimension} dimensions; lower --dimension")
     adapted = not options.lda and meta["features"]["type"] == "fmllr"
     front = FeatureTransform() if adapted else FeatureTransform(deltas=DELTAS)
     growing = options.iterations * 5 // 7
@@ -196,7 +196,7 @@ def _train(
     ``align(round)``: "equal" (flat start), "given" (by another model's alignment), "viterbi" or "stored" (as before).
     """
     if options.gaussians < senones.count:
-        raise UserError(f"{senones.count} senones need at least as many Gaussians, not {options.gaussians}")
+        raise UserError(f"{options.gaussians} Gaussians are fewer than {senones.count} senones; raise --gaussians")
     archive = FrameArchive(trainer.features, kind="features")
     shape = (senones.count, front.size(archive.meta["parts"]["frames"]["shape"][0]))
     mixtures = Mixtures(np.zeros(senones.count), np.zeros(shape), np.ones(shape), np.arange(senones.count + 1))

@@ -26,7 +26,7 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
                 last += block
                 begun, last = begun or b"\\data\\" in last, last[-100:]
     except FileNotFoundError:
-        raise UserError(f"language model {arpa} does not exist") from None
+        raise UserError(f"language model {arpa} does not exist; check the path") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"language model {arpa} cannot be unpacked ({error}); fetch it again") from None
     if not begun:

@@ -34,7 +34,7 @@ def read_dictionary(path: Path) -> Dictionary:
     for word, phones in parse_lines(path, _parse_entry, "word <tab> phones"):
         dictionary.setdefault(word, []).append(phones)
     if not dictionary:
-        raise UserError(f"dictionary {path} is empty")
+        raise UserError(f"dictionary {path} is empty; give another")
     known = set(phones_of(dictionary))
     english = {phone.rstrip("012") for phone in known} <= set(CMUDICT_PHONES.split())
     if english and any(phone + mark in known for phone in known for mark in "012"):

@@ -213,7 +213,7 @@ def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, l
         counts = np.zeros_like(probability)
         loglike = _expect(*corpus, *inventory, probability, counts)
         if not counts.any():
-            raise UserError("the dictionary has no entry that G2P can learn from")
+            raise UserError("the dictionary has no entry that G2P can learn from; give another")
         log.debug("iteration %d: log-likelihood %.0f", iteration, loglike)
         probability = counts / counts.sum()
     stream, whole = _cut(*corpus, *inventory, probability)

@@ -180,7 +180,7 @@ def _read_lexicon(path: Path, phones: set[str]) -> dict[str, list[Pronunciation]
     form = "word <tab> probability in (0, 1] <tab> at least one phone"
     for number, (word, entry) in enumerate(parse_lines(path, parse, form), 1):
         if unknown := set(entry[1]) - phones:
-            raise UserError(f"{path}, line {number}: '{word}' has the phone {min(unknown)}, which phones.txt lacks")
+            raise UserError(f"{path}, line {number}: phones.txt lacks {min(unknown)} of '{word}'; make them again")
         pronunciations.setdefault(word, []).append(entry)
     return pronunciations
 

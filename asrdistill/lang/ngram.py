@@ -363,7 +363,7 @@ def read_arpa(path: Path) -> NGram:
     except FileNotFoundError:
         raise UserError(f"language model {path} does not exist; make it with asrdistill lang lm") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"language model {path} cannot be read ({error})") from None
+        raise UserError(f"language model {path} cannot be read ({error}); make it again") from None
 
 
 Row = list[bytes]  # the fields of a line
@@ -389,7 +389,7 @@ class _Arpa:
                 raise self._error(self.title[0], f"'{self.title[1]}' is not the next section of the ARPA file")
             self.levels.append(self._section(n))
             if sizes[n - 1] != len(self.levels[-1]):
-                raise UserError(f"{self.path} promises {sizes[n - 1]} {n}-grams but holds {len(self.levels[-1])}")
+                raise UserError(f"{self.path} holds {len(self.levels[-1])} of {sizes[n - 1]} {n}-grams; make it again")
         if len(self.levels) != len(sizes) or not sizes:
             raise UserError(
                 f"{self.path} promises n-grams up to length {len(sizes)} but holds them up to {len(self.levels)}"
@@ -406,7 +406,7 @@ class _Arpa:
                 self.title = number, _shown(fields)
                 return
             yield number, fields
-        raise UserError(f"{self.path} is not a whole ARPA file: it has no \\end\\ line")
+        raise UserError(f"{self.path} is not a whole ARPA file: it has no \\end\\ line; make it again")
 
     def _size(self, number: int, fields: Row) -> int:
         """The count of a line of the header."""

@@ -48,7 +48,7 @@ def make_subword_lang(lang: Lang, words: Iterable[str], dictionary: Dictionary, 
     known = {root_of(phone) for phone in lang.phones}
     for word, variants in spoken.items():
         if foreign := {phone for phones in variants for phone in phones} - known:
-            raise UserError(f"the dictionary says '{word}' with the phone {min(foreign)}, which the lexicon lacks")
+            raise UserError(f"'{word}' has the phone {min(foreign)}, which the lexicon lacks; give its dictionary")
     scores, pronunciations = pronounce_pieces(units(model), align_letters(spoken, ITERATIONS))
     log.info(
         "%d words and %d pieces with %d pronunciations",

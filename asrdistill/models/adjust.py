@@ -27,7 +27,7 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     loaded, archive = load_network(model), FrameArchive(features, "features")
     check_features(archive, loaded.meta["features"], model)
     if archive.total_rows == 0:
-        raise UserError(f"{features} holds no frames")
+        raise UserError(f"{features} holds no frames; make it again")
     total = np.zeros(loaded.senones.count)
     load = partial(load_with, model, features)
     for sums in map_utterances(_sum_posteriors, chunks(archive.utterances, 100), jobs, f"priors of {model.name}", load):

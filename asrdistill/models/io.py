@@ -70,7 +70,7 @@ def open_for(model: Any, folder: Path, features: Path, alignment: Path) -> tuple
     inputs, labels, senones = open_aligned(features, alignment)
     check_features(inputs, model.meta["features"], folder)
     if model.senones.hash != senones.hash:
-        raise UserError(f"{folder} predicts other senones than those of {alignment}")
+        raise UserError(f"{folder} predicts other senones than those of {alignment}; give one that it fits")
     return inputs, labels, senones
 
 
@@ -118,7 +118,7 @@ def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], ac
             raise UserError(f"{member} is no specialist; train it with asrdistill nnet train --specialist")
     senones = Senones.read(generalist)
     if not 1 <= active <= senones.count:
-        raise UserError(f"{active} of the generalist's {senones.count} senones cannot choose the active specialists")
+        raise UserError(f"--active {active} is not one to {senones.count}, the generalist's senones; change it")
     first, *names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in (generalist, *members)]
     meta = {"kind": "specialists", "generalist": first, "members": names, "combine": "kl", "active": active}
     meta["parameters"] = sum(found["parameters"] for found in metas)
@@ -138,7 +138,7 @@ def check_members(
         if meta["kind"] not in kinds:
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
         if meta["senones"] != metas[0]["senones"]:
-            raise UserError(f"{member} and {members[0]} differ in their senone inventory and cannot form an ensemble")
+            raise UserError(f"{member} and {members[0]} have different senones; train all members on one alignment")
         if features is None and meta["features"] != metas[0]["features"]:
             remedy = "choose weights on pasted features (asrdistill feats paste, --weights-on)"
             raise UserError(f"{member} and {members[0]} differ in their feature settings; {remedy}")
@@ -176,7 +176,7 @@ def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxMod
         raise UserError(f"{folder} has the senones of one set only; combine it by nnet ensemble --generalist")
     if meta["kind"] == "onnx":
         return OnnxModel(folder, _read_senones(folder, meta), meta)
-    raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or an ensemble of them")
+    raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or ensemble; give one of these")
 
 
 def load_network(folder: Path) -> AcousticModel:
@@ -190,7 +190,7 @@ def load_network(folder: Path) -> AcousticModel:
 def _read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
     senones = Senones.read(folder)
     if senones.hash != meta["senones"]:
-        raise UserError(f"{folder / 'senones.json'} is not the inventory that the model was trained on")
+        raise UserError(f"{folder / 'senones.json'} is not the model's inventory; train it again")
     return senones
 
 
@@ -207,7 +207,7 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}") from None
+        raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}; train it again") from None
     return AcousticModel(module, senones, np.exp(log_priors), meta)
 
 

@@ -33,7 +33,7 @@ class OnnxModel:
         self._memory: list[int] = shapes.get("memory", [])  # of a recurrent network: its shape
         self.priors = read_priors(folder / "priors.txt")
         if not senones.count == outputs == len(self.priors):
-            raise UserError(f"{folder} has files of different models: {senones.count} senones, {outputs} outputs")
+            raise UserError(f"{folder} has {senones.count} senones, but {outputs} outputs; export again")
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""

@@ -38,7 +38,7 @@ class NetworkConfig:
         if bad := [fraction for fraction in self.widths if not 0 < fraction <= 1]:
             raise UserError(f"widths must be above 0 and at most 1, not {bad[0]:g}")
         if self.widths and self.architecture != "dnn":
-            raise UserError(f"widths are for the dnn architecture, not for {self.architecture}")
+            raise UserError(f"widths are for the dnn architecture, not for {self.architecture}; leave them out")
         if min(self.dilations, default=1) < 1:
             raise UserError(f"dilations must be at least 1, not {self.dilations}")
 
@@ -60,5 +60,5 @@ def read_meta(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
     meta = read_json(path)
     if "kind" not in meta:
-        raise UserError(f"{path} names no kind of model")
+        raise UserError(f"{path} names no kind of model; train it again")
     return meta

@@ -126,12 +126,12 @@ class WhisperTranscriber:
         except ImportError:
             raise UserError("pseudo-labels need faster-whisper: pip install 'asrdistill[whisper]'") from None
         if lacking := [name for name in NEEDED if not (folder / name).is_file()]:
-            raise UserError(f"{folder} is no Whisper model in CTranslate2's format: it lacks {lacking[0]}")
+            raise UserError(f"{folder} is no Whisper model of CTranslate2: it lacks {lacking[0]}; give another")
         try:
             model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
         except Exception as error:  # of several libraries
             reason = str(error).partition(". ")[0]
-            raise UserError(f"{folder} is no Whisper model that CTranslate2 can read ({reason})") from None
+            raise UserError(f"{folder} is no Whisper model of CTranslate2 ({reason}); give another") from None
         self.beam, self.model, self.features = options.beam, model.model, model.feature_extractor
         if options.language not in (known := model.supported_languages):
             which = "English alone" if known == ["en"] else ", ".join(sorted(known))

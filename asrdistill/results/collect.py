@@ -225,7 +225,7 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
         for what in ("rtf", "wer", "per", "frame_accuracy"):
             if missing := sorted(set(first.measured(what)) ^ set(model.measured(what))):
                 lacking = model if missing[0] in first.measured(what) else first
-                raise UserError(f"{lacking.folder} has no {what} for {shorten(missing)}, but others of '{name}' have")
+                raise UserError(f"{lacking.folder} has no {what} of {shorten(missing)}, as others of '{name}'; make it")
 
 
 def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
@@ -233,7 +233,7 @@ def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
     for part in sets:
         found = {row.count: row.source for row in rows if row.measure == "frame_accuracy" and row.set == part}
         if len(found) > 1:
-            raise UserError(f"{shorten(found.values())} ({shorten(found)} frames) have different alignments of {part}")
+            raise UserError(f"{shorten(found.values())} have {shorten(found)} frames of {part}; use one alignment")
 
 
 def _rows(system: str, part: str, count: int = 1, **figures: float) -> list[Measurement]:
@@ -263,7 +263,7 @@ def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> 
     """Word errors of a less those of b on the pooled sets: points, 95 % interval and one-sided p (paired bootstrap)."""
     for name in (a, b):
         if missing := [part for part in plan.pooled if part not in systems[name][0].scores]:
-            raise UserError(f"'{a}' cannot be compared with '{b}': '{name}' has no hypotheses for {shorten(missing)}")
+            raise UserError(f"'{a}' and '{b}': '{name}' has no words of {shorten(missing)}; decode it")
     found = compare(_pool(systems[a], plan.pooled), _pool(systems[b], plan.pooled))
     low, high = found.ci95
     return _rows(f"{a} − {b}", " + ".join(plan.pooled), difference=found.difference, low=low, high=high, p=found.p)

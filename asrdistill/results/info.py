@@ -24,7 +24,7 @@ def describe(path: Path) -> Facts:
     """Facts about a folder (or an ARPA file), its kind first; raises UserError for any other path."""
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} does not exist; check the path")
     for is_it, facts in KINDS:
         if is_it(path):
             try:

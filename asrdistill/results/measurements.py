@@ -86,7 +86,7 @@ def read(path: Path) -> list[Measurement]:
             system, seed, part, measure, value, count, source = line.split("\t")
             rows.append(Measurement(system, seed, part, measure, float(value), int(count), source))
         except ValueError:
-            raise UserError(f"{path}, line {number}: not a row of {len(Measurement._fields)} columns") from None
+            raise UserError(f"{path}, line {number} has not {len(Measurement._fields)} columns; remove it") from None
     return rows
 
 
@@ -114,5 +114,5 @@ def _line(row: Measurement) -> str:
     value = f"{row.value:.{DIGITS}f}".rstrip("0").rstrip(".")
     fields = [*row[:4], value, str(row.count), row.source]
     if any(character in field for field in fields for character in "\t\n"):
-        raise UserError(f"'{row.system}' of {row.source} cannot stand in a table: it has a tab or line end in it")
+        raise UserError(f"'{row.system}' of {row.source} has a tab or line end in it; rename it")
     return "\t".join(fields) + "\n"

@@ -102,7 +102,7 @@ def read_plan(path: Path) -> Plan:
     plan = build(Plan, read_yaml(path), str(path))
     for key in ("corpus", "sets", "systems"):
         if not getattr(plan, key):
-            raise UserError(f"{path} lacks '{key}'")
+            raise UserError(f"{path} lacks '{key}'; add it")
     if wrong := [name for name, values in plan.systems.items() if not isinstance(values, dict)]:
         raise UserError(f"{path}: the system '{wrong[0]}' must be a mapping, such as {{models: [NAME]}}")
     systems = {name: build(System, values, f"{path}, system '{name}'") for name, values in plan.systems.items()}
@@ -110,7 +110,7 @@ def read_plan(path: Path) -> Plan:
     for _, name in [point for points in curves.values() for point in points]:
         systems.setdefault(name, System(shown=False))
     if unknown := [name for name in plan.pooled if name not in plan.sets]:
-        raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets")
+        raise UserError(f"{path}: the pooled set '{unknown[0]}' is not among the sets; add it there")
     for pair in [*plan.comparisons, *plan.ratios]:
         if not (isinstance(pair, list) and len(pair) == 2 and systems.keys() >= set(pair)):
             raise UserError(f"{path}: a comparison is a pair of its systems, not {pair!r}")

@@ -34,7 +34,7 @@ def run_report(
         print(path)
         return
     if len(experiments) > 1:
-        raise UserError(f"{config} is of one experiment, not of {', '.join(map(str, experiments))}")
+        raise UserError(f"{config} is of one experiment, not of {', '.join(map(str, experiments))}; give one EXP")
     folder = out or experiments[0]
     plan = dataclasses.replace(read_plan(config), variant=variant)
     if sets:

@@ -26,7 +26,7 @@ class Stream:
 
     def __init__(self, front: Frontend, scorer: Any, decoder: Decoder, rate: int):
         if rate < 1:
-            raise UserError(f"a sample rate of {rate} Hz is impossible")
+            raise UserError(f"a sample rate of {rate} Hz is impossible; give that of the audio")
         self.final: list[Word] = []
         self.partial: list[Word] = []
         self._resampler = None
@@ -45,7 +45,7 @@ class Stream:
         if samples.ndim != 1:
             raise UserError(f"samples have shape {samples.shape}; give one channel, an array of one dimension")
         if not np.isfinite(samples).all():
-            raise UserError("there are samples that are not finite numbers (NaN or infinity)")
+            raise UserError("there are samples that are not finite (NaN or infinity); give others")
         self._advance(self._resampler.resample_chunk(samples) if self._resampler else samples)
 
     def _advance(self, samples: np.ndarray) -> None:
@@ -67,7 +67,7 @@ class Stream:
         self._search.accept(self._scores.finish())
         if self._search.frames == 0:
             frame = 1000 * self._front.window / self._front.rate
-            raise UserError(f"the audio is too short: it has less than one frame of {frame:g} ms")
+            raise UserError(f"the audio is too short: give at least one frame of {frame:g} ms")
         found = self._search.finish()
         self.final, self.partial = found.times, []
         return found

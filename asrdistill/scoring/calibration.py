@@ -74,11 +74,11 @@ def judged(ctm: Path, text: Path) -> tuple[np.ndarray, np.ndarray]:
             raise UserError(f"{ctm}: '{line[:60].rstrip()}' has no confidence; decode with --lattice-beam 5")
         heard.setdefault(fields[0], []).append((fields[4], float(fields[5])))
     if unknown := sorted(heard.keys() - references.keys()):
-        raise UserError(f"{text} lacks {len(unknown)} utterances of {ctm}: {shorten(unknown)}")
+        raise UserError(f"{text} lacks {len(unknown)} utterances of {ctm}: {shorten(unknown)}; add them")
     sure = [confidence for words in heard.values() for _, confidence in words]
     right = [r for name, words in heard.items() for r in right_words(references[name], [word for word, _ in words])]
     if len(set(right)) < 2:
-        raise UserError(f"nothing to fit: all {len(right)} words of {ctm} are {'right' if any(right) else 'wrong'}")
+        raise UserError(f"{ctm}: all {len(right)} words are {'right' if any(right) else 'wrong'}; take a larger set")
     return np.array(sure), np.array(right)
 
 

@@ -21,7 +21,7 @@ def read_map(path: Path) -> Map:
         for name in names:
             if found.setdefault(name, target) != target:
                 raise UserError(
-                    f"{path}, line {number}: '{name}' is {target or 'nothing'}, but {found[name] or 'nothing'} above"
+                    f"{path}, line {number}: '{name}' is {target or '-'} here, {found[name] or '-'} above; keep one"
                 )
     if not found:
         raise UserError(f"{path} is empty; name the file with the map")

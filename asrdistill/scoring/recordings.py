@@ -13,7 +13,7 @@ def of_recordings(hypotheses: Transcripts, data: DataDirectory, name: str) -> Tr
     Raises UserError for hypotheses that are of no segment of `data`; `name` says whose they are.
     """
     if unknown := sorted(hypotheses.keys() - {utterance.id for utterance in data}):
-        raise UserError(f"{name} has {len(unknown)} utterances that are no segment of DATA: {shorten(unknown)}")
+        raise UserError(f"{name} has {len(unknown)} utterances that DATA lacks: {shorten(unknown)}; give their DATA")
     joined: Transcripts = {}
     for utterance in sorted(data, key=lambda utterance: utterance.start):
         joined.setdefault(utterance.recording or utterance.id, []).extend(hypotheses.get(utterance.id, []))

@@ -99,7 +99,7 @@ def score(references: Transcripts, hypotheses: Transcripts, name: str = "the hyp
         words = references[utterance]
         counts[row] = len(words), *count_errors(words, hypotheses.get(utterance, []))
     if counts[:, 0].sum() == 0:
-        raise UserError(f"the reference of {name} holds no words, so there is no word error rate")
+        raise UserError(f"the reference of {name} holds no words; give one with transcripts")
     return Scores(utterances, counts, [utterance for utterance in utterances if utterance not in hypotheses])
 
 

@@ -178,7 +178,7 @@ class HalfPool(FramePool):
         self.labels, self.own = labels, own
         super().__init__(*args, **settings)
         if not self.frames:
-            raise UserError(f"no frame of {labels.folder} has one of the specialist's {own.sum()} senones")
+            raise UserError(f"no frame of {labels.folder} is of the specialist's {own.sum()} senones; take another set")
 
     def _learnt(self) -> int:
         return sum(self.draws)

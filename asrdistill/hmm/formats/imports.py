@@ -104,7 +104,7 @@ def _files(source: Path, suffix: str, features: FrameArchive) -> list[tuple[str,
             names = [path.stem, *(f"{path.parent.name}{mark}{path.stem}" for mark in "_-")]
             found.append((next((ids[name.lower()] for name in names if name.lower() in ids), path.stem), path))
     if not found:
-        raise UserError(f"{source} has no {suffix} files in it")
+        raise UserError(f"{source} has no {suffix} files in it; check --from")
     return sorted(found)
 
 
@@ -118,7 +118,7 @@ def _wanted(items: Iterable, features: FrameArchive, source: Path) -> Iterator:
         else:
             strangers.append(item[0])
     if strangers and not found:
-        raise UserError(f"{source} has utterances {shorten(strangers)}, but {features.folder} has {shorten(features)}")
+        raise UserError(f"{source} has {shorten(strangers)}, {features.folder} {shorten(features)}; name them alike")
     if strangers:
         log.warning("%s: %d utterances without features are left out: %s", source, len(strangers), shorten(strangers))
 
@@ -214,7 +214,7 @@ class Converter:
         number = self._index.get(name, 0 if name.lower() in SILENCES else None)
         if number is None:
             hint = "; strip stress digits with --strip-stress true" if re.search(r"[0-2]$", name) else ""
-            raise UserError(f"{where}: the lang folder lacks the phone '{name}'{hint}")
+            raise UserError(f"{where}: the lang folder lacks the phone '{name}'{hint or '; add it there'}")
         return number
 
     def report(self, source: Path) -> None:
@@ -235,7 +235,7 @@ class Converter:
         for begin, stop, label in intervals:
             if stop < begin or begin < end - self.shift / 2:
                 raise UserError(
-                    f"{where}: '{label}' from {begin:.3f} to {stop:.3f} s overlaps what ends at {end:.3f} s"
+                    f"{where}: '{label}' from {begin:.3f} to {stop:.3f} s overlaps what ends at {end:.3f} s; correct it"
                 )
             first = min(max(self._frame(begin), frame), rows)
             frame = min(max(self._frame(stop), first), rows)
@@ -285,7 +285,7 @@ def _integers(source: Path, features: FrameArchive) -> Iterator[tuple[str, np.nd
     read = ((name, array, path) for path in _archives(source) for name, array in arks.read(path))
     for utterance, array, path in _wanted(read, features, source):
         if array.dtype.kind != "i" or array.ndim != 1:
-            raise UserError(f"{path}: utterance {utterance} is not a vector of integers, as an alignment is")
+            raise UserError(f"{path}: utterance {utterance} is not a vector of integers; give an alignment")
         if len(array) != features.rows(utterance):
             raise UserError(
                 f"{path}: utterance {utterance} has {len(array)} frames, but {features.rows(utterance)} "

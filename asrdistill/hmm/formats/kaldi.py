@@ -91,7 +91,7 @@ def read_transitions(path: Path) -> TransitionModel:
                 last = target == len(topology[phone]) - 1
                 rows.append((phone, state, pdf, place, -1 if last else target, target == state))
     except (StopIteration, ValueError, KeyError, IndexError):
-        raise UserError(f"{path} is not a Kaldi model in text form, or is cut short") from None
+        raise UserError(f"{path} is not a whole Kaldi model in text form; make it again with gmm-copy") from None
     phone, state, pdf, place, target, loop = np.array(rows).T
     classes = {number: [state.pdf_class for state in hmm[:-1]] for number, hmm in topology.items()}
     return TransitionModel(path, phone, state, pdf, place, target, loop.astype(bool), classes)
@@ -107,7 +107,7 @@ def read_symbols(path: Path) -> dict[int, str]:
     pairs = parse_lines(path, parse, "phone number")
     symbols = {number: symbol for number, symbol in pairs if number and not symbol.startswith("#")}
     if not symbols:
-        raise UserError(f"{path} names no phones")
+        raise UserError(f"{path} names no phones; give Kaldi's lang folder")
     return symbols
 
 
@@ -123,7 +123,7 @@ def senones_of(model: TransitionModel, symbols: dict[int, str], silence: str, tr
     for phone, state, pdf, _ in transitions:
         pdfs.setdefault((phone, state), set()).add(pdf)
     if len({(place, pdf) for *_, pdf, place in transitions}) > model.place.max() + 1:
-        raise UserError(f"{model.path} has states of two pdfs (a chain model), which our HMMs cannot have")
+        raise UserError(f"{model.path} has states of two pdfs (a chain model); give another model's alignment")
     question = _read_tree(tree, symbols) if tree else None
     roots: dict[str, list[list[tuple[str, Tree]]]] = {}
     for phone in sorted(model.classes):
@@ -134,7 +134,7 @@ def senones_of(model: TransitionModel, symbols: dict[int, str], silence: str, tr
             if question:
                 answer = question(phone, pdf_class)
                 if not pdfs[phone, state] <= set(leaves(answer)):
-                    raise UserError(f"{tree} is not the tree of {model.path}: they differ in the pdfs of {name}")
+                    raise UserError(f"{tree} is not the tree of {model.path}: they differ in {name}; give its own")
             elif len(pdfs[phone, state]) > 1:
                 raise UserError(
                     f"{model.path}: {name} has other pdfs in other contexts; give the tree in text form "
@@ -209,7 +209,7 @@ def _read_tree(path: Path, symbols: dict[int, str]) -> Any:
         root = _event_map(tokens, next(tokens))
         _expect(tokens, "EndContextDependency")
     except (StopIteration, ValueError, KeyError):
-        raise UserError(f"{path} is not a Kaldi tree in text form, or is cut short") from None
+        raise UserError(f"{path} is not a whole Kaldi tree in text form; make it again with copy-tree") from None
 
     def translate(node: Any, known: dict[int, int]) -> Tree:
         """`known` answers the questions about the phone itself and the pdf class (key -1)."""
@@ -259,7 +259,7 @@ def _event_map(tokens: Iterator[str], kind: str) -> Any:
 def _tokens(path: Path, last: str, conversion: str) -> Iterator[str]:
     """The words of a text file up to `last`; raises UserError that tells how to convert a binary one."""
     if not path.is_file():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} does not exist; check the path")
     with open(path, "rb") as handle:
         if handle.read(2) == b"\0B":
             raise UserError(f"{path} is in Kaldi's binary form; convert it with {conversion}")

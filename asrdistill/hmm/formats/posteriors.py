@@ -83,7 +83,7 @@ def _log_priors(priors: Path, senones: Senones, form: str) -> np.ndarray:
     if priors.is_dir():
         alignment = FrameArchive(priors, "alignment")
         if alignment.meta["senones"] != senones.hash:
-            raise UserError(f"{priors} is an alignment of other senones than the posteriors are of")
+            raise UserError(f"{priors} is an alignment of other senones than the posteriors; give its own")
         return log_priors(alignment, senones.count)
     total, frames = np.zeros(senones.count), 0
     for _, scores in _scores(priors, senones, form):

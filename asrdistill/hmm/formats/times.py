@@ -33,7 +33,7 @@ def ctm_transcriptions(path: Path) -> Iterator[Transcription]:
         else:  # no words
             yield Transcription(utterance, path, phones)
     if spoken:
-        raise UserError(f"{beside} has the words of utterance {spoken[0]} where {path} has no phones of it")
+        raise UserError(f"{beside} has words of utterance {spoken[0]}, but {path} no phones; make both again")
 
 
 def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
@@ -67,7 +67,7 @@ def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
             else:
                 _points = [(number(), text()) for _ in range(size)]
     except (StopIteration, ValueError):
-        raise UserError(f"{path} is not a TextGrid in text form, or is cut short") from None
+        raise UserError(f"{path} is not a whole TextGrid in text form; write it again") from None
     return end - start, tiers
 
 
@@ -150,6 +150,6 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
+        raise UserError(f"{path} does not exist; check the path") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is neither UTF-8 nor UTF-16 text (byte {error.start})") from None
+        raise UserError(f"{path} is neither UTF-8 nor UTF-16 text (byte {error.start}); convert it") from None
