@@ -57,7 +57,7 @@ def check(
     agreement = 100 * counts["agreeing"] / counts["frames"]
     if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
         raise UserError(
-            f"{form} of {model} differs by {largest:.3g}, best senone equal in {agreement:.1f} %; use another --to"
+            f"{form} of {model}: posteriors differ by {largest:.3g}, best senone same in {agreement:.1f} %; change --to"
         )
     return _figures(largest, counts)
 

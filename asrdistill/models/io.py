@@ -138,7 +138,7 @@ def check_members(
         if meta["kind"] not in kinds:
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
         if meta["senones"] != metas[0]["senones"]:
-            raise UserError(f"{member} and {members[0]} have different senones; train all members on one alignment")
+            raise UserError(f"{member} and {members[0]} differ in their senone inventory; train both on one alignment")
         if features is None and meta["features"] != metas[0]["features"]:
             remedy = "choose weights on pasted features (asrdistill feats paste, --weights-on)"
             raise UserError(f"{member} and {members[0]} differ in their feature settings; {remedy}")
