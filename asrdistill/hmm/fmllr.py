@@ -45,7 +45,7 @@ def adapt(
     speakers = list(by_speaker(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     tasks = chunks(speakers, SPEAKERS_PER_SHARD)
-    work, load = partial(_adapt_shard, out, options.min_frames), partial(_load, model, features, alignment)
+    work, load = partial(_adapt_shard, out, options), partial(_load, model, features, alignment)
     shards, kept = [], []
     for shard, unadapted in map_utterances(work, tasks, jobs, "fMLLR", load, "speakers"):
         shards.append(shard)
@@ -80,35 +80,50 @@ def _load(model: Path, features: Path, alignment: Path) -> Loaded:
 
 
 def _adapt_shard(
-    out: Path, min_frames: int, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
+    out: Path, options: FmllrOptions, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
 ) -> tuple[dict[str, Any], list[str]]:
     gmm, archive, *_ = loaded
     size = gmm.mixtures.means.shape[1]
     writer, unadapted = ShardWriter(out, shard.number, {"frames": ("float32", (size,))}), []
     for speaker, utterances in shard:
-        transform = _estimate(loaded, utterances, min_frames)
+        transform = _estimate(loaded, utterances, options)
         if transform is None:
             unadapted.append(speaker)
             transform = np.eye(size, size + 1)
-        turn, shift = transform[:, :-1].T.astype(np.float32), transform[:, -1].astype(np.float32)
         for utterance in utterances:
-            writer.write(utterance, frames=gmm.transform.vectors(archive[utterance]) @ turn + shift)
+            writer.write(utterance, frames=_transformed(gmm.transform.vectors(archive[utterance]), transform))
     return writer.close(), unadapted
 
 
-def _estimate(loaded: Loaded, utterances: list[str], min_frames: int) -> np.ndarray | None:
-    """Transform (D, D + 1) of the speaker of these utterances; None if too few frames are aligned."""
+def _estimate(loaded: Loaded, utterances: list[str], options: FmllrOptions) -> np.ndarray | None:
+    """Transform (D, D + 1) of the speaker of these utterances; None if too few frames are aligned.
+
+    Each round takes the posteriors of the Gaussians from the frames as the round before has transformed them.
+    """
     gmm, archive, alignment, inventory = loaded
-    size = gmm.mixtures.means.shape[1]
-    products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0
+    speech = []  # frames x of an utterance (T, D) and their senones (T,)
     for utterance in utterances:
         if utterance not in alignment:
             continue
-        x = gmm.transform.vectors(archive[utterance])
-        triphones = inventory.triphones(alignment[utterance], alignment.part(utterance, "phones"))
-        weight, pull = precisions(gmm.mixtures, x, gmm.senones.find(triphones))
-        extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
-        products += weighted_products(weight, extended)
-        pulls += pull.T @ extended
-        frames += len(x)
-    return fmllr(products, pulls, frames) if frames >= min_frames else None
+        phones = alignment.part(utterance, "phones")
+        senones = gmm.senones.find(inventory.triphones(alignment[utterance], phones))
+        kept = slice(None) if options.silence else np.asarray(phones) > 0
+        speech.append((gmm.transform.vectors(archive[utterance])[kept], senones[kept]))
+    frames = sum(len(x) for x, _ in speech)
+    if frames < max(1, options.min_frames):
+        return None
+    size = gmm.mixtures.means.shape[1]
+    transform = np.eye(size, size + 1)
+    for _ in range(options.rounds):
+        products, pulls = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1))
+        for x, senones in speech:
+            weight, pull = precisions(gmm.mixtures, _transformed(x, transform), senones)
+            extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
+            products += weighted_products(weight, extended)
+            pulls += pull.T @ extended
+        transform = fmllr(products, pulls, frames)
+    return transform
+
+
+def _transformed(x: np.ndarray, transform: np.ndarray) -> np.ndarray:
+    return x @ transform[:, :-1].T.astype(np.float32) + transform[:, -1].astype(np.float32)

@@ -33,6 +33,10 @@ class TriphoneOptions(MonoOptions):
 @dataclass(frozen=True)
 class FmllrOptions:
     min_frames: int = option(500, "speakers with fewer aligned frames are not adapted")
+    rounds: int = option(
+        1, "estimates of each transform, each from frames that the one before has transformed", since_version="0.2"
+    )
+    silence: bool = option(True, "silence counts as speech does", since_version="0.2")
 
 
 @dataclass(frozen=True)

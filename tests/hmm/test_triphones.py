@@ -163,7 +163,7 @@ def test_speakers_of_few_frames_are_not_adapted(ladder, tmp_path, caplog):
 
 def test_copies_are_adapted_as_another_speakers(ladder, tmp_path):
     """Copies that are louder and elsewhere are adapted to where their originals are: their own transform undoes it."""
-    cepstra, ali, out = (tmp_path / name for name in ("cepstra", "ali", "fmllr"))
+    cepstra, ali = tmp_path / "cepstra", tmp_path / "ali"
     plain, aligned = FrameArchive(ladder / "cepstra"), FrameArchive(ladder / "ali_lda")
     own = [u for u in plain if u.startswith("s1")]
     cepstra.mkdir()
@@ -171,13 +171,32 @@ def test_copies_are_adapted_as_another_speakers(ladder, tmp_path):
     ali.mkdir()
     alias(ladder / "ali_lda", ali, {**{u: u for u in aligned}, **{f"speed0.9-{u}": u for u in own if u in aligned}})
     Senones.read(ladder / "ali_lda").write(ali)
-    verb("feats", "fmllr", ladder / "lda", cepstra, ali, ladder / "data", out, "--min-frames", 200)
-    adapted, before = FrameArchive(out), FrameArchive(ladder / "fmllr")
-    assert set(adapted) == set(FrameArchive(cepstra))
-    for utterance in before:
-        np.testing.assert_array_equal(adapted[utterance], before[utterance])
-    away = [np.abs(adapted[f"speed0.9-{u}"] - before[u]).mean() for u in own]
-    assert max(away) < 0.2
+
+    def distance(rounds: int) -> float:
+        """How far the copies end from their originals, which no copy moves."""
+        out, alone = tmp_path / f"copies.{rounds}", tmp_path / f"alone.{rounds}"
+        options = ("--min-frames", 200, "--rounds", rounds)
+        verb("feats", "fmllr", ladder / "lda", cepstra, ali, ladder / "data", out, *options)
+        verb("feats", "fmllr", ladder / "lda", ladder / "cepstra", ali, ladder / "data", alone, *options)
+        adapted, before = FrameArchive(out), FrameArchive(alone)
+        assert set(adapted) == set(FrameArchive(cepstra))
+        for utterance in before:
+            np.testing.assert_array_equal(adapted[utterance], before[utterance])
+        return max(np.abs(adapted[f"speed0.9-{u}"] - before[u]).mean() for u in own)
+
+    assert distance(1) < 0.2
+    assert distance(4) < distance(1) / 2  # the Gaussians' posteriors improve with the transform
+
+
+def test_silence_does_not_count_where_it_is_left_out(ladder, tmp_path, caplog):
+    """A speaker whose speech alone is too little keeps his features."""
+    aligned = FrameArchive(ladder / "ali_lda")
+    frames = sum(int((aligned.part(u, "phones") > 0).sum()) for u in aligned if u.startswith("s1"))
+    inputs = (ladder / "lda", ladder / "cepstra", ladder / "ali_lda", ladder / "data")
+    verb("feats", "fmllr", *inputs, tmp_path / "all", "--min-frames", frames + 1)
+    assert "s1" not in caplog.text
+    verb("feats", "fmllr", *inputs, tmp_path / "speech", "--min-frames", frames + 1, "--no-silence")
+    assert_names(caplog.text, "s1")
 
 
 def test_one_speaker_of_few_frames_is_not_adapted(ladder, tmp_path, caplog):
