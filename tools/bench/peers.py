@@ -121,6 +121,7 @@ def compare(utterances: Sequence[Utterance], systems: dict[str, System]) -> None
         print(name, left_out.get(name, "…"), file=sys.stderr, flush=True)
         if name not in left_out:
             texts[name], figures[name] = measure(system, utterances, audio)
+            print(name, figures[name], file=sys.stderr, flush=True)
     from rich.console import Console  # late: a process begins with the peak memory of its parent
 
     from asrdistill.results.tables import Table
