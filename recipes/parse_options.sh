@@ -86,7 +86,7 @@ start() {
     printf 'export PATH=%q:%s\n' "$root/.venv/bin" "\$PATH"
     return
   fi
-  "$root/tools/install.sh"
+  "$root/tools/install.sh" || exit # in the condition of an if, set -e does not hold
   mkdir -p "$1/log"
   exec 9> "$1/.lock"
   ! command -v flock >/dev/null || flock -n 9 || fail "another run uses $1; wait for it, stop it or give another folder"
