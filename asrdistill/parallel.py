@@ -83,6 +83,7 @@ def map_utterances(
     load: Callable[[], Any] | None = None,
     unit: str = "utterances",
     weight: Callable[[Any], float] | None = None,
+    spawn: bool = False,
 ) -> Iterator[R]:
     """Yield ``function(load(), item)`` in the order of the items, or ``function(item)`` without `load`.
 
@@ -92,10 +93,11 @@ def map_utterances(
     what      title of the progress bar
     load      makes what the function needs (a model, an archive), once in each process
     weight    how many of `unit` an item counts in the progress bar; by default 1, of a chunk its length
+    spawn     start anew: a forked process that takes several numerical threads may wait for those of this one for ever
 
     At most a few items per process are in flight, so memory stays flat. Raises UserError if a process is killed.
     """
-    with Workers(min(jobs, len(items)), load) as workers:
+    with Workers(min(jobs, len(items)), load, spawn) as workers:
         yield from workers.map(function, items, what, unit, weight)
 
 
@@ -106,15 +108,15 @@ class Workers:
         results = list(workers.map(function, items, "train"))
     """
 
-    def __init__(self, jobs: int, load: Callable[[], Any] | None = None):
-        self.jobs, self.load = jobs, load
+    def __init__(self, jobs: int, load: Callable[[], Any] | None = None, spawn: bool = False):
+        self.jobs, self.load, self.method = jobs, load, "spawn" if spawn else _method()
         self._pool: ProcessPoolExecutor | None = None
         self._state: tuple[Any, ...] = ()
 
     def __enter__(self: W) -> W:
         single_thread()  # this process too: what it sums must not depend on the number of jobs
         if self.jobs > 1:
-            self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(_method()), _start, (self.load,))
+            self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(self.method), _start, (self.load,))
             self._pool.submit(int)  # starts the processes, before a progress bar has its thread
         else:
             self._state = (self.load(),) if self.load else ()
@@ -170,7 +172,7 @@ def _count(item: Any) -> float:
 
 
 _state: tuple[Any, ...] = ()  # of a worker process: what `load` returned
-_failure: UserError | None = None  # of `load`; raised by the first item, since here it would end the pool silently
+_failure: Exception | None = None  # of `load`; raised by the first item, since here it would end the pool silently
 
 
 def _start(load: Callable[[], Any] | None) -> None:
@@ -179,7 +181,7 @@ def _start(load: Callable[[], Any] | None) -> None:
     single_thread()
     try:
         _state = (load(),) if load else ()
-    except UserError as error:
+    except Exception as error:
         _failure = error
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from asrdistill import parallel
 from asrdistill.errors import UserError
@@ -49,6 +50,17 @@ def die(value: int) -> int:
     return value
 
 
+def break_at_start() -> int:
+    raise ZeroDivisionError
+
+
+def product(threads: int) -> float:
+    """The sum of a product of matrices of ones, on some threads."""
+    torch.set_num_threads(threads)
+    ones = torch.ones(512, 512)
+    return (ones @ ones).sum().item()
+
+
 def touch(path: str) -> None:
     Path(path).touch()
 
@@ -81,6 +93,23 @@ def test_user_errors_of_workers_are_raised(jobs):
 def test_killed_worker_is_refused():
     with refused("square", "--jobs"):
         list(parallel.map_utterances(die, range(10), 2, "square"))
+
+
+def test_errors_of_loading_are_raised_as_they_are():
+    with pytest.raises(ZeroDivisionError):
+        list(parallel.map_utterances(add, [1, 2], 2, "test", break_at_start))
+
+
+@pytest.mark.slow
+def test_spawned_workers_take_several_threads():
+    """Forked ones would wait for ever: the threads of this process's products are not in them."""
+    before = torch.get_num_threads()
+    try:
+        wanted = product(2)
+        found = parallel.map_utterances(product, [2, 2], 2, "test", spawn=True)
+        assert list(found) == [wanted, wanted]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_only_a_few_items_are_in_flight(tmp_path):

@@ -205,7 +205,9 @@ class Command:
 
             for each in runs:
                 each.jobs //= apart
-            for _ in map_utterances(partial(_run_apart, self.function), runs, apart, self.name, unit="runs"):
+            threads = any(getattr(vars(each).get("options"), "threads", 1) > 1 for each in runs)
+            work = partial(_run_apart, self.function)
+            for _ in map_utterances(work, runs, apart, self.name, unit="runs", spawn=threads):
                 pass
             return
         for given in [runs] if self.joint else runs:
