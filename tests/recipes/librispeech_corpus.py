@@ -9,6 +9,7 @@ site/31/train-clean-5.tar.gz … are what is served, and `table` is their libris
 import gzip
 import hashlib
 import io
+import shutil
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -78,12 +79,32 @@ def write_documents(root: Path, parts: dict[str, list[Speech]]) -> None:
 
 def make_corpus(site: Path, parts: dict[str, list[Speech]], files: dict[str, str] | None = None) -> Path:
     """Archives of the parts and the given texts of other parts (lexicon, lm-…) in OpenSLR's places below `site`."""
-    known, root = read_parts(), site / CORPUS
     for part, speech in parts.items():
-        write_part(root, part, speech)
-    write_documents(root, parts)
-    contents = {part: pack(root, part) for part in parts}
-    for part, text in (files or {}).items():
+        write_part(site / CORPUS, part, speech)
+    write_documents(site / CORPUS, parts)
+    return offer_all(site, parts, files or {})
+
+
+def copy_part(corpus: Path, root: Path, part: str, shortest: bool = False) -> None:
+    """Chapters of a real part below `root`, files as they are; with `shortest` of each reader one utterance alone."""
+    for transcripts in sorted((corpus / part).rglob("*.trans.txt")):
+        lines = transcripts.read_text().splitlines(keepends=True)
+        sizes = {line: transcripts.with_name(f"{line.split()[0]}.flac").stat().st_size for line in lines}
+        folder = root / transcripts.parent.relative_to(corpus)
+        if shortest and folder.parent.exists():  # another chapter of the reader
+            continue
+        folder.mkdir(parents=True)
+        kept = [min(lines, key=sizes.__getitem__)] if shortest else lines
+        (folder / transcripts.name).write_text("".join(kept))
+        for line in kept:
+            shutil.copyfile(transcripts.with_name(f"{line.split()[0]}.flac"), folder / f"{line.split()[0]}.flac")
+
+
+def offer_all(site: Path, parts: Iterable[str], files: dict[str, str]) -> Path:
+    """Archives of the parts below site/LibriSpeech and the given texts, where OpenSLR has them; returns the table."""
+    known = read_parts()
+    contents = {part: pack(site / CORPUS, part) for part in parts}
+    for part, text in files.items():
         plain = text.encode()
         contents[part] = gzip.compress(plain, mtime=0) if known[part].file.endswith(".gz") else plain
     return offer(site, {known[part]: content for part, content in contents.items()})
@@ -99,7 +120,7 @@ def pack(root: Path, part: str) -> bytes:
             info.uname = info.gname = ""
             with open(path, "rb") if path.is_file() else io.BytesIO() as content:
                 tar.addfile(info, content if path.is_file() else None)
-    return gzip.compress(packed.getvalue(), mtime=0)
+    return gzip.compress(packed.getvalue(), compresslevel=1, mtime=0)
 
 
 def offer(site: Path, contents: dict[Part, bytes]) -> Path:

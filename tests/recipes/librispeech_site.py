@@ -1,30 +1,41 @@
 """What the LibriSpeech recipe needs in its smallest form: speech, a site like OpenSLR's, small sizes of models.
 
-site = make_site(folder / "site", queen_speech(folder))       # or spoken_phones()
-conf = small_conf(folder / "conf", "full")
+site = book_site(folder / "site", SAMPLE)      # or make_site(folder / "site", queen_speech(folder) or spoken_phones())
+conf = small_conf(folder / "conf", "mini", site.sizes)
 run.sh --conf conf --mirror URL --table site/librispeech.tsv …
 """
 
+import itertools
 import random
+import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import amazon_queen
 import numpy as np
 import yaml
 
+from asrdistill.corpora.librispeech import CORPUS, DOCUMENTS
 from asrdistill.data.directory import DataDirectory
+from asrdistill.files import read_lines
 from asrdistill.lang.dictionary import Dictionary, phones_of, read_dictionary
 from asrdistill.lang.ngram import train, write_arpa
-from tests.recipes.librispeech_corpus import RATE, Speech, make_corpus, speech_of
+from tests.recipes.librispeech_corpus import RATE, Speech, copy_part, make_corpus, offer_all, speech_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "recipes/librispeech"
 QUEEN = ROOT / "recipes/amazon_queen/data/small/download"  # where that recipe fetches it to
 MINUTES = 12.0  # of the game's speech
+VOCABULARY = 10_000  # of the books
 HELD_OUT = 4  # utterances of each set but the train set: decoding takes most of the time
+
+SAMPLE = next(  # real books beside the checkout, or beside a folder that holds it
+    (there for above in ROOT.parents if (there := above / "shared/data/librispeech") and (there / "sample").is_dir()),
+    None,
+)
 
 MINI = ("train-clean-5", "dev-clean-2", "test-clean")
 FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
@@ -33,7 +44,7 @@ FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 GMM = {"iterations": 10}
 NET = {"layers": 2, "width": 96, "batch": 256, "learning_rate": 2e-3, "threads": 1}
 EPOCHS = {"mini": 5, "full": 9}  # the networks of --mini hear three copies
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "mono_set": {"shortest": 60},
     "tri_set": {"utterances": 80},
     "lda_mllt_set": {"utterances": 100},
@@ -47,11 +58,58 @@ SMALL = {
     "student": NET,
     "targets": {"keep": 40},
     "subwords": {"pieces": 100},
-}
-BEAMS = {
+    # Small models on a few words: wide beams find the same, later.
     "decode": {"beam": 13, "word_end_beam": 9, "max_active": 3000},
     "tune": {"beam": 10, "word_end_beam": 8, "max_active": 2000, "lattice_beam": 3},  # to a poor model all is near
 }
+
+# The same for 39 minutes of books.
+BOOK_GMM = {"iterations": 15}
+BOOK_NET = {
+    "architecture": "tdnn",
+    "width": 128,
+    "left": 20,
+    "right": 20,
+    "dilations": [1, 2, 4, 6],
+    "chunk": 32,
+    "epochs": 2,
+    "learning_rate": 4e-3,
+    "threads": 1,
+}
+BOOKS: dict[str, dict[str, Any]] = {
+    "mono_set": {"shortest": 90},
+    "tri_set": {"utterances": 180},
+    "mono": {"gaussians": 400, "iterations": 20},
+    "tri": {"leaves": 350, "gaussians": 1500, **BOOK_GMM},
+    "lda_mllt": {"leaves": 400, "gaussians": 2000, **BOOK_GMM},
+    "sat": {"leaves": 400, "gaussians": 2000, **BOOK_GMM},
+    "sat_5": {"leaves": 450, "gaussians": 3000, **BOOK_GMM},
+    "teacher": BOOK_NET,
+    "student": BOOK_NET,
+    "targets": {"keep": 40},
+    "subwords": {"pieces": 300},
+    "decode": {"beam": 12, "word_end_beam": 8, "max_active": 3000},
+    "tune": {"beam": 10, "word_end_beam": 7, "max_active": 2000, "lattice_beam": 4},
+}
+BOOKS_WER = {"student": 60.0}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Files as OpenSLR has them, the sizes of models that suit their speech, and what these reach at least.
+
+    `most` is the largest error rate by system, of `measures` together, percent.
+    """
+
+    folder: Path
+    utterances: dict[str, int]  # of each part
+    sizes: dict[str, dict[str, Any]]
+    most: dict[str, float]
+    measures: tuple[str, ...] = ("del", "sub")
+
+    @property
+    def table(self) -> Path:
+        return self.folder / "librispeech.tsv"
 
 
 @dataclass(frozen=True)
@@ -124,14 +182,14 @@ def _voice(words: Iterable[Sequence[str]], phones: Sequence[str], reader: int, l
 
 
 def _divide(train: list[Speech], dev: list[Speech], test: list[Speech]) -> dict[str, list[Speech]]:
-    """Speech of three sets in LibriSpeech's parts; mini_librispeech has some of the same."""
+    """Speech of three sets in LibriSpeech's parts; those of --mini have some of the same."""
     dev_clean, dev_other, test_clean, test_other = (said[i::2][:HELD_OUT] for said in (dev, test) for i in (0, 1))
     full = dict(zip(FULL, (train, dev_clean, dev_other, test_clean, test_other), strict=True))
     return full | dict(zip(MINI, (train, dev_clean, test_clean), strict=True))
 
 
-def make_site(site: Path, said: Said) -> Path:
-    """What the recipe fetches, below the new folder `site`; returns its table."""
+def make_site(site: Path, said: Said) -> Site:
+    """What the recipe fetches, below the new folder `site`."""
     site.mkdir()
     heard = {word for speech in said.parts.values() for one in speech for word in one.text.lower().split()}
     words = sorted(heard & said.dictionary.keys()) + sorted(said.dictionary.keys() - heard)[::5000]
@@ -143,19 +201,62 @@ def make_site(site: Path, said: Said) -> Path:
         "lm-3-medium": _arpa(everything, words, 3, [0]),
         "lm-4": _arpa(everything, words, 4, [0]),
     }
-    return make_corpus(site, said.parts, files)
+    make_corpus(site, said.parts, files)
+    counts = {part: len(speech) for part, speech in said.parts.items()}
+    return Site(site, counts, SMALL, {name: 100 * (1 - share) for name, share in said.right.items()})
 
 
-def small_conf(folder: Path, size: str) -> Path:
-    """A folder for --conf: the recipe's own of that size ("full" or "mini") with the smallest figures."""
+def book_site(site: Path, sample: Path) -> Site:
+    """What the recipe fetches with --mini, of real books, below the new folder `site`.
+
+    The language models are the sample's, cut to its most frequent words and those of the train set: of the smaller one
+    only the bigrams stay. The texts of the sets are in none of them.
+    """
+    root, corpus = site / CORPUS, sample / "sample" / CORPUS
+    root.mkdir(parents=True)
+    for name in DOCUMENTS:
+        shutil.copyfile(corpus / name, root / name)
+    for part in MINI:
+        copy_part(corpus, root, part, shortest=part == MINI[1])
+    said = [line.split()[1:] for path in (root / MINI[0]).rglob("*.trans.txt") for line in read_lines(path)]
+    entries = [(line.split()[0], line) for line in read_lines(sample / "librispeech-lexicon.txt")]
+    ngrams = list(read_lines(sample / "3-gram.pruned.3e-7.arpa.gz"))
+    grams = [line.split("\t") for line in ngrams[: ngrams.index("\\2-grams:")] if line.startswith("-")]
+    frequent = [word for _, word, *_ in sorted(grams, key=lambda gram: -float(gram[0]))[:VOCABULARY]]
+    words = {word for word, _ in entries} & {*frequent, *itertools.chain(*said)}
+    files = {
+        "lexicon": "".join(f"{line}\n" for word, line in entries if word in words),
+        "lm-3-small": _cut_arpa(ngrams, words, 2),
+        "lm-3-medium": _cut_arpa(ngrams, words, 3),
+    }
+    offer_all(site, MINI, files)
+    return Site(site, {part: len(list((root / part).rglob("*.flac"))) for part in MINI}, BOOKS, BOOKS_WER, ("wer",))
+
+
+def _cut_arpa(lines: list[str], words: set[str], orders: int) -> str:
+    """The n-grams up to an order of an ARPA file that have these words alone."""
+    known, levels = words | {"<s>", "</s>", "<unk>"}, list[list[str]]()
+    for line in lines:
+        if line.endswith("-grams:"):
+            levels.append([])
+        elif line.startswith("-") and known.issuperset(line.split("\t")[1].split()):
+            levels[-1].append(line if len(levels) < orders else "\t".join(line.split("\t")[:2]))
+    levels = levels[:orders]
+    head = "".join(f"ngram {n}={len(level)}\n" for n, level in enumerate(levels, 1))
+    body = "".join(f"\n\\{n}-grams:\n" + "\n".join(level) + "\n" for n, level in enumerate(levels, 1))
+    return f"\\data\\\n{head}{body}\n\\end\\\n"
+
+
+def small_conf(folder: Path, size: str, sizes: dict[str, dict[str, Any]]) -> Path:
+    """A folder for --conf: the recipe's own of that size ("full" or "mini") with the figures of `sizes`."""
     folder.mkdir()
     for path in (RECIPE / "conf" / size).glob("*.yaml"):
-        own = yaml.safe_load(path.read_text()) | SMALL.get(path.stem, {})
-        if "epochs" in own:
+        own = yaml.safe_load(path.read_text()) | sizes.get(path.stem, {})
+        if "epochs" in own and "epochs" not in sizes[path.stem]:
             own["epochs"] = EPOCHS[size]
         (folder / path.name).write_text(yaml.safe_dump(own))
-    for name, beams in BEAMS.items():  # small models on a few words: wide beams find the same, later
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(beams))
+    for name in ("decode", "tune"):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(sizes[name]))
     return folder
 
 
