@@ -105,7 +105,7 @@ if stage 6 "triphones: decision trees, LDA and MLLT" "2 min"; then
 fi
 
 if stage 7 "speaker adaptation: triphones on fMLLR features" "1 min"; then
-  asrdistill feats fmllr "$exp/lda_mllt" "$cepstra" "$exp/ali/lda_mllt/subset" "$data/subset/lda_mllt" "$data/fmllr/subset" --jobs "$jobs"
+  asrdistill feats fmllr "$exp/lda_mllt" "$cepstra" "$exp/ali/lda_mllt/subset" "$data/subset/lda_mllt" "$data/fmllr/subset" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill gmm tri "$data/fmllr/subset" "$exp/ali/lda_mllt/subset" "$data/subset/lda_mllt" "$lang" "$exp/sat.subset" --config "$sizes/sat.yaml" --jobs "$jobs"
 fi
 
@@ -116,7 +116,7 @@ if stage 8 "more speech: adapted triphones on all hours, realignment" "2 min"; t
     sat=$exp/sat.$hours tree=()
     if [[ $hours == "${rungs[-1]}" ]]; then sat=$exp/sat tree=("${last_tree[@]}"); fi
     asrdistill ali make "$exp/lda_mllt" "$cepstra" "$data/rung/$hours" "$lang" "$exp/ali/lda_mllt/$hours" --jobs "$jobs"
-    asrdistill feats fmllr "$before" "$cepstra" "$exp/ali/lda_mllt/$hours" "$data/rung/$hours" "$data/fmllr/$hours" --jobs "$jobs"
+    asrdistill feats fmllr "$before" "$cepstra" "$exp/ali/lda_mllt/$hours" "$data/rung/$hours" "$data/fmllr/$hours" --config "$conf/fmllr.yaml" --jobs "$jobs"
     asrdistill ali make "$before" "$data/fmllr/$hours" "$data/rung/$hours" "$lang" "$exp/ali/before/$hours" --jobs "$jobs"
     asrdistill gmm tri "$data/fmllr/$hours" "$exp/ali/before/$hours" "$data/rung/$hours" "$lang" "$sat" --config "$sizes/sat_$hours.yaml" "${tree[@]}" --jobs "$jobs"
     before=$sat
@@ -124,7 +124,7 @@ if stage 8 "more speech: adapted triphones on all hours, realignment" "2 min"; t
 fi
 
 if stage 9 "targets: alignment that the networks learn; pronunciation probabilities" "0.5 min"; then
-  asrdistill feats fmllr "$exp/sat" "$cepstra" "$exp/ali/lda_mllt/${rungs[-1]}" "$train" "$data/fmllr/train" --jobs "$jobs"
+  asrdistill feats fmllr "$exp/sat" "$cepstra" "$exp/ali/lda_mllt/${rungs[-1]}" "$train" "$data/fmllr/train" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr/train" "$train" "$lang" "$exp/ali/sat/train" --jobs "$jobs"
   ! $mini || asrdistill ali expand "$exp/ali/sat/train" "$heard" "$learnt"
   asrdistill lang pron-probs "$lang" "$exp/ali/sat/train" "$align_lang"
@@ -133,7 +133,7 @@ fi
 
 if stage 10 "reference alignments: known words of the sets, for frame accuracy" "0.2 min"; then
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${sets[@]}" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$exp/ali/sat" --sets "${sets[@]}" --jobs "$jobs"
 fi
 
@@ -155,7 +155,7 @@ if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "
   done
   # The first pass's words give the transforms of the speakers.
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${sets[@]}" --text "$exp/decode/lda_mllt" --jobs "$jobs"
-  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${sets[@]}" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${sets[@]}" --tuned "$exp/tune/lda_mllt" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}"
 fi
 

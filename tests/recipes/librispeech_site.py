@@ -67,13 +67,14 @@ SMALL: dict[str, dict[str, Any]] = {
 BOOK_GMM = {"iterations": 15}
 BOOK_NET = {
     "architecture": "tdnn",
-    "width": 128,
-    "left": 20,
-    "right": 20,
-    "dilations": [1, 2, 4, 6],
-    "chunk": 32,
-    "epochs": 2,
-    "learning_rate": 4e-3,
+    "width": 192,
+    "left": 24,
+    "right": 15,
+    "dilations": [1, 3, 3, 6],
+    "chunk": 21,
+    "stride": 3,
+    "epochs": 3,
+    "learning_rate": 3e-3,
     "threads": 1,
 }
 BOOKS: dict[str, dict[str, Any]] = {
