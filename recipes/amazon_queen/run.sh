@@ -26,12 +26,12 @@ align_lang=$data/lang_probs decode_lang=${lang}_probs # with pronunciation proba
 ali=$exp/ali/sat
 tests=(dev test test_unseen)
 
-if stage 1 "corpus: fetch the game, extract its clips, make data directories" "0.2 min (0.2 min)"; then
+if stage 1 "corpus: fetch the game, extract its clips, make data directories" "0.1 min (0.1 min)"; then
   [[ -n $queen ]] || python "$here/local/amazon_queen.py" download "$data/download"
   python "$here/local/amazon_queen.py" prepare "${queen:-$data/download/queen.1c}" "$data/corpus" "${minutes[@]}" --jobs "$jobs"
 fi
 
-if stage 2 "features: filterbanks and cepstra; grapheme-to-phoneme model beside them" "0.7 min (0.3 min)"; then
+if stage 2 "features: filterbanks and cepstra; grapheme-to-phoneme model beside them" "0.3 min (0.3 min)"; then
   asrdistill lang g2p "$dictionary" "$data/g2p" &
   asrdistill feats fbank "$data/corpus" "$data/fbank" --sets train "${tests[@]}" --config "$conf/fbank.yaml" --jobs "$jobs"
   asrdistill feats cepstra "$data/fbank" "$data/corpus" "$data/cepstra" --sets train "${tests[@]}" --config "$conf/cepstra.yaml" --jobs "$jobs"
@@ -47,46 +47,46 @@ if stage 3 "language: pronunciations, trigram" "0.3 min (0.1 min)"; then
   asrdistill lang lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data"/corpus/{dev,test,test_unseen}
 fi
 
-if stage 4 "monophones: GMM from a flat start" "2 min (0.1 min)"; then
+if stage 4 "monophones: GMM from a flat start" "0.7 min (0.1 min)"; then
   asrdistill gmm mono "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/mono" --config "$sizes/mono.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/mono" "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/ali/mono/train" --jobs "$jobs"
 fi
 
-if stage 5 "triphones: decision trees; pronunciation probabilities" "1 min (0.1 min)"; then
+if stage 5 "triphones: decision trees; pronunciation probabilities" "0.5 min (0.1 min)"; then
   asrdistill gmm tri "$data/cepstra/train" "$exp/ali/mono/train" "$data/corpus/train" "$data/lang" "$exp/tri" --config "$sizes/tri.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/tri" "$data/cepstra/train" "$data/corpus/train" "$data/lang" "$exp/ali/tri/train" --jobs "$jobs"
   asrdistill lang pron-probs "$data/lang" "$exp/ali/tri/train" "$align_lang"
   if $open; then asrdistill lang pron-probs "$lang" "$exp/ali/tri/train" "$decode_lang"; fi
 fi
 
-if stage 6 "LDA and MLLT: triphones on spliced, projected cepstra" "2 min (0.2 min)"; then
+if stage 6 "LDA and MLLT: triphones on spliced, projected cepstra" "0.6 min (0.2 min)"; then
   asrdistill gmm tri "$data/cepstra/train" "$exp/ali/tri/train" "$data/corpus/train" "$align_lang" "$exp/lda_mllt" --lda --config "$sizes/lda_mllt.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra/train" "$data/corpus/train" "$align_lang" "$exp/ali/lda_mllt/train" --jobs "$jobs"
 fi
 
-if stage 7 "speaker adaptation: triphones on fMLLR features, the networks' senones" "2 min (0.2 min)"; then
+if stage 7 "speaker adaptation: triphones on fMLLR features, the networks' senones" "0.6 min (0.2 min)"; then
   asrdistill feats fmllr "$exp/lda_mllt" "$data/cepstra/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$data/fmllr/train" --jobs "$jobs"
   asrdistill gmm tri "$data/fmllr/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$align_lang" "$exp/sat" --config "$sizes/sat.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr/train" "$data/corpus/train" "$align_lang" "$ali/train" --jobs "$jobs"
   asrdistill ali expand "$ali/train" "$data/fbank/train_copies" "$ali/train_copies"
 fi
 
-if stage 8 "reference alignments: known words of dev and tests, for frame accuracy" "0.5 min (0.1 min)"; then
+if stage 8 "reference alignments: known words of dev and tests, for frame accuracy" "0.1 min (0.1 min)"; then
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$ali" --sets "${tests[@]}" --jobs "$jobs"
 fi
 
-if stage 9 "teachers: four networks with different seeds" "25 min (1.2 min)"; then
+if stage 9 "teachers: four networks with different seeds" "13 min (1.2 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" --held-out "$data/fbank/dev" "$ali/dev" --jobs "$jobs"
 fi
 
-if stage 10 "soft targets: posteriors of their ensemble" "9 min (0.2 min)"; then
+if stage 10 "soft targets: posteriors of their ensemble" "4 min (0.2 min)"; then
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble"
   asrdistill distill targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
-if stage 11 "student: all other systems are decoded beside it, at a lower priority" "15 min (1 min)"; then
+if stage 11 "student: all other systems are decoded beside it, at a lower priority" "9 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
   for model in mono tri lda_mllt; do
     nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
@@ -104,7 +104,7 @@ if stage 11 "student: all other systems are decoded beside it, at a lower priori
   wait_all
 fi
 
-if stage 12 "decode: the student, scales tuned on dev" "1 min (0.2 min)"; then
+if stage 12 "decode: the student, scales tuned on dev" "0.5 min (0.2 min)"; then
   asrdistill decode tune "$exp/student.$seed" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/student.$seed" --config "$conf/tune.yaml" --jobs "$jobs"
   asrdistill decode run "$exp/student" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --sets "${tests[@]}" --tuned "$exp/tune/student.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
 fi
