@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From the voices of a game to a distilled student: Hinton, Vinyals and Dean's speech experiment on real speech.
 #
-# Trains on 191 minutes of 35 speakers of "Flight of the Amazon Queen" (fetches 35 MB). Takes 3 GB of disk and about an
-# hour on two cores with AVX2; with --small about five minutes.
+# Trains on 191 minutes of 35 speakers of "Flight of the Amazon Queen" (fetches 35 MB). Takes 3 GB of disk and about half
+# an hour on two cores with AVX2; with --small about five minutes.
 #
 #   recipes/amazon_queen/run.sh --small        see that everything works
 #   recipes/amazon_queen/run.sh --seeds 3      three students: mean and deviation in the table
