@@ -67,13 +67,13 @@ SMALL: dict[str, dict[str, Any]] = {
 BOOK_GMM = {"iterations": 15}
 BOOK_NET = {
     "architecture": "tdnn",
-    "width": 192,
+    "width": 160,
     "left": 24,
     "right": 15,
     "dilations": [1, 3, 3, 6],
     "chunk": 21,
     "stride": 3,
-    "epochs": 3,
+    "epochs": 1,
     "learning_rate": 3e-3,
     "threads": 1,
 }
@@ -89,8 +89,8 @@ BOOKS: dict[str, dict[str, Any]] = {
     "student": BOOK_NET,
     "targets": {"keep": 40},
     "subwords": {"pieces": 300},
-    "decode": {"beam": 12, "word_end_beam": 8, "max_active": 3000},
-    "tune": {"beam": 10, "word_end_beam": 7, "max_active": 2000, "lattice_beam": 4},
+    "decode": {"beam": 10, "word_end_beam": 7, "max_active": 1500},
+    "tune": {"beam": 9, "word_end_beam": 6, "max_active": 1000, "lattice_beam": 3},
 }
 BOOKS_WER = {"student": 60.0}
 
