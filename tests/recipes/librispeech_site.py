@@ -6,6 +6,7 @@ run.sh --conf conf --mirror URL --table site/librispeech.tsv …
 """
 
 import itertools
+import os
 import random
 import shutil
 import tempfile
@@ -32,10 +33,7 @@ MINUTES = 12.0  # of the game's speech
 VOCABULARY = 10_000  # of the books
 HELD_OUT = 4  # utterances of each set but the train set: decoding takes most of the time
 
-SAMPLE = next(  # real books beside the checkout, or beside a folder that holds it
-    (there for above in ROOT.parents if (there := above / "shared/data/librispeech") and (there / "sample").is_dir()),
-    None,
-)
+SAMPLE = Path(os.environ["LIBRISPEECH_SAMPLE"]) if "LIBRISPEECH_SAMPLE" in os.environ else None  # an hour of real books
 
 MINI = ("train-clean-5", "dev-clean-2", "test-clean")
 FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
@@ -67,13 +65,13 @@ SMALL: dict[str, dict[str, Any]] = {
 BOOK_GMM = {"iterations": 15}
 BOOK_NET = {
     "architecture": "tdnn",
-    "width": 160,
+    "width": 192,
     "left": 24,
     "right": 15,
     "dilations": [1, 3, 3, 6],
     "chunk": 21,
     "stride": 3,
-    "epochs": 1,
+    "epochs": 3,
     "learning_rate": 3e-3,
     "threads": 1,
 }
@@ -89,8 +87,8 @@ BOOKS: dict[str, dict[str, Any]] = {
     "student": BOOK_NET,
     "targets": {"keep": 40},
     "subwords": {"pieces": 300},
-    "decode": {"beam": 10, "word_end_beam": 7, "max_active": 1500},
-    "tune": {"beam": 9, "word_end_beam": 6, "max_active": 1000, "lattice_beam": 3},
+    "decode": {"beam": 12, "word_end_beam": 8, "max_active": 3000},
+    "tune": {"beam": 10, "word_end_beam": 7, "max_active": 2000, "lattice_beam": 4},
 }
 BOOKS_WER = {"student": 60.0}
 
