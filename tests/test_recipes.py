@@ -244,7 +244,7 @@ def test_language_models_of_own_text_are_trained_instead_of_fetched(tmp_path):
     for words in trained:
         first = words.index("--text") + 1
         assert words[first : first + 4] == [*map(str, texts), "--config"]
-        assert words[words.index("--test") + 1 :] == [f"{tmp_path}/data/corpus/dev-clean-2"]
+        assert f"{tmp_path}/data/corpus/dev-clean-2" in words[words.index("--test") + 1 :]
     sizes = [read_yaml(words[words.index("--config") + 1])["ngrams"] for words in trained]
     assert sizes == sorted(sizes)
 

@@ -98,7 +98,7 @@ def g2p(args: Args) -> None:
     options="asrdistill.lang.options.LMOptions",
 )
 def lm(args: Args) -> None:
-    """Train an n-gram language model (modified Kneser-Ney) on the text of data directories and files
+    """Train an n-gram language model (modified Kneser-Ney) on text
 
     Makes OUT/lm.arpa and OUT/perplexity.json. Text follows the words of LANG in its case, if these have one; <s> and
     </s> around a sentence are left out. If LANG has subwords (asrdistill lang subwords), words that it lacks and words

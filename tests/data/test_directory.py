@@ -139,7 +139,7 @@ def test_empty_lines_and_tables_are_refused(folder):
 
 def test_table_that_is_not_utf8_is_refused(folder):
     (folder / "text").write_bytes(b"ann-1 caf\xe9\n")
-    refuses(folder, folder / "text", "UTF-8", "byte 9")
+    refuses(folder, folder / "text", "UTF-8", "line 1")
 
 
 def test_missing_audio_is_refused(folder):

@@ -1,8 +1,8 @@
 """recipes/librispeech in its smallest form: from a bad server to WER and a student that transcribes, mini and full.
 
 Both run at once, on amazon_queen's speech where the game is there or can be fetched, else on tones. With the variable
-LIBRISPEECH_SAMPLE, a folder with sample/LibriSpeech, a lexicon and a 3-gram, --mini gets these real books, in ten minutes
-on two cores, and --hours tones.
+LIBRISPEECH_SAMPLE, a folder with sample/LibriSpeech, a lexicon and a 3-gram, --mini gets these real books (ten minutes
+on two cores) and --hours tones.
 """
 
 import os

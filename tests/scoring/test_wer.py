@@ -93,5 +93,5 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     with refused(tmp_path / "folder"):
         read_transcripts(tmp_path / "folder")
     (tmp_path / "bytes").write_bytes(b"a \xff\n")
-    with refused(tmp_path / "bytes", "UTF-8", "byte 2"):
+    with refused(tmp_path / "bytes", "UTF-8", "line 1"):
         read_transcripts(tmp_path / "bytes")
