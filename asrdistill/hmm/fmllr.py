@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -100,29 +100,32 @@ def _estimate(loaded: Loaded, utterances: list[str], options: FmllrOptions) -> n
 
     Each round takes the posteriors of the Gaussians from the frames as the round before has transformed them.
     """
-    gmm, archive, alignment, inventory = loaded
-    speech = []  # frames x of an utterance (T, D) and their senones (T,)
-    for utterance in utterances:
-        if utterance not in alignment:
-            continue
-        phones = alignment.part(utterance, "phones")
-        senones = gmm.senones.find(inventory.triphones(alignment[utterance], phones))
-        kept = slice(None) if options.silence else np.asarray(phones) > 0
-        speech.append((gmm.transform.vectors(archive[utterance])[kept], senones[kept]))
-    frames = sum(len(x) for x, _ in speech)
-    if frames < max(1, options.min_frames):
-        return None
-    size = gmm.mixtures.means.shape[1]
+    mixtures = loaded[0].mixtures
+    size = mixtures.means.shape[1]
     transform = np.eye(size, size + 1)
     for _ in range(options.rounds):
-        products, pulls = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1))
-        for x, senones in speech:
-            weight, pull = precisions(gmm.mixtures, _transformed(x, transform), senones)
+        products, pulls, frames = np.zeros((size, size + 1, size + 1)), np.zeros((size, size + 1)), 0
+        for x, senones in _aligned(loaded, utterances, options.silence):
+            weight, pull = precisions(mixtures, _transformed(x, transform), senones)
             extended = np.hstack([x, np.ones((len(x), 1), np.float32)])
             products += weighted_products(weight, extended)
             pulls += pull.T @ extended
+            frames += len(x)
+        if frames < max(1, options.min_frames):
+            return None
         transform = fmllr(products, pulls, frames)
     return transform
+
+
+def _aligned(loaded: Loaded, utterances: list[str], silence: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Frames (T, D) and their senones (T,) of each aligned utterance, read anew in each round: memory stays flat."""
+    gmm, archive, alignment, inventory = loaded
+    for utterance in utterances:
+        if utterance in alignment:
+            phones = alignment.part(utterance, "phones")
+            senones = gmm.senones.find(inventory.triphones(alignment[utterance], phones))
+            kept = slice(None) if silence else np.asarray(phones) > 0
+            yield gmm.transform.vectors(archive[utterance])[kept], senones[kept]
 
 
 def _transformed(x: np.ndarray, transform: np.ndarray) -> np.ndarray:

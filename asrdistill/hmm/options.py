@@ -38,6 +38,10 @@ class FmllrOptions:
     )
     silence: bool = option(True, "silence counts as speech does", since_version="0.2")
 
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise UserError(f"--rounds must be at least 1, not {self.rounds}")
+
 
 @dataclass(frozen=True)
 class AlignOptions:

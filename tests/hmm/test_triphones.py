@@ -188,6 +188,11 @@ def test_copies_are_adapted_as_another_speakers(ladder, tmp_path):
     assert distance(4) < distance(1) / 2  # the Gaussians' posteriors improve with the transform
 
 
+def test_no_round_is_refused(ladder, tmp_path):
+    inputs = (ladder / "lda", ladder / "cepstra", ladder / "ali_lda", ladder / "data", tmp_path / "out")
+    assert_refused(["feats", "fmllr", *inputs, "--rounds", "0"], "--rounds", "0")
+
+
 def test_silence_does_not_count_where_it_is_left_out(ladder, tmp_path, caplog):
     """A speaker whose speech alone is too little keeps his features."""
     aligned = FrameArchive(ladder / "ali_lda")
