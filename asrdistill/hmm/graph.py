@@ -54,7 +54,9 @@ class GraphCompiler:
         if missing := sorted(set(lang.phones) - set(senones.phones)):
             raise UserError(f"the model lacks phones of the lexicon: {shorten(missing)}; train it with this lexicon")
         if lang.silence != senones.phones[0]:
-            raise UserError(f"silence is {senones.phones[0]} in the model, {lang.silence} in the lexicon; give its own")
+            raise UserError(
+                f"silence is {senones.phones[0]} in the model, {lang.silence} in the lexicon; use the model's lexicon"
+            )
         if senones.ctc:
             raise UserError("the units of a CTC model are no HMM states; align with a model that has these")
         self.lang, self.senones = lang, senones

@@ -225,7 +225,9 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
         for what in ("rtf", "wer", "per", "frame_accuracy"):
             if missing := sorted(set(first.measured(what)) ^ set(model.measured(what))):
                 lacking = model if missing[0] in first.measured(what) else first
-                raise UserError(f"{lacking.folder} has no {what} of {shorten(missing)}, as others of '{name}'; make it")
+                raise UserError(
+                    f"{lacking.folder} lacks {what} of {shorten(missing)}, unlike others of '{name}'; make it"
+                )
 
 
 def _check_frames(rows: Sequence[Measurement], sets: Sequence[str]) -> None:
@@ -263,7 +265,7 @@ def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> 
     """Word errors of a less those of b on the pooled sets: points, 95 % interval and one-sided p (paired bootstrap)."""
     for name in (a, b):
         if missing := [part for part in plan.pooled if part not in systems[name][0].scores]:
-            raise UserError(f"'{a}' and '{b}': '{name}' has no words of {shorten(missing)}; decode it")
+            raise UserError(f"'{a}' cannot be compared with '{b}': decode {shorten(missing)} with '{name}'")
     found = compare(_pool(systems[a], plan.pooled), _pool(systems[b], plan.pooled))
     low, high = found.ci95
     return _rows(f"{a} − {b}", " + ".join(plan.pooled), difference=found.difference, low=low, high=high, p=found.p)
