@@ -40,12 +40,15 @@ class ScoreStream:
     """Streaming scores of one utterance; `scorer` holds a single network."""
 
     def __init__(self, scorer: PosteriorScorer):
-        self._scorer, self._context = scorer, scorer.model.context
+        self._scorer, self._context, self._level = scorer, scorer.model.context, scorer.model.level()
         self._frames = np.empty((0, scorer.model.dimension), np.float32)  # with the context of the next
         self._memory: Any = None  # of a recurrent network
 
     def accept(self, features: np.ndarray) -> np.ndarray:
         """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete."""
+        return self._accept(self._level(features))
+
+    def _accept(self, features: np.ndarray) -> np.ndarray:
         left, right = self._context
         if len(features) and not len(self._frames):
             features = np.pad(features, ((left, 0), (0, 0)), mode="edge")
@@ -59,7 +62,7 @@ class ScoreStream:
 
     def finish(self) -> np.ndarray:
         """Log-likelihoods (T', S) of the remaining frames; the last feature frame is repeated."""
-        return self.accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
+        return self._accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
 
 
 class GivenScores:

@@ -70,6 +70,7 @@ def train_model(
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
     settings = {**frames, "pool_frames": options.pool_frames, "batch": options.batch, "seed": options.seed}
+    settings["prepare"] = model.levelled
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)

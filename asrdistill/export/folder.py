@@ -67,6 +67,8 @@ def export(
     exported["senones"] = network.senones.count
     exported["sha256"] = {file: sha256(out / file) for file in weights}
     meta = {**network.meta, "kind": kind, "export": exported}
+    if kind == "onnx" and network.module.running_mean:
+        meta["training_mean"] = network.module.mean.tolist()
     write_json(out / "meta.json", meta)
     decoder = Decoder.of(graph_of(out, network.senones), options)
     named = {"data": data.name} if data else {}

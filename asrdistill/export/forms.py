@@ -21,6 +21,8 @@ def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[n
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
+    if form == "kaldi" and model.module.running_mean:
+        raise UserError(f"{folder} subtracts a running mean, which nnet3 does not hold; train with running_mean 0")
     if form in ("onnx", "int8"):
         from asrdistill.export.onnx import write_int8, write_onnx
 
@@ -49,7 +51,7 @@ def open_form(form: str, out: Path) -> Any:
     if form == "torchscript":
         from asrdistill.export.torchscript import TorchScript
 
-        return TorchScript(out / "model.pt", load_model(out).context)  # type: ignore[union-attr]
+        return TorchScript(out / "model.pt", load_model(out).module)  # type: ignore[union-attr]
     if form == "kaldi":
         from asrdistill.export.kaldi import Nnet3
 

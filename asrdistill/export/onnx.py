@@ -13,7 +13,7 @@ from asrdistill import __version__
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
-from asrdistill.models.network import Network, pad
+from asrdistill.models.network import Network
 from asrdistill.models.tdnn import Block, Tdnn
 
 OPSET, IR = 17, 8  # of ONNX 1.12 (2022): what older runtimes read as well
@@ -126,7 +126,7 @@ def _peaks(module: Network, frames: Iterable[np.ndarray]) -> tuple[float, list[n
     linear = (layer for layer in module.modules() if isinstance(layer, nn.Linear))
     hooks = [layer.register_forward_pre_hook(measure) for layer in linear]
     for features in frames:
-        module(torch.from_numpy(pad(features, module.context))[None])
+        module(module.padded(features))
     for hook in hooks:
         hook.remove()
     if not peaks:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asrdistill.models.network import Network, pad
+from asrdistill.models.network import Network
 
 
 class _LogPosteriors(torch.nn.Module):
@@ -29,13 +29,13 @@ def write_torchscript(module: Network, path: Path) -> None:
 class TorchScript:
     """A file that was just written, run as other programs run it."""
 
-    def __init__(self, path: Path, context: tuple[int, int]):
+    def __init__(self, path: Path, original: Network):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             self.module = torch.jit.load(str(path))
-        self.context = context
+        self.padded = original.padded
 
     @torch.inference_mode()
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32"""
-        return self.module(torch.from_numpy(pad(features, self.context))[None])[0].numpy()
+        return self.module(self.padded(features))[0].numpy()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.network import Network, pad
+from asrdistill.models.network import Level, Network
 
 
 class AcousticModel:
@@ -25,10 +25,13 @@ class AcousticModel:
         """F, numbers in a frame of features"""
         return len(self.module.mean)
 
+    def level(self) -> Level:
+        return self.module.level()
+
     @torch.inference_mode()
     def logits(self, features: np.ndarray) -> Tensor:
         """(T, F) -> (T, S); the edge frames are repeated to fill the context."""
-        return self.module(torch.from_numpy(pad(features, self.module.context))[None])[0].float()
+        return self.module(self.module.padded(features))[0].float()
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""

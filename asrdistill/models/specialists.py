@@ -9,7 +9,6 @@ from torch import Tensor
 
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.fusion import SpecialistPosteriors, fuse
-from asrdistill.models.network import pad
 
 
 class Specialists:
@@ -53,4 +52,4 @@ def _posteriors(model: AcousticModel, features: np.ndarray, frames: Tensor) -> T
     """(n, outputs) of some frames (n,) of the features (T, F)."""
     left, right = model.context
     windows = frames[:, None] + torch.arange(left + 1 + right)
-    return model.module(torch.from_numpy(pad(features, model.context))[windows])[:, 0].float().softmax(-1)
+    return model.module(model.module.padded(features)[0, windows])[:, 0].float().softmax(-1)

@@ -23,7 +23,7 @@ from torch.nn import functional
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Widths
-from asrdistill.models.network import Network, pad
+from asrdistill.models.network import Network
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
 from asrdistill.training.masks import masked
@@ -153,7 +153,7 @@ class HeldOut:
         model.eval()
         frames, right, nats = 0, 0, 0.0
         for name in self.utterances[distributed.rank_slice(len(self.utterances))]:
-            inputs = torch.from_numpy(pad(self.features[name], model.context))[None].to(device)
+            inputs = model.padded(self.features[name]).to(device)
             labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits = model(inputs)[0]
