@@ -1,6 +1,7 @@
 """``asrdistill ali``: alignments, the senone of each frame."""
 
 from asrdistill.cli.command import DATA, FEATURES, JOBS, LANG, SCORER, Args, Group, arg, make
+from asrdistill.errors import UserError
 
 group = Group("ali")
 
@@ -42,17 +43,34 @@ def make_(args: Args) -> None:
 
 @group.command(
     arg("originals", help="alignment, soft targets or encoder frames of the original utterances"),
-    arg("features", help="feature archive with perturbed copies"),
+    arg("features", help="feature archive with perturbed copies; with --frame-subsampling, what the trees grow on"),
     arg("out", help="archive to make"),
+    arg("--tree", metavar="FOLDER", help="alignment or network whose senones of a low frame rate are taken"),
+    JOBS,
+    options="asrdistill.hmm.options.SubsamplingOptions",
 )
 def expand(args: Args) -> None:
-    """Give perturbed copies the alignment, or soft targets, of their originals
+    """Give perturbed copies, or networks of a low frame rate, the alignment of the originals
 
-    A copy at another speed takes, for each frame, the row of the original's frame nearest in time.
+    Copies also get soft targets. One at another speed takes, for each frame, the row of the original's frame nearest
+    in time.
+
+    With --frame-subsampling, trees for phones of one or two states grow on the features, and the alignment is made one
+    over their senones (Kaldi's build_tree.sh and convert-ali). It still has a row per frame; phones get at least N.
+    Another set takes the same trees by --tree.
 
     Example:
       asrdistill ali expand exp/ali/train fbank/train_copies exp/ali/train_copies
+      asrdistill ali expand exp/ali/train fmllr/train exp/ali_low/train --frame-subsampling 3 --leaves 2000
+      asrdistill ali expand exp/ali/dev fmllr/dev exp/ali_low/dev --tree exp/ali_low/train
     """
     from asrdistill.features.perturb import expand_to_copies
+    from asrdistill.hmm.subsampling import subsample_alignment
 
+    if args.tree and args.options.frame_subsampling > 1:
+        raise UserError("--tree says what --frame-subsampling does; give one of them")
+    if args.tree or args.options.frame_subsampling > 1:
+        work = (args.originals, args.features)
+        make(args, lambda out: subsample_alignment(*work, out, args.options, args.jobs, args.tree), work, args.tree)
+        return
     make(args, lambda out: expand_to_copies(args.originals, args.features, out), args.originals, args.features)

@@ -61,6 +61,8 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Raises UserError when they do not fit each other.
     """
+    if senones.subsampling > 1:
+        raise UserError("networks of a low frame rate cannot be decoded yet; give one at the features' frame rate")
     tokens = lm.levels[0].number
     warnings = _oov_warnings(lang.words, tokens)
     for warning in warnings:

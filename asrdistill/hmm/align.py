@@ -100,7 +100,9 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
     found = FrameArchive(alignment, "alignment")
     if "phones" not in found.meta["parts"]:
         raise UserError(f"{alignment} does not say which phone a frame belongs to; align again")
-    if Senones.read(alignment).phones != lang.phones:
+    if (senones := Senones.read(alignment)).subsampling > 1:
+        raise UserError(f"{alignment} is of a low frame rate; give the alignment that it was made from")
+    if senones.phones != lang.phones:
         raise UserError(f"{alignment} is of other phones than the lexicon's; align with a model of this lexicon")
     shared = [utterance for utterance in features if utterance in found]
     if not shared:

@@ -167,10 +167,10 @@ def update(mixtures: Mixtures, stats: Statistics, floor: np.ndarray) -> Mixtures
     )
 
 
-def self_loops(stats: Statistics, before: np.ndarray) -> np.ndarray:
+def self_loops(stays: np.ndarray, leaves: np.ndarray, before: np.ndarray) -> np.ndarray:
     """(S,) self-loop log-probabilities; rare senones keep those of `before`."""
-    seen = stats.stays + stats.leaves
-    probability = np.clip(stats.stays / np.maximum(seen, 1), 0.01, 0.99)
+    seen = stays + leaves
+    probability = np.clip(stays / np.maximum(seen, 1), 0.01, 0.99)
     return np.where(seen >= MIN_OCCUPANCY, np.log(probability), before)
 
 

@@ -77,7 +77,9 @@ class GraphCompiler:
         """Graph of words of the lexicon; without words it is one silence."""
         indices = np.array([self.word_index[word] for word in words], dtype=np.int64)
         phone, word, *arcs = _phone_graph(indices, *self._lexicon)
-        inventory = [self.senones.contexts, self.senones.table, self.senones.lengths]
+        lengths = self.senones.lengths
+        fewest = lengths - ((lengths == 2) & (self.senones.subsampling > 1))  # states that a phone has at least
+        inventory = [self.senones.contexts, self.senones.table, lengths, fewest]
         senone, unit, *arcs = _expand(*[phone, *arcs, *inventory])
         return UtteranceGraph(senone, unit, phone, word, *arcs)
 
@@ -140,7 +142,7 @@ def _phone_graph(words, word_first, pron_logprob, pron_first, pron_phones, log_s
 
 
 @numba.njit(cache=True)
-def _expand(phone, first, source, weight, entry, exit, classes, table, lengths):
+def _expand(phone, first, source, weight, entry, exit, classes, table, lengths, fewest):
     """Graph of states: senone, unit, then arcs as in UtteranceGraph.
 
     A phone is repeated for each pair of neighbour classes; silence (phone 0, class 0) has no context.
@@ -175,10 +177,11 @@ def _expand(phone, first, source, weight, entry, exit, classes, table, lengths):
                                 continue
                             side = classes[phone[v]] if phone[u] != 0 else 0
                             for k in np.flatnonzero(left[u]):
-                                out_source.append(last[u, k, side])
-                                out_weight.append(weight[a])
+                                for n in range(fewest[phone[u]] - 1, lengths[phone[u]]):
+                                    out_source.append(last[u, k, side] - lengths[phone[u]] + 1 + n)
+                                    out_weight.append(weight[a])
                     out_entry.append(entry[v] if state == 0 and before == 0 else -np.inf)
-                    out_exit.append(exit[v] if state + 1 == lengths[phone[v]] and after == 0 else -np.inf)
+                    out_exit.append(exit[v] if state + 1 >= fewest[phone[v]] and after == 0 else -np.inf)
                     senone.append(table[phone[v], before, after, state])
                     unit.append(v)
                     out_first.append(len(out_source))

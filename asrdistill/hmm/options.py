@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from asrdistill.config import option
+from asrdistill.config import hash_fields, option
 from asrdistill.errors import UserError
 
 _LEFT_OUT = "percent of the utterances that may fail to align"
@@ -46,3 +46,22 @@ class FmllrOptions:
 @dataclass(frozen=True)
 class AlignOptions:
     max_left_out: float = option(5.0, _LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class SubsamplingOptions:
+    frame_subsampling: int = option(
+        1, "make an alignment, with trees of its own, for networks with an output every Nth frame", since_version="0.2"
+    )
+    states: int = option(2, "HMM states per phone; 2: its first output has one of its own", (1, 2), since_version="0.2")
+    leaves: int = option(2000, "leaves of the decision trees: senones", since_version="0.2")
+    right_context: bool = option(False, "the trees ask about the right phone as well", since_version="0.2")
+    max_left_out: float = option(
+        5.0, "percent of the utterances that may have fewer than N frames per phone", since_version="0.2"
+    )
+
+    def __post_init__(self) -> None:
+        if self.frame_subsampling < 1 or self.leaves < 1:
+            raise UserError("--frame-subsampling and --leaves must be at least 1")
+        if self.frame_subsampling == 1 and (given := sorted(hash_fields(self).keys() - {"max_left_out"})):
+            raise UserError(f"--{given[0].replace('_', '-')} is for --frame-subsampling; give both")

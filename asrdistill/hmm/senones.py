@@ -3,6 +3,9 @@
 Phones are left-to-right HMMs without skips, of 3 states (silence: 5). A decision tree per state asks about the
 neighbouring phones; beyond the ends of an utterance is silence.
 
+With frame subsampling (outputs that are N frames apart) phones have one state, or two: the first lasts one output, and
+the second may be missing (Povey et al. 2016).
+
 ``senones.json`` of a model folder holds the trees: a senone's number, or ``{"left": "B D G", "yes": tree, "no": tree}``
 for "is the left phone one of these?". "right" asks about the right phone; "centre" about the phone itself where
 position-dependent phones (AA_B, AA_I, AA_E, AA_S) share a tree.
@@ -41,14 +44,16 @@ class Senones:
 
     phones     names, phones[0] is silence
     states     phone without position -> tree of each of its HMM states
-    self_loop  (S,) natural log of the self-loop probability
+    self_loop  (S,) natural log of the self-loop probability; of a state of one output: that its phone goes on
     ctc        whether these are units of a CTC model, without transition probabilities
+    subsampling  features frames from one output of a network to the next
     """
 
     phones: list[str]
     states: dict[str, list[Tree]]
     self_loop: np.ndarray = field(repr=False)
     ctc: bool = False
+    subsampling: int = 1
 
     @classmethod
     def monophones(cls, lang: Lang) -> Senones:
@@ -94,8 +99,9 @@ class Senones:
         return hash_of({"phones": self.phones, "states": self.states, **self._kind})
 
     @property
-    def _kind(self) -> dict[str, bool]:
-        return {"ctc": True} if self.ctc else {}
+    def _kind(self) -> dict[str, Any]:
+        others = {"subsampling": self.subsampling} if self.subsampling > 1 else {}
+        return {"ctc": True, **others} if self.ctc else others
 
     @property
     def silence(self) -> list[int]:
@@ -106,6 +112,12 @@ class Senones:
     def lengths(self) -> np.ndarray:
         """(P,) int32: number of HMM states of each phone."""
         return np.array([len(self.states[root_of(phone)]) for phone in self.phones], np.int32)
+
+    @cached_property
+    def once(self) -> np.ndarray:
+        """(S,) bool: senones that last one output; after them the phone goes on to its second state, or ends."""
+        trees = (trees[0] for trees in self.states.values() if self.subsampling > 1 and len(trees) == 2)
+        return np.isin(np.arange(self.count), [leaf for tree in trees for leaf in leaves(tree)])
 
     @cached_property
     def contexts(self) -> np.ndarray:
@@ -191,12 +203,13 @@ class Senones:
         record = read_json(path)
         try:
             senones = cls(record["phones"], record["states"], np.asarray(record["self_loop"], dtype=np.float64))
-            senones.ctc = record.get("ctc", False)
+            senones.ctc, senones.subsampling = record.get("ctc", False), int(record.get("subsampling", 1))
             used = {leaf for trees in senones.states.values() for tree in trees for leaf in leaves(tree)}
             sound = used == set(range(senones.count)) and all(isinstance(leaf, int) for leaf in senones.silence)
             sound = sound and {root_of(phone) for phone in senones.phones} == set(senones.states)
             sound = sound and {phone for phones, _ in senones._questions() for phone in phones} <= set(senones.phones)
-            sound = sound and bool(np.all(senones.self_loop < 0))
+            sound = sound and bool(np.all(senones.self_loop < 0)) and senones.subsampling >= 1
+            sound = sound and (senones.subsampling == 1 or int(senones.lengths.max()) <= 2)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             sound = False
         if not sound:

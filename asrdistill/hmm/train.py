@@ -214,7 +214,7 @@ def _train(
             floor = VARIANCE_FLOOR * _global_variance(stats)
         log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
         mixtures = update(mixtures, stats, floor)
-        senones.self_loop = self_loops(stats, senones.self_loop)
+        senones.self_loop = self_loops(stats.stays, stats.leaves, senones.self_loop)
         if number < growing:
             target = senones.count + (options.gaussians - senones.count) * (number + 1) // growing
             mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)

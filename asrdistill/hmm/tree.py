@@ -114,11 +114,14 @@ class _Leaf:
     no: _Leaf | None = None
 
 
-def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray, leaves: int) -> Senones:
+def grow_tree(
+    stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray, leaves: int, sides: Sequence[str] = SIDES
+) -> Senones:
     """Senones of at most `leaves` leaves; logs a warning if the data suffice for fewer.
 
     phones   names of the indices in the contexts; phones[0] is silence, which is not split
     lengths  (P,) their numbers of states
+    sides    those that questions are about
     """
     floor = variance_floor(stats.sums)
     asked = questions(stats, len(phones), lengths, floor)
@@ -138,7 +141,7 @@ def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray,
     queue: list[tuple[float, int, _Leaf]] = []
 
     def consider(leaf: _Leaf) -> None:
-        leaf.gain, leaf.side, leaf.question = _best_question(stats, leaf.rows, asked, asks, floor)
+        leaf.gain, leaf.side, leaf.question = _best_question(stats, leaf.rows, asked, asks, floor, sides)
         if leaf.gain > 0:
             heapq.heappush(queue, (-leaf.gain, next(order), leaf))
 
@@ -163,7 +166,12 @@ def grow_tree(stats: TreeStatistics, phones: Sequence[str], lengths: np.ndarray,
 
 
 def _best_question(
-    stats: TreeStatistics, rows: np.ndarray, asked: list[tuple[int, ...]], asks: np.ndarray, floor: np.ndarray
+    stats: TreeStatistics,
+    rows: np.ndarray,
+    asked: list[tuple[int, ...]],
+    asks: np.ndarray,
+    floor: np.ndarray,
+    sides: Sequence[str],
 ) -> tuple[float, str, tuple[int, ...]]:
     """(gain in log-likelihood, side, phones) of the best split of a leaf; gain 0 if there is none."""
     best: tuple[float, str, tuple[int, ...]] = (0.0, "", ())
@@ -172,9 +180,9 @@ def _best_question(
     sums = stats.sums[rows]
     whole = sums.sum(0)
     before = loglikes(whole, floor)
-    for column, side in enumerate(SIDES):
+    for side in sides:
         by_phone = np.zeros((asks.shape[1], sums.shape[1]))
-        np.add.at(by_phone, stats.contexts[rows, column], sums)
+        np.add.at(by_phone, stats.contexts[rows, SIDES.index(side)], sums)
         yes = asks @ by_phone
         no = whole - yes
         gain = loglikes(yes, floor) + loglikes(no, floor) - before

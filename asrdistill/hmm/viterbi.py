@@ -29,7 +29,11 @@ def best_path(loglikes: np.ndarray, graph: UtteranceGraph, senones: Senones, col
     stay, leave = senones.self_loop[graph.senone], senones.forward[graph.senone]
     if len(loglikes) == 0:
         return -np.inf, None
-    come = leave[graph.source] + graph.weight
+    come = leave[graph.source]
+    if (once := senones.once[graph.senone]).any():
+        within = graph.unit[graph.source] == np.repeat(graph.unit, np.diff(graph.first))
+        come, stay = np.where(within, stay[graph.source], come), np.where(once, -np.inf, stay)
+    come = come + graph.weight
     score, path = _viterbi(loglikes, columns, stay, come, graph.first, graph.source, graph.entry, leave + graph.exit)
     return (score, path) if np.isfinite(score) else (-np.inf, None)
 
