@@ -80,7 +80,7 @@ def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]
     for number, line in enumerate(read_lines(path), 1):
         try:
             value = parse(line)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise UserError(f"{path}, line {number}: '{line[:60]}' is not '{form}'; correct it") from None
         yield value
 

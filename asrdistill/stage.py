@@ -31,6 +31,10 @@ log = logging.getLogger("asrdistill")
 MARKER = ".done"
 
 
+class UnwritableError(UserError):
+    """A folder that the system does not let us make."""
+
+
 def make(out: Path, work: Callable[[Path], object], verb: str, options: Any, inputs: Sequence[Path]) -> bool:
     """Make the folder `out` by ``work(partial folder)`` unless it is up to date; returns whether work was done.
 
@@ -56,7 +60,7 @@ def make(out: Path, work: Callable[[Path], object], verb: str, options: Any, inp
     except (OSError, SafetensorError) as error:  # a full disk is either, depending on what was written
         parts = (error.strerror, error.filename) if isinstance(error, OSError) else (error,)
         reason = ": ".join(str(part) for part in parts if part)
-        raise UserError(f"{out} could not be made ({reason})") from error
+        raise UnwritableError(f"{out} could not be made ({reason})") from error
     log.info("%s: done in %.1f s", out, time.time() - start)
     return True
 

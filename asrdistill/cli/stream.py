@@ -1,5 +1,6 @@
 """``asrdistill transcribe --stream``: words of standard input as they become final."""
 
+import logging
 import os
 import shutil
 import signal
@@ -7,6 +8,8 @@ import sys
 from typing import Any
 
 from asrdistill.errors import UserError
+
+log = logging.getLogger("asrdistill")
 
 
 def print_ctm(source: str, times: list, shift: float) -> None:
@@ -32,7 +35,8 @@ def listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
         for samples in pieces:
             stream.accept(samples)
             written += _write(stream, written, line, ctm, recogniser.frame_shift)
-        stream.finish()
+        if stream.finish().partial:
+            log.warning("the audio ends inside a word, which is left out")
         _write(stream, written, line, ctm, recogniser.frame_shift)
         if not ctm:
             print(flush=True)

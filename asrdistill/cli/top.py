@@ -1,14 +1,16 @@
 """Commands without a group."""
 
+import logging
+
 from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError
 from asrdistill.export.options import FORMS
 
-group = Group("")
+group, log = Group(""), logging.getLogger("asrdistill")
 
 
 @group.command(
-    arg("ref", help="reference: Kaldi text (utterance words …), .trn or .ctm"),
+    arg("ref", help="reference: Kaldi text (utterance words …), .trn, .ctm or .stm"),
     arg("hyp", help="hypotheses, likewise"),
     arg("--against", metavar="HYP2", help="is HYP better than these? (paired bootstrap)"),
     arg("--worst", type=int, default=0, metavar="N", help="show the N utterances with most errors"),
@@ -193,12 +195,22 @@ def transcribe(args: Args) -> None:
     recogniser = Recogniser(args.recogniser)
     if args.stream:
         listen(recogniser, args.rate, args.ctm)
+    faults = []
     for path in args.files:
-        result = recogniser.transcribe(path)
+        try:
+            result = recogniser.transcribe(path)
+        except UserError as error:
+            faults.append(path)
+            if len(args.files) == 1:
+                raise
+            log.error(error)
+            continue
         if args.ctm:
             print_ctm(str(path), result.times, recogniser.frame_shift)
         else:
             print((f"{path}\t" if len(args.files) > 1 else "") + " ".join(result.words), flush=True)
+    if faults:
+        raise UserError(f"{len(faults)} of {len(args.files)} files have no words: {shorten(faults)}; see above")
 
 
 @group.command(

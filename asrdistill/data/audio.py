@@ -14,36 +14,108 @@ from asrdistill.errors import UserError
 
 FLAC_BLOCK = 4096  # samples: the usual block, which is decoded as a whole
 UNKNOWN = 2**63 - 1  # libsndfile's frame count of a FLAC stream that does not say how long it is
+# kbit/s of MPEG 2 and of MPEG 1, layer III
+MP3_RATES = (
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+)
+LOUDEST = 8.0  # of float samples; beyond it they are no numbers in [-1, 1)
 OVERSHOOT = 0.5  # seconds that a segment may exceed its recording, as in Kaldi
 
 
-def read_audio(source: str, rate: int, start: float = 0.0, end: float | None = None, pipes: bool = False) -> np.ndarray:
+def read_audio(
+    source: str, rate: int, start: float = 0.0, end: float | None = None, pipes: bool = False, mix: bool = False
+) -> np.ndarray:
     """Samples of one recording or of the part from `start` to `end` (seconds).
 
     source  path, or shell command ending in ``|`` if `pipes` allows it
+    mix     take the mean of several channels
 
     Returns float32 (N,) in [-1, 1), mono, at `rate` Hz, resampled by soxr if needed. Raises UserError for audio that is
-    missing, empty, unreadable, truncated, stereo or not finite.
+    missing, empty, unreadable, truncated, longer than it says, stereo (without `mix`) or not finite.
     """
     handle = _open(source, pipes)
-    try:
-        with soundfile.SoundFile(handle) as sound:
-            if sound.channels != 1:
-                raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
-            if sound.frames == UNKNOWN:
-                raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
-            native = sound.samplerate
+    with open_sound(handle, source) as sound:
+        if sound.channels != 1 and not mix:
+            raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
+        if sound.frames == UNKNOWN:
+            raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
+        native = sound.samplerate
+        count = -1 if end is None else max(0, round(end * native) - round(start * native))
+        try:
             if start > 0:
                 sound.seek(min(round(start * native), sound.frames))
-            count = -1 if end is None else max(0, round(end * native) - round(start * native))
             promised = max(0, _promised_frames(sound, handle) - sound.tell())
-            samples = sound.read(count, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
+            samples = sound.read(count, dtype="float32", always_2d=True).mean(axis=1)
+        except soundfile.LibsndfileError as error:
+            raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
+        if count < 0 or len(samples) < count:
+            check_whole(sound, handle, source)
     _check(source, samples, promised if count < 0 else min(count, promised), count)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, the segment at {end} s; correct it")
     return samples if native == rate else _resampled(samples, native, rate)
+
+
+def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
+    """Open audio; WAV of a recorder that was killed before it wrote its size counts as whole. UserError for others."""
+    try:
+        sound = soundfile.SoundFile(handle)
+        if sound.frames == 0 and sound.format in ("WAV", "WAVEX"):
+            content = bytearray(_content(handle))
+            place = content.find(b"data", 12, 1 << 12) + 8
+            if place > 8 and not content[place : place + 4].strip().isalnum():  # no further chunk
+                content[place - 4 : place] = min(len(content) - place, (1 << 32) - 1).to_bytes(4, "little")
+                sound = soundfile.SoundFile(io.BytesIO(content))
+        return sound
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
+    except TypeError:
+        raise UserError(
+            f"{source} is headerless audio, of which nothing is known; pipe it: transcribe --stream --rate HZ < FILE"
+        ) from None
+
+
+def check_whole(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -> None:
+    """Raise UserError if an MP3 or Ogg file holds more than its header says, which libsndfile leaves out."""
+    holds = 0.0
+    if sound.format == "MP3":
+        holds = _mp3_seconds(_content(handle))
+    elif sound.format == "OGG" and _is_chained(_content(handle)):
+        holds = math.inf
+    if holds > sound.frames / sound.samplerate + OVERSHOOT:
+        raise UserError(
+            f"{source} holds more than the {sound.frames / sound.samplerate:.1f} s it says; convert it to WAV"
+        )
+
+
+def _is_chained(content: bytes) -> bool:
+    """Whether another Ogg stream follows the first one (RFC 3533)."""
+    place, begun = 0, False
+    while content[place : place + 4] == b"OggS" and place + 27 <= len(content):
+        first = content[place + 5] & 2
+        if first and begun:
+            return True
+        begun, lacing = begun or not first, content[place + 26]
+        place += 27 + lacing + sum(content[place + 27 : place + 27 + lacing])
+    return False
+
+
+def _mp3_seconds(content: bytes) -> float:
+    """Length of MPEG layer III by the headers of its frames (ISO 11172-3, 13818-3); ID3 tags are skipped."""
+    place, seconds = 0, 0.0
+    while 0 <= place <= len(content) - 10:
+        head = int.from_bytes(content[place : place + 4], "big")
+        version, bits, rate = head >> 19 & 3, head >> 12 & 15, head >> 10 & 3
+        if content[place : place + 3] == b"ID3":
+            place += 10 + sum((content[place + 9 - k] & 127) << 7 * k for k in range(4))
+        elif head >> 21 != 0x7FF or version == 1 or head >> 17 & 3 != 1 or bits in (0, 15) or rate == 3:
+            place = content.find(b"\xff", place + 1)
+        else:
+            hertz, samples = (44100, 48000, 32000)[rate] >> (2, 0, 1, 0)[version], 1152 if version == 3 else 576
+            place += samples * 125 * MP3_RATES[version == 3][bits] // hertz + (head >> 9 & 1)
+            seconds += samples / hertz
+    return seconds
 
 
 def _resampled(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
@@ -58,7 +130,7 @@ def flac_seconds(path: str) -> float:
     Raises UserError if the file is not FLAC, has no length in its header, or is truncated.
     """
     try:
-        with soundfile.SoundFile(path) as sound:
+        with open_sound(path, path) as sound:
             if sound.format != "FLAC" or sound.frames == UNKNOWN:
                 raise UserError(f"{path} is not FLAC, or its header has no length; write it again (flac -d, then flac)")
             seconds, tail = sound.frames / sound.samplerate, min(sound.frames, FLAC_BLOCK)
@@ -77,7 +149,7 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     SPHERE files have the original. Sizes from 2 GB on (streams) and MP3s without a Xing header are unknown.
     """
     if sound.format == "NIST":
-        count = re.search(rb"sample_count -i (\d+)", _first_bytes(handle))
+        count = re.search(rb"sample_count -i (\d+)", _content(handle)[:1024])
         return int(count[1]) if count else 0
     if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info):
         return 0
@@ -87,11 +159,8 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     return sound.frames
 
 
-def _first_bytes(handle: io.BytesIO | str) -> bytes:
-    if isinstance(handle, io.BytesIO):
-        return handle.getvalue()[:1024]
-    with open(handle, "rb") as file:
-        return file.read(1024)
+def _content(handle: io.BytesIO | str) -> bytes:
+    return handle.getvalue() if isinstance(handle, io.BytesIO) else Path(handle).read_bytes()
 
 
 def _open(source: str, pipes: bool) -> io.BytesIO | str:
@@ -118,3 +187,5 @@ def _check(source: str, samples: np.ndarray, promised: int, asked: int) -> None:
         raise UserError(f"{source} is cut short: {len(samples)} of {promised} samples; copy it again")
     if not np.isfinite(samples).all():
         raise UserError(f"{source} holds samples that are not finite (NaN or infinity); convert it again")
+    if (loudest := float(np.abs(samples).max())) > LOUDEST:
+        raise UserError(f"{source} holds samples up to {loudest:g} instead of 1; scale them")

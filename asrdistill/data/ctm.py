@@ -1,11 +1,14 @@
 """Phones and words in time: CTM files, and PHN and WRD files of TIMIT."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from asrdistill.files import parse_lines
+
+CTM = "utterance channel start duration label [confidence …]"
 
 
 class Interval(NamedTuple):
@@ -18,16 +21,20 @@ class Interval(NamedTuple):
 
 def read_ctm(path: Path) -> Iterator[tuple[str, list[Interval]]]:
     """Yield (utterance, intervals); the lines of an utterance must be adjacent. Raises UserError naming the line."""
-    entries = (entry for entry in parse_lines(path, _parse, "utterance channel start duration label") if entry)
+    entries = filter(None, parse_lines(path, parse_ctm, CTM))
     for utterance, group in itertools.groupby(entries, key=lambda entry: entry[0]):
-        yield utterance, [interval for _, interval in group]
+        yield utterance, [interval for *_, interval in group]
 
 
-def _parse(line: str) -> tuple[str, Interval] | None:
+def parse_ctm(line: str) -> tuple[str, str, Interval] | None:
+    """Utterance, channel and interval of a line; None for remarks. ValueError for other lines and impossible times."""
     if not line.strip() or line.startswith(";;"):
         return None
-    utterance, _, start, duration, label = line.split()[:5]
-    return utterance, Interval(float(start), float(start) + float(duration), label)
+    utterance, channel, start, duration, label, *more = line.split()
+    begin, end = float(start), float(start) + float(duration)
+    if not 0 <= begin <= end < math.inf or len(more) > 3 or (more and more[0] != "NA" and math.isnan(float(more[0]))):
+        raise ValueError
+    return utterance, channel, Interval(begin, end, label)
 
 
 def read_phn(path: Path, rate: int) -> list[Interval]:

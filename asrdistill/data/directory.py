@@ -115,10 +115,10 @@ class DataDirectory:
         for recording, source in audio.items():
             _check_source(folder, recording, source, pipes)
         segments = _read_segments(folder / "segments", audio)
-        texts, speakers, durations = (
-            read_table(folder / name, segments) if (folder / name).exists() else {}
-            for name in ("text", "utt2spk", "utt2dur")
+        texts, durations = (
+            read_table(folder / name, segments) if (folder / name).exists() else {} for name in ("text", "utt2dur")
         )
+        speakers = _read_utt2spk(folder / "utt2spk", segments)
         _check_spk2utt(folder / "spk2utt", speakers)
         return cls(
             Utterance(
@@ -168,6 +168,10 @@ class DataDirectory:
 def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
     """All utterances of several directories; raises UserError for a shared id."""
     seen: dict[str, Utterance] = {}
+    directories = list(directories)
+    if len({bool(directory.texts) for directory in directories if len(directory)}) > 1:
+        first = next(data.utterances[0].id for data in directories if len(data) and not data.texts)
+        raise UserError(f"some of the data directories have transcripts, that of {first} has none; give each a text")
     for directory in directories:
         for utterance in directory:
             if utterance.id in seen:
@@ -187,11 +191,17 @@ def write_with_genders(data: DataDirectory, sources: Sequence[Path], folder: Pat
 
 def read_speakers(folder: Path) -> dict[str, str]:
     """utterance -> speaker, in order, without reading audio or text; raises UserError if tables are bad."""
-    segments, said_by = folder / "segments", folder / "utt2spk"
+    segments = folder / "segments"
     utterances = read_table(segments if segments.exists() else folder / "wav.scp")
-    if not said_by.exists():
-        return {utterance: utterance for utterance in utterances}
-    return read_table(said_by, utterances)
+    return _read_utt2spk(folder / "utt2spk", utterances) or {utterance: utterance for utterance in utterances}
+
+
+def _read_utt2spk(path: Path, utterances: Iterable[str]) -> dict[str, str]:
+    """utterance -> speaker; empty without the file."""
+    speakers = read_table(path, utterances) if path.exists() else {}
+    if wrong := next((id for id, speaker in speakers.items() if len(speaker.split()) != 1), None):
+        raise UserError(f"{path}: {wrong} must have one speaker, not '{speakers[wrong]}'; correct it")
+    return speakers
 
 
 def write_table(path: Path, rows: Iterable[tuple[str, str]]) -> None:

@@ -86,7 +86,7 @@ def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
     """(utterance, ark, offset) of each line of an scp; a relative path counts from here or from the scp's folder."""
     with _open(path) as handle:
         for number, line in enumerate(handle, 1):
-            found = re.fullmatch(r"(\S+)\s+(\S.*?)(?::(\d+))?", line.decode(errors="replace").rstrip())
+            found = re.fullmatch(r"(\S+)\s+(\S.*?)(?::(\d+))?", line.decode("utf-8-sig", errors="replace").rstrip())
             if not found:
                 raise UserError(f"{path}, line {number} is not 'utterance file:offset'; make it again")
             utterance, name, offset = found.groups()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-import re
+import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from asrdistill.data.audio import UNKNOWN
+from asrdistill.data.audio import UNKNOWN, check_whole, open_sound
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SegmentOptions
 from asrdistill.errors import UserError, shorten
@@ -109,14 +110,25 @@ def segment_recordings(
 def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
     """name -> file: the path, with the suffix only where names would be equal."""
     stems = [path.relative_to(folder).with_suffix("") for path in files]
+    counts = Counter(stems)
     names: dict[str, Path] = {}
     for stem, path in zip(stems, files, strict=True):
-        whole = path.relative_to(folder) if stems.count(stem) > 1 else stem
-        name = re.sub(r"[^\w.+-]+", "_", str(whole))
+        whole = path.relative_to(folder) if counts[stem] > 1 else stem
+        name = _name(whole)
         if name in names:
             raise UserError(f"{names[name]} and {path} would have the same name, {name}; rename one of them")
         names[name] = path
     return names
+
+
+def _name(path: Path) -> str:
+    """The path, composed (NFC), with an underscore for each run of signs that are no letters, marks or digits."""
+
+    def is_kept(sign: str) -> bool:
+        return sign.isalnum() or sign in "_.+-" or unicodedata.category(sign)[0] == "M"
+
+    runs = itertools.groupby(unicodedata.normalize("NFC", str(path)), is_kept)
+    return "".join("".join(run) if kept else "_" for kept, run in runs)
 
 
 def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> list[Recording]:
@@ -155,19 +167,20 @@ def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> lis
 def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tuple[str, Path, bool]) -> Recording:
     name, path, whole = task
     parent = path.relative_to(folder).parent
-    speaker = name if parent == Path(".") else re.sub(r"[^\w.+-]+", "_", str(parent))
+    speaker = name if parent == Path(".") else _name(parent)
     copy = audio / f"{name}.flac"
     try:
         if path.stat().st_size == 0:
             raise UserError("it is empty")
-        with soundfile.SoundFile(path) as sound:
+        with open_sound(str(path), "it") as sound:
+            check_whole(sound, str(path), "it")
             rate = sound.samplerate
             plain = sound.channels == 1 and sound.format in PLAIN and sound.frames != UNKNOWN
             measured, seconds = levels(sound, None if plain else copy)
     except soundfile.LibsndfileError as error:
         fault = f"cannot be read as audio: {error.error_string.rstrip('.')}"
-    except (UserError, OSError, TypeError) as error:  # a TypeError: headerless audio, of which nothing is known
-        fault = "headerless audio, of which nothing is known" if isinstance(error, TypeError) else str(error)
+    except (UserError, OSError) as error:
+        fault = str(error)
     else:
         uncut = whole and seconds <= options.longest
         spans = [(0, len(measured) + 1)] if uncut else pieces(measured, options)

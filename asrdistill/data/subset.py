@@ -12,6 +12,7 @@ from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SubsetOptions
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines, write_text
 
 log = logging.getLogger("asrdistill")
 
@@ -49,16 +50,19 @@ def _choose(items: list[T], options: SubsetOptions, key: Callable[[T], Any], nam
 
 
 def write_rows(archive: FrameArchive, out: Path, utterances: Sequence[str]) -> None:
-    """Write into `out` an index of these utterances over the archive's shards, and its other files."""
+    """Write into `out` an index of these utterances over the archive's shards, its other files, its CTMs' lines."""
     subset(archive.folder, out, utterances)
+    kept = set(utterances)
+    for path in archive.folder.glob("*.ctm"):
+        write_text(out / path.name, "".join(f"{line}\n" for line in read_lines(path) if line.split(" ", 1)[0] in kept))
     copy_beside(archive, out)
 
 
 def copy_beside(archive: FrameArchive, out: Path) -> None:
     """Copy the other files of an archive: senones.json, the tails of soft targets."""
     for path in archive.folder.iterdir():
-        shard = path.suffix == ".npy"
-        if path.is_file() and not shard and not path.name.startswith(".") and not (out / path.name).exists():
+        others = path.suffix not in (".npy", ".ctm")  # a CTM is of these utterances
+        if path.is_file() and others and not path.name.startswith(".") and not (out / path.name).exists():
             shutil.copy(path, out)
 
 

@@ -31,7 +31,7 @@ class Texts(Sequence[Transcript]):
         with open(self.path, "rb") as lines:
             lines.seek(self.places[0])
             for _ in range(len(self)):
-                utterance, *words = lines.readline().decode().split()
+                utterance, *words = lines.readline().decode("utf-8-sig").split()
                 yield utterance, words
 
     def __getitem__(self, key: Any) -> Any:
@@ -60,8 +60,8 @@ def _places(folder: Path) -> np.ndarray | None:
     try:
         with open(folder / "text", "rb") as texts, open(others, "rb") as utterances:
             for text, other in zip_longest(texts, utterances, fillvalue=b""):
-                key = text.decode().split(maxsplit=1)[0].encode()
-                if key <= previous or key != other.decode().split(maxsplit=1)[0].encode():
+                key = text.decode("utf-8-sig").split(maxsplit=1)[0].encode()
+                if key <= previous or key != other.decode("utf-8-sig").split(maxsplit=1)[0].encode():
                     return None
                 ends.append(ends[-1] + len(text))
                 previous = key

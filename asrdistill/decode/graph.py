@@ -33,7 +33,7 @@ log = logging.getLogger("asrdistill")
 NUMBERS = ("senones", "pause", "no_pause", "warnings")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
 CODE = [f"decode/{name}" for name in ("graph", "ctc", "tree", "lm", "lookahead", "search")]
-CODE += ["hmm/senones", "lang/ngram"]  # modules that determine a graph
+CODE += ["hmm/senones", "lang/lexicon", "lang/ngram"]  # modules that determine a graph
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,10 @@ def _keep(folder: Path, work: Callable[[Path], None], kind: str, made_from: dict
     if _is_whole(folder):
         return False
     log.warning("the search graph in %s is damaged; it is made again", folder)
-    shutil.rmtree(folder)
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise stage.UnwritableError(f"{folder} could not be made again ({error.strerror})") from None
     return stage.make(folder, work, kind, made_from, inputs)
 
 

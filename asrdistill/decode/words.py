@@ -20,7 +20,7 @@ class Word(NamedTuple):
 
     def ctm(self, name: str, shift: float) -> str:
         """Its line in a CTM file of a recording; `shift` is a frame's seconds."""
-        line = f"{name} 1 {self.start * shift:.3f} {(self.end - self.start) * shift:.3f} {self.word}"
+        line = f"{'_'.join(name.split())} 1 {self.start * shift:.3f} {(self.end - self.start) * shift:.3f} {self.word}"
         return line if self.confidence is None else f"{line} {self.confidence:.4f}"
 
 

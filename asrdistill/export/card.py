@@ -6,6 +6,7 @@ from typing import Any
 from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.export.options import FORMS
+from asrdistill.features.options import options_of
 from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import NetworkConfig
@@ -70,7 +71,13 @@ def _features(features: dict[str, Any], shift: float) -> str:
     if features["type"] == "whisper":
         encoder = f"({features['parameters']:,} of the parameters, `{ENCODER}`)"
         return f"the frames of Whisper's encoder after layer {features['layer']} {encoder} {rate}"
-    return f"frames of {features['bins']} log-mel filterbank coefficients {rate}; the network itself normalises them"
+    options = options_of(features)
+    return (
+        f"frames of {options.bins} log-mel filterbank coefficients {rate}, of {options.frame_length:g} ms, from "
+        f"{options.low:g} to {options.top:g} Hz (Kaldi: --low-freq, --high-freq), of samples in the range of 16-bit "
+        f"integers (32768 times those in [-1, 1)), without dither (--dither=0), preemphasis {options.preemphasis:g}, "
+        f"--snip-edges={str(options.snip_edges).lower()}; the network itself normalises them"
+    )
 
 
 def _training(origin: dict[str, Any], meta: dict[str, Any]) -> str:

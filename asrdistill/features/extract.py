@@ -1,5 +1,6 @@
 """From a data directory to an archive of log-mel features."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from importlib import import_module
@@ -15,6 +16,8 @@ from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
 from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
 from asrdistill.parallel import Chunk, gather, map_utterances, split
+
+log = logging.getLogger("asrdistill")
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 _BATCH_SECONDS = 60.0  # of audio, transformed together
@@ -34,9 +37,13 @@ def make_fbank(
     variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
     tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     write = partial(_write_shard, Path(out), variants, copies.pipes)
-    shards = map_utterances(write, tasks, jobs, "features", partial(copies.source, data.utterances))
+    shards = list(map_utterances(write, tasks, jobs, "features", partial(copies.source, data.utterances)))
+    if faults := [fault for shard in shards for fault in shard.pop("faults")]:
+        for fault in faults[1:]:
+            log.warning(fault)
+        raise UserError(f"{len(faults)} of {len(data)} utterances have no features: {faults[0]}")
     meta = {"frame_shift": options.frame_shift / 1000, "features": options.describe(), **copies.describe()}
-    finish(out, "features", _parts(options), list(shards), **meta)
+    finish(out, "features", _parts(options), shards, **meta)
 
 
 def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -54,25 +61,29 @@ def _write_shard(
 
     options = variants[0][1]
     writer = ShardWriter(out, shard.number, _parts(options))
-    for batch in gather(_samples(shard, options, pipes), _BATCH_SECONDS * options.rate, lambda pair: len(pair[1])):
+    faults: list[str] = []
+    readable = _samples(shard, options, pipes, faults)
+    for batch in gather(readable, _BATCH_SECONDS * options.rate, lambda pair: len(pair[1])):
         for copy, variant in variants:
             changed = [copy.samples(utterance, samples, options.rate, noise) for utterance, samples in batch]
             for (utterance, _), features in zip(batch, fbank(changed, variant), strict=True):
                 if not len(features):
                     raise UserError(f"utterance {utterance.id} is too short at speed {copy.value:g}; remove it")
                 writer.write(copy.name(utterance.id), frames=features)
-    return writer.close()
+    return {**writer.close(), "faults": faults}
 
 
 def _samples(
-    utterances: Iterable[Utterance], options: FbankOptions, pipes: bool
+    utterances: Iterable[Utterance], options: FbankOptions, pipes: bool, faults: list[str]
 ) -> Iterator[tuple[Utterance, np.ndarray]]:
-    """Utterances with their samples; raises UserError for one too short for a frame."""
+    """Utterances with their samples; `faults` gets a sentence on each that cannot be read or is too short."""
     for utterance in utterances:
-        samples = utterance.samples(options.rate, pipes)
-        if not frames(len(samples), options):
-            raise UserError(
-                f"utterance {utterance.id}: {len(samples)} samples at {options.rate} Hz are too few for one frame "
-                f"of {options.frame_length:g} ms; remove it from the data directory"
-            )
-        yield utterance, samples
+        try:
+            samples = utterance.samples(options.rate, pipes)
+            if frames(len(samples), options):
+                yield utterance, samples
+                continue
+            few = f"{len(samples)} samples at {options.rate} Hz are no frame of {options.frame_length:g} ms"
+            faults.append(f"utterance {utterance.id}: {few}; remove it from the data directory")
+        except UserError as error:
+            faults.append(str(error))

@@ -1,4 +1,7 @@
-"""Exact Viterbi search of an utterance's graph: frames x states, without a beam."""
+"""Exact Viterbi search of an utterance's graph: frames x states, without a beam.
+
+How states were reached is kept for one block of frames; earlier blocks are searched again from the scores before them.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +10,8 @@ import numpy as np
 
 from asrdistill.hmm.graph import UtteranceGraph
 from asrdistill.hmm.senones import Senones
+
+BLOCK = 1024  # frames
 
 
 class Segment(NamedTuple):
@@ -41,12 +46,37 @@ def best_path(loglikes: np.ndarray, graph: UtteranceGraph, senones: Senones, col
 @numba.njit(cache=True)
 def _viterbi(loglikes, columns, stay, come, first, source, entry, exit):
     frames, states = len(loglikes), len(columns)
-    choice = np.empty((frames, states), dtype=np.uint16)  # 0: stayed; k: came by the state's arc k - 1
+    blocks = (frames + BLOCK - 2) // BLOCK  # of the frames after the first
+    choice = np.empty((min(frames, BLOCK), states), dtype=np.uint16)  # 0: stayed; k: came by the state's arc k - 1
+    before = np.empty((blocks, states), dtype=np.float64)  # scores of the frame before each block
     score = np.empty(states, dtype=np.float64)
     for n in range(states):
-        score[n], choice[0, n] = entry[n] + loglikes[0, columns[n]], 0
-    for t in range(1, frames):
-        for n in range(states - 1, -1, -1):  # sources are lower, so they still hold frame t - 1
+        score[n] = entry[n] + loglikes[0, columns[n]]
+    for b in range(blocks):
+        before[b] = score
+        _advance(score, choice, loglikes[1 + b * BLOCK : 1 + (b + 1) * BLOCK], columns, stay, come, first, source)
+    n, total = 0, -np.inf
+    for k in range(states):
+        if score[k] + exit[k] > total:
+            n, total = k, score[k] + exit[k]
+    path = np.empty(frames, dtype=np.int32)
+    path[frames - 1] = n
+    for b in range(blocks - 1, -1, -1):
+        block = loglikes[1 + b * BLOCK : 1 + (b + 1) * BLOCK]
+        if b + 1 < blocks:  # the choices of the last block are still there
+            _advance(before[b], choice, block, columns, stay, come, first, source)
+        for t in range(len(block) - 1, -1, -1):
+            if choice[t, n]:
+                n = source[first[n] + choice[t, n] - 1]
+            path[b * BLOCK + t] = n
+    return total, path
+
+
+@numba.njit(cache=True)
+def _advance(score, choice, loglikes, columns, stay, come, first, source):
+    """Take the scores (N,) over the next frames (T, S); `choice` (T, N) gets how each state was reached."""
+    for t in range(len(loglikes)):
+        for n in range(len(score) - 1, -1, -1):  # sources are lower, so they still hold the frame before
             best, taken = score[n] + stay[n], 0
             for a in range(first[n], first[n + 1]):
                 other = score[source[a]] + come[a]
@@ -54,17 +84,6 @@ def _viterbi(loglikes, columns, stay, come, first, source, entry, exit):
                     best, taken = other, a - first[n] + 1
             score[n] = best + loglikes[t, columns[n]]
             choice[t, n] = taken
-    last, total = 0, -np.inf
-    for n in range(states):
-        if score[n] + exit[n] > total:
-            last, total = n, score[n] + exit[n]
-    path = np.empty(frames, dtype=np.int32)
-    n = last
-    for t in range(frames - 1, -1, -1):
-        path[t] = n
-        if choice[t, n]:
-            n = source[first[n] + choice[t, n] - 1]
-    return total, path
 
 
 def phone_segments(path: np.ndarray, graph: UtteranceGraph) -> list[Segment]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import TABLES, parse_lines, write_text
-from asrdistill.lang.lexicon import SILENCE, Lang, Pronunciation
+from asrdistill.lang.lexicon import RESERVED, SILENCE, Lang, Pronunciation
 
 log = logging.getLogger("asrdistill")
 
 Dictionary = dict[str, list[tuple[str, ...]]]  # word -> its pronunciations, as phones
 Guess = Callable[[str], list[Pronunciation]]
 
-DICTIONARY = "lines of 'word <tab> phones', gzipped or not; cmudict is the one that comes with asrdistill"
+DICTIONARY = "lines of 'word phones' or 'word probability phones', gzipped or not; cmudict comes with asrdistill"
+ENTRY = "word <tab> phones, or word probability phones; no <eps>, <s>, </s>, #0, no blank in the word"
+# Variant mark of CMUdict; probability and MFA's three of silence: a decimal, or 0 or 1 in a column of its own
+NAME, NUMBERS = re.compile(r"(?<=.)\(\d+\)$"), re.compile(r"\s*((?:(?:\d*\.\d+(?:e-?\d+)?\s+)|(?:[01]\t\s*))*)")
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
 CMUDICT_PHONES = """
@@ -23,16 +28,29 @@ AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T
 """
 
 
+class Read(Dictionary):
+    """A dictionary from a file, with its probabilities of (word, phones), if any."""
+
+    def __init__(self) -> None:
+        self.probabilities: dict[tuple[str, tuple[str, ...]], float] = {}
+
+
 def dictionary_path(name: str) -> Path:
     """Path of a dictionary: a file, or ``cmudict``, which is shipped."""
     return TABLES / "cmudict.txt.gz" if name == "cmudict" and not Path(name).exists() else Path(name)
 
 
-def read_dictionary(path: Path) -> Dictionary:
-    """Lines of ``word <tab> phones``, without stress if a vowel has it only at times; UserError names a bad line."""
-    dictionary: Dictionary = {}
-    for word, phones in parse_lines(path, _parse_entry, "word <tab> phones"):
-        dictionary.setdefault(word, []).append(phones)
+def read_dictionary(path: Path) -> Read:
+    """Pronunciations as CMUdict, Kaldi or MFA write them; UserError names a bad line.
+
+    Without stress if a vowel has it only at times. What follows a # among the phones is left out.
+    """
+    dictionary = Read()
+    for word, phones, probability in filter(None, parse_lines(path, _parse_entry, ENTRY)):
+        if phones not in dictionary.setdefault(word, []):
+            dictionary[word].append(phones)
+        if probability:
+            dictionary.probabilities[word, phones] = max(probability, dictionary.probabilities.get((word, phones), 0))
     if not dictionary:
         raise UserError(f"dictionary {path} is empty; give another")
     known = set(phones_of(dictionary))
@@ -40,15 +58,29 @@ def read_dictionary(path: Path) -> Dictionary:
     if english and any(phone + mark in known for phone in known for mark in "012"):
         log.warning("%s: some vowels have stress marks and some have none; all marks are left out", path)
         for word, variants in dictionary.items():
-            dictionary[word] = list(dict.fromkeys(tuple(phone.rstrip("012") for phone in said) for said in variants))
+            dictionary[word] = list(dict.fromkeys(_bare(phones) for phones in variants))
+        shares = sorted(dictionary.probabilities.items(), key=lambda item: item[1])
+        dictionary.probabilities = {(word, _bare(phones)): share for (word, phones), share in shares}
     return dictionary
 
 
-def _parse_entry(line: str) -> tuple[str, tuple[str, ...]]:
-    word, _, phones = line.partition("\t")
-    if not word.strip() or not phones.split():
+def _bare(phones: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(phone.rstrip("012") for phone in phones)
+
+
+def _parse_entry(line: str) -> tuple[str, tuple[str, ...], float | None] | None:
+    """Word, phones and probability; None for a line of CMUdict's remarks."""
+    if line.startswith(";;;"):
+        return None
+    word, rest = line.split("\t", 1) if "\t" in line else line.split(maxsplit=1)
+    numbers = NUMBERS.match(rest)
+    assert numbers  # it matches nothing, too
+    word, share = NAME.sub("", word.strip()), [float(number) for number in numbers[1].split()[:1]]
+    phones = tuple(itertools.takewhile(lambda phone: phone[0] != "#", rest[numbers.end() :].split()))
+    wrong = not word or " " in word or word in RESERVED or RESERVED.intersection(phones)
+    if wrong or not phones or (share and not 0 < share[0] <= 1):
         raise ValueError
-    return word, tuple(phones.split())
+    return word, phones, share[0] if share else None
 
 
 def phones_of(dictionary: Dictionary) -> list[str]:
@@ -83,8 +115,9 @@ def pronounce_words(
 ) -> tuple[dict[str, list[Pronunciation]], dict[str, list[Pronunciation]]]:
     """(pronunciations of all words, those that were guessed).
 
-    Variants of the dictionary are equally probable. `guess` (``G2P.pronounce``) pronounces words that the dictionary
-    lacks; without it they raise a UserError. With CMUdict's phones, words in 's are derived from their base words.
+    Variants of a dictionary without probabilities are equally probable. `guess` (``G2P.pronounce``) pronounces words
+    that the dictionary lacks; without it they raise a UserError. With CMUdict's phones, words in 's are derived from
+    their base words.
     """
     english = {phone.rstrip("012") for phone in phones_of(dictionary)} <= set(CMUDICT_PHONES.split())
     split = _split if english else lambda word: (word, "")
@@ -98,7 +131,9 @@ def pronounce_words(
             source, variants = "their base word", [_join(phones, ending) for phones in dictionary[base]]
         else:
             source, variants = "G2P", []
-        found[word] = [(1 / len(variants), phones) for phones in variants]
+        known = getattr(dictionary, "probabilities", {})
+        shares = [(known.get((word, phones), 1 / len(variants)), phones) for phones in variants]
+        found[word] = sorted(shares, key=lambda entry: -entry[0])
         sources[source].append(word)
     missing = sources["G2P"]
     if missing and guess is None:

@@ -22,6 +22,7 @@ SILENCE = "SIL"
 SILENCE_PROBABILITY = 0.5  # until it is estimated from an alignment
 NEVER = 1e-300  # probability of optional silence if silence is a word; its logarithm is finite
 EPSILON = "<eps>"
+RESERVED = {EPSILON, "<s>", "</s>", "#0"}  # neither words nor phones
 
 POSITIONS = ("_B", "_I", "_E", "_S")  # of a phone in its word: begin, inside, end, single
 
@@ -58,6 +59,12 @@ class Lang:
     pronunciations: dict[str, list[Pronunciation]]
     silence_probability: float = SILENCE_PROBABILITY
     pieces: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if wrong := RESERVED.intersection([*self.words, *self.phones]):
+            raise UserError(
+                f"{min(wrong)} cannot be a word or phone of the lexicon; leave it out of text and dictionary"
+            )
 
     @classmethod
     def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from asrdistill.data.audio import LOUDEST
 from asrdistill.decode.acoustic import ScoreStream
 from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis
 from asrdistill.decode.words import Word
@@ -40,12 +41,19 @@ class Stream:
         self._step = BLOCK * front.shift
 
     def accept(self, samples: np.ndarray) -> None:
-        """Add samples (N,) in [-1, 1); raises UserError for other shapes, NaN and infinity."""
-        samples = np.asarray(samples, np.float32)
+        """Add samples (N,) in [-1, 1), or int16, int32, uint8; raises UserError for others, NaN and infinity."""
+        samples = np.asarray(samples)
         if samples.ndim != 1:
             raise UserError(f"samples have shape {samples.shape}; give one channel, an array of one dimension")
-        if not np.isfinite(samples).all():
-            raise UserError("there are samples that are not finite (NaN or infinity); give others")
+        if samples.dtype in (np.int16, np.int32):
+            samples = samples / -float(np.iinfo(samples.dtype).min)
+        elif samples.dtype == np.uint8:
+            samples = samples / 128.0 - 1
+        elif samples.dtype.kind != "f":
+            raise UserError(f"samples are {samples.dtype}; give floats in [-1, 1), int16, int32 or uint8")
+        samples = samples.astype(np.float32)
+        if not np.abs(samples).max(initial=0) <= LOUDEST:
+            raise UserError(f"there are samples that are NaN, infinite or beyond {LOUDEST:g}; scale them to [-1, 1)")
         self._advance(self._resampler.resample_chunk(samples) if self._resampler else samples)
 
     def _advance(self, samples: np.ndarray) -> None:

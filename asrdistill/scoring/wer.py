@@ -1,13 +1,15 @@
 """Word error rate: transcripts in, errors of each utterance out."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from asrdistill.data.ctm import Interval, read_ctm
+from asrdistill.data.ctm import CTM, parse_ctm
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import parse_lines
 from asrdistill.scoring.edit_distance import count_errors
@@ -113,14 +115,21 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
 
 
 def read_transcripts(path: Path) -> Transcripts:
-    """Words of each utterance from Kaldi text (``utterance words …``), .trn (``words … (utterance)``) or .ctm."""
+    """Words of each utterance from Kaldi text (``utterance words …``), .trn (``words … (utterance)``), .ctm or .stm.
+
+    The latter are put in the order of time; the channels of a file that has several are utterances of their own.
+    """
     path = Path(path)
-    if path.suffix == ".ctm":
-        timed: dict[str, list[Interval]] = {}
-        for utterance, intervals in read_ctm(path):
-            timed.setdefault(utterance, []).extend(intervals)
-        return {name: [i.label for i in sorted(found, key=lambda i: i.begin)] for name, found in timed.items()}
-    parse, form = (_trn_line, "words … (utterance)") if path.suffix == ".trn" else (_text_line, "utterance words …")
+    kind = path.suffix.lower()
+    if kind in TIMED:
+        timed: dict[tuple[str, str], list[tuple[float, list[str]]]] = {}
+        for file, channel, begin, words in filter(None, parse_lines(path, *TIMED[kind])):
+            timed.setdefault((file, channel), []).append((begin, words))
+        channels = Counter(file for file, _ in timed)
+        parts = {key: sorted(found, key=lambda part: part[0]) for key, found in timed.items()}
+        names = {key: "-".join(key) if channels[key[0]] > 1 else key[0] for key in parts}
+        return {names[key]: [word for _, words in found for word in words] for key, found in parts.items()}
+    parse, form = (_trn_line, "words … (utterance)") if kind == ".trn" else (_text_line, "utterance words …")
     transcripts: Transcripts = {}
     for utterance, words in filter(None, parse_lines(path, parse, form)):
         if utterance in transcripts:
@@ -139,3 +148,26 @@ def _trn_line(line: str) -> tuple[str, list[str]] | None:
     if line.strip() and not (bracket and rest.endswith(")") and rest[:-1].strip()):
         raise ValueError
     return (rest[:-1].strip(), words.split()) if bracket else None
+
+
+Part = tuple[str, str, float, list[str]]  # file, channel, begin in seconds, words
+
+
+def _ctm_line(line: str) -> Part | None:
+    entry = parse_ctm(line)
+    return (*entry[:2], entry[2].begin, [entry[2].label]) if entry else None
+
+
+def _stm_line(line: str) -> Part | None:
+    if not line.strip() or line.startswith(";;"):
+        return None
+    file, channel, _, begin, end, *words = line.split()
+    if not 0 <= float(begin) <= float(end) < math.inf or words[-1:] == ["IGNORE_TIME_SEGMENT_IN_SCORING"]:
+        raise ValueError
+    return file, channel, float(begin), words[1:] if words and words[0][0] + words[0][-1] == "<>" else words
+
+
+TIMED: dict[str, tuple[Callable[[str], Part | None], str]] = {
+    ".ctm": (_ctm_line, CTM),
+    ".stm": (_stm_line, "file channel speaker begin end [<label>] words …"),
+}

@@ -175,3 +175,50 @@ def test_resampled_files_are_librosas(tmp_path):
     write(tmp_path / "a.wav", samples, 11025, subtype="FLOAT")
     expected = librosa.resample(samples.astype(np.float32), orig_sr=11025, target_sr=RATE, res_type="soxr_hq")
     np.testing.assert_array_equal(read_audio(str(tmp_path / "a.wav"), RATE), expected)
+
+
+def test_wav_of_a_killed_recorder_is_read_whole(tmp_path):
+    for riff in (0, 36, RATE * 2 + 36):
+        content = bytearray(Path(write(tmp_path / "a.wav")).read_bytes())
+        content[4:8], content[40:44] = struct.pack("<I", riff), bytes(4)
+        (tmp_path / "b.wav").write_bytes(content)
+        np.testing.assert_array_equal(
+            read_audio(str(tmp_path / "b.wav"), RATE), read_audio(str(tmp_path / "a.wav"), RATE)
+        )
+    (tmp_path / "c.wav").write_bytes(content[:44] + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    refuses((), str(tmp_path / "c.wav"), RATE)
+
+
+def test_headerless_audio_is_refused(tmp_path):
+    (tmp_path / "a.raw").write_bytes(bytes(1000))
+    refuses(("--stream",), str(tmp_path / "a.raw"), RATE)
+
+
+@pytest.mark.parametrize(("form", "how"), [("mp3", {}), ("ogg", {}), ("opus", {"format": "OGG", "subtype": "OPUS"})])
+def test_joined_files_are_refused_rather_than_heard_in_part(tmp_path, form, how):
+    content = Path(write(tmp_path / f"a.{form}", **how)).read_bytes()
+    (tmp_path / f"b.{form}").write_bytes(content * 2)
+    assert len(read_audio(str(tmp_path / f"a.{form}"), RATE)) == RATE
+    refuses((), str(tmp_path / f"b.{form}"), RATE)
+    assert len(read_audio(str(tmp_path / f"b.{form}"), RATE, 0.1, 0.5)) == round(0.4 * RATE)
+
+
+def test_mp3_of_varying_bitrate_without_its_length_is_refused(tmp_path):
+    """A loud beginning, from whose bitrate libsndfile would estimate the length."""
+    rng = np.random.default_rng(0)
+    loud, soft = rng.uniform(-0.9, 0.9, 4 * RATE), np.zeros(60 * RATE)
+    how = {"format": "MP3", "bitrate_mode": "VARIABLE"}
+    content = Path(write(tmp_path / "a.mp3", np.concatenate([loud, soft, loud]), **how)).read_bytes()
+    assert len(read_audio(str(tmp_path / "a.mp3"), RATE)) == 68 * RATE
+    first = content.index(b"\xff", content.index(b"Xing") if b"Xing" in content else content.index(b"Info"))
+    (tmp_path / "b.mp3").write_bytes(content[first:])
+    refuses((), str(tmp_path / "b.mp3"), RATE)
+
+
+def test_float_samples_in_the_range_of_integers_are_refused(tmp_path):
+    refuses((30000,), write(tmp_path / "a.wav", np.array([0.0, 30000.0, -1.0]), subtype="FLOAT"), RATE)
+
+
+def test_channels_are_mixed_on_demand(tmp_path):
+    write(tmp_path / "a.wav", np.stack([tone(), 0 * tone()], axis=1), subtype="FLOAT")
+    np.testing.assert_allclose(read_audio(str(tmp_path / "a.wav"), RATE, mix=True), tone() / 2, atol=1e-6)

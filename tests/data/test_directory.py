@@ -268,3 +268,20 @@ def test_tables_are_read_without_a_directory(tmp_path):
     write_table(tmp_path / "table", [("b", "2"), ("a", "1 1"), ("c", "")])
     assert (tmp_path / "table").read_text() == "a 1 1\nb 2\nc\n"
     assert read_table(tmp_path / "table") == {"a": "1 1", "b": "2", "c": ""}
+
+
+@pytest.mark.parametrize("speaker", ["", "x y"])
+def test_an_utterance_has_one_speaker(folder, speaker):
+    lines = [line.split() for line in (folder / "utt2spk").read_text().splitlines()]
+    (folder / "utt2spk").write_text("".join(f"{utterance} {speaker}\n" for utterance, *_ in lines))
+    (folder / "spk2utt").unlink(missing_ok=True)
+    refuses(folder, folder / "utt2spk", lines[0][0])
+    with refused(folder / "utt2spk", lines[0][0]):
+        read_speakers(folder)
+
+
+def test_labelled_and_unlabelled_sets_are_not_combined_silently():
+    known, unknown = (DataDirectory([Utterance(name, "a.wav", "s", text)]) for name, text in (("a", "so"), ("b", None)))
+    with refused("b"):
+        combine([known, unknown])
+    assert len(combine([known, DataDirectory([])])) == 1

@@ -167,3 +167,9 @@ def test_kaldi_features_train(tmp_path: Path, corpus) -> None:
     assert main(trained) == 0
     evaluated = ["nnet", "evaluate", str(tmp_path / "model"), str(corpus.features), str(corpus.alignment)]
     assert main([*evaluated, str(tmp_path / "out")]) == 2  # fbank of the same dimension is something else
+
+
+def test_byte_order_mark_of_an_scp_is_no_part_of_the_name(ark: Path, matrices: dict[str, np.ndarray]) -> None:
+    scp = ark.with_suffix(".scp")
+    scp.write_text(scp.read_text(), encoding="utf-8-sig")
+    assert same(dict(kaldi.read(scp)), matrices)

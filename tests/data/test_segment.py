@@ -188,3 +188,9 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 60  # the file has 173 MB
     spans = pieces(measured, SegmentOptions())
     assert len(spans) == 180 * 4  # 29 s are two
+
+
+def test_marks_of_letters_are_kept_in_names(tmp_path, out):
+    for name in ("कि", "की", "e\u0301te\u0301"):
+        soundfile.write(tmp_path / f"{name}.wav", spoken(1.0, 1.0), RATE)
+    assert {u.recording for u in segment_recordings(tmp_path, out)} == {"कि", "की", "été"}

@@ -10,7 +10,7 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, Utterance, read_table, write_table
 from asrdistill.data.options import SubsetOptions
-from asrdistill.data.subset import select
+from asrdistill.data.subset import select, write_rows
 from tests.refusals import assert_refused, refused
 
 RATE = 8000
@@ -134,3 +134,14 @@ def test_speakers_of_an_archive_and_impossible_percentages_are_refused(corpus, t
         ("--percent", -1, ["--percent"]),
     ):
         assert_refused(["data", "subset", corpus.alignment, tmp_path / "x", option, value], *names)
+
+
+def test_ctms_of_a_subset_are_of_its_utterances(corpus, tmp_path):
+    whole = FrameArchive(corpus.features)
+    names = list(whole)
+    (tmp_path / "whole").mkdir()
+    write_rows(whole, tmp_path / "whole", names)
+    (tmp_path / "whole/phones.ctm").write_text("".join(f"{name} 1 0.000 0.100 A\n" for name in names))
+    (tmp_path / "part").mkdir()
+    write_rows(FrameArchive(tmp_path / "whole"), tmp_path / "part", names[1:2])
+    assert (tmp_path / "part/phones.ctm").read_text() == f"{names[1]} 1 0.000 0.100 A\n"

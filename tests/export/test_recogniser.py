@@ -480,3 +480,56 @@ def test_words_are_written_while_the_pipe_is_open(recogniser):
         assert process.wait() == 0, error
     assert early.startswith("low")
     assert early + late == "low high low high low high\n"
+
+
+def test_stereo_raw_and_killed_recordings(recogniser, world, capsys, caplog):
+    soundfile.write(world / "stereo.wav", np.stack([say("low high")] * 2, axis=1), RATE)
+    content = bytearray((world / "u1.wav").read_bytes())
+    content[40:44] = bytes(4)
+    (world / "killed.wav").write_bytes(content)
+    (world / "none.raw").write_bytes(content[44:])
+    capsys.readouterr()
+    files = [world / name for name in ("stereo.wav", "none.raw", "killed.wav")]
+    assert main(["transcribe", str(recogniser), *map(str, files)]) == 2
+    found = capsys.readouterr()
+    assert found.out == f"{files[0]}\tlow high\n{files[2]}\tlow high\n"
+    assert_names(caplog.text, files[1])
+    assert_names(found.err, "1 of 3", files[1])
+
+
+def test_integers_are_scaled_and_other_samples_refused(recogniser):
+    heard, samples = asrdistill.load(recogniser), say("low high")
+    for form in (np.float64, np.int16, np.int32, np.uint8):
+        whole = np.iinfo(form).max if form not in (np.float64, np.uint8) else 127
+        pieces = samples if form == np.float64 else samples * whole + (128 if form == np.uint8 else 0)
+        stream = heard.stream()
+        stream.accept(pieces.astype(form))
+        assert [word.word for word in stream.finish().times] == ["low", "high"]
+    for bad in (np.zeros(9, np.int64), samples * 30000, np.array(["a"]), np.array([0.0, np.nan])):
+        with refused("samples"):
+            heard.stream().accept(bad)
+
+
+def test_graph_of_a_folder_that_cannot_be_written_is_compiled_in_memory(recogniser, world, monkeypatch, caplog):
+    record = read_json(recogniser / "graph/.done")
+    write_json(recogniser / "graph/.done", {**record, "hash": "of other code"})
+    before = {path: path.read_bytes() for path in recogniser.rglob("*") if path.is_file()}
+
+    def deny(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("asrdistill.stage.make_folder", deny)
+    assert asrdistill.load(recogniser).transcribe(world / "u1.wav").words == ["low", "high"]
+    assert str(recogniser / "graph") in caplog.text
+    assert before == {path: path.read_bytes() for path in recogniser.rglob("*") if path.is_file()}
+
+
+def test_names_with_blanks_make_a_ctm_of_five_columns(recogniser, world, capsys):
+    shutil.copy(world / "u1.wav", world / "my own\nspeech.wav")
+    capsys.readouterr()
+    assert main(["transcribe", str(recogniser), str(world / "my own\nspeech.wav"), "--ctm"]) == 0
+    assert [len(line.split()) for line in capsys.readouterr().out.splitlines()] == [5, 5]
+
+
+def test_card_names_what_other_programs_must_know_of_the_features(recogniser):
+    assert_names((recogniser / "README.md").read_text(), "60", "3800 Hz", "16-bit", "dither", "0.97", 32768)

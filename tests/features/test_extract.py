@@ -144,3 +144,13 @@ def test_configuration_and_flags_reach_the_archive(tmp_path: Path) -> None:
 def test_empty_data_directory_is_refused(tmp_path: Path) -> None:
     with refused("utterances"):
         make(DataDirectory([]), tmp_path / "out")
+
+
+def test_all_bad_utterances_are_named_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = write_wavs(tmp_path, 4)
+    names = [utterance.id for utterance in data]
+    for utterance in (data[names[0]], data[names[2]]):
+        soundfile.write(utterance.audio, np.zeros((4000, 2)), 8000)
+    with refused(names[0], "2 of 4"):
+        make(data, tmp_path / "out")
+    assert names[2] in caplog.text

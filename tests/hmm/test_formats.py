@@ -12,7 +12,7 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.data.ctm import Interval
+from asrdistill.data.ctm import Interval, read_ctm
 from asrdistill.hmm.align import PARTS, ctm
 from asrdistill.hmm.formats.kaldi import read_transitions, senones_of
 from asrdistill.hmm.formats.times import read_textgrid, textgrid_transcription, write_textgrid
@@ -535,3 +535,26 @@ def test_network_trains_on_an_imported_alignment(world: SimpleNamespace) -> None
     bring_in(world, "ctm", world.root / "ali")
     size = ["--layers", 1, "--width", 8, "--epochs", 1]
     assert run("nnet", "train", world.root / "features", world.root / "in", world.root / "model", *size) == 0
+
+
+@pytest.mark.parametrize(("tier", "size"), [("notes", 1), ("ann - phones", 2), ("ann - words", 1)])
+@pytest.mark.parametrize("more", [-1, 1])
+def test_wrong_sizes_of_tiers_are_refused(tmp_path: Path, tier: str, size: int, more: int) -> None:
+    head = f'"{tier}"\n0\n0.3\n'
+    (tmp_path / "a").write_text(SHORT.replace(f"{head}{size}\n", f"{head}{size + more}\n"))
+    with refused(tmp_path / "a", tier, size, size + more):
+        read_textgrid(tmp_path / "a")
+
+
+def test_blanks_in_words_do_not_reach_a_ctm(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(SHORT.replace('"ab"', '"gas\nto  go"'))
+    assert [word.label for word in textgrid_transcription(tmp_path / "a", "u").words] == ["gas_to_go"]
+
+
+@pytest.mark.parametrize(
+    "line", ["u 1 0.0 nan A", "u 1 inf 0.1 A", "u 1 -1 0.1 A", "u 1 0.1 -0.1 A", "my u 1 0.0 0.1 A"]
+)
+def test_impossible_lines_of_a_ctm_are_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.ctm").write_text(f"u 1 0.0 0.1 B\n{line}\n")
+    with refused(tmp_path / "a.ctm", "line 2"):
+        list(read_ctm(tmp_path / "a.ctm"))

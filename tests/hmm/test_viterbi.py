@@ -5,7 +5,7 @@ import pytest
 
 from asrdistill.hmm.graph import GraphCompiler, UtteranceGraph
 from asrdistill.hmm.senones import Senones
-from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
+from asrdistill.hmm.viterbi import BLOCK, Segment, best_path, phone_segments, word_segments
 
 
 def random_graph(rng, states=4):
@@ -93,3 +93,27 @@ def test_no_path_through_nan_scores(lang):
     senones = Senones.monophones(lang)
     loglikes = np.full((20, senones.count), np.nan, np.float32)
     assert best_path(loglikes, GraphCompiler(lang, senones)(["cab"]), senones)[1] is None
+
+
+def test_long_utterances_are_searched_in_blocks_with_the_same_path():
+    """Three blocks of frames, against a dense search that keeps all of them."""
+    rng, frames = np.random.default_rng(0), 2 * BLOCK + 100
+    graph = random_graph(rng, 6)
+    senones = Senones(["x"], {"x": list(range(6))}, np.log(rng.uniform(0.1, 0.9, 6)))
+    loglikes = rng.standard_normal((frames, 6)).astype(np.float32)
+    moves = np.full((6, 6), -np.inf)
+    np.fill_diagonal(moves, senones.self_loop[graph.senone])
+    for n in range(6):
+        for a in range(graph.first[n], graph.first[n + 1]):
+            moves[graph.source[a], n] = senones.forward[graph.senone[graph.source[a]]] + graph.weight[a]
+    score, back = graph.entry + loglikes[0, graph.senone], np.zeros((frames, 6), int)
+    for t in range(1, frames):
+        back[t] = (score[:, None] + moves).argmax(axis=0)
+        score = (score[:, None] + moves).max(axis=0) + loglikes[t, graph.senone]
+    score = score + senones.forward[graph.senone] + graph.exit
+    expected = [int(score.argmax())]
+    for t in range(frames - 1, 0, -1):
+        expected.append(int(back[t, expected[-1]]))
+    found, path = best_path(loglikes, graph, senones)
+    assert found == pytest.approx(score.max(), abs=0.05)
+    assert path.tolist() == expected[::-1]

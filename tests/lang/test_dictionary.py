@@ -22,7 +22,7 @@ def test_reads_plain_and_packed(tmp_path):
 @pytest.mark.parametrize(
     ("content", "names"),
     [
-        (b"cat\tK AE T\ndog D AO G\n", ["line 2", "'dog D AO G'"]),
+        (b"cat\tK AE T\ndog\n", ["line 2", "'dog'"]),
         (b"cat\t \n", ["line 1"]),
         (b"", ["empty"]),
         (b"\xff\xfe\x00", ["UTF-8"]),
@@ -114,7 +114,7 @@ def test_stress_marks_on_some_words_are_left_out_of_all(tmp_path):
     (tmp_path / "marked.txt").write_text("a\tAH0\nbut\tB AH1 T\n")
     assert read_dictionary(tmp_path / "marked.txt") == {"a": [("AH0",)], "but": [("B", "AH1", "T")]}
     (tmp_path / "bare.txt").write_text("the\tDH AH\nd\tD IY\nd\tD IY\n")
-    assert read_dictionary(tmp_path / "bare.txt") == {"the": [("DH", "AH")], "d": [("D", "IY"), ("D", "IY")]}
+    assert read_dictionary(tmp_path / "bare.txt") == {"the": [("DH", "AH")], "d": [("D", "IY")]}
     (tmp_path / "tones.txt").write_text("ma\tm a1\nma\tm a\nba\tb a2\n")
     assert read_dictionary(tmp_path / "tones.txt") == {"ma": [("m", "a1"), ("m", "a")], "ba": [("b", "a2")]}
 
@@ -123,3 +123,35 @@ def test_a_lang_of_a_dictionary_with_some_stress_marks_has_each_vowel_once(tmp_p
     (tmp_path / "d.txt").write_text("a\tAH0\nbut\tB AH T\n")
     assert main(["lang", "build", str(tmp_path / "lang"), "--dictionary", str(tmp_path / "d.txt"), "--all"]) == 0
     assert Lang.read(tmp_path / "lang").phones[1:] == ["AH", "B", "T"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "the\t0.5\t0.17\t1.0\t1.0\tDH AH\nthe\t1.0\t0.2\t1.0\t0.9\tDH IY\n",  # MFA
+        "the 0.5 DH AH\nthe 1.0 DH IY\n",  # Kaldi's lexiconp.txt
+        "the\t1\tDH IY\nthe\t0.5\tDH AH\n",  # ours
+    ],
+)
+def test_probabilities_are_no_phones(tmp_path, lines):
+    (tmp_path / "d.txt").write_text(lines)
+    found, _ = pronounce_words(["the"], read_dictionary(tmp_path / "d.txt"), None)
+    assert found == {"the": [(1.0, ("DH", "IY")), (0.5, ("DH", "AH"))]}
+
+
+def test_remarks_disambiguation_and_variant_marks_are_no_phones_and_words(tmp_path):
+    (tmp_path / "d.txt").write_text(
+        ";;; CMUdict\nhello\tHH AH #1\nhello(2)  HH EH # greeting\nhello\tHH AH\n9\t9 6 1\n", "utf-8-sig"
+    )
+    assert read_dictionary(tmp_path / "d.txt") == {"hello": [("HH", "AH"), ("HH", "EH")], "9": [("9", "6", "1")]}
+
+
+@pytest.mark.parametrize(
+    "line", ["<eps>\tAH", "cat\tK <eps>", "<s>\tAH", "#0\tAH", "good bye\tG B", "cat 1.5 K", "cat 0.0 K"]
+)
+def test_lines_that_no_lang_folder_can_hold_are_refused(tmp_path, line):
+    (tmp_path / "d.txt").write_text(f"dog\tD AO G\n{line}\n")
+    with refused(tmp_path / "d.txt", "line 2"):
+        read_dictionary(tmp_path / "d.txt")
+    with refused("<eps>"):
+        make_lang(["<eps>"], {"<eps>": [("AH",)]}, None, tmp_path)

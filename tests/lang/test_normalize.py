@@ -20,6 +20,12 @@ from asrdistill.lang.normalize import normalize_english
         ("don’t", "don't"),  # a typographic apostrophe
         ("one ' two '' three", "one two three"),
         ("  many\t blanks\n", "many blanks"),
+        ("Ærøskøbing and Łódź", "aeroskobing and lodz"),
+        ("Weißbier for Søren", "weissbier for soren"),
+        ("Þingvellir, Đorđe, mon cœur", "thingvellir dorde mon coeur"),
+        ("№ 5", "no five"),
+        ("𝗛𝗲𝗹𝗹𝗼 there", "hello there"),
+        ("½ cup, ⅝ inch", "one half cup inch"),
     ],
 )
 def test_words(sentence, words):

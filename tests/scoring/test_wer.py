@@ -95,3 +95,33 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"a \xff\n")
     with refused(tmp_path / "bytes", "UTF-8", "line 1"):
         read_transcripts(tmp_path / "bytes")
+
+
+def test_stm_is_read_in_order_of_time_without_labels_and_remarks(tmp_path: Path) -> None:
+    text = ";; remark\nf A s 1 2 <o,f0,male> on the mat\nf A s 0 1 the cat\ng A s 0 1\n"
+    assert read_transcripts(write(tmp_path, "a.STM", text)) == {"f": ["the", "cat", "on", "the", "mat"], "g": []}
+
+
+def test_channels_of_a_file_are_utterances(tmp_path: Path) -> None:
+    text = "f A 0.0 0.1 hello\nf B 0.5 0.1 good\nf A 1.6 0.1 there\nf B 1.5 0.1 bye\ng 1 0.0 0.1 so\n"
+    expected = {"f-A": ["hello", "there"], "f-B": ["good", "bye"], "g": ["so"]}
+    assert read_transcripts(write(tmp_path, "a.CTM", text)) == expected
+
+
+def test_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path) -> None:
+    assert read_transcripts(write(tmp_path, "a.TRN", "\ufeffthe cat (u)\n")) == {"u": ["the", "cat"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a.ctm", "my speech.wav 1 0.1 0.2 this"),
+        ("a.ctm", "f 1 nan 0.1 this"),
+        ("a.ctm", "f 1 0 0.1 this 0.5 lex s more"),
+        ("a.stm", "f A s 0 nan this"),
+        ("a.stm", "u1 this is Kaldi's text"),
+    ],
+)
+def test_lines_with_other_columns_are_refused(tmp_path: Path, name: str, line: str) -> None:
+    with refused(tmp_path / name, "line 1"):
+        read_transcripts(write(tmp_path, name, line + "\n"))

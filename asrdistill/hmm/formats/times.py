@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,33 +41,42 @@ def read_textgrid(path: Path) -> tuple[float, dict[str, list[Interval]]]:
     """(end, tier name -> its intervals, empty ones too) of a TextGrid in long or short text form.
 
     As in Praat, only free-standing numbers, quoted texts and flags count. Point tiers are left out. Raises UserError if
-    it is no TextGrid, or truncated.
+    it is no TextGrid, truncated, or has other sizes than it says.
     """
-    tokens = iter(_TOKEN.findall(_text(path)))
+    tokens = _TOKEN.findall(_text(path))[::-1]  # the next one is the last
 
     def number() -> float:
-        return float(next(tokens))
+        if not math.isfinite(value := float(tokens.pop())):
+            raise ValueError(value)
+        return value
 
     def text() -> str:
-        token = next(tokens)
+        token = tokens.pop()
         if not token.startswith('"'):
             raise ValueError(token)
-        return token[1:-1].replace('""', '"')
+        return token[1:-1].replace('""', '"').strip()
 
     try:
         if (text(), text()) != ("ooTextFile", "TextGrid"):
             raise ValueError
         start, end = number(), number()
-        if next(tokens) != "<exists>":
+        if tokens.pop() != "<exists>":
             raise ValueError
         tiers: dict[str, list[Interval]] = {}
         for _ in range(int(number())):
             kind, name, _, _, size = text(), text(), number(), number(), int(number())
+            found = []
+            while tokens and not tokens[-1].startswith('"'):  # a quoted text begins the next tier
+                begin = number() - start
+                stop = number() - start if kind == "IntervalTier" else begin
+                found.append(Interval(begin, stop, text()))
+            if len(found) != size:
+                raise UserError(f"{path}: tier '{name}' promises {size} intervals but holds {len(found)}; correct it")
             if kind == "IntervalTier":
-                tiers[name] = [Interval(number() - start, number() - start, text().strip()) for _ in range(size)]
-            else:
-                _points = [(number(), text()) for _ in range(size)]
-    except (StopIteration, ValueError):
+                tiers[name] = found
+        if tokens:
+            raise ValueError
+    except (IndexError, ValueError):
         raise UserError(f"{path} is not a whole TextGrid in text form; write it again") from None
     return end - start, tiers
 
@@ -75,7 +85,7 @@ _TOKEN = re.compile(r'"(?:[^"]|"")*"|<exists>|(?<!\S)[-+]?\d+(?:\.\d*)?(?:[eE][-
 
 
 def textgrid_transcription(path: Path, utterance: str) -> Transcription:
-    """Of the tiers "phones" and "words", or "SPEAKER - phones" and so on.
+    """Of the tiers "phones" and "words", or "SPEAKER - phones" and so on; blanks within words become _.
 
     Raises UserError unless there is exactly one tier of phones, not empty.
     """
@@ -90,7 +100,8 @@ def textgrid_transcription(path: Path, utterance: str) -> Transcription:
     if not any(label for _, _, label in phones):
         raise UserError(f"{path} (utterance {utterance}): the tier 'phones' is empty; remove the file or align again")
     words = tiers[found["words"][0]] if len(found["words"]) == 1 else []
-    return Transcription(utterance, path, phones, [word for word in words if word.label], end)
+    spoken = [word._replace(label="_".join(word.label.split())) for word in words if word.label]
+    return Transcription(utterance, path, phones, spoken, end)
 
 
 _TIERS = ("phones", "words")
