@@ -18,7 +18,10 @@ class Scorer(Protocol):
     meta: dict[str, Any]  # with its kind, and the `features` settings that it was trained on
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
-        """(T, F) float32 -> (T, S) float32 log-likelihoods, up to a constant per frame; optionally of some senones."""
+        """(T, F) float32 -> (T, S) float32 log-likelihoods, up to a constant per frame; optionally of some senones.
+
+        At a low frame rate of every `senones.subsampling`-th frame.
+        """
 
 
 class PosteriorScorer:
@@ -48,21 +51,24 @@ class ScoreStream:
         """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete."""
         return self._accept(self._level(features))
 
-    def _accept(self, features: np.ndarray) -> np.ndarray:
+    def _accept(self, features: np.ndarray, last: bool = False) -> np.ndarray:
         left, right = self._context
         if len(features) and not len(self._frames):
             features = np.pad(features, ((left, 0), (0, 0)), mode="edge")
         frames = np.concatenate([self._frames, features])
-        if len(frames) <= left + right:
+        count = len(frames) - left - right
+        if not last:
+            count -= count % self._scorer.senones.subsampling  # so that each chunk begins with a frame that is computed
+        if count <= 0:
             self._frames = frames
             return np.empty((0, self._scorer.senones.count), np.float32)
-        self._frames = frames[len(frames) - left - right :]
-        scores, self._memory = self._scorer.model.forward_chunk(frames, self._memory)
+        self._frames = frames[count:]
+        scores, self._memory = self._scorer.model.forward_chunk(frames[: left + count + right], self._memory)
         return scores - self._scorer.log_priors
 
     def finish(self) -> np.ndarray:
         """Log-likelihoods (T', S) of the remaining frames; the last feature frame is repeated."""
-        return self._accept(np.repeat(self._frames[-1:], self._context[1], axis=0))
+        return self._accept(np.repeat(self._frames[-1:], self._context[1], axis=0), last=True)
 
 
 class GivenScores:
@@ -72,6 +78,7 @@ class GivenScores:
         self.senones, self.meta = Senones.read(folder), FrameArchive(folder, "loglikes").meta
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
+        features = features[:: self.senones.subsampling]
         return features if senones is None else features[:, senones]
 
 

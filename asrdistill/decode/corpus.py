@@ -53,8 +53,8 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: 
 
     With a lattice beam also lattices/UTTERANCE.slf.gz. `workers` are :func:`recognisers`.
     """
-    shift = archive.meta["frame_shift"]
-    seconds, search, both, words, partial = archive.total_rows * shift, 0.0, 0.0, 0, []
+    shift = archive.meta["frame_shift"] * decoder.graph.subsampling
+    seconds, search, both, words, partial = archive.total_rows * archive.meta["frame_shift"], 0.0, 0.0, 0, []
     lattices = out / "lattices" if decoder.options.lattice_beam else None
     if lattices:
         lattices.mkdir(exist_ok=True)
@@ -129,5 +129,6 @@ def _decode(state: Recogniser, work: tuple[Path, str, Path | None]) -> Result:
     lattice = result.hypothesis.lattice
     if lattices and lattice:
         path, shift = lattice_path(lattices, utterance), _archive(features).meta["frame_shift"]
+        shift *= state.decoder.graph.subsampling
         write_slf(path, utterance, lattice, shift, options.lm_weight, options.insertion_penalty)
     return result._replace(hypothesis=replace(result.hypothesis, lattice=None))

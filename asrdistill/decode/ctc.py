@@ -20,6 +20,7 @@ def with_blanks(tree: Tree) -> Tree:
     grown[: len(nodes)] = nodes
     grown["first"] = np.cumsum([0, *children, *np.ones(count)])
     blanks = grown[len(nodes) : -1]
+    blanks["stay"] = blank
     blanks["senone"], blanks["exit"] = nodes["senone"][0], INSIDE
     blanks["look"] = tree.child["look"]  # the words ahead of a blank are those of its child
     child = links(grown, np.concatenate([ways[open_ways], tree.child["node"]]))

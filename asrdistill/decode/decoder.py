@@ -16,7 +16,7 @@ from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import is_prefix
 
-BLOCK, BEYOND = 24, 8  # frames per search step, and further frames for the acoustic look-ahead; see docs/internals.md
+BLOCK, BEYOND = 24, 8  # feature frames per search step, and of the look-ahead beyond it; see docs/internals.md
 IMPOSSIBLE = 1e4  # score of an impossible senone below the best of its frame: beyond every beam
 WIDER, RETRIES = 2.0, 3  # beams grow by this factor when no path reaches the end, at most so often
 
@@ -110,6 +110,8 @@ class Search:
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
         self._lookahead = np.zeros((1, decoder.senones), np.float32)  # of the frame before
+        self._block = max(1, BLOCK // decoder.graph.subsampling)
+        self._window = self._block - -BEYOND // decoder.graph.subsampling
         search.start(decoder.grammar, decoder.look, self._state)
 
     def accept(self, loglikes: np.ndarray) -> None:
@@ -122,13 +124,13 @@ class Search:
         check_scores(frames, self.decoder.senones, self.frames)
         np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
         self._scores = np.concatenate([self._scores, frames])
-        while len(self._scores) >= BLOCK + BEYOND:
-            self._advance(self._scores[: BLOCK + BEYOND], last=False)
+        while len(self._scores) >= self._window:
+            self._advance(self._scores[: self._window], last=False)
 
     def _advance(self, window: np.ndarray, last: bool) -> None:
         """Search one block; the window also has the frames of its look-ahead."""
         decoder = self.decoder
-        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, BLOCK, last)
+        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, self._block, last)
         acoustic_lookahead, count, done = np.concatenate([self._lookahead, ahead]), len(ahead), 0
         last = last and count == len(window)
         graph = decoder.tree, decoder.grammar, decoder.look
@@ -163,7 +165,7 @@ class Search:
     def finish(self) -> Hypothesis:
         """End the search: the result for all frames; raises UserError if there were none."""
         while len(self._scores):
-            self._advance(self._scores[: BLOCK + BEYOND], last=True)
+            self._advance(self._scores[: self._window], last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode; give longer audio")
         decoder, state = self.decoder, self._state

@@ -30,7 +30,7 @@ from asrdistill.lang.ngram import read_arpa
 
 log = logging.getLogger("asrdistill")
 
-NUMBERS = ("senones", "pause", "no_pause", "warnings")  # of a graph, in graph.json
+NUMBERS = ("senones", "subsampling", "pause", "no_pause", "warnings")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
 CODE = [f"decode/{name}" for name in ("graph", "ctc", "tree", "lm", "lookahead", "search")]
 CODE += ["hmm/senones", "lang/lexicon", "lang/ngram"]  # modules that determine a graph
@@ -42,6 +42,7 @@ class SearchGraph:
 
     words: list[str]
     senones: int
+    subsampling: int  # feature frames from one frame of the search to the next
     pause: float  # ln P of silence where it may stand
     no_pause: float  # ln P of none
     tree: Tree
@@ -61,8 +62,6 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     `lang` is an :class:`asrdistill.lang.lexicon.Lang`, `lm` an :class:`asrdistill.lang.ngram.NGram`,
     `senones` an :class:`asrdistill.hmm.senones.Senones`. Raises UserError when they do not fit each other.
     """
-    if senones.subsampling > 1:
-        raise UserError("networks of a low frame rate cannot be decoded yet; give one at the features' frame rate")
     tokens = lm.levels[0].number
     warnings = _oov_warnings(lang.words, tokens)
     for warning in warnings:
@@ -75,7 +74,8 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
         tree, pauses = with_blanks(tree), (0.0, 0.0)
     tree = _without_price(tree, lang.words, pauses[1])
     look, successors = compile_lm_lookahead(tree, grammar), compile_successors(tree, senones.count)
-    return SearchGraph(lang.words, senones.count, *pauses, tree, grammar, look, successors, warnings)
+    numbers = senones.count, senones.subsampling, *pauses
+    return SearchGraph(lang.words, *numbers, tree, grammar, look, successors, warnings)
 
 
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:

@@ -26,6 +26,8 @@ class Successors(NamedTuple):
     start: np.ndarray  # int32: senones that a word (or silence) begins with
     end: np.ndarray  # int32: senones that it ends with
     final: np.ndarray  # int32: senones that the utterance may end with
+    once: np.ndarray  # int32: senones that last one frame, once for each of
+    rest: np.ndarray  # int32: the senones that their self loops lead to
 
 
 def compile_successors(tree: Tree, senones: int) -> Successors:
@@ -34,6 +36,8 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
     source = np.repeat(node["senone"], np.diff(tree.node["first"])).astype(np.int64)
     before, after = np.divmod(np.unique(source * senones + tree.child["senone"]), senones)
     ends = node["exit"] != INSIDE
+    second = node["senone"][node["stay"]]
+    once, rest = np.divmod(np.unique(node["senone"].astype(np.int64) * senones + second), senones)
     final = ends & (tree.pause[node["exit"]] | (node["exit"] == AFTER_SILENCE))  # beyond the end stands silence
     return Successors(
         begin=np.searchsorted(before, np.arange(senones + 1)).astype(np.int32),
@@ -41,4 +45,6 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
         start=np.append(tree.initial, node["senone"][0]),
         end=np.unique(node["senone"][ends]),
         final=np.unique(node["senone"][final]),
+        once=once[once != rest].astype(np.int32),
+        rest=rest[once != rest].astype(np.int32),
     )

@@ -81,8 +81,8 @@ class SearchState(NamedTuple):
     # look-up and scratch
     place: np.ndarray  # (N,) uint32: where a node's token in the current group may be
     group_of: np.ndarray  # (H,) int32: where a state's group may be
-    # a frame's, float64: scores with the acoustic look-ahead, and with them what it is worth to stay in a senone; what
-    # it is to leave it. Both take the look-ahead back that the token's score holds
+    # a frame's, float64: scores with the acoustic look-ahead; what it is worth to stay in a senone, and to leave it.
+    # Both take the look-ahead back that the token's score holds
     gain: np.ndarray  # (S,)
     stay: np.ndarray  # (S,)
     leave: np.ndarray  # (S,)
@@ -154,7 +154,7 @@ def advance(tree, grammar, look, search, scales, loglikes, acoustic_lookahead, w
             before[k] = counts[k]
         for s in range(loglikes.shape[1]):
             gain[s] = np.float64(loglikes[frame, s]) + acoustic_lookahead[frame + 1, s]
-            stay[s] = gain[s] - acoustic_lookahead[frame, s] + tree.self_loop[s]
+            stay[s] = tree.self_loop[s] - acoustic_lookahead[frame, s]
             leave[s] = tree.forward[s] - acoustic_lookahead[frame, s]
         whole = _propagate_all(tree, grammar, look, search, scales)
         if whole:
@@ -183,7 +183,8 @@ def _propagate_all(tree, grammar, look, search, scales):
     search.best[0], counts[FILLED] = -np.inf, 0
     if counts[TOKENS] > 0:  # the best token's self loop is a first bound, so that the beam bites from the start
         token = tokens[counts[BEST]]
-        search.best[0] = token.score + search.stay[tree.node[token.node].senone]
+        node = tree.node[token.node]
+        search.best[0] = token.score + search.stay[node.senone] + search.gain[tree.node[node.stay].senone]
     best_gain = -np.inf  # that a word may begin with
     for s in tree.initial:
         best_gain = max(best_gain, search.gain[s])
@@ -207,12 +208,13 @@ def _propagate_all(tree, grammar, look, search, scales):
 
 @numba.njit(inline="always", **PLAIN)
 def _propagate(tree, grammar, look, search, scales, new, state, token):
-    """Pass a token of the state on to its own node and to that node's children; False where there may be no room."""
+    """Pass a token of the state on by its node's self loop and to that node's children; False: there may be no room."""
     node, ahead = tree.node[token.node], search.ahead
     begin, end = node.first, tree.node[token.node + 1].first
     if not _has_room(search, 1 + end - begin):
         return False
-    _recombine(search, scales, new, token.node, token.score + search.stay[node.senone], token.ahead, token.back)
+    value = token.score + search.stay[node.senone] + search.gain[tree.node[node.stay].senone]
+    _recombine(search, scales, new, node.stay, value, token.ahead, token.back)
     if begin < end:
         base = token.score + search.leave[node.senone]
         lowest, best_gain = tree.child[begin].look, np.inf
@@ -617,6 +619,7 @@ def acoustic_lookahead(tree, successors, loglikes, block, last):
     frames, senones = loglikes.shape
     ahead, word_end_lookahead = np.zeros((frames, senones), np.float32), np.zeros(frames, np.float32)
     coming, best, lowest = np.empty(senones, np.float32), np.empty(senones, np.float32), np.float32(-np.inf)
+    staying = np.empty(senones, np.float32)
     if last:
         ahead[-1] = NOT_LAST
         for s in successors.final:
@@ -625,7 +628,12 @@ def acoustic_lookahead(tree, successors, loglikes, block, last):
         word = top = lowest
         for s in range(senones):
             coming[s] = loglikes[t + 1, s] + ahead[t + 1, s]
+            staying[s] = coming[s]
             best[s] = lowest
+        for s in successors.once:
+            staying[s] = lowest
+        for k in range(len(successors.once)):
+            staying[successors.once[k]] = max(staying[successors.once[k]], coming[successors.rest[k]])
         for s in successors.start:
             word = max(word, coming[s])
         for s in successors.end:
@@ -634,7 +642,7 @@ def acoustic_lookahead(tree, successors, loglikes, block, last):
             value = best[s]
             for k in range(successors.begin[s], successors.begin[s + 1]):
                 value = max(value, coming[successors.target[k]])
-            best[s] = max(tree.self_loop[s] + coming[s], tree.forward[s] + value)
+            best[s] = max(tree.self_loop[s] + staying[s], tree.forward[s] + value)
             top = max(top, best[s])
         word_end_lookahead[t] = word - top
         for s in range(senones):

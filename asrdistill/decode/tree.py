@@ -27,8 +27,9 @@ def row(**fields: type) -> np.dtype:
 INT, FLOAT = np.int32, np.float32
 PLACE = np.uint32  # unsigned indices skip numba's check for negative ones
 # An HMM state of the tree. look: its class; first: its children are child[first : first of the next node], in the
-# order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end]
-NODE = row(senone=PLACE, look=PLACE, first=PLACE, exit=INT, leaf_begin=INT, leaf_end=INT)
+# order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end];
+# stay: where the self loop leads to: the node itself, or the second state of a phone whose first lasts one frame
+NODE = row(senone=PLACE, look=PLACE, first=PLACE, exit=INT, leaf_begin=INT, leaf_end=INT, stay=PLACE)
 # A link to a node, with the node's senone and class
 LINK = row(node=PLACE, senone=PLACE, look=PLACE)
 # The end of a pronunciation. word: index into the words, or SILENCE; token: the word's in the language model, or
@@ -172,7 +173,7 @@ class _Forms:
         self._sequence = cache(lambda *key: tuple(senones.table[key][: senones.lengths[key[0]]].tolist()))
         # of the states of all forms, one form after the other
         self.size: list[int] = []
-        self.states: list[tuple[int, int]] = []  # (senone, exit)
+        self.states: list[tuple[int, int, int]] = []  # (senone, exit, state that its self loop leads to)
         # (form, state, state after it, or ~class of what follows the form), (form, state that begins it)
         self.after: list[tuple[int, int, int]] = []
         self.first: list[tuple[int, int]] = []
@@ -229,23 +230,27 @@ class _Forms:
         begins = {left: self._chains(follow, exits, made) for left, (follow, exits) in contexts.items()}
         form, end = len(self.size), len(made) - 1
         self.size.append(len(made))
-        for state, (senone, after, exit) in enumerate(reversed(made)):  # they were made from last to first
-            self.states.append((senone, exit))
+        for state, (senone, after, exit, rest) in enumerate(reversed(made)):  # they were made from last to first
+            self.states.append((senone, exit, state if rest < 0 else end - rest))
             self.after += [(form, state, end - k if k >= 0 else k) for k in after]
         self.entries.append({left: [end - k for k in states] for left, states in begins.items()})
         self.first += [(form, end - k) for k in dict.fromkeys(k for states in begins.values() for k in states)]
 
-    @staticmethod
-    def _chains(follow: dict, exits: dict, made: dict[tuple, int]) -> list[int]:
+    def _chains(self, follow: dict, exits: dict, made: dict[tuple, int]) -> list[int]:
         """Make a phone's states from last to first; returns the first states.
 
-        A state is (senone, successors, exit); ~k stands for the next phones of context class k.
+        A state is (senone, successors, exit, state after it that may be left out or -1); ~k stands for the next phones
+        of context class k.
         """
         after = {sequence: [~right for right in follow.get(sequence, [])] for sequence in [*follow, *exits]}
         while () not in after:
             before: dict[tuple[int, ...], list[int]] = {}
             for sequence, states in after.items():
-                key = sequence[-1], tuple(states), exits.get(sequence, INSIDE)
+                key = sequence[-1], tuple(states), exits.get(sequence, INSIDE), -1
+                if len(sequence) == 2 and self.senones.subsampling > 1:
+                    key = sequence[0], *key[1:3], made.setdefault(key, len(made))
+                    before.setdefault((), []).append(made.setdefault(key, len(made)))
+                    continue
                 before.setdefault(sequence[:-1], []).append(made.setdefault(key, len(made)))
             after = before
         return after[()]
@@ -263,7 +268,8 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     nodes = np.zeros(len(phone) + 1, NODE)
     nodes["first"] = _starts(np.bincount(source, minlength=len(phone)))
     node = nodes[:-1]
-    node["senone"], exit = np.array(forms.states, np.int32)[state].T
+    node["senone"], exit, stay = np.array(forms.states, np.int32)[state].T
+    node["stay"] = begin[phone] + stay
     node["look"] = phones.look[phone]
     node["exit"] = np.append(number, INSIDE)[exit]
     ends = node["exit"] != INSIDE

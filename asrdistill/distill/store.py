@@ -96,7 +96,8 @@ def _top(store: FrameArchive, utterances: Sequence[str]) -> list[Tensor]:
 def check_store(store: FrameArchive, features: FrameArchive, senones: str, utterances: Sequence[str]) -> None:
     """Raise UserError unless the store was made from these features, for these senones and utterances."""
     if store.meta["senones"] != senones:
-        raise UserError(f"{store.folder} has another senone inventory than the alignment; use its teachers")
+        what = "another senone inventory than the alignment (trees or frame rate)"
+        raise UserError(f"{store.folder} has {what}; use its teachers")
     if store.frames_of != features.frames_of:
         raise UserError(f"{store.folder} was made from other features than {features.folder}; make it again from these")
     check_match(store, features, utterances)

@@ -38,7 +38,7 @@ class ModelTeacher:
     """A network or an ensemble, run on the features."""
 
     def __init__(self, folder: Path, features: FrameArchive):
-        self.model, self.features = load_model(folder), features
+        self.model, self.features = load_model(folder, every_frame=True), features
         self.senones, self.meta = self.model.senones, self.model.meta
         check_features(features, self.meta["features"], folder)
 

@@ -66,6 +66,7 @@ def train_model(
         targets = _student_targets(store, targets, options, senones.count)
     measured = _held_out(*held_out, specialty) if held_out else None
     model = _initial_network(options, inputs, senones.count, generalist, specialty)
+    model.subsampling = senones.subsampling
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}

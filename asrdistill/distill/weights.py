@@ -71,7 +71,7 @@ def _measure(state: tuple[list[Any], FrameArchive, FrameArchive], utterances: Ch
     models, features, alignment = state
     parts = []
     for utterance in utterances:
-        frames, labels = features[utterance], np.asarray(alignment[utterance])
+        frames, labels = features[utterance], np.asarray(alignment[utterance])[:: models[0][0].senones.subsampling]
         log_p = [model.log_posteriors(frames[:, own]) for model, own in models]
         parts.append(np.stack([logp[np.arange(len(labels)), labels] for logp in log_p], axis=1))
     return np.concatenate(parts)

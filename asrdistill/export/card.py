@@ -42,9 +42,11 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     network = NETWORKS[config.architecture]
     before = "all frames up to" if network.is_recurrent else f"{config.left} frames before"
     megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
+    between = 1000 * meta["frame_shift"] * meta.get("subsampling", 1)
     facts = {
         "form": FORMS[exported["form"]],
         "network": f"{network.summary(config)} over {before} the one it classifies and {config.right} after it",
+        "outputs": f"one each {between:g} ms",
         "parameters": f"{meta['parameters']:,}",
         "weight files": f"{megabytes:.1f} MB",
         "senones": f"{exported['senones']:,} tied HMM states of {len(lexicon.phones)} phones",
@@ -132,10 +134,12 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         f"the features of `asrdistill feats fbank` or Kaldi, the first frame {left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":
-        answers = "to `log_posteriors` (T, senones)"
+        every = meta.get("subsampling", 1)
+        answers = "to `log_posteriors` (T, senones)" + (f" of every {every}th of the T frames" if every > 1 else "")
         if NETWORKS[config.architecture].is_recurrent:
             answers = (
-                f"to `log_posteriors` of each frame, of which the first {left + right} are left out, and "
+                f"to `log_posteriors` of {'each' if every == 1 else f'every {every}th'} frame, of which the first "
+                f"{left + right}{' (given by themselves)' if every > 1 else ''} are left out, and "
                 "to `remembered`: the other input, `memory`, of the frames that follow, zeros at first"
             )
         lines.append(

@@ -108,7 +108,8 @@ def _compare_utterance(state: tuple[Any, ...], utterance: Utterance) -> tuple[fl
         truth = labels[utterance.id]
         if abs(len(truth) - len(features)) > front.tolerance:
             raise UserError(f"{utterance.id} has {len(features)} frames, {len(truth)} in {labels.folder}; align again")
-        both = counts["aligned"] = min(len(truth), len(features))
+        truth = truth[:: scorer.senones.subsampling]
+        both = counts["aligned"] = min(len(truth), len(scores["original"]))
         for name, logp in scores.items():
             counts[f"{name} correct"] = int((logp.argmax(1)[:both] == truth[:both]).sum())
     words = (utterance.text or "").split()

@@ -23,6 +23,8 @@ def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[n
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
     if form == "kaldi" and model.module.running_mean:
         raise UserError(f"{folder} subtracts a running mean, which nnet3 does not hold; train with running_mean 0")
+    if form == "kaldi" and model.senones.subsampling > 1:
+        raise UserError(f"{folder} has a low frame rate, whose HMMs this text does not hold; give onnx or torchscript")
     if form in ("onnx", "int8"):
         from asrdistill.export.onnx import write_int8, write_onnx
 

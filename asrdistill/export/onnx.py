@@ -37,7 +37,7 @@ def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> Non
 
 
 def _dnn(module: Dnn, graph: "_Graph") -> tuple[str, list[Any]]:
-    x = graph.windows(graph.normalised(), module.window)
+    x = graph.windows(graph.normalised(), module.window, module.step)
     *hidden, last = _layers(module)
     for layer in hidden:
         x = graph.add("Relu", graph.gemm(x, layer))
@@ -48,7 +48,7 @@ def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str
     input_peak, peaks = _peaks(module, frames)
     layers, tops = _smoothed(_layers(module), peaks)
     step, point = input_peak / 127, 128
-    x = graph.windows(graph.quantised(graph.normalised(), step, point), module.window)
+    x = graph.windows(graph.quantised(graph.normalised(), step, point), module.window, module.step)
     for number, layer in enumerate(layers):
         y = graph.small_gemm(x, step, point, layer)
         if number < len(tops):
@@ -58,11 +58,12 @@ def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str
 
 
 def _tdnn(module: Tdnn, graph: "_Graph") -> tuple[str, list[Any]]:
-    x = graph.add("Relu", graph.gemm(graph.windows(graph.normalised(), module.span), _layer(module.first)))
-    for block in module.blocks:
-        delayed = graph.delayed(x, block, block.delay.detach().numpy())
+    first, rates = module.rates()
+    x = graph.add("Relu", graph.gemm(graph.windows(graph.normalised(), module.span, first), _layer(module.first)))
+    for block, rate in zip(module.blocks, rates, strict=True):
+        delayed = graph.delayed(x, block, block.delay.detach().numpy(), *rate)
         hidden = graph.add("Relu", graph.gemm(delayed, _layer(block.expand)))
-        x = graph.add("Add", graph.cut(x, block.centre, block.reach), graph.gemm(hidden, _layer(block.project)))
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach, *rate), graph.gemm(hidden, _layer(block.project)))
     return graph.gemm(graph.add("Relu", x), _layer(module.output)), []
 
 
@@ -70,17 +71,18 @@ def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> s
     """The products are of small integers; what runs along the sums, and the delays' few weights, stay float32."""
     input_peak, peaks = _peaks(module, frames)
     step = input_peak / 127
-    x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span)
+    first, rates = module.rates()
+    x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span, first)
     x = graph.add("Relu", graph.small_gemm(x, step, 128, _layer(module.first)))
-    for block, (delayed, hidden) in zip(module.blocks, zip(peaks[::2], peaks[1::2], strict=False), strict=False):
+    for block, rate, delayed, hidden in zip(module.blocks, rates, peaks[:-1:2], peaks[1::2], strict=True):
         expand, project = _layer(block.expand), _layer(block.project)
         c, expand, top = _evened(delayed, expand)
         step = top / 127
-        y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c), step, 128)
+        y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c, *rate), step, 128)
         c, project, top = _evened(hidden, project)
         y = graph.small_gemm(y, step, 128, (expand[0] / c, expand[1] / c))
         y = graph.small_gemm(graph.quantised(graph.add("Relu", y), top / 255, 0), top / 255, 0, project)
-        x = graph.add("Add", graph.cut(x, block.centre, block.reach), y)
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach, *rate), y)
     c, output, top = _evened(peaks[-1], _layer(module.output))
     x = graph.add("Mul", graph.add("Relu", x), graph.constant(1 / c))
     return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
@@ -103,7 +105,8 @@ def _gru(module: Gru, graph: "_Graph") -> tuple[str, list[Any]]:
         x = graph.add("Squeeze", y, one)  # (N, directions, 1, W)
         after.append(last)
     graph.add("Concat", *after, outputs=["remembered"], axis=0)
-    return graph.gemm(graph.add("Squeeze", x, one), _layer(module.output)), [len(after), 1, width]
+    x = graph.cut(graph.add("Squeeze", x, one), 0, 0, 1, module.step)
+    return graph.gemm(x, _layer(module.output)), [len(after), 1, width]
 
 
 def _layer(linear: nn.Linear) -> Layer:
@@ -205,28 +208,27 @@ class _Graph:
         mean, std = self.constant(self.module.mean.numpy()), self.constant(self.module.std.numpy())
         return self.add("Div", self.add("Sub", "features", mean), std)
 
-    def windows(self, frames: str, window: int) -> str:
-        """(T + window - 1, F) -> (T, window · F)"""
-        one = self.constant(np.int64(1))
+    def windows(self, frames: str, window: int, step: int) -> str:
+        """(T + window - 1, F) -> (ceil(T / step), window · F)"""
         length = self.add("Squeeze", self.add("Shape", frames, start=0, end=1))
-        count = self.add("Sub", length, self.constant(np.int64(window - 1)))
-        first = self.add("Unsqueeze", self.add("Range", self.constant(np.int64(0)), count, one), self.constant([1]))
+        ends = self.constant(np.int64(0)), self.add("Sub", length, self.constant(np.int64(window - 1)))
+        first = self.add("Unsqueeze", self.add("Range", *ends, self.constant(np.int64(step))), self.constant([1]))
         index = self.add("Add", first, self.constant(np.arange(window)[None]))
         shape = self.constant([-1, window * len(self.module.mean)])
         return self.add("Reshape", self.add("Gather", frames, index), shape)
 
-    def cut(self, x: str, first: int, reach: int) -> str:
-        """(T + reach, C) -> (T, C), the frames from `first` on."""
-        if not reach:
+    def cut(self, x: str, first: int, reach: int, rate: int, step: int) -> str:
+        """(T + reach, C) -> (ceil(T / step), C), from `first` on; x has every `rate`-th frame, `reach` counts all."""
+        if not reach and step == 1:
             return x
-        end = first - reach or np.iinfo(np.int64).max
-        return self.add("Slice", x, *(self.constant(np.array([n], np.int64)) for n in (first, end, 0)))
+        end = (first - reach) // rate or np.iinfo(np.int64).max
+        return self.add("Slice", x, *(self.constant(np.array([n], np.int64)) for n in (first // rate, end, 0, step)))
 
-    def delayed(self, x: str, block: Block, weights: np.ndarray) -> str:
+    def delayed(self, x: str, block: Block, weights: np.ndarray, rate: int, step: int) -> str:
         """The weighted sum of frames that a block looks at; weights (taps, C)"""
         parts = [
-            self.add("Mul", self.cut(x, k * block.dilation, block.reach), self.constant(tap.astype(np.float32)))
-            for k, tap in enumerate(weights)
+            self.add("Mul", self.cut(x, k * block.dilation, block.reach, rate, step), self.constant(tap))
+            for k, tap in enumerate(weights.astype(np.float32))
         ]
         return functools.reduce(lambda a, b: self.add("Add", a, b), parts)
 
@@ -235,7 +237,7 @@ class _Graph:
         helper, floats = self.onnx.helper, self.onnx.TensorProto.FLOAT
         self.add("LogSoftmax", logits, outputs=["log_posteriors"], axis=-1)
         senones, (left, right) = self.module.output.out_features, self.module.context
-        frames = ["N", "N"] if memory else ["left+T+right", "T"]
+        frames = ["N" if memory else "left+T+right", "outputs"]
         inputs = {"features": [frames[0], len(self.module.mean)], **({"memory": memory} if memory else {})}
         outputs = {"log_posteriors": [frames[1], senones], **({"remembered": memory} if memory else {})}
         ends = [
@@ -246,7 +248,7 @@ class _Graph:
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, producer_name="asrdistill", producer_version=__version__)
         model.ir_version = IR
-        helper.set_model_props(model, {"left": str(left), "right": str(right)})
+        helper.set_model_props(model, {"left": str(left), "right": str(right), "subsampling": str(self.module.step)})
         self.onnx.checker.check_model(model, full_check=True)
         path.write_bytes(model.SerializeToString())
 

@@ -168,7 +168,7 @@ def _load(load: Callable[[Path], FrameScorer], model: Path, features: Path, lang
 
 def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[dict[str, Any], Summary]:
     scorer, archive, compiler = loaded
-    shift, silence = archive.meta["frame_shift"], scorer.senones.silence
+    shift, silence, every = archive.meta["frame_shift"], scorer.senones.silence, scorer.senones.subsampling
     writer, summary = ShardWriter(out, shard.number, PARTS), Summary()
     parts = [out / f"{name}.{shard.number}" for name in CTMS]
     with open(parts[0], "w") as phones_file, open(parts[1], "w") as words_file:
@@ -180,11 +180,12 @@ def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[d
             if path is None:
                 summary += Summary(left_out=(utterance,))
                 continue
+            loglike = float(loglikes[np.arange(len(path)), columns[path]].sum(dtype=np.float64)) * every
+            path = np.repeat(path, every)[: archive.rows(utterance)]
             senone = graph.senone[path]
             writer.write(utterance, frames=senone, phones=graph.unit_phone[graph.unit[path]])
             phones_file.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
             words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
-            loglike = float(loglikes[np.arange(len(path)), columns[path]].sum(dtype=np.float64))
             summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)
     return writer.close(), summary
 

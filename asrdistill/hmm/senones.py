@@ -46,7 +46,7 @@ class Senones:
     states     phone without position -> tree of each of its HMM states
     self_loop  (S,) natural log of the self-loop probability; of a state of one output: that its phone goes on
     ctc        whether these are units of a CTC model, without transition probabilities
-    subsampling  features frames from one output of a network to the next
+    subsampling  feature frames from one output of a network to the next
     """
 
     phones: list[str]

@@ -15,6 +15,7 @@ class AcousticModel:
 
     def __init__(self, module: Network, senones: Senones, priors: np.ndarray, meta: dict[str, Any]):
         self.module, self.senones, self.priors, self.meta = module.eval(), senones, priors, meta
+        module.subsampling = senones.subsampling
 
     @property
     def context(self) -> tuple[int, int]:
@@ -30,7 +31,7 @@ class AcousticModel:
 
     @torch.inference_mode()
     def logits(self, features: np.ndarray) -> Tensor:
-        """(T, F) -> (T, S); the edge frames are repeated to fill the context."""
+        """(T, F) -> (T, S), or of every `subsampling`-th frame; edge frames are repeated to fill the context."""
         return self.module(self.module.padded(features))[0].float()
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     load = partial(load_with, model, features)
     for sums in map_utterances(_sum_posteriors, chunks(archive.utterances, 100), jobs, f"priors of {model.name}", load):
         total += sums
-    log_priors = np.log(np.maximum(total / archive.total_rows, 1e-30))
+    log_priors = np.log(np.maximum(total / total.sum(), 1e-30))
     loaded.senones.write(out)
     write_json(out / "meta.json", {**loaded.meta, "priors": f"mean posterior over {archive.folder.name}"})
     replace_tensor(model, "log_priors", torch.from_numpy(log_priors.astype(np.float32)), out)
@@ -120,7 +120,7 @@ def _margins(
 ) -> tuple[np.ndarray, ...]:
     """Per frame: d; is the best chosen senone correct; is the best other senone; is the label a chosen one."""
     model, features, alignment = state
-    labels = np.concatenate([alignment[utterance] for utterance in utterances])
+    labels = np.concatenate([alignment[utterance][:: model.senones.subsampling] for utterance in utterances])
     logits = np.concatenate([model.logits(features[utterance]).numpy() for utterance in utterances])
     ours, others = np.where(chosen, logits, -np.inf), np.where(chosen, -np.inf, logits)
     inside, outside = ours.argmax(1) == labels, others.argmax(1) == labels

@@ -37,7 +37,7 @@ class Dnn(Network):
 
     def forward(self, features: Tensor, rows: BatchSlice = None, units: int | None = None) -> Tensor:
         """Logits; with `units`, of the first N units of each hidden layer."""
-        hidden = windows(self.normalised(features), self.window)
+        hidden = windows(self.normalised(features), self.window, self.step)
         for layer in self.hidden:
             hidden = layer(hidden) if units is None else _first(units, layer, hidden)
             hidden = self.drop(functional.relu(hidden), rows)

@@ -32,19 +32,20 @@ class Gru(Network):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
-        return self._run(features, [None] * len(self.recurrent), rows)[0][:, self.window - 1 :]
+        return self._run(features, [None] * len(self.recurrent), rows, self.window - 1)[0]
 
     def forward_chunk(self, features: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         if memory is None:
-            logits, memory = self._run(features, [None] * len(self.recurrent), None)
-            return logits[:, self.window - 1 :], memory
+            return self._run(features, [None] * len(self.recurrent), None, self.window - 1)
         return self._run(features[:, self.window - 1 :], memory, None)
 
-    def _run(self, features: Tensor, memory: Sequence[Tensor | None], rows: BatchSlice) -> tuple[Tensor, Memory]:
-        """Logits (B, N, S) after each of N frames, and the final state of each layer."""
+    def _run(
+        self, features: Tensor, memory: Sequence[Tensor | None], rows: BatchSlice, begin: int = 0
+    ) -> tuple[Tensor, Memory]:
+        """Logits (B, …, S) after every `step`-th frame from frame `begin` on, and the final state of each layer."""
         hidden, states = self.normalised(features), []
         for layer, before in zip(self.recurrent, memory, strict=True):
             hidden, after = layer(hidden, before)
             hidden = self.drop(hidden, rows)
             states.append(after)
-        return self.output(hidden), states
+        return self.output(hidden[:, begin :: self.step]), states

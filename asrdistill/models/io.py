@@ -10,6 +10,7 @@ meta.json: format version and SHA-256 of the weight files. Kind onnx has model.o
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def save_model(
         "options": config_of(options),
         "parameters": sum(parameter.numel() for parameter in module.parameters()) + of_features,
         "senones": senones.hash,
+        **({"subsampling": senones.subsampling} if senones.subsampling > 1 else {}),
     }
     write_json(Path(folder) / "meta.json", {**facts, **meta})
 
@@ -159,22 +161,28 @@ def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> N
         raise UserError(f"the scale of a GMM's log-likelihoods is above 0 and at most 1, not {scale:g}")
 
 
-def load_model(folder: Path) -> AcousticModel | Ensemble | Specialists | OnnxModel:
-    """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed."""
+def load_model(folder: Path, every_frame: bool = False) -> AcousticModel | Ensemble | Specialists | OnnxModel:
+    """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed.
+
+    every_frame: one of a low frame rate gives outputs for all frames, as soft targets need them.
+    """
     folder = Path(folder)
     meta = _read_meta(folder)
+    load = partial(_load_single, every_frame=every_frame)
     if meta["kind"] == "dnn":
-        return _load_single(folder, meta)
-    members = [_load_single(folder / name, _read_meta(folder / name)) for name in meta.get("members", [])]
+        return load(folder, meta)
+    members = [load(folder / name, _read_meta(folder / name)) for name in meta.get("members", [])]
     if meta["kind"] == "ensemble":
         evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
         return Ensemble(members, meta["combine"], meta, evidence)
     if meta["kind"] == "specialists":
         generalist = folder / meta["generalist"]
-        return Specialists(_load_single(generalist, _read_meta(generalist)), members, meta["active"], meta)
+        return Specialists(load(generalist, _read_meta(generalist)), members, meta["active"], meta)
     if meta["kind"] == "specialist":
         raise UserError(f"{folder} has the senones of one set only; combine it by nnet ensemble --generalist")
     if meta["kind"] == "onnx":
+        if every_frame and (every := Senones.read(folder).subsampling) > 1:
+            raise UserError(f"{folder} computes one frame in {every}, soft targets need all; give the trained model")
         return OnnxModel(folder, _read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or ensemble; give one of these")
 
@@ -194,7 +202,7 @@ def _read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
     return senones
 
 
-def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
+def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) -> AcousticModel:
     senones = _read_senones(folder, meta)
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
@@ -208,7 +216,10 @@ def _load_single(folder: Path, meta: dict[str, Any]) -> AcousticModel:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}; train it again") from None
-    return AcousticModel(module, senones, np.exp(log_priors), meta)
+    model = AcousticModel(module, senones, np.exp(log_priors), meta)
+    if every_frame:
+        module.subsampling = 1
+    return model
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What all networks share: features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
+"""What all networks share: features (B, left + T + right, F), unnormalised, -> logits (B, ceil(T / step), S)."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Network(nn.Module):
         self.window = config.left + 1 + config.right
         self.dropout = config.dropout
         self.running_mean = config.running_mean
-        self.stride = 1  # in training, logits are computed for every N-th frame
+        self.stride = self.subsampling = 1  # logits are computed for every N-th frame: in training, and outside of it
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
@@ -45,6 +45,11 @@ class Network(nn.Module):
         """An utterance (T, F) as forward takes it: levelled, edge frames repeated, (1, left + T + right, F)."""
         return torch.from_numpy(pad(self.levelled(features), self.context))[None]
 
+    @property
+    def step(self) -> int:
+        """Frames from one output to the next."""
+        return self.stride if self.training else self.subsampling
+
     def normalised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std
 
@@ -56,6 +61,7 @@ class Network(nn.Module):
     def forward_chunk(self, features: Tensor, memory: Any = None) -> tuple[Tensor, Any]:
         """Logits of T frames of a stream, from (B, left + T + right, F), and the state for the next chunk.
 
+        T is a multiple of `step`, except at the end.
         `memory` is the state that the previous chunk returned; its last left + right frames are the first of these.
         """
         return self(features), None
@@ -98,9 +104,9 @@ def bernoulli(shape: Sequence[int], probability: float, device: torch.device) ->
     return (bits.view(torch.int16)[:count] < below).view(shape)
 
 
-def windows(frames: Tensor, size: int) -> Tensor:
-    """Each run of `size` neighbouring frames side by side: (B, T + size - 1, F) -> (B, T, size · F)."""
-    return frames.unfold(1, size, 1).transpose(2, 3).flatten(2)
+def windows(frames: Tensor, size: int, step: int = 1) -> Tensor:
+    """Runs of `size` frames side by side, one each `step`: (B, T + size - 1, F) -> (B, ceil(T / step), size · F)."""
+    return frames.unfold(1, size, step).transpose(2, 3).flatten(2)
 
 
 def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:

@@ -49,11 +49,13 @@ class OnnxModel:
         if not self._memory:
             return self._session.run(None, {"features": np.ascontiguousarray(features)})[0], None
         if memory is None:
-            start = {"features": np.ascontiguousarray(features), "memory": np.zeros(self._memory, np.float32)}
-            scores, memory = self._session.run(None, start)
-            return scores[sum(self.context) :], memory
-        new = np.ascontiguousarray(features[sum(self.context) :])
-        return tuple(self._session.run(None, {"features": new, "memory": memory}))
+            memory = np.zeros(self._memory, np.float32)
+            if before := sum(self.context):  # outputs are counted from the first frame after these
+                _, memory = self._run(features[:before], memory)
+        return self._run(features[sum(self.context) :], memory)
+
+    def _run(self, features: np.ndarray, memory: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(self._session.run(None, {"features": np.ascontiguousarray(features), "memory": memory}))
 
 
 def read_priors(path: Path) -> np.ndarray:

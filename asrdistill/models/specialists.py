@@ -40,7 +40,7 @@ class Specialists:
             frames = covered[best].any(-1).nonzero()[:, 0]
             if not len(frames):
                 continue
-            p = _posteriors(member, features, frames)
+            p = _posteriors(member, features, frames * self.generalist.module.step)
             if member.meta["specialist"].get("softmax") == "own":
                 mass = log_p[frames][:, own].exp().sum(-1, keepdim=True).clamp(max=1)
                 p = torch.cat([p * mass, 1 - mass], -1)

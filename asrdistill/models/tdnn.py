@@ -79,20 +79,21 @@ class Tdnn(Network):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
-        x = functional.relu(self.first(windows(self.normalised(features), self.span)))
-        for block, (rate, step) in zip(self.blocks, self._rates(self.stride if self.training else 1), strict=True):
+        first, rates = self.rates()
+        x = functional.relu(self.first(windows(self.normalised(features), self.span, first)))
+        for block, (rate, step) in zip(self.blocks, rates, strict=True):
             hidden = functional.relu(block.expand(block.delayed(x, rate, step)))
             x = block.added(x, rate, step) + block.project(self.drop(hidden, rows))
         return self.output(functional.relu(x))
 
-    def _rates(self, stride: int) -> list[tuple[int, int]]:
-        """For each block how many frames its inputs are apart, and how many inputs its outputs.
+    def rates(self) -> tuple[int, list[tuple[int, int]]]:
+        """Frames from one output of the first layer to the next; of each block (rate of its inputs, inputs per output).
 
-        Outputs that are `stride` frames apart need no other inputs of a block whose dilation is a multiple of it.
+        Outputs that are some frames apart need no other inputs of a block whose dilation is a multiple of these.
         """
-        rates = []
+        wanted, rates = self.step, []
         for block in reversed(self.blocks):
-            rate = math.gcd(stride, block.dilation, block.centre) if block is not self.blocks[0] else 1
-            rates.append((rate, stride // rate))
-            stride = rate
-        return rates[::-1]
+            rate = math.gcd(wanted, block.dilation, block.centre)
+            rates.append((rate, wanted // rate))
+            wanted = rate
+        return wanted, rates[::-1]

@@ -53,7 +53,7 @@ def _measure(state: tuple[Any, ...], utterances: Chunk[str]) -> np.ndarray:
     models, covers, features, alignment = state  # covers (M, S)
     counts = np.zeros((1 + len(models), 2 * len(covers) + 1), np.int64)
     for utterance in utterances:
-        labels = np.asarray(alignment[utterance])
+        labels = np.asarray(alignment[utterance])[:: models[0].senones.subsampling]
         counts[0] += count(covers, labels, np.ones(len(labels), bool), np.ones((len(covers), len(labels)), bool))
         for row, model in zip(counts[1:], models, strict=True):
             log_p = model.log_posteriors(features[utterance])

@@ -30,7 +30,7 @@ class Recogniser:
         options = tuned(DecodeOptions(), folder)
         self.scorer = load_scorer(folder, options.prior_floor)
         self.front = frontend_of(self.scorer.meta["features"], folder)
-        self.frame_shift: float = self.scorer.meta["frame_shift"]
+        self.frame_shift: float = self.scorer.meta["frame_shift"] * self.scorer.senones.subsampling
         self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
 
     def transcribe(self, path: Path) -> Hypothesis:

@@ -15,6 +15,7 @@ from asrdistill.parallel import Chunk, chunks, map_utterances
 def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int) -> None:
     """Write ``frames.json``: frames, correct, frame_accuracy (percent), cross_entropy (nats per frame), phones.
 
+    At a low frame rate the frames are those that the network computes, every Nth.
     `phones` has frames and correct senones per aligned phone. Raises UserError unless model and data fit.
     """
     _, labels, senones = open_for(load_model(model), model, features, alignment)
@@ -39,6 +40,7 @@ def _measure(state: tuple[Any, FrameArchive, FrameArchive], utterances: Chunk[st
     nats, counts = 0.0, np.zeros((2, phone.max() + 1))
     for utterance in utterances:
         logp, labels = model.log_posteriors(features[utterance]), np.asarray(alignment[utterance])
+        labels = labels[:: model.senones.subsampling]
         nats -= logp[np.arange(len(labels)), labels].sum(dtype=np.float64)
         for row, chosen in enumerate((labels, labels[logp.argmax(-1) == labels])):
             counts[row] += np.bincount(phone[chosen], minlength=counts.shape[1])

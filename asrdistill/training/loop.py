@@ -154,7 +154,7 @@ class HeldOut:
         frames, right, nats = 0, 0, 0.0
         for name in self.utterances[distributed.rank_slice(len(self.utterances))]:
             inputs = model.padded(self.features[name]).to(device)
-            labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)).to(device)
+            labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)[:: model.subsampling]).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits = model(inputs)[0]
             nats += functional.cross_entropy(logits.float(), labels, ignore_index=UNLABELLED, reduction="sum").item()

@@ -17,7 +17,7 @@ class TrainOptions(NetworkConfig):
     epochs: int = option(8, "passes over the training frames")
     batch: int = option(512, "frames in a batch")
     chunk: int = option(1, "consecutive frames drawn together", since_version="0.1")
-    stride: int = option(1, "train on every Nth frame of a chunk (tdnn)", since_version="0.1")
+    stride: int = option(1, "train on every Nth frame of a chunk", since_version="0.1")
     learning_rate: float = option(1e-3, "peak learning rate of AdamW")
     warmup: float = option(0.05, "fraction of the updates with rising learning rate")
     weight_decay: float = option(0.01, "AdamW's decoupled weight decay")
@@ -46,8 +46,8 @@ class TrainOptions(NetworkConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(self, 1, "epochs", "batch", "chunk", "stride", "pool_frames", "threads")
-        if self.stride > 1 and (self.architecture != "tdnn" or self.chunk == 1):
-            raise UserError("a stride above 1 needs the tdnn architecture and chunks; set chunk, or stride to 1")
+        if self.stride > 1 and self.chunk == 1:
+            raise UserError("a stride above 1 needs chunks; set chunk, or stride to 1")
         at_least(self, 0, "hard_weight", "max_norm", "time_masks", "time_mask", "frequency_masks", "frequency_mask")
         if self.temperature <= 0:
             raise UserError(f"the temperature must be above 0, not {self.temperature:g}")

@@ -5,7 +5,8 @@ is taken. A phone's states depend on the phone before it and on the phone after 
 and after the last stands silence. Viterbi over (history, pronunciation, the phone before it, the
 phone after it, state): the phone after it is guessed where the pronunciation begins, so that its
 states are known, and whatever comes next must begin with this phone. After a piece that leaves its word
-open comes one that goes on it, and no silence.
+open comes one that goes on it, and no silence. At a low frame rate, a phone's first state of two lasts
+one frame, after which the phone goes on, by the self loop's probability, or ends.
 """
 
 from typing import Any
@@ -61,9 +62,10 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
         moved: dict[tuple, Path] = {}
         for (history, said, position), (score, words) in inside.items():
             senone = states(*said)[position]
-            _keep(moved, (history, said, position), score + senones.self_loop[senone], words)
-            if position + 1 < len(states(*said)):
-                _keep(moved, (history, said, position + 1), score + senones.forward[senone], words)
+            once = senones.once[senone]
+            _keep(moved, (history, said, position + once), score + senones.self_loop[senone], words)
+            if position + 1 + once < len(states(*said)):
+                _keep(moved, (history, said, position + 1 + once), score + senones.forward[senone], words)
         for (history, before, promised, last), (score, words) in between.items():
             for entry, (word, _, phones) in enumerate(entries):
                 if phones[0] != promised or not (last or word) or is_prefix(last) != is_continuation(word):
@@ -78,7 +80,7 @@ def paths(lang: Any, lm: Any, senones: Any, options: DecodeOptions, loglikes: np
         }
         between = {}
         for (history, said, position), (score, words) in inside.items():
-            if position + 1 < len(states(*said)):
+            if position + 1 + senones.once[states(*said)[position]] < len(states(*said)):
                 continue
             word, logprob, phones = entries[said[1]]
             score += senones.forward[states(*said)[position]]

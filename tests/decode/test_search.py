@@ -55,6 +55,41 @@ def random_trees(lang: Lang, rng: np.random.Generator) -> Senones:
     return Senones(lang.phones, states, np.zeros(count))
 
 
+def low_frame_rate(lang: Lang, rng: np.random.Generator, states: int) -> Senones:
+    """Phones of one state, or of a first one that lasts one frame and a second that may be left out; random trees."""
+    count = 0
+
+    def tree(depth: int):
+        nonlocal count
+        if depth == 0 or rng.random() < 0.3:
+            count += 1
+            return count - 1
+        asked = " ".join(phone for phone in lang.phones if rng.random() < 0.5)
+        return {str(rng.choice(["left", "right"])): asked, "yes": tree(depth - 1), "no": tree(depth - 1)}
+
+    trees = {phone: [tree(0 if phone == lang.silence else 2) for _ in range(states)] for phone in lang.phones}
+    return Senones(lang.phones, trees, np.log(rng.uniform(0.2, 0.9, count)), subsampling=3)
+
+
+@pytest.mark.parametrize("states", [1, 2])
+@pytest.mark.parametrize("seed", range(12))
+def test_low_frame_rate_equals_the_reference(seed, states):
+    lang, lm, _, _ = random_problem(seed, 2)
+    senones = low_frame_rate(lang, rng := np.random.default_rng(seed), states)
+    scores = rng.normal(0, 3, (20, senones.count)).astype(np.float32)
+    found = Decoder(lang, lm, senones, WIDE).decode(scores)
+    score, words = reference(lang, lm, senones, WIDE, scores)
+    assert found.score == pytest.approx(score, rel=1e-5, abs=1e-3)
+    assert tuple(found.words) == words
+    latticed = Decoder(lang, lm, senones, replace(WIDE, lattice_beam=5.0)).decode(scores)
+    assert latticed.words == found.words
+    going = Decoder(lang, lm, senones, WIDE).start()
+    for begin in range(0, 20, 7):
+        going.accept(scores[begin : begin + 7])
+        going.partial_traceback()
+    assert going.finish().times == found.times
+
+
 @pytest.mark.parametrize("contexts", [False, True])
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 25))])

@@ -39,6 +39,7 @@ from tests.refusals import assert_names, assert_refused, only_line, refused
 
 RATE, OPTIONS = 8000, FbankOptions(rate=8000, bins=20, low=60, high=3800)
 TONES = {"low": 400.0, "high": 2500.0}
+LANG = Lang.build({"low": [(1.0, ("L",))], "high": [(1.0, ("H",))]}, ["L", "H"])
 TEXTS = {"u1": "low high", "u2": "high high low", "u3": "low", "u4": "high low"}
 
 
@@ -54,9 +55,12 @@ def say(text: str) -> np.ndarray:
 
 @pytest.fixture
 def world(tmp_path):
+    return plant(tmp_path, Senones.monophones(LANG))
+
+
+def plant(tmp_path, senones: Senones):
     """A model whose logits are the distance to each sound's mean spectrum, and all that it needs to decode."""
-    lang = Lang.build({"low": [(1.0, ("L",))], "high": [(1.0, ("H",))]}, ["L", "H"])
-    senones = Senones.monophones(lang)
+    lang = LANG
     noise = 0.002 * np.random.default_rng(0).normal(size=4000).astype(np.float32)
     sounds = {"SIL": noise} | {
         word[0].upper(): noise + 0.3 * np.sin(2 * np.pi * hertz * np.arange(4000) / RATE).astype(np.float32)
