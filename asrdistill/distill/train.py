@@ -64,7 +64,7 @@ def train_model(
             unlabelled = sum(utterance not in labels for utterance in utterances)
             log.info("%d utterances without an alignment have soft targets only", unlabelled)
         targets = _student_targets(store, targets, options, senones.count)
-    measured = _held_out(*held_out, specialty) if held_out else None
+    measured = _held_out(*held_out, specialty, senones) if held_out else None
     model = _initial_network(options, inputs, senones.count, generalist, specialty)
     model.subsampling = senones.subsampling
     device = choose_device(options.device)
@@ -148,8 +148,10 @@ def _student_targets(store: FrameArchive, hard: Targets, options: TrainOptions, 
     return WeightedTargets([(1.0, soft), (options.hard_weight, hard)])
 
 
-def _held_out(features: Path, alignment: Path, specialty: Specialty | None) -> HeldOut:
-    inputs, labels, _ = open_aligned(features, alignment)
+def _held_out(features: Path, alignment: Path, specialty: Specialty | None, senones: Senones) -> HeldOut:
+    inputs, labels, found = open_aligned(features, alignment)
+    if found.hash != senones.hash:
+        raise UserError(f"{alignment} is over other senones than the training alignment; align it with their model")
     return HeldOut(inputs, Relabelled(alignment, specialty.classes) if specialty else labels, labels.utterances)
 
 

@@ -39,6 +39,8 @@ def adapt(
     A speaker's transform is estimated from the utterances in `alignment`; speakers with fewer than ``min_frames``
     frames are not adapted. Raises UserError for an utterance that `features` lacks.
     """
+    if Senones.read(alignment).subsampling > 1:
+        raise UserError(f"{alignment} is of a low frame rate; give the alignment that it was made from")
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
     if lacking := [utterance for utterance in who if utterance not in archive]:
         raise UserError(f"{features} lacks {len(lacking)} utterances of the data: {shorten(lacking)}; make these first")

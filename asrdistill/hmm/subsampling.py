@@ -7,9 +7,9 @@ two states the first N rows of a phone are of its first state (Pundak and Sainat
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial, reduce
-from operator import add
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from asrdistill.hmm.estimate import self_loops
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.options import SubsamplingOptions
 from asrdistill.hmm.senones import Senones, begins
+from asrdistill.hmm.train import blocks
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.parallel import Chunk, Sums, Workers, split
 
@@ -40,7 +41,7 @@ class Relabelled(NamedTuple):
 
 @dataclass
 class Found(Sums):
-    """Sums over the rows. goes_on, ends (S,): those after which the phone lasts for another output, or does not."""
+    """Sums over rows. goes_on, ends (S,): those after which the phone lasts for another output, or does not."""
 
     goes_on: np.ndarray
     ends: np.ndarray
@@ -50,12 +51,7 @@ class Found(Sums):
 
 
 def subsample_alignment(
-    alignment: Path,
-    features: Path,
-    out: Path,
-    options: SubsamplingOptions,
-    jobs: int,
-    tree: Path | None = None,
+    alignment: Path, features: Path, out: Path, options: SubsamplingOptions, jobs: int, tree: Path | None = None
 ) -> None:
     """Write into `out` the alignment for networks with an output every N frames: a row per frame, senones of its own.
 
@@ -78,12 +74,14 @@ def subsample_alignment(
     with Workers(jobs, load) as workers:
         if given is None:
             front = FeatureTransform(deltas=0 if inputs.meta["features"]["type"] == "fmllr" else 2)
-            parts = [part for part in workers.map(partial(_tree_shard, front), tasks, "tree statistics") if part]
-            if not parts:
+            stats = _sum(workers.map(partial(_tree_shard, front), tasks, "tree statistics"))
+            if stats is None:
                 raise UserError(f"no utterance of {alignment} has {every} frames per phone; lower --frame-subsampling")
+            if not np.isfinite(stats.sums).all():
+                raise UserError(f"{features} has NaN or infinity; make it again")
             sides = ("left", "centre", "right") if options.right_context else ("left", "centre")
             lengths = np.full(len(inventory.phones), states)
-            senones = grow_tree(reduce(add, parts), inventory.phones, lengths, options.leaves, sides)
+            senones = grow_tree(stats, inventory.phones, lengths, options.leaves, sides)
             senones.subsampling = every
         else:
             senones = given
@@ -116,11 +114,15 @@ def _relabelled(loaded: Loaded, utterance: str) -> Relabelled | None:
 
 def _tree_shard(front: FeatureTransform, loaded: Loaded, shard: Chunk[str]) -> TreeStatistics | None:
     rows = ((loaded[0][utterance], _relabelled(loaded, utterance)) for utterance in shard)
-    pairs = [(front.vectors(features), found.triphones) for features, found in rows if found]
-    if not pairs:
-        return None
-    x, triphones = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-    return TreeStatistics.collect(triphones, x)
+    pairs = ((front.vectors(features), found.triphones) for features, found in rows if found)
+    return _sum(TreeStatistics.collect(triphones, x) for x, triphones in blocks(pairs))
+
+
+def _sum(parts: Iterable[TreeStatistics | None]) -> TreeStatistics | None:
+    total = None
+    for part in parts:
+        total = total + part if total and part else total or part
+    return total
 
 
 def _write_shard(out: Path, senones: Senones, loaded: Loaded, shard: Chunk[str]) -> tuple[dict[str, Any], Found]:

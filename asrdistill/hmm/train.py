@@ -256,20 +256,20 @@ def _scatter_shard(context: int, corpus: Corpus, shard: Chunk[Transcript]) -> Sc
     aligned = (u for u, _ in shard if u in corpus.given)
     spliced = ((splice(corpus.features(u), context, context), corpus.labels(u)[0]) for u in aligned)
     count = corpus.inventory.count
-    return reduce(add, (Scatter.collect(x, senone, count) for x, senone in _blocks(spliced)))
+    return reduce(add, (Scatter.collect(x, senone, count) for x, senone in blocks(spliced)))
 
 
 def _tree_shard(front: FeatureTransform, corpus: Corpus, shard: Chunk[Transcript]) -> TreeStatistics:
     aligned = (u for u, _ in shard if u in corpus.given)
     pairs = ((front.vectors(corpus.features(u)), corpus.inventory.triphones(*corpus.labels(u))) for u in aligned)
-    return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in _blocks(pairs)))
+    return reduce(add, (TreeStatistics.collect(triphones, x) for x, triphones in blocks(pairs)))
 
 
 def _products_shard(model: Estimate, corpus: Corpus, shard: Chunk[Transcript]) -> Products:
     size = model.mixtures.means.shape[1]
     total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
     stored = ((x, found) for _, x, found in _alignments(model, "stored", corpus, shard) if found is not None)
-    for x, senone in _blocks(stored):
+    for x, senone in blocks(stored):
         weight, _ = precisions(model.mixtures, x, senone)
         total += Products(weighted_products(weight, x), accumulate(model.mixtures, x, senone))
     return total
@@ -289,7 +289,7 @@ def _accumulate_shard(model: Estimate, how: str, corpus: Corpus, shard: Chunk[Tr
             counts.leaves += leaves
             yield x, senone
 
-    for x, senone in _blocks(counted()):
+    for x, senone in blocks(counted()):
         stats += accumulate(model.mixtures, x, senone)
     return stats + counts
 
@@ -327,7 +327,7 @@ def _align(utterance: str, x: np.ndarray, words: list[str], model: Estimate, how
     return np.full(len(x), LEFT_OUT, dtype=np.int32)
 
 
-def _blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def blocks(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Utterances joined into blocks of at least BLOCK frames, but for the last."""
     for some in gather(pairs, BLOCK, lambda pair: len(pair[0])):
         first, second = zip(*some, strict=True)

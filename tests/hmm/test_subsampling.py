@@ -8,14 +8,17 @@ import pytest
 from asrdistill import cli
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.hmm.align import PARTS
+from asrdistill.hmm.fmllr import adapt
 from asrdistill.hmm.graph import GraphCompiler
+from asrdistill.hmm.options import FmllrOptions
 from asrdistill.hmm.senones import SIDES, Senones, begins, leaves
 from asrdistill.hmm.subsampling import extend, relabel
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
+from tests.hmm.conftest import write_features
 from tests.hmm.test_graph import obvious_paths
 from tests.hmm.test_tree import PHONES, SOUND
-from tests.refusals import assert_refused
+from tests.refusals import assert_refused, refused
 from tests.trees import between
 
 EVERY = 3
@@ -215,5 +218,11 @@ def test_what_cannot_be_is_refused(world, alignment, tmp_path):
     assert_refused([*expand, "--tree", alignment], alignment)
     assert_refused([*expand, "--frame-subsampling", 12], "80", "--max-left-out")
     assert_refused([*expand, "--frame-subsampling", 99], alignment, "--frame-subsampling")
+    broken = {utterance: np.full((len(truth), 4), np.nan) for utterance, truth in world.truth.items()}
+    (tmp_path / "broken").mkdir()
+    write_features(tmp_path / "broken", broken)
+    assert_refused(["ali", "expand", alignment, tmp_path / "broken", out, "--frame-subsampling", 3], "broken", "NaN")
     lang = world.root / "lang"
     assert_refused(["gmm", "tri", features, low, world.root / "data", lang, out], low)
+    with refused(low):
+        adapt(out, features, low, {}, out, FmllrOptions(), 1)

@@ -158,5 +158,8 @@ def test_another_frame_rate_is_refused(low, tmp_path):
     low.write_alignment(tmp_path / "full", low.labels)
     with refused(tmp_path / "store", "frame rate"):
         train_model(low.features, tmp_path / "full", tmp_path / "store", None, OPTIONS, tmp_path / "student")
+    with refused(tmp_path / "full"):
+        held_out = low.features, tmp_path / "full"
+        train_model(low.features, low.alignment, None, held_out, OPTIONS, tmp_path / "student")
     with refused(tmp_path / "teacher", tmp_path / "full"):
         evaluate(tmp_path / "teacher", low.features, tmp_path / "full", tmp_path / "frames", 1)
