@@ -11,12 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 import threadpoolctl
 
 from asrdistill.errors import UserError
 from asrdistill.progress import Meter
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,7 +117,8 @@ class Workers:
         self._state: tuple[Any, ...] = ()
 
     def __enter__(self: W) -> W:
-        single_thread()  # this process too: what it sums must not depend on the number of jobs
+        self._thread = one_thread()  # this process too: what it sums must not depend on the number of jobs
+        self._thread.__enter__()
         if self.jobs > 1:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(self.method), _start, (self.load,))
             self._pool.submit(int)  # starts the processes, before a progress bar has its thread
@@ -126,6 +130,7 @@ class Workers:
         self._state = ()
         if self._pool:  # without an error wait: a process that has only just started still reads its inputs
             self._pool.shutdown(wait=kind is None, cancel_futures=kind is not None)
+        self._thread.__exit__(None, None, None)
 
     def map(
         self,
@@ -202,10 +207,29 @@ def end_with_parent() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-def single_thread() -> None:
-    """Use one numerical thread from here on, so that sums are the same for any number of processes."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+def single_thread() -> Any:
+    """Use one numerical thread from here on, so that sums are the same for any number of processes.
+
+    Returns the limits, which can be restored.
+    """
+    for variable in THREADS:
         os.environ[variable] = "1"  # for libraries that are loaded later
-    threadpoolctl.threadpool_limits(1)  # for those that are loaded
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+    return threadpoolctl.threadpool_limits(1)  # for those that are loaded
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As :func:`single_thread`, until the block ends."""
+    before = {variable: os.environ.get(variable) for variable in THREADS}
+    torch = sys.modules.get("torch")
+    count, limits = torch.get_num_threads() if torch else int(before[THREADS[0]] or default_jobs()), single_thread()
+    try:
+        yield
+    finally:
+        limits.restore_original_limits()
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(count)
+        for variable, value in before.items():
+            os.environ.pop(variable) if value is None else os.environ.update({variable: value})

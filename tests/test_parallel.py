@@ -144,3 +144,22 @@ def test_split_is_in_order_and_even(count, parts):
 
 def test_default_jobs():
     assert 1 <= parallel.default_jobs() <= os.cpu_count()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_threads_of_the_caller_are_restored(jobs, monkeypatch):
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with parallel.Workers(jobs) as workers:
+            assert torch.get_num_threads() == 1
+            with pytest.raises(UserError):
+                list(workers.map(complain, [1, 2, 3], "test"))
+        assert torch.get_num_threads() == 3
+        assert (os.environ["OMP_NUM_THREADS"], os.environ.get("MKL_NUM_THREADS")) == ("3", None)
+    finally:
+        torch.set_num_threads(before)

@@ -54,6 +54,8 @@ class ShardWriter:
             data = np.ascontiguousarray(array, dtype=dtype)
             if data.shape[1:] != tuple(shape):
                 raise ValueError(f"{utterance}: rows of {name} have shape {data.shape[1:]}, not {shape}")
+            if np.isnan(data).any() if data.dtype.kind == "f" else not np.array_equal(data, array):
+                raise UserError(f"utterance {utterance}: {name} has NaN or numbers that {data.dtype} cannot hold")
             self.digest.update(data.tobytes())
             self.files[name].write(data.tobytes())
         rows = counts.pop()
@@ -188,7 +190,13 @@ class FrameArchive:
             where = self.folder / shard
             path = where.with_name(f"{name}.{where.name}.npy")
             try:
-                self._maps[shard, name] = np.load(path, mmap_mode="r", allow_pickle=False)
+                found = np.load(path, mmap_mode="r", allow_pickle=False)
+                dtype, shape = self.parts.get(name, (None, ()))
+                if not isinstance(found, np.memmap) or found.dtype != dtype or found.shape[1:] != shape:
+                    raise ValueError("its numbers are not those of meta.json")
+                if not found.flags.c_contiguous:
+                    raise ValueError("it is in Fortran's order")
+                self._maps[shard, name] = found
             except FileNotFoundError:
                 raise UserError(f"{path} is missing; make the archive {self.folder} again") from None
             except (ValueError, OSError, EOFError) as error:
@@ -306,6 +314,8 @@ def _write_index(folder: Path, lines: list[tuple[str, str, int, int]]) -> None:
 
 def _parse_index(line: str) -> tuple[str, str, int, int]:
     utterance, shard, first, rows = line.split("\t")
+    if int(first) < 0 or int(rows) < 0:
+        raise ValueError
     return utterance, shard, int(first), int(rows)
 
 

@@ -153,7 +153,9 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
         return int(count[1]) if count else 0
     if sound.format == "MP3" and re.search(r"bitrate mode\s*: constant", sound.extra_info):
         return 0
-    for written, there in re.findall(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
+    if large := re.search(r"does not match value from 'ds64' chunk of (\d+)", sound.extra_info):
+        return int(large[1])
+    for written, there in re.findall(r"(?:data|riff|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
         if int(there) < int(written) < 0x7FFF0000:
             return round(sound.frames * int(written) / max(int(there), 1))
     return sound.frames

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill import stage
+from asrdistill.decode.bounds import check_bounds
 from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.lookahead import Successors, compile_lm_lookahead, compile_successors
@@ -191,16 +192,26 @@ def _read(folder: Path) -> SearchGraph:
 
 
 def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
-    """(the parts with mapped arrays, the words, the content of graph.json)"""
+    """(the parts with mapped arrays, the words, the content of graph.json); UserError if they lead out of an array."""
     record = read_json(Path(folder) / "graph.json")
-    numbers = record["numbers"]
 
     def load(name: str) -> Any:
         # copy-on-write: numba's code for writable arrays takes them, and nothing is written
-        return numbers[name] if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
+        numbers = record["numbers"]
+        return int(numbers[name]) if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
 
-    parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}
-    return parts, (Path(folder) / "words.txt").read_text(encoding="utf-8").split("\n")[:-1], record
+    try:
+        parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}
+        words = (Path(folder) / "words.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        if "tree" in kinds:
+            record |= {name: float(record[name]) for name in ("pause", "no_pause")}
+            if not all(-np.inf < record[name] <= 0 for name in ("pause", "no_pause")):
+                raise ValueError("pause")
+            record |= {"senones": int(record["senones"]), "warnings": list(map(str, record["warnings"]))}
+        check_bounds(parts, len(words), record.get("senones", 0))
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, OverflowError) as error:
+        raise UserError(f"{folder} is no search graph that can be used ({error}); delete it") from None
+    return parts, words, record
 
 
 def _spoken(words: list[str], tokens: dict[str, int]) -> dict[str, int]:

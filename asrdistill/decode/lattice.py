@@ -17,6 +17,7 @@ from asrdistill.decode.tree import SILENCE, Tree
 from asrdistill.decode.words import Word
 
 NOTHING = -1  # the word of an arc that has none: silence, or the way out
+LEAST = -1e-4  # ln P(</s>) of an end, so that the four decimals of SLF tell it from one inside a word, which has 0
 WHOLE, CUT = -2, -3  # the leaf of an arc into the last node: after the end of a word, or inside of one
 
 
@@ -142,6 +143,7 @@ def build(
     word = np.where(leaf >= 0, tree.leaf["word"][leaf], NOTHING).astype(np.int32)
     token = np.where(word >= 0, tree.leaf["token"][leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
     lm = logprobs(grammar, state[source], token)
+    lm = np.where(leaf == WHOLE, np.minimum(lm, LEAST), lm)
     pronunciation = np.where(word >= 0, tree.leaf["logprob"][leaf], 0.0)
     silence = (leaf >= 0) & (word < 0)
     pronunciation += np.where(silence, scales.silence / scales.lm_weight, 0.0)

@@ -1,5 +1,6 @@
 """Options of the decoder, apart from it so that reading them compiles nothing."""
 
+import math
 from dataclasses import dataclass, replace
 
 from asrdistill.config import option
@@ -24,9 +25,10 @@ class DecodeOptions:
     prior_floor: float = option(1e-5, "lower bound of priors (networks)")
 
     def __post_init__(self) -> None:
-        if self.lm_weight <= 0 or self.beam <= 0 or self.word_end_beam <= 0 or self.max_active < 1:
-            raise UserError("lm_weight, beam, word_end_beam and max_active must be positive")
-        if self.lattice_beam < 0:
+        positive = self.lm_weight > 0 and self.beam > 0 and self.word_end_beam > 0 and self.max_active >= 1
+        if not positive or not math.isfinite(self.lm_weight + self.insertion_penalty):
+            raise UserError("lm_weight, beam, word_end_beam and max_active must be positive numbers")
+        if not self.lattice_beam >= 0:
             raise UserError(f"lattice_beam must not be negative, but it is {self.lattice_beam:g}")
         if not 0 < self.prior_floor < 1:
             raise UserError(f"prior_floor is a probability between 0 and 1, not {self.prior_floor:g}")

@@ -324,9 +324,9 @@ def _prune(search, scales):
     histogram, width = search.histogram, scales.beam / BINS
     histogram[:] = 0
     for t in range(count):
-        place = int((best - tokens[t].score) / width)
-        if place < BINS:
-            histogram[place] += 1
+        place = (best - tokens[t].score) / width
+        if 0 <= place < BINS:  # neither infinite nor NaN
+            histogram[int(place)] += 1
     kept = 0
     for place in range(BINS):
         kept += histogram[place]

@@ -60,7 +60,8 @@ def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, 
     chosen = min(points, key=lambda point: max(_steps(scales, point[:2])))._replace(
         lm_weight=scales[0], insertion_penalty=scales[1]
     )
-    write_json(out / "tuned.json", {**chosen._asdict(), "grid": [point._asdict() for point in points]})
+    floor = {"prior_floor": options.prior_floor}
+    write_json(out / "tuned.json", {**chosen._asdict(), **floor, "grid": [point._asdict() for point in points]})
     return chosen
 
 
@@ -72,7 +73,10 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     record = read_json(path := Path(folder) / "tuned.json")
     if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
         raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill decode tune")
-    return replace(options, **{field.name: record[field.name] for field in fields(options) if field.name in record})
+    given = {field.name: record[field.name] for field in fields(options) if field.name in record}
+    if wrong := next((name for name, value in given.items() if type(value) not in (int, float)), None):
+        raise UserError(f"{path}: {wrong} is no number; make it with asrdistill decode tune")
+    return replace(options, **given)
 
 
 def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:

@@ -98,6 +98,8 @@ def _check_inputs(options: TrainOptions, soft_targets: Path | None, held_out: An
         raise UserError("unlabelled utterances need soft targets; give --soft-targets")
     if options.early_stopping and not held_out:
         raise UserError("early stopping needs held-out data; give --held-out")
+    if options.omit and options.unlabelled:
+        raise UserError("omit needs to know the phones of each utterance; leave it or unlabelled out")
     if special and (options.omit or options.unlabelled or options.chunk > 1):
         raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")
 

@@ -41,7 +41,7 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     exported, features, config = meta["export"], meta["features"], NetworkConfig(**meta["options"])
     network = NETWORKS[config.architecture]
     before = "all frames up to" if network.is_recurrent else f"{config.left} frames before"
-    megabytes = sum((folder / file).stat().st_size for file in exported["sha256"]) / 1e6
+    megabytes = sum((folder / file).stat().st_size for file in exported["weights"]) / 1e6
     between = 1000 * meta["frame_shift"] * meta.get("subsampling", 1)
     facts = {
         "form": FORMS[exported["form"]],
@@ -144,7 +144,7 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
             )
         lines.append(
             f"In other programs: `model.onnx` maps `features` ({shape}), {window}, {answers}; a decoder subtracts the "
-            "logarithms of `priors.txt`."
+            f"logarithms of `priors.txt`, where less than {options.prior_floor:g} counts as that."
         )
     elif form == "torchscript":
         lines.append(

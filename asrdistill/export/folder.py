@@ -61,11 +61,15 @@ def export(
     features = network.meta["features"]
     encoders = copy_encoder(encoder, features, model, out)
     frames = features_of(audio, frontend_of(features, out), CALIBRATION) if audio else iter(())
-    weights = [*write_form(form, model, network, frames, out), *encoders]
+    weights = [*write_form(form, model, network, frames, out, options.prior_floor), *encoders]
+    files = sorted(
+        path for path in (*out.iterdir(), *(out / "lang").iterdir()) if path.is_file() and path.name[0] != "."
+    )
     kind = "onnx" if "model.onnx" in weights else "dnn"
     exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}
     exported["senones"] = network.senones.count
-    exported["sha256"] = {file: sha256(out / file) for file in weights}
+    exported["weights"] = weights
+    exported["sha256"] = {str(file.relative_to(out)): sha256(file) for file in files}
     meta = {**network.meta, "kind": kind, "export": exported}
     if kind == "onnx" and network.module.running_mean:
         meta["training_mean"] = network.module.mean.tolist()

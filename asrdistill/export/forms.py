@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from asrdistill.decode.options import DecodeOptions
 from asrdistill.errors import UserError
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import load_model
 from asrdistill.models.onnx import write_priors
 
 
-def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[np.ndarray], out: Path) -> list[str]:
+def write_form(
+    form: str, folder: Path, model: AcousticModel, frames: Iterable[np.ndarray], out: Path, prior_floor: float = 1e-5
+) -> list[str]:
     """Write the network of a model folder into the existing folder `out`; returns the names of the weight files.
 
-    int8 takes its scales from the features `frames`, each (T, F).
+    int8 takes its scales from the features `frames`, each (T, F); Kaldi's form has the floor of the priors in it.
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
@@ -43,7 +44,7 @@ def write_form(form: str, folder: Path, model: AcousticModel, frames: Iterable[n
     if form == "kaldi":
         from asrdistill.export.kaldi import write_kaldi
 
-        write_kaldi(model, DecodeOptions().prior_floor, out)
+        write_kaldi(model, prior_floor, out)
         return ["model.safetensors", "final.mdl", "tree"]
     return ["model.safetensors"]
 

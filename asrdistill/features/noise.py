@@ -21,6 +21,7 @@ class Noise:
 
     def __init__(self, sources: Sequence[Utterance], babble: bool, seed: int, pipes: bool):
         self.sources, self.babble, self.seed, self.pipes = sources, babble, seed, pipes
+        self._speaker, self._others = "", list(sources)
 
     def add(self, utterance: Utterance, samples: np.ndarray, rate: int, snr: tuple[float, float]) -> np.ndarray:
         """Samples (N,) with noise at an SNR (dB, of the mean powers) drawn uniformly from the range."""
@@ -32,8 +33,10 @@ class Noise:
     def _cut(self, utterance: Utterance, length: int, rate: int, rng: np.random.Generator) -> np.ndarray:
         if not self.babble:
             return self._piece(self.sources, length, rate, rng)
-        others = [u for u in self.sources if u.speaker != utterance.speaker]
-        others = others or [u for u in self.sources if u.id != utterance.id]
+        if self._speaker != utterance.speaker:  # utterances come speaker by speaker
+            self._speaker = utterance.speaker
+            self._others = [u for u in self.sources if u.speaker != utterance.speaker]
+        others = self._others or [u for u in self.sources if u.id != utterance.id]
         if not others:
             raise UserError(f"there is nothing but {utterance.id} to make a babble of; give recordings with --noise")
         voices = [self._piece(others, length, rate, rng) for _ in range(BABBLE)]

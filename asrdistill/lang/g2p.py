@@ -35,6 +35,7 @@ WIDTH = 48  # hypotheses per letter
 SECOND = 0.5  # least probability of a second pronunciation, relative to the best
 HELD_OUT = 50  # one of N words
 
+LARGEST = 20_000  # letters times phones: EM takes the square of it, 3 GB
 CHUNKS = ((1, 1), (1, 0), (2, 1), (1, 2))  # letters and phones of a graphone
 
 Graphone = tuple[str, tuple[str, ...]]  # letters, phones
@@ -208,6 +209,10 @@ def _cut_entries(dictionary: Dictionary, iterations: int) -> tuple[np.ndarray, l
     entries = [(word, variant) for word, variants in dictionary.items() for variant in variants]
     inventory = len(letters), len(phones)
     corpus = (*_encode((word for word, _ in entries), letters), *_encode((p for _, p in entries), phones))
+    if inventory[0] * inventory[1] > LARGEST:
+        raise UserError(
+            f"{inventory[0]} letters and {inventory[1]} phones are too many for G2P; spell words in letters"
+        )
     probability = np.ones((inventory[0] + inventory[0] ** 2) * (1 + inventory[1] + inventory[1] ** 2))
     for iteration in range(iterations):
         counts = np.zeros_like(probability)

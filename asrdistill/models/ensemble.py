@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asrdistill.errors import UserError
 from asrdistill.features.paste import columns
 from asrdistill.hmm.gmm import Gmm
 from asrdistill.models.acoustic import AcousticModel
@@ -54,4 +55,6 @@ def average_posteriors(logits: Tensor, how: str, weights: Sequence[float] | None
     if how == "arithmetic":  # three times as fast as in logarithms
         p = torch.tensordot(shares, logits.softmax(-1), 1)
         return p.clamp_min_(torch.finfo(p.dtype).tiny).log_()
+    if how != "geometric":
+        raise UserError(f"posteriors cannot be combined by '{how}'; say arithmetic or geometric")
     return torch.tensordot(shares, logits.log_softmax(-1), 1).log_softmax(-1)

@@ -234,3 +234,32 @@ def test_meta_describes_the_parts(tmp_path):
     assert meta["kind"] == "features"
     assert meta["parts"] == {"frames": {"dtype": "<f4", "shape": [3]}}
     assert meta["features"] == {"bins": 3}
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("<u2", 65536), ("<u2", -1), ("<i4", 2**31), ("<f4", np.nan)])
+def test_numbers_that_do_not_fit_are_refused_when_written(tmp_path, dtype, value):
+    writer = ShardWriter(tmp_path, 0, {"frames": (dtype, ())})
+    with refused("utterance utt1", "frames"):
+        writer.write("utt1", frames=np.array([0, value]))
+
+
+@pytest.mark.parametrize("form", ["integers", "complex", "wider", "transposed", "npz"])
+def test_shards_of_other_numbers_are_refused(tmp_path, form):
+    archive = make(tmp_path / "a", {"utt1": frames(5)})
+    path, rows = archive / "frames.0.npy", frames(5)
+    others = {"integers": rows.astype(np.int32), "complex": rows.astype(np.complex64), "wider": np.ones((5, 4), "f4")}
+    np.save(path, others.get(form, np.asfortranarray(rows)))
+    if form == "npz":
+        np.savez(path.with_suffix(""), frames=rows)
+        path.with_suffix(".npz").replace(path)
+    with refused(path):
+        FrameArchive(archive)["utt1"]
+    with refused(path):
+        FrameArchive(archive).read(["utt1"])
+
+
+def test_negative_places_in_an_index_are_refused(tmp_path):
+    archive = make(tmp_path / "a", {"utt1": frames(5)})
+    (archive / "index.tsv").write_text("utt1\t0\t-2\t2\n")
+    with refused(archive / "index.tsv", "line 1"):
+        FrameArchive(archive)

@@ -105,7 +105,7 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, bad):
     refuses(("finite",), write(tmp_path / "a.wav", samples, subtype="FLOAT"), RATE)
 
 
-@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "aiff", "au", "nist"])
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "aiff", "au", "nist", "w64", "rf64"])
 @pytest.mark.parametrize("kept", [0.5, 0.9])
 def test_truncated_file_is_refused(tmp_path, ending, kept):
     """Noise, because a codec packs a tone into a few bytes; MP3 is one with a Xing header."""

@@ -1,7 +1,11 @@
 """Search graphs saved in a folder."""
 
+import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ from asrdistill import parallel
 from asrdistill.decode import graph as module
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.graph import PARTS, SearchGraph, compile_graph, keep_grammar, keep_graph, read_grammar
+from asrdistill.decode.lattice_formats import read_slf, write_slf
 from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.hmm.senones import Senones
@@ -196,3 +201,114 @@ def test_kept_grammar_equals_the_compiled_one(world, tmp_path):
     assert np.array_equal(read_grammar(folder)[0].arc_token, compile_grammar(read_arpa(world.lm)).arc_token)
     with refused(folder, "grammar"):
         keep_graph(folder, world.lang, world.lm, world.senones)
+
+
+FUZZ = """
+import json, shutil, sys
+from pathlib import Path
+import numpy as np
+from asrdistill.decode.decoder import Decoder
+from asrdistill.decode.graph import _read, keep_graph
+from asrdistill.decode.options import DecodeOptions
+from asrdistill.errors import UserError
+from asrdistill.files import sha256, write_json
+from asrdistill.hmm.senones import Senones
+
+whole, work, scores, first, count = Path(sys.argv[1]), Path(sys.argv[2]), np.load(sys.argv[3]), *map(int, sys.argv[4:])
+decoders = [DecodeOptions(lm_weight=2.0, lattice_beam=beam) for beam in (0.0, 5.0)]
+outcomes = {"refused": 0, "decoded": 0}
+
+
+def mutate(rng):
+    path = work / str(rng.choice(sorted(path.name for path in work.glob("*.npy")) + ["graph.json"] * 2))
+    size = [0, 1, -1, 2, 7, 2**31 - 1, -(2**31), 2**32 - 1, 10**4, -10**4, int(rng.integers(-50, 300))]
+    if path.suffix == ".json":
+        record = json.loads(path.read_text())
+        place = record if rng.random() < 0.5 else record["numbers"]
+        place[str(rng.choice(sorted(place)))] = [*size, None, "a", 1e308, float("nan"), []][rng.integers(len(size) + 5)]
+        path.write_text(json.dumps(record))
+        return
+    array, kind = np.load(path), rng.integers(6)
+    column = array[str(rng.choice(array.dtype.names))] if array.dtype.names else array
+    if kind == 0:
+        array = array[: int(rng.integers(len(array) + 1))]
+    elif kind == 1:
+        other = [np.int16, np.float64, np.uint64][rng.integers(3)]
+        array = array[:, None] if array.dtype.names else array.astype(other)
+    elif kind == 2:
+        array = np.concatenate([array, array[:1]])
+    elif kind == 3 and len(column):
+        column[:] = rng.permutation(column)
+    for _ in range(int(rng.integers(1, 4)) if kind > 3 and len(column) else 0):
+        if column.dtype.kind == "f":
+            column[rng.integers(len(column))] = rng.choice([np.nan, np.inf, -np.inf, 1e30, -3e38, 5.0])
+        else:
+            column[rng.integers(len(column))] = np.array(size[rng.integers(len(size))]).astype(column.dtype)
+    np.save(path, array)
+
+
+for seed in range(first, first + count):
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(whole, work)
+    print(seed, file=sys.stderr, flush=True)
+    mutate(np.random.default_rng(seed))
+    write_json(work / "sha256.json", {p.name: sha256(p) for p in work.iterdir() if not p.name.startswith(".")})
+    try:
+        graph = _read(work)
+        for options in decoders:
+            Decoder.of(graph, options).decode(scores)
+        outcomes["decoded"] += 1
+    except UserError:
+        outcomes["refused"] += 1
+print(json.dumps(outcomes))
+"""
+
+
+def fuzz(world: World, tmp_path: Path, first: int, count: int, **environment: str) -> dict[str, int]:
+    """Changes the arrays of a graph folder, with the right hashes, and decodes with each in one child process."""
+    world.keep()
+    np.save(tmp_path / "scores.npy", world.scores)
+    (tmp_path / "fuzz.py").write_text(FUZZ)
+    paths = [tmp_path / "fuzz.py", world.graph, tmp_path / "mutant", tmp_path / "scores.npy"]
+    run = subprocess.run(
+        [sys.executable, *map(str, paths), str(first), str(count)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert run.returncode == 0, f"seed {run.stderr[-1500:]}"
+    return json.loads(run.stdout)
+
+
+def test_no_content_of_a_graph_folder_leads_the_search_out_of_its_arrays(world: World, tmp_path: Path) -> None:
+    outcomes = fuzz(world, tmp_path, 0, 300)
+    assert outcomes["refused"] > 100
+    assert outcomes["decoded"] > 20  # some changes are harmless
+
+
+CERTAIN = """\\data\\
+ngram 1=5
+
+\\1-grams:
+-99 <s>
+0 </s>
+-1 ab
+-1 ba
+-1 baß
+
+\\end\\
+"""
+
+
+def test_end_of_a_sentence_is_rescored_even_if_it_was_certain(world: World, tmp_path: Path) -> None:
+    """SLF keeps four decimals: a probability of 1 could not be told from an end inside a word, which has none."""
+    world.lm.write_text(CERTAIN)
+    decoder = Decoder(Lang.read(world.lang), read_arpa(world.lm), world.senones, DecodeOptions(lattice_beam=5.0))
+    lattice = decoder.decode(world.scores).lattice
+    assert lattice is not None
+    write_slf(tmp_path / "u.slf.gz", "u", lattice, 0.01, 10.0, 0.0)
+    world.write_lm(["ab ba", "ba ab", "ab"])
+    other = read_arpa(world.lm)
+    tokens = {word: token for token, word in enumerate(other.symbols)}
+    found = read_slf(tmp_path / "u.slf.gz", 0.01).rescored(compile_grammar(other), tokens)
+    assert (found.lm[found.target == len(found.time) - 1] < -0.01).all()

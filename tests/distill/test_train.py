@@ -96,6 +96,8 @@ def test_unlabelled_option_changes_nothing_if_all_have_labels(corpus, half, tmp_
 def test_unlabelled_without_soft_targets_and_stopping_without_held_out_are_refused(corpus, half, tmp_path):
     with refused("--soft-targets"):
         fit(corpus, half, None, tmp_path / "a", dataclasses.replace(OPTIONS, unlabelled=True))
+    with refused("omit", "unlabelled"):
+        fit(corpus, half, tmp_path / "store", tmp_path / "c", dataclasses.replace(OPTIONS, unlabelled=True, omit=["A"]))
     with refused("--held-out"):
         fit(corpus, half, None, tmp_path / "b", dataclasses.replace(OPTIONS, early_stopping=True), held_out=False)
 

@@ -22,6 +22,7 @@ from asrdistill.cli.stream import Line
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.encoders.factory import open_encoder
+from asrdistill.export import kaldi as export_kaldi
 from asrdistill.export import onnx as export_onnx
 from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.options import FORMS
@@ -34,6 +35,7 @@ from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import save_model
 from asrdistill.models.options import NetworkConfig
+from asrdistill.runtime import recogniser as recogniser_module
 from asrdistill.runtime.recogniser import Recogniser
 from tests.refusals import assert_names, assert_refused, only_line, refused
 
@@ -537,3 +539,49 @@ def test_names_with_blanks_make_a_ctm_of_five_columns(recogniser, world, capsys)
 
 def test_card_names_what_other_programs_must_know_of_the_features(recogniser):
     assert_names((recogniser / "README.md").read_text(), "60", "3800 Hz", "16-bit", "dither", "0.97", 32768)
+
+
+def test_chosen_floor_of_priors_reaches_recogniser_and_kaldi(tuned, world, monkeypatch):
+    floor = 0.3  # above the priors, which are all alike
+    write_json(world / "tuned/tuned.json", {"lm_weight": 6.0, "insertion_penalty": 0.0, "prior_floor": floor})
+    asked = []
+    write = export_kaldi.write_kaldi
+    monkeypatch.setattr(
+        export_kaldi, "write_kaldi", lambda model, least, out: asked.append(least) or write(model, least, out)
+    )
+    assert run(world, "export", "model", "lang", "lm", "tuned", "out", "--to=kaldi") == 0
+    assert asked == [floor]
+    assert np.exp(asrdistill.load(world / "out").scorer.log_priors).min() == pytest.approx(floor)
+
+
+def test_exchanged_language_model_is_named(recogniser, world, caplog):
+    text = (recogniser / "lm.arpa").read_text()
+    (recogniser / "lm.arpa").write_text(text.replace("\\end\\", "\n\\end\\"))
+    asrdistill.load(recogniser)
+    assert_names(caplog.text, recogniser / "lm.arpa")
+    (recogniser / "lang/lexicon.txt").unlink()
+    assert_refused(["transcribe", recogniser, world / "u1.wav"], recogniser / "lang/lexicon.txt")
+
+
+def test_beams_are_widened_until_a_path_reaches_the_end(recogniser, world, monkeypatch, caplog):
+    heard, beams = asrdistill.load(recogniser), []
+
+    class Narrow(recogniser_module.Stream):
+        """Its paths end inside a word unless the beam is at least `enough`."""
+
+        def __init__(self, front, scorer, decoder, rate):
+            super().__init__(front, scorer, decoder, rate)
+            beams.append(decoder.options.beam)
+
+        def finish(self):
+            return replace(super().finish(), partial=beams[-1] < enough)
+
+    monkeypatch.setattr(recogniser_module, "Stream", Narrow)
+    first = heard.decoder.options.beam
+    enough = 3 * first
+    assert heard.transcribe(world / "u1.wav").words == ["low", "high"]
+    assert beams == [first, 2 * first, 4 * first]
+    assert "inside a word" not in caplog.text
+    enough = np.inf
+    assert heard.transcribe(world / "u1.wav").partial
+    assert_names(caplog.text, world / "u1.wav")

@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from asrdistill.cli import main
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.gmm import Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
+from asrdistill.models.ensemble import average_posteriors
 from asrdistill.models.io import load_model, save_ensemble, save_model
 from asrdistill.models.options import NetworkConfig
 from tests.refusals import assert_refused, refused
@@ -108,3 +110,19 @@ def test_members_that_do_not_fit_are_refused(tmp_path):
     for other, what in (("b", "senone"), ("c", "feature")):
         with refused(tmp_path / other, tmp_path / "a", what):
             save_ensemble(tmp_path, [tmp_path / "a", tmp_path / other], "arithmetic")
+
+
+@pytest.mark.parametrize(("name", "value"), [("output.bias", np.nan), ("mean", np.inf), ("log_priors", np.nan)])
+def test_weights_that_are_not_finite_are_refused(tmp_path, name, value):
+    write(tmp_path / "m")
+    path = tmp_path / "m/model.safetensors"
+    tensors = load_file(path)
+    tensors[name][0] = value
+    save_file(tensors, path)
+    with refused(path, name):
+        load_model(tmp_path / "m")
+
+
+def test_unknown_ways_of_combining_are_refused():
+    with refused("Arithmetic"):
+        average_posteriors(torch.zeros(2, 3, 4), "Arithmetic")
