@@ -39,6 +39,7 @@ def check_bounds(parts: dict[str, Any], words: int, senones: int) -> None:
     node, classes, exits, leaves = tree.node[:-1], len(tree.look_parent), len(tree.pause), len(tree.leaf)
     _offsets("tree.node", tree.node["first"], len(node), len(tree.child))
     _within("tree.node", node["exit"], exits, least=INSIDE)
+    _within("tree.node", node["stay"], len(node))
     ends = node[node["exit"] != INSIDE]
     _within("tree.node", ends["leaf_end"], leaves + 1)
     _within("tree.node", ends["leaf_begin"], leaves + 1)
@@ -60,8 +61,9 @@ def check_bounds(parts: dict[str, Any], words: int, senones: int) -> None:
     _rising("look.node", look.node, look.begin, 1)
     _require("look.base", len(look.base) == classes)
     _offsets("successors.begin", successors.begin, senones, len(successors.target))
-    for name in ("target", "start", "end", "final"):
+    for name in ("target", "start", "end", "final", "once", "rest"):
         _within(f"successors.{name}", getattr(successors, name), senones)
+    _require("successors.rest", len(successors.once) == len(successors.rest))
 
 
 def _require(name: str, right: Any) -> None:

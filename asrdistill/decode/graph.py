@@ -205,9 +205,10 @@ def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str
         words = (Path(folder) / "words.txt").read_text(encoding="utf-8").split("\n")[:-1]
         if "tree" in kinds:
             record |= {name: float(record[name]) for name in ("pause", "no_pause")}
-            if not all(-np.inf < record[name] <= 0 for name in ("pause", "no_pause")):
-                raise ValueError("pause")
-            record |= {"senones": int(record["senones"]), "warnings": list(map(str, record["warnings"]))}
+            record |= {name: int(record[name]) for name in ("senones", "subsampling")}
+            if not (-np.inf < record["pause"] <= 0 and -np.inf < record["no_pause"] <= 0 < record["subsampling"]):
+                raise ValueError("pause or subsampling")
+            record["warnings"] = list(map(str, record["warnings"]))
         check_bounds(parts, len(words), record.get("senones", 0))
     except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, OverflowError) as error:
         raise UserError(f"{folder} is no search graph that can be used ({error}); delete it") from None
