@@ -5,7 +5,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 
 from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive, check_features
@@ -24,9 +26,10 @@ from asrdistill.models.registry import build_network
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
+from asrdistill.training.mmi import MmiTargets
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool
-from asrdistill.training.targets import HardTargets, Targets, WeightedTargets
+from asrdistill.training.targets import ChunkTargets, HardTargets, Targets, WeightedTargets
 
 log = logging.getLogger("asrdistill")
 
@@ -55,7 +58,11 @@ def train_model(
         options = _with_network_of(generalist, options)
     specialty = read_specialty(*special, labels, senones) if special else None
     utterances = labels.utterances
-    targets: Targets = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
+    targets: Targets | ChunkTargets
+    targets = hard = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
+    mmi = MmiTargets(labels, senones, options) if options.loss == "mmi" else None
+    if mmi:
+        targets, utterances = mmi, mmi.utterances
     if soft_targets:
         store = FrameArchive(soft_targets, "soft-targets")
         utterances = store.utterances if options.unlabelled else utterances
@@ -63,10 +70,17 @@ def train_model(
         if options.unlabelled:
             unlabelled = sum(utterance not in labels for utterance in utterances)
             log.info("%d utterances without an alignment have soft targets only", unlabelled)
-        targets = _student_targets(store, targets, options, senones.count)
+        targets = _student_targets(store, hard, options, senones.count)
     measured = _held_out(*held_out, specialty, senones) if held_out else None
+    has_branch = mmi is not None and options.cross_entropy_weight > 0
+    if measured and has_branch:
+        measured.outputs = senones.count
     model = _initial_network(options, inputs, senones.count, generalist, specialty)
     model.subsampling = senones.subsampling
+    if has_branch:
+        model.output = _stacked(model.output, model.output)
+    if mmi and generalist:  # without priors from the beginning
+        model.output.bias.data[: senones.count] -= torch.from_numpy(np.log(generalist.priors))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
@@ -75,6 +89,8 @@ def train_model(
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
+    if mmi and (pathless := int(distributed.total(mmi.pathless))):
+        log.warning("%d chunks had no path and were left out", pathless)
     if distributed.rank() > 0:
         return
     meta: dict[str, Any] = {
@@ -87,7 +103,12 @@ def train_model(
     meta |= {"omitted": options.omit} if options.omit else {}
     meta |= {"precision": str(dtype).removeprefix("torch."), "history": history}
     meta |= _origin(start, special, specialty)
-    save_model(out, model, options, senones, log_priors(labels, senones.count), **meta)
+    priors = log_priors(labels, senones.count)
+    if mmi:
+        model.output = _stacked(model.output, rows=senones.count)
+        priors = np.zeros_like(priors)  # decoding divides by them, and these outputs are to be as they are
+        meta |= {"loss": "mmi", "denominator": mmi.graph.summary}
+    save_model(out, model, options, senones, priors, **meta)
     (out / "checkpoint.safetensors").unlink()
     (out / BEST).unlink(missing_ok=True)
     (out / "precision.json").unlink()
@@ -100,6 +121,8 @@ def _check_inputs(options: TrainOptions, soft_targets: Path | None, held_out: An
         raise UserError("early stopping needs held-out data; give --held-out")
     if options.omit and options.unlabelled:
         raise UserError("omit needs to know the phones of each utterance; leave it or unlabelled out")
+    if options.loss == "mmi" and (options.omit or special or soft_targets or options.widths):
+        raise UserError("loss mmi does not go together with omit, widths, soft targets or specialists; leave them out")
     if special and (options.omit or options.unlabelled or options.chunk > 1):
         raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")
 
@@ -121,6 +144,14 @@ def _initial_network(
         model.std.copy_(torch.from_numpy(std))
     model.stride = options.stride
     return model
+
+
+def _stacked(*layers: nn.Linear, rows: int | None = None) -> nn.Linear:
+    """A layer with the outputs of all of them, or the first `rows` of these."""
+    tensors = {name: torch.cat([layer.state_dict()[name] for layer in layers])[:rows] for name in ("weight", "bias")}
+    whole = nn.Linear(layers[0].in_features, len(tensors["bias"]))
+    whole.load_state_dict(tensors)
+    return whole
 
 
 def _pool(

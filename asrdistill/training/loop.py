@@ -29,7 +29,7 @@ from asrdistill.training import distributed
 from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
-from asrdistill.training.targets import UNLABELLED, Targets
+from asrdistill.training.targets import UNLABELLED, ChunkTargets, Targets
 
 log = logging.getLogger("asrdistill")
 
@@ -99,7 +99,7 @@ def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | Non
 def _update(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
-    targets: Targets,
+    targets: Targets | ChunkTargets,
     batch: Batch,
     rate: float,
     dtype: torch.dtype,
@@ -127,10 +127,14 @@ def constrain(model: nn.Module, limit: float) -> None:
             layer.weight.renorm_(2, 0, limit)
 
 
-def _loss(logits: Tensor, targets: Targets, batch: Batch) -> Tensor:
+def _loss(logits: Tensor, targets: Targets | ChunkTargets, batch: Batch) -> Tensor:
     """What logits (b, L, S) add to the batch's mean loss; of logits at W widths (W, b, L, S), the mean over them."""
     if logits.dim() == 4:
         return torch.stack([_loss(each, targets, batch) for each in logits]).mean()
+    if isinstance(targets, ChunkTargets):
+        assert batch.inside is not None  # these chunks have more than one frame
+        whole = targets.chunk_loss(logits, batch.rows, batch.inside) if len(logits) else logits.sum()
+        return whole / batch.frames
     logits = logits[:, 0] if batch.inside is None else logits[batch.inside]
     count = len(logits)
     return targets.loss(logits, batch.rows) * (count / (batch.frames or batch.size)) if count else logits.sum()
@@ -143,10 +147,11 @@ def _learning_rate(options: TrainOptions, update: int, total: int) -> float:
 
 
 class HeldOut:
-    """Frame accuracy and cross-entropy on held-out data."""
+    """Frame accuracy and cross-entropy on held-out data, of the last `outputs` logits."""
 
-    def __init__(self, features: FrameArchive, alignment: FrameArchive, utterances: Sequence[str]):
+    def __init__(self, features: FrameArchive, alignment: FrameArchive, utterances: Sequence[str], outputs: int = 0):
         self.features, self.alignment, self.utterances = features, alignment, list(utterances)
+        self.outputs = outputs  # 0: all
 
     @torch.no_grad()
     def measure(self, model: Network, dtype: torch.dtype, device: torch.device) -> dict[str, float]:
@@ -156,7 +161,7 @@ class HeldOut:
             inputs = model.padded(self.features[name]).to(device)
             labels = torch.from_numpy(np.array(self.alignment[name], dtype=np.int64)[:: model.subsampling]).to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                logits = model(inputs)[0]
+                logits = model(inputs)[0, :, -self.outputs :]
             nats += functional.cross_entropy(logits.float(), labels, ignore_index=UNLABELLED, reduction="sum").item()
             right += int((logits.argmax(-1) == labels).sum())
             frames += int((labels != UNLABELLED).sum())

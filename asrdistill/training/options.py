@@ -9,7 +9,7 @@ from asrdistill.models.options import NetworkConfig, at_least
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TAIL_MODES = ("states", "even", "one", "drop")  # see asrdistill.distill.store
-LOSSES = ("soft", "logits", "hard")
+LOSSES = ("soft", "logits", "hard", "mmi")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,19 @@ class TrainOptions(NetworkConfig):
     unlabelled: bool = option(False, "also train on utterances with soft targets but no alignment", since_version="0.1")
     early_stopping: bool = option(False, "keep the epoch with the best held-out accuracy", since_version="0.1")
     loss: str = option(
-        "soft", "soft cross-entropy, logit matching, or hard targets only (students)", LOSSES, since_version="0.1"
+        "soft",
+        "students: soft cross-entropy, logit matching, or hard targets only; or sequences of phones (LF-MMI)",
+        LOSSES,
+        since_version="0.1",
     )
+    phone_order: int = option(4, "mmi: order of the phone n-gram", since_version="0.2")
+    phone_histories: int = option(2000, "mmi: most of its histories of two and more phones", since_version="0.2")
+    tolerance: int = option(5, "mmi: frames that a phone may be earlier or later than aligned", since_version="0.2")
+    leak: float = option(1e-5, "mmi: probability of leaving the graph's paths at an output", since_version="0.2")
+    cross_entropy_weight: float = option(
+        0.1, "mmi: weight of the cross-entropy of a second output layer, for training only", since_version="0.2"
+    )
+    output_l2: float = option(5e-5, "mmi: weight of half the squared outputs", since_version="0.2")
     max_norm: float = option(0.0, "largest norm of a unit's incoming weights; 0: no limit", since_version="0.1")
     omit: list[str] = option([], "phones whose frames are left out of training", since_version="0.1")
     time_masks: int = option(0, "SpecAugment: time masks per chunk", since_version="0.1")
@@ -49,5 +60,8 @@ class TrainOptions(NetworkConfig):
         if self.stride > 1 and self.chunk == 1:
             raise UserError("a stride above 1 needs chunks; set chunk, or stride to 1")
         at_least(self, 0, "hard_weight", "max_norm", "time_masks", "time_mask", "frequency_masks", "frequency_mask")
+        at_least(self, 0, "phone_histories", "tolerance", "leak", "cross_entropy_weight", "output_l2")
+        if self.loss == "mmi" and self.chunk == 1:
+            raise UserError("loss mmi is of sequences; set chunk to the outputs of one, about 50")
         if self.temperature <= 0:
             raise UserError(f"the temperature must be above 0, not {self.temperature:g}")

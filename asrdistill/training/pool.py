@@ -16,7 +16,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.training import distributed
 from asrdistill.training.device import send
-from asrdistill.training.targets import Targets
+from asrdistill.training.targets import ChunkTargets, Targets
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class FramePool:
     def __init__(
         self,
         features: FrameArchive,
-        targets: Targets,
+        targets: Targets | ChunkTargets,
         utterances: Sequence[str],
         context: tuple[int, int],
         pool_frames: int,

@@ -1,8 +1,8 @@
-"""Training targets. The loop knows only :class:`Targets`."""
+"""Training targets. The loop knows only :class:`Targets`, of single frames, and :class:`ChunkTargets`."""
 
 from collections.abc import Sequence
 from itertools import compress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,17 @@ class Targets(Protocol):
 
     def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
         """Mean loss over the batch of float32 logits (B, S) and rows (B, …)."""
+
+
+@runtime_checkable
+class ChunkTargets(Protocol):
+    """Targets of whole chunks: the loss of a frame depends on the frames around it."""
+
+    def gather(self, utterances: Sequence[str]) -> list[Tensor]:
+        """As of :class:`Targets`."""
+
+    def chunk_loss(self, logits: Tensor, rows: list[Tensor], inside: Tensor) -> Tensor:
+        """Sum of the losses of float32 logits (b, L, S); rows are of the frames that are `inside` (b, L) only."""
 
 
 UNLABELLED = -1  # the senone of a frame that has no alignment
