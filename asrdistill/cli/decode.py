@@ -31,9 +31,9 @@ def run(runs: list[Args]) -> None:
     """Recognise the words of a feature archive
 
     A path's score is its acoustic log-likelihood (networks: log posterior - log prior), plus lm-weight times its
-    language model log-probability, plus insertion-penalty per word. Other systems' posteriors (asrdistill convert
-    posteriors) are MODEL and FEATURES in one. --lattice-beam writes lattices (HTK's SLF). The sets and seeds of one
-    call share the compiled graph.
+    language model log-probability, plus insertion-penalty per word. Networks trained by MMI have no prior, and an
+    lm-weight of 1 unless one is given. Other systems' posteriors (asrdistill convert posteriors) are MODEL and FEATURES
+    in one. --lattice-beam writes lattices (HTK's SLF). The sets and seeds of one call share the compiled graph.
 
     Example:
       asrdistill decode run exp/student fbank data/lang data/lm exp/decode/student --sets dev test --seeds 0 1
@@ -51,7 +51,7 @@ def _decode(runs: list[Args], graph: Path) -> None:
     from asrdistill.decode.tuning import tuned
 
     first, features = runs[0], [each.features for each in runs]
-    options = tuned(first.options, first.tuned) if first.tuned else first.options
+    options = tuned(first.options, first.tuned) if first.tuned else _scaled(first)
     with ExitStack() as stack:
 
         @cache
@@ -72,6 +72,18 @@ def _decode(runs: list[Args], graph: Path) -> None:
             make(each, partial(work, each.features), each.model, each.features, each.lang, each.lm, options=options)
 
 
+def _scaled(args: Args) -> Any:
+    """The options; without a given lm_weight it is 1 for networks trained by MMI, whose scores are scaled already."""
+    from dataclasses import replace
+
+    from asrdistill.config import read_yaml
+    from asrdistill.models.options import read_meta
+
+    given = args.lm_weight is not None or (args.config and "lm_weight" in read_yaml(args.config))
+    is_mmi = not given and read_meta(args.model).get("loss") == "mmi"
+    return replace(args.options, lm_weight=1.0) if is_mmi else args.options
+
+
 @group.command(
     SCORER,
     arg("features", help="feature archive of the development set"),
@@ -86,8 +98,8 @@ def _decode(runs: list[Args], graph: Path) -> None:
 def tune(args: Args) -> None:
     """Choose language model weight and insertion penalty on a development set
 
-    Starts with --lm-weight and --insertion-penalty. A search with lattices (--lattice-beam, default 6) scores nearby
-    values; it is repeated with the best until they stay.
+    Starts with --lm-weight (1 for networks trained by MMI) and --insertion-penalty. A search with lattices
+    (--lattice-beam, default 6) scores nearby values; it is repeated with the best until they stay.
 
     Example:
       asrdistill decode tune exp/student.0 fbank/dev data/lang data/lm data/dev exp/tune/student
@@ -99,14 +111,14 @@ def tune(args: Args) -> None:
     from asrdistill.decode.graph import graph_folder
     from asrdistill.decode.tuning import tune
 
-    texts = read_table(args.data / "text")
+    texts, options = read_table(args.data / "text"), _scaled(args)
 
     def work(out: Path) -> None:
         with graph_folder(args.graph, args.out) as graph:
-            (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, args.options, graph)
+            (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, options, graph)
             tune(args.model, archive, decoder, texts, out, args.jobs)
 
-    make(args, work, args.model, args.features, args.lang, args.lm, args.data, options=asdict(args.options))
+    make(args, work, args.model, args.features, args.lang, args.lm, args.data, options=asdict(options))
 
 
 @group.command(

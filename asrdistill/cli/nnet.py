@@ -36,6 +36,8 @@ def train(args: Args) -> None:
     and a dustbin; half of each batch are frames of its set. --softmax own drops the dustbin, --softmax full keeps all
     senones and needs the generalist's soft targets.
 
+    --loss mmi learns the phones of whole chunks (LF-MMI) from the alignment alone; decoding then needs no priors.
+
     Run a killed training again: it resumes from its last checkpoint and ends with the same bytes. torchrun
     --nproc-per-node 8 -m asrdistill nnet train … divides each batch among GPUs.
 

@@ -84,7 +84,7 @@ def train_model(
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
-    settings = {**frames, "pool_frames": options.pool_frames, "batch": options.batch, "seed": options.seed}
+    settings: dict[str, Any] = {key: getattr(options, key) for key in ("pool_frames", "batch", "seed")} | frames
     settings["prepare"] = model.levelled
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))

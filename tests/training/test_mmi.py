@@ -171,7 +171,8 @@ def test_graph_has_the_senones_and_the_probability_of_every_utterance(spoken):
         ]
         history = ngram.histories(phones)
         spoken_next = [
-            ngram.probability[(ngram.source == h) & (ngram.phone == p)].item() for h, p in zip(history, phones, strict=False)
+            ngram.probability[(ngram.source == h) & (ngram.phone == p)].item()
+            for h, p in zip(history, phones, strict=False)
         ]
         share = [
             right_share(ngram, spoken.senones, history[i + 1], p, [*phones, 0][i + 1]) for i, p in enumerate(phones)
@@ -330,7 +331,7 @@ def fit(spoken: Spoken, out: Path, options: TrainOptions = OPTIONS, held_out: bo
 
 
 def phone_error_rate(spoken: Spoken, model: Path, targets: MmiTargets) -> float:
-    """Percent: the best path through the denominator graph, outputs as they are, on every Nth frame."""
+    """Percent: the best path through the denominator graph, outputs as they are."""
     scorer, features, graph = load_scorer(model), FrameArchive(spoken.features), targets.graph
     with np.errstate(divide="ignore"):
         start, stay, weight = np.log(graph.initial), np.log(graph.stay), np.log(graph.weight)
@@ -340,7 +341,7 @@ def phone_error_rate(spoken: Spoken, model: Path, targets: MmiTargets) -> float:
     errors = words = 0
     for name, said in spoken.phones.items():
         score, origins = start, []
-        loglikes = scorer.loglikes(features[name])[:: spoken.senones.subsampling]
+        loglikes = scorer.loglikes(features[name])
         for k, row in enumerate(loglikes):
             origin = np.arange(len(score))
             if k:
@@ -529,3 +530,17 @@ def test_inputs_and_options_that_do_not_fit_are_refused(tmp_path):
     spoken.senones.write(other.alignment)
     with refused(other.alignment):
         fit(other, tmp_path / "model")
+
+
+@pytest.mark.parametrize("flags", [[], ["--lm-weight", "2.5"]])
+def test_decoding_starts_from_a_language_model_weight_of_one(flags, tmp_path, monkeypatch):
+    from asrdistill.cli import decode
+
+    spoken, seen = Spoken(tmp_path), []
+    fit(spoken, tmp_path / "mmi")
+    fit(spoken, tmp_path / "frames", dataclasses.replace(OPTIONS, loss="soft", epochs=1))
+    monkeypatch.setattr(decode, "make", lambda *_, options: seen.append(options.lm_weight))
+    for model in ("mmi", "frames"):
+        paths = [str(tmp_path / model), str(spoken.features), *(str(tmp_path / name) for name in ("lang", "lm", "out"))]
+        assert main(["decode", "run", *paths, *flags]) == 0
+    assert seen == ([2.5, 2.5] if flags else [1.0, 10.0])
