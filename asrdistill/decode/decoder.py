@@ -56,6 +56,8 @@ class Decoder:
         self.graph, self.options, self._free_states = graph, options, spaces  # not in use by a search
         self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
+        self.block = max(1, BLOCK // graph.subsampling)  # frames that are searched at a time
+        self.window = self.block - -BEYOND // graph.subsampling  # and those of their look-ahead
         return self
 
     @classmethod
@@ -110,8 +112,6 @@ class Search:
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
         self._lookahead = np.zeros((1, decoder.senones), np.float32)  # of the frame before
-        self._block = max(1, BLOCK // decoder.graph.subsampling)
-        self._window = self._block - -BEYOND // decoder.graph.subsampling
         search.start(decoder.grammar, decoder.look, self._state)
 
     def accept(self, loglikes: np.ndarray) -> None:
@@ -124,13 +124,13 @@ class Search:
         check_scores(frames, self.decoder.senones, self.frames)
         np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
         self._scores = np.concatenate([self._scores, frames])
-        while len(self._scores) >= self._window:
-            self._advance(self._scores[: self._window], last=False)
+        while len(self._scores) >= self.decoder.window:
+            self._advance(self._scores[: self.decoder.window], last=False)
 
     def _advance(self, window: np.ndarray, last: bool) -> None:
         """Search one block; the window also has the frames of its look-ahead."""
         decoder = self.decoder
-        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, self._block, last)
+        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, decoder.block, last)
         acoustic_lookahead, count, done = np.concatenate([self._lookahead, ahead]), len(ahead), 0
         last = last and count == len(window)
         graph = decoder.tree, decoder.grammar, decoder.look
@@ -165,7 +165,7 @@ class Search:
     def finish(self) -> Hypothesis:
         """End the search: the result for all frames; raises UserError if there were none."""
         while len(self._scores):
-            self._advance(self._scores[: self._window], last=True)
+            self._advance(self._scores[: self.decoder.window], last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode; give longer audio")
         decoder, state = self.decoder, self._state

@@ -6,7 +6,7 @@ import numpy as np
 
 from asrdistill.data.audio import LOUDEST
 from asrdistill.decode.acoustic import ScoreStream
-from asrdistill.decode.decoder import BEYOND, BLOCK, Decoder, Hypothesis
+from asrdistill.decode.decoder import Decoder, Hypothesis
 from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
 from asrdistill.runtime.frontend import Frontend
@@ -22,7 +22,7 @@ class Stream:
     stream.partial           # the best guess at what follows them up to now
     stream.finish().words
 
-    Audio is processed in steps of BLOCK frames, several at once if possible; results do not depend on the pieces.
+    Audio is processed in the search's steps, several at once if possible; results do not depend on the pieces.
     """
 
     def __init__(self, front: Frontend, scorer: Any, decoder: Decoder, rate: int):
@@ -37,8 +37,9 @@ class Stream:
             self._resampler = soxr.ResampleStream(rate, front.rate, 1, dtype="float32", quality="soxr_hq")
         self._features, self._scores, self._search = front.stream(), ScoreStream(scorer), decoder.start()
         self._front, self._waiting = front, np.empty(0, np.float32)
-        self._wanted = (BLOCK + BEYOND + scorer.model.context[1] - 1) * front.shift + front.window
-        self._step = BLOCK * front.shift
+        every = scorer.senones.subsampling
+        self._wanted = (decoder.window * every + scorer.model.context[1] - 1) * front.shift + front.window
+        self._step = decoder.block * every * front.shift
 
     def accept(self, samples: np.ndarray) -> None:
         """Add samples (N,) in [-1, 1), or int16, int32, uint8; raises UserError for others, NaN and infinity."""
