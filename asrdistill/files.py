@@ -88,7 +88,7 @@ def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises UserError when it is missing or damaged."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; make it first, or check the path") from None
     except ValueError as error:

@@ -208,7 +208,8 @@ def transcribe(args: Args) -> None:
         if args.ctm:
             print_ctm(str(path), result.times, recogniser.frame_shift)
         else:
-            print((f"{path}\t" if len(args.files) > 1 else "") + " ".join(result.words), flush=True)
+            name = [" ".join(str(path).splitlines())] * (len(args.files) > 1)
+            print(*name, " ".join(result.words), sep="\t", flush=True)
     if faults:
         raise UserError(f"{len(faults)} of {len(args.files)} files have no words: {shorten(faults)}; see above")
 

@@ -2,9 +2,11 @@
 
 import io
 import math
+import mmap
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -62,7 +64,7 @@ def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
     try:
         sound = soundfile.SoundFile(handle)
         if sound.frames == 0 and sound.format in ("WAV", "WAVEX"):
-            content = bytearray(_content(handle))
+            content = bytearray(_content(handle)[:])
             place = content.find(b"data", 12, 1 << 12) + 8
             if place > 8 and not content[place : place + 4].strip().isalnum():  # no further chunk
                 content[place - 4 : place] = min(len(content) - place, (1 << 32) - 1).to_bytes(4, "little")
@@ -71,25 +73,21 @@ def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
     except soundfile.LibsndfileError as error:
         raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
     except TypeError:
-        raise UserError(
-            f"{source} is headerless audio, of which nothing is known; pipe it: transcribe --stream --rate HZ < FILE"
-        ) from None
+        raise UserError(f"{source} is headerless audio; pipe it: transcribe --stream --rate HZ < FILE") from None
 
 
 def check_whole(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -> None:
-    """Raise UserError if an MP3 or Ogg file holds more than its header says, which libsndfile leaves out."""
-    holds = 0.0
+    """Raise UserError if the file holds more than its header says, such as a second one; libsndfile leaves it out."""
+    said, holds = sound.frames / sound.samplerate, 0.0
     if sound.format == "MP3":
         holds = _mp3_seconds(_content(handle))
-    elif sound.format == "OGG" and _is_chained(_content(handle)):
+    elif sound.format in FURTHER and FURTHER[sound.format](_content(handle)):
         holds = math.inf
-    if holds > sound.frames / sound.samplerate + OVERSHOOT:
-        raise UserError(
-            f"{source} holds more than the {sound.frames / sound.samplerate:.1f} s it says; convert it to WAV"
-        )
+    if holds > said + OVERSHOOT:
+        raise UserError(f"{source} holds more than the {said:.1f} s it says; convert it to WAV")
 
 
-def _is_chained(content: bytes) -> bool:
+def _is_chained(content: Any) -> bool:
     """Whether another Ogg stream follows the first one (RFC 3533)."""
     place, begun = 0, False
     while content[place : place + 4] == b"OggS" and place + 27 <= len(content):
@@ -101,7 +99,19 @@ def _is_chained(content: bytes) -> bool:
     return False
 
 
-def _mp3_seconds(content: bytes) -> float:
+def _goes_on(content: Any) -> bool:
+    """Whether samples or another WAV file follow the samples of a WAV file."""
+    place = content.find(b"data", 12, 1 << 12) + 8
+    size = int.from_bytes(content[place - 4 : place], "little")
+    end = place + size + size % 2
+    name = content[end : end + 4]
+    return place > 8 and size > 0 and len(content) > end + 44 and (name == b"RIFF" or not name.strip().isalnum())
+
+
+FURTHER = {"OGG": _is_chained, "WAV": _goes_on, "WAVEX": _goes_on}
+
+
+def _mp3_seconds(content: Any) -> float:
     """Length of MPEG layer III by the headers of its frames (ISO 11172-3, 13818-3); ID3 tags are skipped."""
     place, seconds = 0, 0.0
     while 0 <= place <= len(content) - 10:
@@ -161,8 +171,12 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     return sound.frames
 
 
-def _content(handle: io.BytesIO | str) -> bytes:
-    return handle.getvalue() if isinstance(handle, io.BytesIO) else Path(handle).read_bytes()
+def _content(handle: io.BytesIO | str) -> Any:
+    """The bytes of a file, mapped into memory."""
+    if isinstance(handle, io.BytesIO):
+        return handle.getvalue()
+    with open(handle, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _open(source: str, pipes: bool) -> io.BytesIO | str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from asrdistill.files import parse_lines
 
 CTM = "utterance channel start duration label [confidence …]"
+STM = "file channel speaker begin end [<label>] words …"
 
 
 class Interval(NamedTuple):
@@ -35,6 +36,17 @@ def parse_ctm(line: str) -> tuple[str, str, Interval] | None:
     if not 0 <= begin <= end < math.inf or len(more) > 3 or (more and more[0] != "NA" and math.isnan(float(more[0]))):
         raise ValueError
     return utterance, channel, Interval(begin, end, label)
+
+
+def parse_stm(line: str) -> tuple[str, str, Interval] | None:
+    """As :func:`parse_ctm` of a line of NIST's STM; the label has its words."""
+    if not line.strip() or line.startswith(";;"):
+        return None
+    file, channel, _, begin, end, *words = line.split()
+    if not 0 <= float(begin) <= float(end) < math.inf or words[-1:] == ["IGNORE_TIME_SEGMENT_IN_SCORING"]:
+        raise ValueError
+    labelled = bool(words) and words[0][0] + words[0][-1] == "<>"
+    return file, channel, Interval(float(begin), float(end), " ".join(words[labelled:]))
 
 
 def read_phn(path: Path, rate: int) -> list[Interval]:

@@ -21,7 +21,7 @@ def check_bounds(parts: dict[str, Any], words: int, senones: int) -> None:
                 right = INDICES if place == "look.node" else TYPES.get(name, INDICES)
                 _require(place, array.ndim == 1 and array.dtype in (FLOAT if name in FLOATS else right))
                 if name in FLOATS:
-                    low = np.nan_to_num(array, neginf=0.0, nan=np.inf) if part == "look" else array
+                    low = array if part == "tree" else np.nan_to_num(array, neginf=0.0, nan=np.inf)
                     _require(place, np.abs(low).max(initial=0) <= LARGEST)
     grammar = parts["grammar"]
     states, arcs = len(grammar.backoff_state), len(grammar.arc_token)

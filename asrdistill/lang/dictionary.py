@@ -19,8 +19,9 @@ Guess = Callable[[str], list[Pronunciation]]
 
 DICTIONARY = "lines of 'word phones' or 'word probability phones', gzipped or not; cmudict comes with asrdistill"
 ENTRY = "word <tab> phones, or word probability phones; no <eps>, <s>, </s>, #0, no blank in the word"
-# Variant mark of CMUdict; probability and MFA's three of silence: a decimal, or 0 or 1 in a column of its own
-NAME, NUMBERS = re.compile(r"(?<=.)\(\d+\)$"), re.compile(r"\s*((?:(?:\d*\.\d+(?:e-?\d+)?\s+)|(?:[01]\t\s*))*)")
+NAME = re.compile(r"(?<=.)\(\d+\)$")  # CMUdict's mark of a variant
+DECIMAL = r"(?:\d*\.\d+(?:[eE]-?\d+)?|\d+[eE]-\d+)"
+NUMBERS = re.compile(rf"\s*((?:{DECIMAL}\s+|[01]\t\s*)*)")  # probability, and MFA's three of silence; 1 may be a phone
 VOICELESS = {"P", "T", "K", "F", "TH"}
 SIBILANT = {"S", "Z", "SH", "ZH", "CH", "JH"}
 CMUDICT_PHONES = """
@@ -77,7 +78,7 @@ def _parse_entry(line: str) -> tuple[str, tuple[str, ...], float | None] | None:
     assert numbers  # it matches nothing, too
     word, share = NAME.sub("", word.strip()), [float(number) for number in numbers[1].split()[:1]]
     phones = tuple(itertools.takewhile(lambda phone: phone[0] != "#", rest[numbers.end() :].split()))
-    wrong = not word or " " in word or word in RESERVED or RESERVED.intersection(phones)
+    wrong = not word or len(word.split()) > 1 or word in RESERVED or RESERVED.intersection(phones)
     if wrong or not phones or (share and not 0 < share[0] <= 1):
         raise ValueError
     return word, phones, share[0] if share else None

@@ -62,9 +62,7 @@ class Lang:
 
     def __post_init__(self) -> None:
         if wrong := RESERVED.intersection([*self.words, *self.phones]):
-            raise UserError(
-                f"{min(wrong)} cannot be a word or phone of the lexicon; leave it out of text and dictionary"
-            )
+            raise UserError(f"{min(wrong)} cannot be a word or phone; leave it out of text and dictionary")
 
     @classmethod
     def build(cls, pronunciations: dict[str, list[Pronunciation]], phones: Iterable[str]) -> Lang:

@@ -10,10 +10,10 @@ STAGE_DIRECTION = re.compile(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]")
 NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?", re.ASCII)
 LONGEST = 15  # digits; longer numbers are read digit by digit
 NOT_SPOKEN = re.compile(r"[^a-z']+")
-LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th", "\xad": ""})
-HALVES = str.maketrans({"½": " one half ", "¼": " one quarter ", "¾": " three quarters "})
+LETTERS = str.maketrans(dict(zip("øłđðıħŧæœþ", "o l d d i h t ae oe th".split(), strict=True)) | {"\xad": ""})
 FRACTION = re.compile(r"\d*⁄\d*")  # others, decomposed, are left out
 APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
+SIGNS = str.maketrans({"½": " one half ", "¼": " one quarter ", "¾": " three quarters ", "™": " ", "℠": " "})
 
 
 def normalize_english(sentence: str) -> str:
@@ -22,7 +22,7 @@ def normalize_english(sentence: str) -> str:
     Removes stage directions in (), <> or [], then accents (Łódź lodz, Weißbier weissbier); writes out numbers (`13th`
     thirteenth, `1948` nineteen forty eight, `3.5` three point five); other characters become blanks (`D.N.A.` d n a).
     """
-    text = unicodedata.normalize("NFKD", STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES).translate(HALVES))
+    text = unicodedata.normalize("NFKD", STAGE_DIRECTION.sub(" ", sentence).translate(APOSTROPHES).translate(SIGNS))
     text = FRACTION.sub(" ", "".join(c for c in text.casefold().translate(LETTERS) if not unicodedata.combining(c)))
     words = NOT_SPOKEN.sub(" ", NUMBER.sub(_spell, text)).split()
     return " ".join(word for word in words if word.strip("'"))

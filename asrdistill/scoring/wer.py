@@ -1,15 +1,15 @@
 """Word error rate: transcripts in, errors of each utterance out."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 
-from asrdistill.data.ctm import CTM, parse_ctm
+from asrdistill.data.ctm import CTM, STM, Interval, parse_ctm, parse_stm
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import parse_lines
 from asrdistill.scoring.edit_distance import count_errors
@@ -121,14 +121,15 @@ def read_transcripts(path: Path) -> Transcripts:
     """
     path = Path(path)
     kind = path.suffix.lower()
-    if kind in TIMED:
-        timed: dict[tuple[str, str], list[tuple[float, list[str]]]] = {}
-        for file, channel, begin, words in filter(None, parse_lines(path, *TIMED[kind])):
-            timed.setdefault((file, channel), []).append((begin, words))
+    if kind in (".ctm", ".stm"):
+        timed: dict[tuple[str, str], list[Interval]] = {}
+        how = (parse_ctm, CTM) if kind == ".ctm" else (parse_stm, STM)
+        for file, channel, interval in filter(None, parse_lines(path, *how)):
+            timed.setdefault((file, channel), []).append(interval)
         channels = Counter(file for file, _ in timed)
-        parts = {key: sorted(found, key=lambda part: part[0]) for key, found in timed.items()}
-        names = {key: "-".join(key) if channels[key[0]] > 1 else key[0] for key in parts}
-        return {names[key]: [word for _, words in found for word in words] for key, found in parts.items()}
+        names = {key: "-".join(key) if channels[key[0]] > 1 else key[0] for key in timed}
+        ordered = {names[key]: sorted(found, key=itemgetter(0)) for key, found in timed.items()}
+        return {name: [word for i in found for word in i.label.split()] for name, found in ordered.items()}
     parse, form = (_trn_line, "words … (utterance)") if kind == ".trn" else (_text_line, "utterance words …")
     transcripts: Transcripts = {}
     for utterance, words in filter(None, parse_lines(path, parse, form)):
@@ -148,26 +149,3 @@ def _trn_line(line: str) -> tuple[str, list[str]] | None:
     if line.strip() and not (bracket and rest.endswith(")") and rest[:-1].strip()):
         raise ValueError
     return (rest[:-1].strip(), words.split()) if bracket else None
-
-
-Part = tuple[str, str, float, list[str]]  # file, channel, begin in seconds, words
-
-
-def _ctm_line(line: str) -> Part | None:
-    entry = parse_ctm(line)
-    return (*entry[:2], entry[2].begin, [entry[2].label]) if entry else None
-
-
-def _stm_line(line: str) -> Part | None:
-    if not line.strip() or line.startswith(";;"):
-        return None
-    file, channel, _, begin, end, *words = line.split()
-    if not 0 <= float(begin) <= float(end) < math.inf or words[-1:] == ["IGNORE_TIME_SEGMENT_IN_SCORING"]:
-        raise ValueError
-    return file, channel, float(begin), words[1:] if words and words[0][0] + words[0][-1] == "<>" else words
-
-
-TIMED: dict[str, tuple[Callable[[str], Part | None], str]] = {
-    ".ctm": (_ctm_line, CTM),
-    ".stm": (_stm_line, "file channel speaker begin end [<label>] words …"),
-}

@@ -222,3 +222,13 @@ def test_float_samples_in_the_range_of_integers_are_refused(tmp_path):
 def test_channels_are_mixed_on_demand(tmp_path):
     write(tmp_path / "a.wav", np.stack([tone(), 0 * tone()], axis=1), subtype="FLOAT")
     np.testing.assert_allclose(read_audio(str(tmp_path / "a.wav"), RATE, mix=True), tone() / 2, atol=1e-6)
+
+
+def test_a_second_file_behind_the_first_is_refused_and_remarks_are_not(tmp_path):
+    content = Path(write(tmp_path / "a.wav")).read_bytes()
+    (tmp_path / "b.wav").write_bytes(content * 2)
+    refuses((), str(tmp_path / "b.wav"), RATE)
+    (tmp_path / "c.wav").write_bytes(content + b"LIST" + struct.pack("<I", 100) + bytes(100))
+    assert len(read_audio(str(tmp_path / "c.wav"), RATE)) == RATE
+    (tmp_path / "d.wav").write_bytes(content[:40] + struct.pack("<I", RATE) + content[44:])  # size of the first half
+    refuses((), str(tmp_path / "d.wav"), RATE)

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.matrices import check_scores, read_matrices
 from asrdistill.errors import UserError
+from asrdistill.files import read_lines
 from asrdistill.hmm.formats.options import PosteriorOptions
 from asrdistill.hmm.senones import Senones, log_priors
 
@@ -43,7 +44,7 @@ def import_posteriors(
 def read_units(path: Path, blank: str) -> Senones:
     """Inventory of a CTC model from a file of its units in the order of its outputs, optionally with numbers."""
     units = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(read_lines(path)):
         unit, *index = line.split() or [""]
         if not unit or index not in ([], [str(number)]):
             raise UserError(f"{path}, line {number + 1}: '{line}' should be a unit, or a unit and {number}")
