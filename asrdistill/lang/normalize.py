@@ -10,7 +10,7 @@ STAGE_DIRECTION = re.compile(r"\([^()]*\)|<[^<>]*>|\[[^\[\]]*\]")
 NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(?:(st|nd|rd|th)\b|'?(s)\b)?", re.ASCII)
 LONGEST = 15  # digits; longer numbers are read digit by digit
 NOT_SPOKEN = re.compile(r"[^a-z']+")
-LETTERS = str.maketrans(dict(zip("øłđðıħŧæœþ", "o l d d i h t ae oe th".split(), strict=True)) | {"\xad": ""})
+LETTERS = str.maketrans("øłđðıħŧ", "olddiht", "\xad") | str.maketrans({"æ": "ae", "œ": "oe", "þ": "th"})
 FRACTION = re.compile(r"\d*⁄\d*")  # others, decomposed, are left out
 APOSTROPHES = str.maketrans("’‘`´ʼ", "'''''")
 SIGNS = str.maketrans({"½": " one half ", "¼": " one quarter ", "¾": " three quarters ", "™": " ", "℠": " "})
