@@ -43,15 +43,15 @@ class ScoreStream:
     """Streaming scores of one utterance; `scorer` holds a single network."""
 
     def __init__(self, scorer: PosteriorScorer):
-        self._scorer, self._context, self._level = scorer, scorer.model.context, scorer.model.level()
+        self._scorer, self._context = scorer, scorer.model.context
         self._frames = np.empty((0, scorer.model.dimension), np.float32)  # with the context of the next
         self._memory: Any = None  # of a recurrent network
 
     def accept(self, features: np.ndarray) -> np.ndarray:
         """More features (T, F) float32 -> log-likelihoods (T', S) of the frames whose context is complete."""
-        return self._accept(self._level(features))
+        return self._accept(features, last=False)
 
-    def _accept(self, features: np.ndarray, last: bool = False) -> np.ndarray:
+    def _accept(self, features: np.ndarray, last: bool) -> np.ndarray:
         left, right = self._context
         if len(features) and not len(self._frames):
             features = np.pad(features, ((left, 0), (0, 0)), mode="edge")

@@ -85,7 +85,6 @@ def train_model(
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
     settings: dict[str, Any] = {key: getattr(options, key) for key in ("pool_frames", "batch", "seed")} | frames
-    settings["prepare"] = model.levelled
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
     history = train(model, pool, options, dtype, device, out, measured)
@@ -99,6 +98,7 @@ def train_model(
         "updates": pool.updates(options.epochs),
         "seed": options.seed,
     }
+    meta |= {"level": inputs.meta["level"]} if "level" in inputs.meta else {}
     meta |= {"kept_epoch": best_epoch(history)} if options.early_stopping else {}
     meta |= {"omitted": options.omit} if options.omit else {}
     meta |= {"precision": str(dtype).removeprefix("torch."), "history": history}

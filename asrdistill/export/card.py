@@ -69,6 +69,10 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
 
 
 def _features(features: dict[str, Any], shift: float) -> str:
+    if features["type"] == "cepstra":
+        normalised = "" if features["normalise"] == "none" else ", less their running mean, over `level`'s deviation,"
+        cepstra = f"{features['coefficients']} cepstra (lifter {features['lifter']:g}, floor {features['floor']:g})"
+        return f"{cepstra}{normalised} of {_features(features['fbank'], shift)}"
     rate = f"at {features['rate']} Hz, one each {1000 * shift:g} ms"
     if features["type"] == "whisper":
         encoder = f"({features['parameters']:,} of the parameters, `{ENCODER}`)"
@@ -127,11 +131,14 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
     ]
     if meta["features"]["type"] == "whisper":
         return "\n\n".join(lines)
-    config, bins = NetworkConfig(**meta["options"]), meta["features"]["bins"]
+    config, features = NetworkConfig(**meta["options"]), meta["features"]
+    size, command = (
+        (features["coefficients"], "cepstra") if features["type"] == "cepstra" else (features["bins"], "fbank")
+    )
     left, right = config.left, config.right
-    shape = f"{left} + T + {right}, {bins}"
+    shape = f"{left} + T + {right}, {size}"
     window = (
-        f"the features of `asrdistill feats fbank` or Kaldi, the first frame {left} and the last {right} times more"
+        f"the features of `asrdistill feats {command}` or Kaldi, the first frame {left} and the last {right} times more"
     )
     if meta["kind"] == "onnx":
         every = meta.get("subsampling", 1)

@@ -89,7 +89,7 @@ def _compare(original: np.ndarray, exported: np.ndarray) -> tuple[float, Counter
 
 def _load(form: str, model: Path, out: Path, decoder: Decoder, alignment: Path | None) -> tuple[Any, ...]:
     warm_up(decoder)
-    front = frontend_of(read_json(out / "meta.json")["features"], out)
+    front = frontend_of(read_json(out / "meta.json"), out)
     labels: Any = FrameArchive(alignment, "alignment") if alignment else {}
     scorer = PosteriorScorer(load_model(model), decoder.options.prior_floor)
     return scorer, open_form(form, out), front, decoder, labels

@@ -60,7 +60,7 @@ def export(
     lexicon.write(out / "lang")
     features = network.meta["features"]
     encoders = copy_encoder(encoder, features, model, out)
-    frames = features_of(audio, frontend_of(features, out), CALIBRATION) if audio else iter(())
+    frames = features_of(audio, frontend_of(network.meta, out), CALIBRATION) if audio else iter(())
     weights = [*write_form(form, model, network, frames, out, options.prior_floor), *encoders]
     files = sorted(
         path for path in (*out.iterdir(), *(out / "lang").iterdir()) if path.is_file() and path.name[0] != "."
@@ -71,8 +71,6 @@ def export(
     exported["weights"] = weights
     exported["sha256"] = {str(file.relative_to(out)): sha256(file) for file in files}
     meta = {**network.meta, "kind": kind, "export": exported}
-    if kind == "onnx" and network.module.running_mean:
-        meta["training_mean"] = network.module.mean.tolist()
     write_json(out / "meta.json", meta)
     decoder = Decoder.of(graph_of(out, network.senones), options)
     named = {"data": data.name} if data else {}

@@ -22,8 +22,6 @@ def write_form(
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
-    if form == "kaldi" and model.module.running_mean:
-        raise UserError(f"{folder} subtracts a running mean, which nnet3 does not hold; train with running_mean 0")
     if form == "kaldi" and model.senones.subsampling > 1:
         raise UserError(f"{folder} has a low frame rate, whose HMMs this text does not hold; give onnx or torchscript")
     if form in ("onnx", "int8"):

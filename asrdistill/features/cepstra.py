@@ -1,8 +1,8 @@
-"""Cepstra (MFCC without the energy) from an archive of log-mel filterbanks, normalised per speaker."""
+"""Cepstra (MFCC without the energy) from log-mel filterbanks, normalised per speaker, or in a stream by what came."""
 
 import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from asrdistill.features.perturb import by_speaker, original_id
 from asrdistill.features.statistics import moments
 from asrdistill.parallel import map_utterances
 
+PRIOR_FRAMES = 100  # that the mean over training counts for in a stream's running mean
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 
 
@@ -58,9 +59,10 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
     if options.normalise == "speaker":
         groups = list(by_speaker(archive, speakers).values())
     write, load, tasks = partial(_write_shard, Path(out), options), partial(FrameArchive, fbank), _shards(groups)
-    shards = map_utterances(write, tasks, jobs, "cepstra", load, weight=lambda task: sum(map(len, task[1])))
+    made = map_utterances(write, tasks, jobs, "cepstra", load, weight=lambda task: sum(map(len, task[1])))
+    shards, moments_of = zip(*made, strict=True)
     meta = {"frame_shift": archive.meta["frame_shift"], "features": settings(archive, options)}
-    finish(out, "features", _parts(options), list(shards), **meta)
+    finish(out, "features", _parts(options), list(shards), **meta, level=_level(moments_of))
 
 
 def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> FrameArchive:
@@ -99,13 +101,52 @@ def _shards(groups: list[list[str]]) -> list[tuple[int, list[list[str]]]]:
 
 def _write_shard(
     out: Path, options: CepstraOptions, archive: FrameArchive, task: tuple[int, list[list[str]]]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The closed shard; and summed over its frames (1 + 2 F,): ones, means and variances that normalised them."""
     number, groups = task
-    writer = ShardWriter(out, number, _parts(options))
+    writer, sums = ShardWriter(out, number, _parts(options)), np.zeros(1 + 2 * options.coefficients)
     for group in groups:
-        mean, deviation = np.zeros(1), np.ones(1)
+        mean, deviation = np.zeros(options.coefficients), np.ones(options.coefficients)
         if options.normalise != "none":
             mean, deviation = moments(cepstra(archive[utterance], options) for utterance in group)
         for utterance in group:
             writer.write(utterance, frames=(cepstra(archive[utterance], options) - mean) / deviation)
-    return writer.close()
+        sums += sum(map(archive.rows, group)) * np.concatenate([[1], mean, deviation**2])
+    return writer.close(), sums
+
+
+def _level(sums: Iterable[np.ndarray]) -> dict[str, list[float]]:
+    """For meta.json: what speakers' means and deviations are on average, with which a stream begins."""
+    count, *rest = np.sum(list(sums), 0)
+    mean, variance = np.split(np.array(rest) / max(count, 1), 2)
+    return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
+
+
+class CepstraStream:
+    """Cepstra of a stream, less their running mean and divided by the training deviation.
+
+    filterbank  a stream of filterbanks, with accept(samples) and finish()
+    level       of the meta.json of the training features; None: no normalisation
+
+    The training mean counts for PRIOR_FRAMES frames of the running mean, as in Kaldi's online CMVN.
+    """
+
+    def __init__(self, filterbank: Any, options: CepstraOptions, level: Mapping[str, Sequence[float]] | None):
+        self._filterbank, self._options, self._level = filterbank, options, level
+        self._sum, self._count = PRIOR_FRAMES * np.array(level["mean"] if level else 0.0), PRIOR_FRAMES
+
+    def accept(self, samples: np.ndarray) -> np.ndarray:
+        """More samples (N,) -> the next frames (T, F) float32."""
+        return self._normalised(cepstra(self._filterbank.accept(samples), self._options))
+
+    def finish(self) -> np.ndarray:
+        """The last frames."""
+        return self._normalised(cepstra(self._filterbank.finish(), self._options))
+
+    def _normalised(self, frames: np.ndarray) -> np.ndarray:
+        if self._level is None or not len(frames):
+            return frames
+        sums = self._sum + np.cumsum(frames, 0, np.float64)
+        counts = self._count + np.arange(1, len(frames) + 1)
+        self._sum, self._count = sums[-1], int(counts[-1])
+        return ((frames - sums / counts[:, None]) / self._level["std"]).astype(np.float32)

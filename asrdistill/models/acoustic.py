@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.network import Level, Network
+from asrdistill.models.network import Network
 
 
 class AcousticModel:
@@ -25,9 +25,6 @@ class AcousticModel:
     def dimension(self) -> int:
         """F, numbers in a frame of features"""
         return len(self.module.mean)
-
-    def level(self) -> Level:
-        return self.module.level()
 
     @torch.inference_mode()
     def logits(self, features: np.ndarray) -> Tensor:

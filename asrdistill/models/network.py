@@ -28,22 +28,13 @@ class Network(nn.Module):
         self.context = (config.left, config.right)
         self.window = config.left + 1 + config.right
         self.dropout = config.dropout
-        self.running_mean = config.running_mean
         self.stride = self.subsampling = 1  # logits are computed for every N-th frame: in training, and outside of it
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
 
-    def level(self) -> "Level":
-        """For one utterance or stream: what levels its features before they come into the network."""
-        return Level(self.mean.cpu().numpy(), self.running_mean)
-
-    def levelled(self, features: np.ndarray) -> np.ndarray:
-        """An utterance (T, F), levelled."""
-        return self.level()(features)
-
     def padded(self, features: np.ndarray) -> Tensor:
-        """An utterance (T, F) as forward takes it: levelled, edge frames repeated, (1, left + T + right, F)."""
-        return torch.from_numpy(pad(self.levelled(features), self.context))[None]
+        """An utterance (T, F) as forward takes it, its edge frames repeated: (1, left + T + right, F)."""
+        return torch.from_numpy(pad(features, self.context))[None]
 
     @property
     def step(self) -> int:
@@ -73,27 +64,6 @@ class Network(nn.Module):
         first, size = rows or (0, len(hidden))
         kept = bernoulli((size, *hidden.shape[1:]), 1 - self.dropout, hidden.device)
         return hidden * kept[first : first + len(hidden)].to(hidden.dtype).div_(1 - self.dropout)
-
-
-class Level:
-    """Moves each frame of a stream so that the mean of the stream so far becomes the training mean.
-
-    As in Kaldi's online CMVN, the training mean (F,) counts for `weight` frames of that mean. A weight of 0 changes
-    nothing.
-    """
-
-    def __init__(self, mean: np.ndarray, weight: int):
-        self.mean, self.count = mean.astype(np.float64), weight
-        self._excess = np.zeros(len(mean))  # sum over the frames so far of their difference to the mean
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """The next frames (T, F) -> (T, F) float32."""
-        if not self.count or not len(features):
-            return features
-        excess = self._excess + np.cumsum(features - self.mean, 0)
-        counts = self.count + np.arange(1, len(features) + 1)
-        self._excess, self.count = excess[-1], int(counts[-1])
-        return (features - excess / counts[:, None]).astype(np.float32)
 
 
 def bernoulli(shape: Sequence[int], probability: float, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.network import Level, pad
+from asrdistill.models.network import pad
 from asrdistill.models.options import NetworkConfig
 
 
@@ -26,11 +26,10 @@ class OnnxModel:
     def __init__(self, folder: Path, senones: Senones, meta: dict[str, Any]):
         self.senones, self.meta = senones, meta
         options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
-        self.context, self._running_mean = (options.left, options.right), options.running_mean
+        self.context = (options.left, options.right)
         self._session = _open(folder / "model.onnx")
         shapes = {node.name: node.shape for node in self._session.get_inputs()}
         self.dimension, outputs = shapes["features"][-1], self._session.get_outputs()[0].shape[-1]
-        self._mean = np.array(meta.get("training_mean", np.zeros(self.dimension)), np.float32)
         self._memory: list[int] = shapes.get("memory", [])  # of a recurrent network: its shape
         self.priors = read_priors(folder / "priors.txt")
         if not senones.count == outputs == len(self.priors):
@@ -38,11 +37,7 @@ class OnnxModel:
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
-        return self.forward_chunk(pad(self.level()(features), self.context))[0]
-
-    def level(self) -> Level:
-        """As :meth:`asrdistill.models.network.Network.level`."""
-        return Level(self._mean, self._running_mean)
+        return self.forward_chunk(pad(features, self.context))[0]
 
     def forward_chunk(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
         """As :meth:`asrdistill.models.acoustic.AcousticModel.forward_chunk`."""

@@ -27,16 +27,12 @@ class NetworkConfig:
         [1, 2, 3, 4], "one residual block per dilation, in frames (tdnn)", since_version="0.1"
     )
     taps: int = option(3, "frames that a block combines (tdnn)", since_version="0.1")
-    running_mean: int = option(
-        0, "subtract the utterance's mean so far; frames that the training mean counts for in it", since_version="0.2"
-    )
     widths: list[float] = option(
         [], "fractions of the width that are trained along as networks of their own (dnn)", since_version="0.1"
     )
 
     def __post_init__(self) -> None:
         at_least(self, 1, "layers", "width", "taps")
-        at_least(self, 0, "running_mean")
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout must be at least 0 and below 1, not {self.dropout:g}")
         if bad := [fraction for fraction in self.widths if not 0 < fraction <= 1]:

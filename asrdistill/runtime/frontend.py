@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from asrdistill.config import build
+from asrdistill.errors import UserError
+from asrdistill.features.cepstra import CepstraOptions, CepstraStream
 from asrdistill.features.fbank import FbankStream, fbank
 from asrdistill.features.options import options_of
 
@@ -23,11 +26,14 @@ class Frontend(NamedTuple):
     stream: Callable[[], Any]  # its accept(samples) and finish() return frames (T, F) float32
 
 
-def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
-    """What makes the frames that a model's meta.json calls its `features`, with the encoder in a recogniser's `folder`.
+def frontend_of(meta: dict[str, Any], folder: Path) -> Frontend:
+    """What makes the frames of a model with this meta.json, with the encoder in a recogniser's `folder`.
 
     Raises UserError for features that a recogniser cannot make, and for a missing or damaged encoder.
     """
+    features = meta["features"]
+    if features["type"] == "cepstra":
+        return _cepstra_frontend(features, meta.get("level"), folder)
     if features["type"] != "whisper":
         options = options_of(features)
         sizes = (options.rate, options.shift, options.window)
@@ -46,3 +52,23 @@ def frontend_of(features: dict[str, Any], folder: Path) -> Frontend:
 
     step, window = (round(seconds * encoder.rate) for seconds in (shift, 2 * features["first"]))
     return Frontend(encoder.rate, step, window, 1, frames, begun)
+
+
+def _cepstra_frontend(features: dict[str, Any], level: Any, folder: Path) -> Frontend:
+    """Cepstra that training normalised per speaker are normalised by a running mean."""
+    filterbank = frontend_of({"features": features["fbank"]}, folder)
+    settings = {key: value for key, value in features.items() if key not in ("type", "fbank")}
+    options = build(CepstraOptions, settings, "the feature settings")
+    if options.normalise == "none":
+        level = None
+    elif level is None:
+        raise UserError(f"{folder} does not say by what its features were normalised; make them and train again")
+
+    def begun() -> CepstraStream:
+        return CepstraStream(filterbank.stream(), options, level)
+
+    def frames(samples: np.ndarray) -> np.ndarray:
+        stream = begun()
+        return np.concatenate([stream.accept(samples), stream.finish()])
+
+    return filterbank._replace(frames=frames, stream=begun)

@@ -29,7 +29,7 @@ class Recogniser:
             raise UserError(f"{folder} is not a recogniser folder (no lang in it); make one with asrdistill export")
         options = tuned(DecodeOptions(), folder)
         self.scorer = load_scorer(folder, options.prior_floor)
-        self.front = frontend_of(self.scorer.meta["features"], folder)
+        self.front = frontend_of(self.scorer.meta, folder)
         self.frame_shift: float = self.scorer.meta["frame_shift"] * self.scorer.senones.subsampling
         self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
 

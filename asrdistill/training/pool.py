@@ -42,7 +42,6 @@ class FramePool:
     features  (T, F) archive; every utterance of `utterances` must be in it and in the targets
     batch     frames per update, of all processes together: batch // chunk chunks
     chunk     frames per chunk, each `stride` after the one before; an utterance's last chunk may have fewer
-    prepare   of an utterance's features (T, F): those that the network learns from
     keep      of utterances: the frames (T,) bool to train on, in chunks of 1; the others are context only
     """
 
@@ -58,11 +57,10 @@ class FramePool:
         chunk: int = 1,
         keep: Callable[[Sequence[str]], np.ndarray] | None = None,
         stride: int = 1,
-        prepare: Callable[[np.ndarray], np.ndarray] = lambda features: features,
     ):
         self.features, self.targets, self.context = features, targets, context
         self.batch, self.seed, self.chunk, self.keep = batch, seed, chunk, keep
-        self.stride, self.span, self.prepare = stride, stride * chunk, prepare
+        self.stride, self.span = stride, stride * chunk
         self.blocks = _blocks(features, utterances)
         if keep:
             if chunk > 1:
@@ -125,16 +123,11 @@ class FramePool:
             plan = self.plan(epoch)
             for number in range(first if epoch == first_epoch else 0, len(plan)):
                 names = [name for block in sorted(plan[number]) for name in self.blocks[block][0]]
-                frames = self._read(names)
+                frames = self.features.read(names).astype(np.float32, copy=False)
                 order = self._order(names, len(frames), np.random.default_rng((self.seed, epoch, number)))
                 ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
                 rows = [send(row, device) for row in self.targets.gather(names)]
                 yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
-
-    def _read(self, names: Sequence[str]) -> np.ndarray:
-        frames = self.features.read(names).astype(np.float32, copy=False)
-        ends = np.cumsum([self.features.rows(name) for name in names])
-        return np.concatenate([self.prepare(utterance) for utterance in np.split(frames, ends[:-1])])
 
     def _chunks(self, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
         """The first frame of each chunk: one of its first `stride` at random."""

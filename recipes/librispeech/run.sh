@@ -50,11 +50,11 @@ fetched=$corpus corpus=${corpus:-${data:-$here/data}/download}
 data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant}
 train=$data/rung/${rungs[-1]} cepstra=$data/cepstra/train
 # Of the 5 hours of --mini the networks see copies with other vocal tract lengths as well.
-heard=$data/fbank/train learnt=$exp/ali/sat/train
+heard=$data/hires/train learnt=$exp/ali/sat/train
 if $mini; then heard+=_copies learnt+=_copies; fi
 lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_all_probs lexicon=$data/corpus/lexicon.txt
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
-held_out=(--held-out "$data/fbank/$dev" "$exp/ali/sat/$dev")
+held_out=(--held-out "$data/hires/$dev" "$exp/ali/sat/$dev")
 
 if stage 1 "download: the parts, the lexicon, language models" ""; then
   [[ -n $fetched ]] || asrdistill data download librispeech "$corpus" --parts "${parts[@]}" "${sets[@]}" lexicon "${models[@]}" ${mirror:+--mirror "$mirror"} ${table:+--table "$table"}
@@ -69,12 +69,14 @@ if stage 2 "corpus: data directories, their subsets and unions" "0.01 min"; then
   done
 fi
 
-if stage 3 "features: filterbanks for the networks, cepstra for the GMMs" "0.1 min"; then
+if stage 3 "features: cepstra for the GMMs, and of higher resolution for the networks" "0.1 min"; then
   asrdistill feats fbank "$train" "$data/fbank/train" --config "$conf/fbank.yaml" --jobs "$jobs"
   asrdistill feats cepstra "$data/fbank/train" "$train" "$cepstra" --config "$conf/cepstra.yaml" --jobs "$jobs"
   asrdistill feats fbank "$data/corpus" "$data/fbank" --sets "${sets[@]}" --config "$conf/fbank.yaml" --jobs "$jobs"
   asrdistill feats cepstra "$data/fbank" "$data/corpus" "$data/cepstra" --sets "${sets[@]}" --config "$conf/cepstra.yaml" --jobs "$jobs"
-  ! $mini || asrdistill feats fbank "$train" "$heard" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
+  ! $mini || asrdistill feats fbank "$train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
+  asrdistill feats cepstra "$data/fbank/${heard##*/}" "$train" "$heard" --config "$conf/hires.yaml" --jobs "$jobs"
+  asrdistill feats cepstra "$data/fbank" "$data/corpus" "$data/hires" --sets "${sets[@]}" --config "$conf/hires.yaml" --jobs "$jobs"
 fi
 
 # Two lexica: to align, the words of the texts, with G2P; to decode, LibriSpeech's 200,000 words and no others, so that
@@ -162,11 +164,11 @@ fi
 second=(--sets "${sets[@]}" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}")
 if stage 14 "decode networks: scales tuned on dev, all sets, with the 3-gram" "1 min a model"; then
   for model in "teacher.$seed" ensemble "student.$seed"; do
-    asrdistill decode tune "$exp/$model" "$data/fbank/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/sat" "${tune[@]}"
+    asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/sat" "${tune[@]}"
   done
-  asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
-  asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
-  asrdistill decode run "$exp/student" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${second[@]}"
+  asrdistill decode run "$exp/teacher" "$data/hires" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
+  asrdistill decode run "$exp/ensemble" "$data/hires" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
+  asrdistill decode run "$exp/student" "$data/hires" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${second[@]}"
 fi
 
 rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
@@ -188,8 +190,8 @@ fi
 
 if stage 17 "decode with open vocabulary: errors on words that the text lacks" "3 min a student"; then
   for units in words subwords; do
-    asrdistill decode tune "$exp/student.$seed" "$data/fbank/$dev" "$read/$units" "$read/lm_$units" "$data/corpus/$dev" "$exp/tune/$units" --graph "$exp/graph/$units" "${tune[@]}"
-    asrdistill decode run "$exp/student" "$data/fbank" "$read/$units" "$read/lm_$units" "$exp/$units/student" --seeds "${students[@]}" --sets "${sets[@]}" --tuned "$exp/tune/$units" --graph "$exp/graph/$units" "${decode[@]}"
+    asrdistill decode tune "$exp/student.$seed" "$data/hires/$dev" "$read/$units" "$read/lm_$units" "$data/corpus/$dev" "$exp/tune/$units" --graph "$exp/graph/$units" "${tune[@]}"
+    asrdistill decode run "$exp/student" "$data/hires" "$read/$units" "$read/lm_$units" "$exp/$units/student" --seeds "${students[@]}" --sets "${sets[@]}" --tuned "$exp/tune/$units" --graph "$exp/graph/$units" "${decode[@]}"
   done
   for set in "${sets[@]}"; do
     asrdistill score "$data/corpus/$set/text" "$exp/subwords/student.$seed/$set/hyp.txt" --against "$exp/words/student.$seed/$set/hyp.txt" --vocabulary "$read/words/words.txt"
@@ -197,9 +199,9 @@ if stage 17 "decode with open vocabulary: errors on words that the text lacks" "
 fi
 
 if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
-  asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$exp/ali/sat" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$exp/ali/sat" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/student" "$data/fbank" "$exp/ali/sat" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/teacher" "$data/hires" "$exp/ali/sat" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/ensemble" "$data/hires" "$exp/ali/sat" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/student" "$data/hires" "$exp/ali/sat" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi
 

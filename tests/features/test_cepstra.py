@@ -11,9 +11,10 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance, read_speakers
 from asrdistill.features import cepstra as module
-from asrdistill.features.cepstra import CepstraOptions, cepstra, make_cepstra
-from asrdistill.features.fbank import fbank
+from asrdistill.features.cepstra import PRIOR_FRAMES, CepstraOptions, CepstraStream, cepstra, make_cepstra
+from asrdistill.features.fbank import FbankStream, fbank
 from asrdistill.features.options import FbankOptions
+from asrdistill.runtime.frontend import frontend_of
 from tests.refusals import assert_refused, refused
 
 FBANK = FbankOptions()
@@ -163,3 +164,45 @@ def test_floor_holds_up_what_is_below_it():
     plain = cepstra(np.maximum(frames, 10), CepstraOptions())
     np.testing.assert_allclose(cepstra(frames, CepstraOptions(floor=10.0)), plain, rtol=1e-5, atol=1e-4)
     assert not np.allclose(cepstra(frames, CepstraOptions()), plain)
+
+
+def test_level_is_the_mean_of_the_speakers(world: World) -> None:
+    """Planted: speakers' means are far apart, and each frame counts once."""
+    world.frames["b1"] += 5
+    world.add({})
+    options = CepstraOptions(coefficients=4)
+    raw = {u: cepstra(frames, options).astype(np.float64) for u, frames in world.frames.items()}
+    spread = {s: np.concatenate([raw[u] for u in raw if u[0] == s]).var(0) for s in "abc"}
+    level = world.make("out", coefficients=4).meta["level"]
+    together = np.concatenate([*raw.values()])
+    np.testing.assert_allclose(level["mean"], together.mean(0), atol=1e-4)
+    within = np.concatenate([np.tile(spread[u[0]], (len(frames), 1)) for u, frames in raw.items()]).mean(0)
+    np.testing.assert_allclose(level["std"], np.sqrt(within), rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [80, 1000, 8000])
+def test_stream_subtracts_the_mean_so_far(size: int) -> None:
+    samples = np.random.default_rng(0).normal(scale=0.1, size=8000).astype(np.float32)
+    options, mean, std = CepstraOptions(coefficients=3), np.array([1.0, -2, 3]), np.array([2.0, 1, 0.5])
+    stream = CepstraStream(FbankStream(FBANK), options, {"mean": mean.tolist(), "std": std.tolist()})
+    found = [stream.accept(samples[at : at + size]) for at in range(0, len(samples), size)]
+    raw = cepstra(fbank([samples], FBANK)[0], options)
+    slow = [
+        (frame - (PRIOR_FRAMES * mean + raw[: t + 1].sum(0)) / (PRIOR_FRAMES + t + 1)) / std
+        for t, frame in enumerate(raw)
+    ]
+    np.testing.assert_allclose(np.concatenate([*found, stream.finish()]), slow, atol=1e-3)
+
+
+def test_recogniser_makes_cepstra_as_training_did(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).normal(scale=0.1, size=8000).astype(np.float32)
+    features = {"type": "cepstra", **CepstraOptions(normalise="none").__dict__, "fbank": FBANK.describe()}
+    front = frontend_of({"features": features}, tmp_path)
+    plain = cepstra(fbank([samples], FBANK)[0], CepstraOptions())
+    np.testing.assert_allclose(front.frames(samples), plain, atol=1e-4)
+    features["normalise"] = "speaker"
+    level = {"mean": plain.mean(0).tolist(), "std": plain.std(0).tolist()}
+    normalised = frontend_of({"features": features, "level": level}, tmp_path).frames(samples)
+    np.testing.assert_allclose(normalised[-1], (plain[-1] - plain.mean(0)) / plain.std(0), atol=1e-3)
+    with refused(tmp_path / "model"):
+        frontend_of({"features": features}, tmp_path / "model")

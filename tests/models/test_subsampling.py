@@ -31,7 +31,7 @@ TDNN = NetworkConfig(architecture="tdnn", width=12, left=30, right=10, dilations
 CONFIGS = {
     "dnn": NetworkConfig(width=12, layers=2, left=4, right=3),
     "tdnn": TDNN,
-    "tdnn of even dilations": dataclasses.replace(TDNN, dilations=[1, 2, 4], right=3, running_mean=20),
+    "tdnn of even dilations": dataclasses.replace(TDNN, dilations=[1, 2, 4], right=3),
     "tdnn of threes": dataclasses.replace(TDNN, dilations=[3, 6, 3], left=17, right=19),
     "tdnn of one layer": dataclasses.replace(TDNN, dilations=[], left=2, right=2),
     "gru": NetworkConfig(architecture="gru", layers=2, width=12, left=5, right=3),

@@ -40,7 +40,10 @@ FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 
 # What the recipe's configuration is changed to.
 GMM = {"iterations": 10}
-NET = {"layers": 2, "width": 96, "batch": 256, "learning_rate": 2e-3, "threads": 1}
+NET = {
+    **{"architecture": "dnn", "layers": 2, "width": 96, "left": 20, "right": 5, "chunk": 1, "stride": 1},
+    **{"time_masks": 0, "frequency_masks": 0, "batch": 256, "learning_rate": 2e-3, "threads": 1},
+}
 EPOCHS = {"mini": 5, "full": 9}  # the networks of --mini hear three copies
 SMALL: dict[str, dict[str, Any]] = {
     "mono_set": {"shortest": 60},
@@ -52,7 +55,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "sat": {"leaves": 200, "gaussians": 500, **GMM},
     "sat_100": {"leaves": 250, "gaussians": 600, **GMM},
     "sat_5": {"leaves": 250, "gaussians": 600, **GMM},
-    "teacher": NET,
+    "teacher": {**NET, "dropout": 0.1},
     "student": NET,
     "targets": {"keep": 40},
     "subwords": {"pieces": 100},
