@@ -77,7 +77,7 @@ class MmiTargets:
         self.pathless = self.pathless.to(logits.device) + (~found).sum()
         loss = 0.5 * options.output_l2 * (main.square().sum(-1) * inside).sum() - objective
         if options.cross_entropy_weight:
-            branch = logits[inside][:, self.senones.count :]
+            branch = logits[..., self.senones.count :][inside]
             nats = functional.cross_entropy(branch, labels, ignore_index=UNLABELLED, reduction="sum")
             loss = loss + options.cross_entropy_weight * nats
         return loss

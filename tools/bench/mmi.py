@@ -5,7 +5,7 @@ The chunks' phones are those of an alignment, the outputs are random, the networ
 AVX2. The last line is JSON.
 
 Example:
-  python tools/bench/mmi.py exp/ali_low/train recipes/librispeech/conf/mmi.yaml
+  python tools/bench/mmi.py exp/ali_low/train conf/mmi.yaml
 """
 
 from pathlib import Path
