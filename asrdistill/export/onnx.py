@@ -15,6 +15,7 @@ from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
 from asrdistill.models.network import Network
 from asrdistill.models.tdnn import Block, Tdnn
+from asrdistill.models.tdnnf import FactoredBlock, Tdnnf
 
 OPSET, IR = 17, 8  # of ONNX 1.12 (2022): what older runtimes read as well
 WEIGHT_MAX = 64
@@ -88,6 +89,39 @@ def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> s
     return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
 
 
+def _tdnnf(module: Tdnnf, graph: "_Graph") -> tuple[str, list[Any]]:
+    first, rates = module.rates()
+    x = graph.gemm(graph.windows(graph.normalised(), module.span, first), _layer(module.first))
+    for block, rate in zip(module.blocks, rates, strict=True):
+        z = graph.paired(graph.gemm(graph.add("Relu", x), _layer(block.narrow)), block, *rate)
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach, *rate), graph.gemm(z, _layer(block.wide)))
+    return graph.gemm(graph.gemm(graph.add("Relu", x), _layer(module.squeeze)), _layer(module.output)), []
+
+
+def _tdnnf_int8(module: Tdnnf, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
+    """As :func:`_tdnn_int8`; a layer's inputs are evened out by the layer before it, or the sum's by a product."""
+    input_peak, peaks = _peaks(module, frames)
+    step = input_peak / 127
+    first, rates = module.rates()
+    x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span, first)
+    x = graph.small_gemm(x, step, 128, _layer(module.first))
+    *pairs, squeezed, last = peaks
+
+    def narrowed(x: str, peak: np.ndarray, layer: Layer) -> str:
+        c, layer, top = _evened(peak, layer)
+        x = graph.add("Mul", graph.add("Relu", x), graph.constant((1 / c).astype(np.float32)))
+        return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, layer)
+
+    for block, rate, peak, inner in zip(module.blocks, rates, pairs[::2], pairs[1::2], strict=True):
+        z = graph.paired(narrowed(x, peak, _layer(block.narrow)), block, *rate)
+        step = float(inner.max()) / 127
+        y = graph.small_gemm(graph.quantised(z, step, 128), step, 128, _layer(block.wide))
+        x = graph.add("Add", graph.cut(x, block.centre, block.reach, *rate), y)
+    step = float(last.max()) / 127
+    x = graph.quantised(narrowed(x, squeezed, _layer(module.squeeze)), step, 128)
+    return graph.small_gemm(x, step, 128, _layer(module.output))
+
+
 def _gru(module: Gru, graph: "_Graph") -> tuple[str, list[Any]]:
     """Layers over (N, 1, F); memory (layers, 1, W) in and out."""
     one, after = graph.constant(np.array([1], np.int64)), []
@@ -110,7 +144,8 @@ def _gru(module: Gru, graph: "_Graph") -> tuple[str, list[Any]]:
 
 
 def _layer(linear: nn.Linear) -> Layer:
-    return linear.weight.detach().numpy().T.copy(), linear.bias.detach().numpy().copy()
+    weight = linear.weight.detach().numpy().T.copy()
+    return weight, np.zeros(weight.shape[1], np.float32) if linear.bias is None else linear.bias.detach().numpy().copy()
 
 
 def _layers(module: Dnn) -> list[Layer]:
@@ -232,6 +267,16 @@ class _Graph:
         ]
         return functools.reduce(lambda a, b: self.add("Add", a, b), parts)
 
+    def paired(self, x: str, block: FactoredBlock, rate: int, step: int) -> str:
+        """A block's narrow maps of each frame -> those of the two that its wide map takes, side by side."""
+        size, delay = block.wide.in_features // 2, block.dilation
+        this, later = (
+            self.add("Slice", x, *(self.constant(np.array([n], np.int64)) for n in (at, at + size, 1)))
+            for at in (0, size)
+        )
+        z = self.add("Add", self.cut(this, 0, delay, rate, 1), self.cut(later, delay, delay, rate, 1))
+        return self.add("Concat", *(self.cut(z, at, delay, rate, step) for at in (0, delay)), axis=1)
+
     def write(self, logits: str, memory: Sequence[int], path: Path) -> None:
         """`memory`: the shape of what a recurrent network remembers, in and out."""
         helper, floats = self.onnx.helper, self.onnx.TensorProto.FLOAT
@@ -254,4 +299,9 @@ class _Graph:
 
 
 # a network's graph in float32 with the shape of its memory, and its graph in 8-bit integers
-GRAPHS: dict[type[Network], tuple[Any, Any]] = {Dnn: (_dnn, _dnn_int8), Tdnn: (_tdnn, _tdnn_int8), Gru: (_gru, None)}
+GRAPHS: dict[type[Network], tuple[Any, Any]] = {
+    Dnn: (_dnn, _dnn_int8),
+    Tdnn: (_tdnn, _tdnn_int8),
+    Tdnnf: (_tdnnf, _tdnnf_int8),
+    Gru: (_gru, None),
+}

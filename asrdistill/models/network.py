@@ -57,6 +57,9 @@ class Network(nn.Module):
         """
         return self(features), None
 
+    def after_update(self, update: int) -> None:
+        """Called after each update of the weights, counted from 1: what keeps weights within their constraints."""
+
     def drop(self, hidden: Tensor, rows: BatchSlice) -> Tensor:
         """Dropout; the mask of some rows of a batch does not depend on how processes divide it."""
         if not self.training or self.dropout == 0:

@@ -8,7 +8,7 @@ from asrdistill.config import option
 from asrdistill.errors import UserError
 from asrdistill.files import read_json
 
-ARCHITECTURES = ("dnn", "tdnn", "gru")  # asrdistill.models.registry has their classes
+ARCHITECTURES = ("dnn", "tdnn", "tdnnf", "gru")  # asrdistill.models.registry has their classes
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class NetworkConfig:
     """What rebuilds a network. Raises UserError for values that do not fit together."""
 
     architecture: str = option(
-        "dnn", "feed-forward, time-delay or recurrent network", ARCHITECTURES, since_version="0.1"
+        "dnn", "feed-forward, time-delay, factored time-delay or recurrent network", ARCHITECTURES, since_version="0.1"
     )
     layers: int = option(4, "hidden layers (dnn, gru)")
     width: int = option(512, "units per hidden layer")
@@ -24,7 +24,7 @@ class NetworkConfig:
     right: int = option(5, "frames of context after it")
     dropout: float = option(0.0, "fraction of hidden units that are dropped in training")
     dilations: list[int] = option(
-        [1, 2, 3, 4], "one residual block per dilation, in frames (tdnn)", since_version="0.1"
+        [1, 2, 3, 4], "one residual block per dilation, in frames (tdnn, tdnnf)", since_version="0.1"
     )
     taps: int = option(3, "frames that a block combines (tdnn)", since_version="0.1")
     widths: list[float] = option(

@@ -12,8 +12,9 @@ from asrdistill.models.gru import Gru
 from asrdistill.models.network import Network
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.tdnn import Tdnn
+from asrdistill.models.tdnnf import Tdnnf
 
-NETWORKS: dict[str, type[Network]] = {"dnn": Dnn, "tdnn": Tdnn, "gru": Gru}
+NETWORKS: dict[str, type[Network]] = {"dnn": Dnn, "tdnn": Tdnn, "tdnnf": Tdnnf, "gru": Gru}
 
 
 def build_network(config: NetworkConfig, features: int, senones: int) -> Network:

@@ -6,6 +6,7 @@ convolutions, He et al. (2016) for residual sums.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,10 +47,47 @@ class Block(nn.Module):
         return x[:, begin : begin + x.shape[1] - self.reach // rate : step]
 
 
-class Tdnn(Network):
-    """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
+class TimeDelay(Network):
+    """Base class: blocks over the frames of a first layer, each with its dilation, centre and reach."""
 
     exports = (*Network.exports, "int8")
+    blocks: Sequence[Any]
+    span: int  # frames that the first layer looks at
+
+    def lay_out(self, config: NetworkConfig, reaches: Sequence[int]) -> list[int]:
+        """Set the span of the first layer; returns the centres of blocks that reach over so many frames.
+
+        Raises UserError if they reach further than left + right.
+        """
+        self.span = self.window - sum(reaches)
+        if self.span < 1:
+            raise UserError(
+                f"dilations {config.dilations} reach over {sum(reaches)} frames, left + right are {self.window - 1}; "
+                f"raise left by {1 - self.span}"
+            )
+        ahead, centres = config.right - min((self.span - 1) // 2, config.right), []
+        for reach in reaches:
+            after = min((reach + 1) // 2, ahead)
+            ahead -= after
+            centres.append(reach - after)
+        return centres
+
+    def rates(self) -> tuple[int, list[tuple[int, int]]]:
+        """Frames from one output of the first layer to the next; of each block (rate of its inputs, inputs per output).
+
+        Outputs that are some frames apart need no other inputs of a block whose dilation is a multiple of these.
+        """
+        wanted, rates = self.step, []
+        for block in reversed(self.blocks):
+            rate = math.gcd(wanted, block.dilation, block.centre)
+            rates.append((rate, wanted // rate))
+            wanted = rate
+        return wanted, rates[::-1]
+
+
+class Tdnn(TimeDelay):
+    """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
+
     blocks: Sequence[Block]
 
     @staticmethod
@@ -59,18 +97,10 @@ class Tdnn(Network):
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
         super().__init__(config, features, senones)
-        reaches = [(config.taps - 1) * dilation for dilation in config.dilations]
-        self.span = self.window - sum(reaches)  # frames that the first layer looks at
-        if self.span < 1:
-            span = f"{config.taps} taps and dilations {config.dilations} reach over {sum(reaches)} frames"
-            raise UserError(f"{span}, left + right are {self.window - 1}; raise left by {1 - self.span}")
+        centres = self.lay_out(config, [(config.taps - 1) * dilation for dilation in config.dilations])
         self.first = nn.Linear(self.span * features, config.width)
-        ahead = config.right - min((self.span - 1) // 2, config.right)
-        blocks = []
-        for dilation, reach in zip(config.dilations, reaches, strict=True):
-            after = min((reach + 1) // 2, ahead)
-            ahead -= after
-            blocks.append(Block(config.width, config.taps, dilation, reach - after))
+        places = zip(config.dilations, centres, strict=True)
+        blocks = [Block(config.width, config.taps, dilation, centre) for dilation, centre in places]
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.output = nn.Linear(config.width, senones)
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
@@ -85,15 +115,3 @@ class Tdnn(Network):
             hidden = functional.relu(block.expand(block.delayed(x, rate, step)))
             x = block.added(x, rate, step) + block.project(self.drop(hidden, rows))
         return self.output(functional.relu(x))
-
-    def rates(self) -> tuple[int, list[tuple[int, int]]]:
-        """Frames from one output of the first layer to the next; of each block (rate of its inputs, inputs per output).
-
-        Outputs that are some frames apart need no other inputs of a block whose dilation is a multiple of these.
-        """
-        wanted, rates = self.step, []
-        for block in reversed(self.blocks):
-            rate = math.gcd(wanted, block.dilation, block.centre)
-            rates.append((rate, wanted // rate))
-            wanted = rate
-        return wanted, rates[::-1]

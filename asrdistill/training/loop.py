@@ -65,6 +65,7 @@ def train(
             rate = _learning_rate(options, state.updates, total)
             batch = batch._replace(windows=masked(batch.windows, model.mean, (batch.first, batch.size), options))
             state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.frames or batch.size)
+            model.after_update(state.updates)
             if options.max_norm:
                 constrain(model, options.max_norm)
             waiting = f"{state.waits:.1f} % waiting for data"

@@ -1,4 +1,4 @@
-"""Export formats of a time-delay network, compared with the network itself."""
+"""Export formats of time-delay networks, compared with the network itself."""
 
 import numpy as np
 import pytest
@@ -15,17 +15,21 @@ from tests.refusals import refused
 PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 
 
-@pytest.fixture(params=[(15, 3), (18, 0)])
+@pytest.fixture(params=[("tdnn", 15, 3), ("tdnn", 18, 0), ("tdnnf", 15, 3), ("tdnnf", 18, 0)], ids=str)
 def folder(request, tmp_path):
     torch.manual_seed(0)
-    left, right = request.param
-    options = NetworkConfig(architecture="tdnn", width=32, left=left, right=right, dilations=[1, 2, 3])
+    architecture, left, right = request.param
+    options = NetworkConfig(architecture=architecture, width=32, left=left, right=right, dilations=[1, 2, 3])
     senones = Senones(["SIL", "A"], PHONES, np.full(8, -0.5))
     module = build_network(options, 6, 8)
     with torch.no_grad():
         module.mean.copy_(torch.randn(6) * 5)
         module.std.copy_(torch.rand(6) + 0.5)
-        for block in module.blocks:
+        for block in module.blocks if architecture == "tdnnf" else ():
+            torch.nn.init.normal_(block.wide.weight, std=0.2)
+            block.wide.weight[::7] *= 30  # a few channels are far larger than the rest
+            block.narrow.weight[:, ::7] /= 30
+        for block in module.blocks if architecture == "tdnn" else ():
             torch.nn.init.normal_(block.project.weight, std=0.1)
             block.delay[:, ::7] *= 30  # a few channels are far larger than the rest
             block.expand.weight[:, ::7] /= 30

@@ -34,6 +34,10 @@ CONFIGS = {
     "tdnn of even dilations": dataclasses.replace(TDNN, dilations=[1, 2, 4], right=3),
     "tdnn of threes": dataclasses.replace(TDNN, dilations=[3, 6, 3], left=17, right=19),
     "tdnn of one layer": dataclasses.replace(TDNN, dilations=[], left=2, right=2),
+    "tdnnf": dataclasses.replace(TDNN, architecture="tdnnf", width=16),
+    "tdnnf of threes": dataclasses.replace(
+        TDNN, architecture="tdnnf", width=16, dilations=[3, 6, 3], left=17, right=19
+    ),
     "gru": NetworkConfig(architecture="gru", layers=2, width=12, left=5, right=3),
     "causal gru": NetworkConfig(architecture="gru", layers=1, width=12, left=0, right=0),
 }
