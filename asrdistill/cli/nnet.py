@@ -17,6 +17,7 @@ PAIR = {"nargs": 2, "metavar": ("FEATURES", "ALIGNMENT")}
     ALIGNMENT,
     OUT,
     arg("--soft-targets", metavar="STORE", help="train a student: learn from these soft targets too"),
+    arg("--teacher", metavar="MODEL", help="train a student: run this model on each batch, instead of --soft-targets"),
     arg("--from", dest="start", metavar="MODEL", help="start from this network's form and weights"),
     arg("--held-out", **PAIR, help="report frame accuracy on these each epoch"),
     arg("--specialist", type=str, nargs=2, metavar=("SETS", "K"), help="train the specialist of senone set K"),
@@ -31,10 +32,11 @@ PAIR = {"nargs": 2, "metavar": ("FEATURES", "ALIGNMENT")}
 def train(args: Args) -> None:
     """Train a network: a teacher or baseline on an alignment, a student on soft targets too
 
-    A student's loss is T² · CE(soft targets, T) + hard-weight · CE(alignment). --unlabelled also takes utterances of
-    STORE that have no alignment. A specialist (--specialist, with --from its generalist) learns the senones of its set
-    and a dustbin; half of each batch are frames of its set. --softmax own drops the dustbin, --softmax full keeps all
-    senones and needs the generalist's soft targets.
+    A student's loss is T² · CE(soft targets, T) + hard-weight · CE(alignment). With --teacher the soft targets are of
+    the very frames and masks that the student learns from. --unlabelled also takes utterances that have no alignment:
+    all of STORE, or with --teacher of FEATURES. A specialist (--specialist, with --from its generalist) learns the
+    senones of its set and a dustbin; half of each batch are frames of its set. --softmax own drops the dustbin,
+    --softmax full keeps all senones and needs the generalist's soft targets.
 
     --loss mmi learns the phones of whole chunks (LF-MMI) from the alignment alone; decoding then needs no priors.
 
@@ -53,10 +55,10 @@ def train(args: Args) -> None:
     which = {"specialist": special[1], "softmax": special[2]} if special else {}
     distributed.make(
         args.out,
-        lambda out: train_model(*data, args.options, out, args.start, special),
+        lambda out: train_model(*data, args.options, out, args.start, special, args.teacher),
         args.command,
         {**hash_fields(args.options), **which},
-        listed(*data, args.start, special and special[0]),
+        listed(*data, args.start, args.teacher, special and special[0]),
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.distill.online import OnlineTeacher, TaughtTargets
 from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
@@ -43,15 +45,19 @@ def train_model(
     out: Path,
     start: Path | None = None,
     special: tuple[Path, int, str] | None = None,
+    teacher: Path | None = None,
 ) -> None:
     """Train on archives and write a model folder into `out`, which holds the checkpoints meanwhile.
 
+    teacher  model to run on the batches, instead of soft targets
     start    model to initialise from, architecture included
     special  makes a specialist: folder of sets, number of the set, and one of SOFTMAXES
 
     Raises UserError for inputs or options that do not fit together.
     """
-    _check_inputs(options, soft_targets, held_out, special)
+    _check_inputs(options, soft_targets or teacher, held_out, special)
+    if soft_targets and teacher:
+        raise UserError("a student learns from stored soft targets or from a teacher; give one of them")
     inputs, labels, senones = open_aligned(features, alignment)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
@@ -71,6 +77,10 @@ def train_model(
             unlabelled = sum(utterance not in labels for utterance in utterances)
             log.info("%d utterances without an alignment have soft targets only", unlabelled)
         targets = _student_targets(store, hard, options, senones.count)
+    taught = OnlineTeacher(teacher, inputs, senones, options.stride) if teacher else None
+    if taught and options.loss != "hard":
+        utterances = inputs.utterances if options.unlabelled else utterances
+        targets = WeightedTargets([(1.0, TaughtTargets(inputs, options)), (options.hard_weight, hard)])
     measured = _held_out(*held_out, specialty, senones) if held_out else None
     has_branch = mmi is not None and options.cross_entropy_weight > 0
     if measured and has_branch:
@@ -83,11 +93,13 @@ def train_model(
         model.output.bias.data[: senones.count] -= torch.from_numpy(np.log(generalist.priors))
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
-    frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": model.context}
+    context = taught.context(model.context) if taught else model.context
+    frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": context}
     settings: dict[str, Any] = {key: getattr(options, key) for key in ("pool_frames", "batch", "seed")} | frames
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
-    history = train(model, pool, options, dtype, device, out, measured)
+    teach = partial(taught.teach, context=pool.context) if taught else None
+    history = train(model, pool, options, dtype, device, out, measured, teach)
     if mmi and (pathless := int(distributed.total(mmi.pathless))):
         log.warning("%d chunks had no path and were left out", pathless)
     if distributed.rank() > 0:
@@ -99,6 +111,7 @@ def train_model(
         "seed": options.seed,
     }
     meta |= {"level": inputs.meta["level"]} if "level" in inputs.meta else {}
+    meta |= {"teacher": teacher.name} if teacher else {}
     meta |= {"kept_epoch": best_epoch(history)} if options.early_stopping else {}
     meta |= {"omitted": options.omit} if options.omit else {}
     meta |= {"precision": str(dtype).removeprefix("torch."), "history": history}
@@ -114,14 +127,14 @@ def train_model(
     (out / "precision.json").unlink()
 
 
-def _check_inputs(options: TrainOptions, soft_targets: Path | None, held_out: Any, special: Any) -> None:
-    if options.unlabelled and not soft_targets:
-        raise UserError("unlabelled utterances need soft targets; give --soft-targets")
+def _check_inputs(options: TrainOptions, taught_by: Path | None, held_out: Any, special: Any) -> None:
+    if options.unlabelled and not taught_by:
+        raise UserError("unlabelled utterances need soft targets; give --soft-targets or --teacher")
     if options.early_stopping and not held_out:
         raise UserError("early stopping needs held-out data; give --held-out")
     if options.omit and options.unlabelled:
         raise UserError("omit needs to know the phones of each utterance; leave it or unlabelled out")
-    if options.loss == "mmi" and (options.omit or special or soft_targets or options.widths):
+    if options.loss == "mmi" and (options.omit or special or taught_by or options.widths):
         raise UserError("loss mmi does not go together with omit, widths, soft targets or specialists; leave them out")
     if special and (options.omit or options.unlabelled or options.chunk > 1):
         raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")

@@ -93,6 +93,8 @@ def _training(origin: dict[str, Any], meta: dict[str, Any]) -> str:
     if "teachers" in origin:
         teachers = ", ".join(f"`{teacher}`" for teacher in origin["teachers"])
         lines.append(f"* a student of {teachers}, whose distributions were averaged ({origin['combine']} mean)")
+    if "teacher" in meta:
+        lines.append(f"* a student of `{meta['teacher']}`, which was run on the same batches")
     settings = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in origin["settings"].items())
     lines.append(f"* {settings}; {meta['updates']:,} updates")
     if meta.get("history") and "held_out_accuracy" in (last := meta["history"][-1]):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from asrdistill.models.options import NetworkConfig
 
+Context = tuple[int, int]  # frames before and after a frame that its output depends on
 BatchSlice = tuple[int, int] | None  # (first, B): rows first, first + 1, … of a batch of B, of one of several processes
 
 
@@ -80,6 +81,11 @@ def bernoulli(shape: Sequence[int], probability: float, device: torch.device) ->
 def windows(frames: Tensor, size: int, step: int = 1) -> Tensor:
     """Runs of `size` frames side by side, one each `step`: (B, T + size - 1, F) -> (B, ceil(T / step), size · F)."""
     return frames.unfold(1, size, step).transpose(2, 3).flatten(2)
+
+
+def cropped(windows: Tensor, has: Context, wanted: Context) -> Tensor:
+    """Windows (b, W, F) with a smaller context."""
+    return windows[:, has[0] - wanted[0] : windows.shape[1] - (has[1] - wanted[1])]
 
 
 def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:

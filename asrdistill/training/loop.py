@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torch.nn import functional
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Widths
-from asrdistill.models.network import Network
+from asrdistill.models.network import Network, cropped
 from asrdistill.progress import Meter
 from asrdistill.training import distributed
 from asrdistill.training.masks import masked
@@ -45,8 +45,11 @@ def train(
     device: torch.device,
     folder: Path,
     held_out: "HeldOut | None",
+    teach: Callable[[Batch, torch.dtype], Batch] | None = None,
 ) -> list[dict[str, float]]:
     """Train `model` in place; returns one record an epoch (loss, held-out accuracy, seconds).
+
+    teach  fills in the targets of a batch whose windows are masked already
 
     Checkpoints go to `folder`; an existing one is resumed. Raises UserError if the loss is not finite.
     """
@@ -64,6 +67,8 @@ def train(
         for batch in state.timed(pool.read(state.epoch, state.pool, options.epochs, device)):
             rate = _learning_rate(options, state.updates, total)
             batch = batch._replace(windows=masked(batch.windows, model.mean, (batch.first, batch.size), options))
+            batch = teach(batch, dtype) if teach else batch
+            batch = batch._replace(windows=cropped(batch.windows, pool.context, model.context))
             state.count(_update(network, optimiser, pool.targets, batch, rate, dtype), batch.frames or batch.size)
             model.after_update(state.updates)
             if options.max_norm:

@@ -1,0 +1,79 @@
+"""Teachers that are run on the very batches of their student: its frames, masks and perturbations, without a store.
+
+Beyer et al. (2022), "Knowledge distillation: a good teacher is patient and consistent".
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.distill.losses import logit_matching, soft_cross_entropy
+from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
+from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.ensemble import Ensemble, average_posteriors
+from asrdistill.models.io import load_model
+from asrdistill.models.network import Context, Network, cropped
+from asrdistill.training.options import TrainOptions
+from asrdistill.training.pool import Batch
+
+
+class OnlineTeacher:
+    """A network or an ensemble of networks over the student's features and senones.
+
+    Raises UserError for other models, features or senones, and for recurrent networks, which read whole utterances.
+    """
+
+    def __init__(self, folder: Path, features: FrameArchive, senones: Senones, stride: int):
+        model = load_model(folder)
+        if isinstance(model, AcousticModel):
+            model = Ensemble([model], "arithmetic", model.meta)
+        if not isinstance(model, Ensemble) or model.evidence:
+            raise UserError(f"{folder} is neither a network nor an ensemble of networks; use distill targets")
+        for member in model.members:
+            check_features(features, member.meta["features"], folder)
+        if model.senones.hash != senones.hash:
+            raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")
+        self.networks: list[Network] = [member.module for member in model.members]
+        if any(network.is_recurrent for network in self.networks):
+            raise UserError(f"{folder} is recurrent and reads whole utterances; use distill targets")
+        self.combine, self.weights = model.combine, model.weights
+        for network in self.networks:
+            network.subsampling = stride
+
+    def context(self, student: Context) -> Context:
+        """Frames before and after a frame that the teacher or the student looks at."""
+        each = [student, *(network.context for network in self.networks)]
+        return max(left for left, _ in each), max(right for _, right in each)
+
+    @torch.no_grad()
+    def teach(self, batch: Batch, dtype: torch.dtype, context: Context) -> Batch:
+        """The batch with log posteriors (n, S) as the first rows of its targets; its windows have this context."""
+        device = batch.windows.device
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            windows = [cropped(batch.windows, context, network.context) for network in self.networks]
+            logits = torch.stack(
+                [network.to(device)(x).float() for network, x in zip(self.networks, windows, strict=True)]
+            )
+        posteriors = average_posteriors(logits, self.combine, self.weights)
+        chosen = posteriors[:, 0] if batch.inside is None else posteriors[batch.inside]
+        return batch._replace(rows=[chosen, *batch.rows[1:]])
+
+
+class TaughtTargets:
+    """Posteriors (n, S) that :meth:`OnlineTeacher.teach` fills in; the loss is that of stored ones."""
+
+    def __init__(self, features: FrameArchive, options: TrainOptions):
+        self.features, self.temperature, self.loss_name = features, options.temperature, options.loss
+
+    def gather(self, utterances: Sequence[str]) -> list[Tensor]:
+        return [torch.empty(sum(map(self.features.rows, utterances)), 0)]
+
+    def loss(self, logits: Tensor, rows: list[Tensor]) -> Tensor:
+        if self.loss_name == "logits":
+            return logit_matching(logits, rows[0])
+        targets = (rows[0] / self.temperature).softmax(-1)
+        return self.temperature**2 * soft_cross_entropy(logits, targets, self.temperature)
