@@ -6,6 +6,7 @@ Beyer et al. (2022), "Knowledge distillation: a good teacher is patient and cons
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, average_posteriors
 from asrdistill.models.io import load_model
 from asrdistill.models.network import Context, Network, cropped
+from asrdistill.training.mmi import MmiTargets
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch
 
@@ -24,10 +26,21 @@ from asrdistill.training.pool import Batch
 class OnlineTeacher:
     """A network or an ensemble of networks over the student's features and senones.
 
+    sequences  of a student with loss mmi: it gets the posteriors over the denominator graph, averaged arithmetically
+               over the members, or those of the members' mean logits if they are combined geometrically; networks
+               that were trained on frames are taken less their log priors
+
     Raises UserError for other models, features or senones, and for recurrent networks, which read whole utterances.
     """
 
-    def __init__(self, folder: Path, features: FrameArchive, senones: Senones, stride: int):
+    def __init__(
+        self,
+        folder: Path,
+        features: FrameArchive,
+        senones: Senones,
+        stride: int,
+        sequences: MmiTargets | None = None,
+    ):
         model = load_model(folder)
         if isinstance(model, AcousticModel):
             model = Ensemble([model], "arithmetic", model.meta)
@@ -40,7 +53,10 @@ class OnlineTeacher:
         self.networks: list[Network] = [member.module for member in model.members]
         if any(network.is_recurrent for network in self.networks):
             raise UserError(f"{folder} is recurrent and reads whole utterances; use distill targets")
-        self.combine, self.weights = model.combine, model.weights
+        self.combine, self.weights, self.sequences = model.combine, model.weights, sequences
+        self.log_priors = torch.from_numpy(np.log(np.stack([member.priors for member in model.members])))  # (M, S)
+        if sequences:
+            sequences.taught = True
         for network in self.networks:
             network.subsampling = stride
 
@@ -51,16 +67,33 @@ class OnlineTeacher:
 
     @torch.no_grad()
     def teach(self, batch: Batch, dtype: torch.dtype, context: Context) -> Batch:
-        """The batch with log posteriors (n, S) as the first rows of its targets; its windows have this context."""
+        """The batch, whose windows have this context, with the teacher's rows (n, S) among its targets.
+
+        They are log posteriors and the first, or posteriors over the denominator graph and the last.
+        """
         device = batch.windows.device
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             windows = [cropped(batch.windows, context, network.context) for network in self.networks]
             logits = torch.stack(
                 [network.to(device)(x).float() for network, x in zip(self.networks, windows, strict=True)]
             )
+        if self.sequences:
+            assert batch.inside is not None  # chunks have more than one frame
+            return batch._replace(rows=[*batch.rows[:-1], self._over_graph(logits, batch.inside)])
         posteriors = average_posteriors(logits, self.combine, self.weights)
         chosen = posteriors[:, 0] if batch.inside is None else posteriors[batch.inside]
         return batch._replace(rows=[chosen, *batch.rows[1:]])
+
+    def _over_graph(self, logits: Tensor, inside: Tensor) -> Tensor:
+        """(n, S) of logits (M, b, L, S)."""
+        assert self.sequences
+        shares = torch.tensor(self.weights or [1.0] * len(logits)).to(logits)
+        shares /= shares.sum()
+        logits = logits - self.log_priors.to(logits)[:, None, None]
+        if self.combine == "geometric":
+            return self.sequences.posteriors(torch.tensordot(shares, logits, 1), inside)
+        each = torch.stack([self.sequences.posteriors(one, inside) for one in logits])
+        return torch.tensordot(shares, each, 1)
 
 
 class TaughtTargets:

@@ -55,9 +55,7 @@ def train_model(
 
     Raises UserError for inputs or options that do not fit together.
     """
-    _check_inputs(options, soft_targets or teacher, held_out, special)
-    if soft_targets and teacher:
-        raise UserError("a student learns from stored soft targets or from a teacher; give one of them")
+    _check_inputs(options, soft_targets, teacher, held_out, special)
     inputs, labels, senones = open_aligned(features, alignment)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
@@ -77,8 +75,8 @@ def train_model(
             unlabelled = sum(utterance not in labels for utterance in utterances)
             log.info("%d utterances without an alignment have soft targets only", unlabelled)
         targets = _student_targets(store, hard, options, senones.count)
-    taught = OnlineTeacher(teacher, inputs, senones, options.stride) if teacher else None
-    if taught and options.loss != "hard":
+    taught = OnlineTeacher(teacher, inputs, senones, options.stride, mmi) if teacher else None
+    if taught and options.loss in ("soft", "logits"):
         utterances = inputs.utterances if options.unlabelled else utterances
         targets = WeightedTargets([(1.0, TaughtTargets(inputs, options)), (options.hard_weight, hard)])
     measured = _held_out(*held_out, specialty, senones) if held_out else None
@@ -127,15 +125,21 @@ def train_model(
     (out / "precision.json").unlink()
 
 
-def _check_inputs(options: TrainOptions, taught_by: Path | None, held_out: Any, special: Any) -> None:
-    if options.unlabelled and not taught_by:
+def _check_inputs(
+    options: TrainOptions, soft_targets: Path | None, teacher: Path | None, held_out: Any, special: Any
+) -> None:
+    if soft_targets and teacher:
+        raise UserError("a student learns from stored soft targets or from a teacher; give one of them")
+    if options.unlabelled and not (soft_targets or teacher):
         raise UserError("unlabelled utterances need soft targets; give --soft-targets or --teacher")
     if options.early_stopping and not held_out:
         raise UserError("early stopping needs held-out data; give --held-out")
     if options.omit and options.unlabelled:
         raise UserError("omit needs to know the phones of each utterance; leave it or unlabelled out")
-    if options.loss == "mmi" and (options.omit or special or taught_by or options.widths):
-        raise UserError("loss mmi does not go together with omit, widths, soft targets or specialists; leave them out")
+    if options.loss == "mmi" and (options.omit or special or soft_targets or options.widths):
+        raise UserError("loss mmi does not go with omit, widths, stored soft targets or specialists; leave them out")
+    if options.loss == "mmi" and options.unlabelled:
+        raise UserError("loss mmi needs to know the phones of each utterance; leave unlabelled out")
     if special and (options.omit or options.unlabelled or options.chunk > 1):
         raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")
 

@@ -36,8 +36,11 @@ class MmiTargets:
     utterances   those that have a path; others are named, and refused if they are more than MOST_LEFT_OUT
     pathless     chunks so far that had no path and were left out
 
-    Logits are (b, L, S), or (b, L, 2S) with the cross-entropy branch in the second half. Raises UserError for an
-    alignment without phones and outputs that are not as far apart as those of the senones.
+    Logits are (b, L, S), or (b, L, 2S) with the cross-entropy branch in the second half. With `taught` the last rows
+    are a teacher's posteriors (n, S) over the denominator graph; the loss is then the cross-entropy of its distribution
+    of paths and the student's (Wong and Gales 2016), with hard_weight times the objective above.
+
+    Raises UserError for an alignment without phones and outputs that are not as far apart as those of the senones.
     """
 
     def __init__(self, alignment: FrameArchive, senones: Senones, options: TrainOptions):
@@ -45,7 +48,8 @@ class MmiTargets:
             raise UserError(f"{alignment.folder} does not say which phone a frame belongs to; align again")
         if options.stride != senones.subsampling:
             raise UserError(f"the senones of {alignment.folder} need stride {senones.subsampling}; set stride to it")
-        self.alignment, self.senones, self.options, self.pathless = alignment, senones, options, torch.zeros(())
+        self.alignment, self.senones, self.options = alignment, senones, options
+        self.pathless, self.taught = torch.zeros(()), False
         phones = (self._phones(utterance)[0] for utterance in alignment)
         ngram = PhoneNgram(phones, len(senones.phones), options.phone_order, options.phone_histories)
         self.graph = DenominatorGraph(ngram, senones)
@@ -66,21 +70,33 @@ class MmiTargets:
         rows = [self._near(*self._phones(utterance)) for utterance in utterances]
         most = max(near.shape[1] for _, near in rows)
         near = [np.pad(near, ((0, 0), (0, most - near.shape[1])), constant_values=-1) for _, near in rows]
-        return [labels, *(torch.from_numpy(np.concatenate(each)) for each in ([first for first, _ in rows], near))]
+        phones = [torch.from_numpy(np.concatenate(each)) for each in ([first for first, _ in rows], near)]
+        return [labels, *phones, *([torch.empty(len(labels), 0)] if self.taught else [])]
 
     def chunk_loss(self, logits: Tensor, rows: list[Tensor], inside: Tensor) -> Tensor:
         """Sum over the frames `inside` (b, L) of the chunks."""
         options, labels = self.options, rows[0]
         main = logits[..., : self.senones.count]
+        any_phones = self._denominator(main, inside)
         top, found = numerator(self._denominator, main, rows[1], rows[2], inside)
-        objective = torch.where(found, top - self._denominator(main, inside), 0).sum()
+        objective = torch.where(found, top - any_phones, 0).sum()
         self.pathless = self.pathless.to(logits.device) + (~found).sum()
-        loss = 0.5 * options.output_l2 * (main.square().sum(-1) * inside).sum() - objective
+        loss = 0.5 * options.output_l2 * (main.square().sum(-1) * inside).sum()
+        loss = loss - (options.hard_weight if self.taught else 1.0) * objective
+        if self.taught:
+            loss = loss + any_phones.sum() - (rows[3] * main[inside]).sum()
         if options.cross_entropy_weight:
             branch = logits[..., self.senones.count :][inside]
             nats = functional.cross_entropy(branch, labels, ignore_index=UNLABELLED, reduction="sum")
             loss = loss + options.cross_entropy_weight * nats
         return loss
+
+    def posteriors(self, logits: Tensor, inside: Tensor) -> Tensor:
+        """Senones' posteriors (n, S) over the denominator graph at the frames `inside` (b, L), of logits (b, L, S)."""
+        with torch.enable_grad():
+            leaf = logits.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self._denominator(leaf, inside).sum(), leaf)
+        return gradient[inside]
 
     def _phones(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
         """An utterance's phones (n,), and the frames (n + 1,) where each begins and the last ends."""

@@ -275,6 +275,29 @@ def test_gradient_is_that_of_finite_differences(spoken):
     assert targets.pathless == 0
 
 
+def test_taught_by_itself_a_student_has_no_gradient_and_the_least_loss(spoken):
+    """Without a hard weight the gradient is that of a cross-entropy: the student's posteriors less the teacher's."""
+    targets = spoken.targets(cross_entropy_weight=0, output_l2=0, hard_weight=0)
+    targets.taught = True
+    rows, inside = chunks(targets, 6, count=3)
+    shape = (*inside.shape, spoken.senones.count)
+    teacher, other = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
+    rows[3] = targets.posteriors(teacher, inside)
+    assert rows[3].sum(1).allclose(torch.ones_like(rows[3][:, 0]))
+
+    def loss(logits: torch.Tensor) -> tuple[float, torch.Tensor]:
+        logits = logits.clone().requires_grad_()
+        value = targets.chunk_loss(logits, rows, inside)
+        return value.item(), torch.autograd.grad(value, logits)[0][inside]
+
+    least, none = loss(teacher)
+    assert none.abs().max() < 1e-9
+    torch.testing.assert_close(loss(other)[1], targets.posteriors(other, inside) - rows[3])
+    for seed in range(20):
+        torch.manual_seed(seed)
+        assert loss(teacher + 0.3 * torch.randn(shape, dtype=torch.float64))[0] > least
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.0, 10.0])
 @pytest.mark.parametrize("leak", [0.0, 1e-5])
 def test_objective_is_never_above_zero(spoken, scale, leak):
@@ -382,6 +405,23 @@ def test_training_learns_the_phones_and_goes_on_from_a_frame_classifier(kind, tm
     assert meta["history"][-1]["held_out_accuracy"] > 2 * 100 / spoken.senones.count  # of the cross-entropy branch
     assert meta["loss"] == "mmi"
     assert meta["denominator"]["arcs"] == len(targets.graph.source)
+
+
+@pytest.mark.parametrize("combine", ["arithmetic", "geometric"])
+def test_student_learns_the_sequences_of_an_ensemble(combine, tmp_path):
+    """With hardly a weight on the alignment, it learns the phones from teachers of frames and of sequences."""
+    spoken = Spoken(tmp_path, "low", utterances=60, noise=1.2)
+    fit(spoken, tmp_path / "t.0", dataclasses.replace(OPTIONS, epochs=8))
+    fit(spoken, tmp_path / "t.1", dataclasses.replace(OPTIONS, epochs=8, loss="soft"))
+    members = [str(tmp_path / "t.0"), str(tmp_path / "t.1")]
+    assert main(["nnet", "ensemble", *members, str(tmp_path / "teacher"), "--combine", combine]) == 0
+    student = dataclasses.replace(OPTIONS, epochs=8, hard_weight=0.0, cross_entropy_weight=0.0)
+    fit(spoken, tmp_path / "untrained", dataclasses.replace(OPTIONS, epochs=1, loss="soft", learning_rate=0.0))
+    history = fit(spoken, tmp_path / "student", student, teacher=tmp_path / "teacher")["history"]
+    assert history[-1]["loss"] < history[0]["loss"]
+    targets = spoken.targets()
+    error = {name: phone_error_rate(spoken, tmp_path / name, targets) for name in ("untrained", "student")}
+    assert error["student"] < 0.3 * error["untrained"]
 
 
 def test_model_folder_holds_the_main_output_and_decodes_without_priors(tmp_path):
