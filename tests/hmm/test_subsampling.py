@@ -218,9 +218,10 @@ def test_what_cannot_be_is_refused(world, alignment, tmp_path):
     assert_refused([*expand, "--tree", alignment], alignment)
     assert_refused([*expand, "--frame-subsampling", 12], "80", "--max-left-out")
     assert_refused([*expand, "--frame-subsampling", 99], alignment, "--frame-subsampling")
-    broken = {utterance: np.full((len(truth), 4), np.nan) for utterance, truth in world.truth.items()}
+    broken = {utterance: np.ones((len(truth), 4)) for utterance, truth in world.truth.items()}
     (tmp_path / "broken").mkdir()
     write_features(tmp_path / "broken", broken)
+    np.lib.format.open_memmap(tmp_path / "broken/frames.0.npy", "r+")[:] = np.nan  # no writer takes it
     assert_refused(["ali", "expand", alignment, tmp_path / "broken", out, "--frame-subsampling", 3], "broken", "NaN")
     lang = world.root / "lang"
     assert_refused(["gmm", "tri", features, low, world.root / "data", lang, out], low)
