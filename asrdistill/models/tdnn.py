@@ -5,7 +5,8 @@ convolutions, He et al. (2016) for residual sums.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,12 +20,28 @@ from asrdistill.models.options import NetworkConfig
 EXPANSION = 2  # hidden units of a block for each of its channels
 
 
-class Block(nn.Module):
-    """(B, T + reach, C) -> (B, T, C); the sum adds the frames from `centre` on."""
+class TimeBlock(nn.Module):
+    """Base class: (B, T + reach, C) -> (B, T, C); the sum adds the frames from `centre` on."""
+
+    def __init__(self, dilation: int, centre: int, reach: int):
+        super().__init__()
+        self.dilation, self.centre, self.reach = dilation, centre, reach
+
+    def added(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
+        return self.frames(x, self.centre, rate, step)
+
+    def frames(self, x: Tensor, begin: int, rate: int, step: int) -> Tensor:
+        """Inputs from frame `begin` on, for every `step`-th output; x holds every `rate`-th frame."""
+        begin //= rate
+        return x[:, begin : begin + x.shape[1] - self.reach // rate : step]
+
+
+class Block(TimeBlock):
+    """Depthwise convolution over `taps` frames, then two layers."""
 
     def __init__(self, channels: int, taps: int, dilation: int, centre: int):
-        super().__init__()
-        self.taps, self.dilation, self.centre, self.reach = taps, dilation, centre, (taps - 1) * dilation
+        super().__init__(dilation, centre, (taps - 1) * dilation)
+        self.taps = taps
         self.delay = nn.Parameter(torch.empty(taps, channels))
         self.expand = nn.Linear(channels, EXPANSION * channels)
         self.project = nn.Linear(EXPANSION * channels, channels)
@@ -35,27 +52,38 @@ class Block(nn.Module):
         nn.init.zeros_(self.project.bias)
 
     def delayed(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
-        taps = (self._frames(x, k * self.dilation, rate, step) * self.delay[k] for k in range(self.taps))
+        taps = (self.frames(x, k * self.dilation, rate, step) * self.delay[k] for k in range(self.taps))
         return sum(taps)  # type: ignore[return-value]
-
-    def added(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
-        return self._frames(x, self.centre, rate, step)
-
-    def _frames(self, x: Tensor, begin: int, rate: int, step: int) -> Tensor:
-        """Inputs of one tap from frame `begin` on, for every `step`-th output; x holds every `rate`-th frame."""
-        begin //= rate
-        return x[:, begin : begin + x.shape[1] - self.reach // rate : step]
 
 
 class TimeDelay(Network):
-    """Base class: blocks over the frames of a first layer, each with its dilation, centre and reach."""
+    """Base class: a first layer over `span` frames, blocks, an output layer."""
 
     exports = (*Network.exports, "int8")
     blocks: Sequence[Any]
-    span: int  # frames that the first layer looks at
 
-    def lay_out(self, config: NetworkConfig, reaches: Sequence[int]) -> list[int]:
-        """Set the span of the first layer; returns the centres of blocks that reach over so many frames.
+    def __init__(
+        self,
+        config: NetworkConfig,
+        features: int,
+        senones: int,
+        reaches: Sequence[int],
+        block: Callable[[int, int], TimeBlock],
+        inputs: int,
+    ):
+        """block  (dilation, centre) -> a block of that reach; inputs: of the output layer"""
+        super().__init__(config, features, senones)
+        centres = self._lay_out(config, reaches)
+        self.first = nn.Linear(self.span * features, config.width)
+        self.blocks = nn.ModuleList(map(block, config.dilations, centres))  # type: ignore[assignment]
+        self.output = nn.Linear(inputs, senones)
+        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
+        nn.init.zeros_(self.first.bias)
+        nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
+        nn.init.zeros_(self.output.bias)
+
+    def _lay_out(self, config: NetworkConfig, reaches: Sequence[int]) -> list[int]:
+        """Set the span of the first layer; returns the centres of blocks that reach over these numbers of frames.
 
         Raises UserError if they reach further than left + right.
         """
@@ -96,17 +124,8 @@ class Tdnn(TimeDelay):
         return f"a time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
-        super().__init__(config, features, senones)
-        centres = self.lay_out(config, [(config.taps - 1) * dilation for dilation in config.dilations])
-        self.first = nn.Linear(self.span * features, config.width)
-        places = zip(config.dilations, centres, strict=True)
-        blocks = [Block(config.width, config.taps, dilation, centre) for dilation, centre in places]
-        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
-        self.output = nn.Linear(config.width, senones)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.zeros_(self.first.bias)
-        nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
-        nn.init.zeros_(self.output.bias)
+        reaches = [(config.taps - 1) * dilation for dilation in config.dilations]
+        super().__init__(config, features, senones, reaches, partial(Block, config.width, config.taps), config.width)
 
     def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
         first, rates = self.rates()

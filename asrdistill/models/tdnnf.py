@@ -5,6 +5,7 @@ ReLU comes first and its wide map starts at zero, so that no batch statistics ar
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +13,17 @@ from torch.nn import functional
 
 from asrdistill.models.network import BatchSlice, windows
 from asrdistill.models.options import NetworkConfig
-from asrdistill.models.tdnn import TimeDelay
+from asrdistill.models.tdnn import TimeBlock, TimeDelay
 
 NARROW = 8  # a block's width is this many times that of its narrow map
 EVERY = 4  # updates from one step towards semi-orthogonal maps to the next
 
 
-class FactoredBlock(nn.Module):
-    """(B, T + reach, C) -> (B, T, C), what is added to the frames from `centre` on."""
+class FactoredBlock(TimeBlock):
+    """A narrow map over two frames, then a wide one over two of its outputs."""
 
     def __init__(self, channels: int, dilation: int, centre: int):
-        super().__init__()
-        self.dilation, self.centre, self.reach = dilation, centre, 2 * dilation
+        super().__init__(dilation, centre, 2 * dilation)
         size = max(1, channels // NARROW)
         self.narrow = nn.Linear(channels, 2 * size, bias=False)  # of a frame; of the one `dilation` later
         self.wide = nn.Linear(2 * size, channels)
@@ -32,15 +32,11 @@ class FactoredBlock(nn.Module):
         nn.init.zeros_(self.wide.bias)
 
     def forward(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
-        """x holds every `rate`-th frame, and every `step`-th output is computed."""
+        """What is added; x holds every `rate`-th frame, and every `step`-th output is computed."""
         delay = self.dilation // rate
         this, later = self.narrow(functional.relu(x)).chunk(2, -1)
         z = this[:, :-delay] + later[:, delay:]
         return self.wide(torch.cat([z[:, :-delay:step], z[:, delay::step]], -1))
-
-    def added(self, x: Tensor, rate: int = 1, step: int = 1) -> Tensor:
-        begin = self.centre // rate
-        return x[:, begin : begin + x.shape[1] - self.reach // rate : step]
 
     def factor(self, new: Tensor | None = None) -> Tensor:
         """The narrow map over both frames as one matrix (size, 2 C); with `new`, sets it."""
@@ -61,19 +57,10 @@ class Tdnnf(TimeDelay):
         return f"a factored time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
-        super().__init__(config, features, senones)
-        centres = self.lay_out(config, [2 * dilation for dilation in config.dilations])
-        self.first = nn.Linear(self.span * features, config.width)
-        blocks = [FactoredBlock(config.width, *place) for place in zip(config.dilations, centres, strict=True)]
-        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
-        size = max(1, 2 * config.width // NARROW)
+        reaches, size = [2 * dilation for dilation in config.dilations], max(1, 2 * config.width // NARROW)
+        super().__init__(config, features, senones, reaches, partial(FactoredBlock, config.width), size)
         self.squeeze = nn.Linear(config.width, size, bias=False)
-        self.output = nn.Linear(size, senones)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.zeros_(self.first.bias)
         nn.init.orthogonal_(self.squeeze.weight, gain=2)  # narrow as it is, the output layer learns as fast as others
-        nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
-        nn.init.zeros_(self.output.bias)
 
     def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
         first, rates = self.rates()
