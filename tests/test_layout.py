@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "asrdistill"
 ORDER = (  # each imports those before it
-    *("data", "corpora", "lang", "features", "hmm", "encoders", "models", "training", "distill", "decode"),
+    *("core", "data", "corpora", "lang", "features", "hmm", "encoders", "models", "training", "distill", "decode"),
     *("scoring", "results", "runtime", "export", "pseudo_label", "sweep", "cli"),
 )
 ALLOWED = {

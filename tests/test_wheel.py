@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy, since a build leaves files in its tree."""
     source, out = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("asrdistill", "data"):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     build = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", out, source]
     made = subprocess.run(build, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
@@ -35,6 +35,8 @@ def test_tables_and_modules_are_in_it(wheel: Path) -> None:
         held = set(archive.namelist())
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "asrdistill").rglob("*.py")}
     assert modules <= held
+    assert "asrdistill/core/libcore.so" in held
+    assert wheel.name.split("-")[2:4] == ["py3", "none"]
     assert not any(name.startswith(("tests/", "tools/", "recipes/", "data/")) for name in held)
 
 
@@ -44,6 +46,7 @@ def test_its_tables_are_read(wheel: Path, tmp_path: Path) -> None:
     code = (
         "import asrdistill; from asrdistill.corpora import librispeech, timit; from asrdistill.lang import dictionary;"
         "read = dictionary.read_dictionary(dictionary.dictionary_path('cmudict'));"
+        "from asrdistill import core; core.library();"
         "print(asrdistill.__file__, len(librispeech.read_parts()), len(timit.read_fold()), len(read))"
     )
     found = subprocess.run(

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes .venv in the project's root with everything that asrdistill needs, at the versions of
 # tools/requirements.lock (some 6 GB on Linux, where torch brings its CUDA libraries along).
-# A second call finds that nothing changed and returns at once. An environment that was never finished
+# The native library of asrdistill/core is compiled by the system's C compiler (CC=… names another one), or by the
+# ziglang package where there is none. A second call finds that nothing changed and returns at once. An environment that was never finished
 # is made anew; one that was finished once is only refreshed, never removed.
 #
 #   tools/install.sh               make or refresh .venv
@@ -48,12 +49,13 @@ fi
 
 # What the installation was made from. Its path is part of it: environments do not survive a move.
 wanted=$({ pwd; cat tools/requirements.lock setup.cfg pyproject.toml; } | cksum)
-! up_to_date || exit 0
+compile() { .venv/bin/python asrdistill/core/build.py || fail "the native library cannot be compiled (see above)"; }
+if up_to_date; then compile; exit 0; fi
 
 # One installation at a time, where the system has flock; a killed one's pip is waited for.
 exec 9>.venv.lock
 ! command -v flock >/dev/null || flock 9
-! up_to_date || exit 0
+if up_to_date; then compile; exit 0; fi
 
 if [ -L .venv ] && [ ! -x .venv/bin/python ]; then
   say "the environment that .venv links to is gone"
@@ -71,6 +73,10 @@ fi
 check_python .venv/bin/python
 rm -f "$stamp"
 
+if ! .venv/bin/python asrdistill/core/build.py --has-compiler; then
+  say "there is no C compiler: adding that of the ziglang package"
+  pip install 'ziglang == 0.17.1'
+fi
 if [ -L .venv ]; then
   say "adding to $(readlink .venv) what it lacks"
   pip install --editable '.[test]'
@@ -101,6 +107,7 @@ with tempfile.TemporaryDirectory() as folder:
     torchaudio.functional.compute_deltas(torch.from_numpy(samples)[None])
 print(f"install: torch {torch.__version__}, torchaudio {torchaudio.__version__}, soxr {soxr.__version__}")
 EOF
+compile
 .venv/bin/asrdistill --version >/dev/null
 rm -f "$unfinished"
 printf '%s\n' "$wanted" >"$stamp"

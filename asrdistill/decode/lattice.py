@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
+from asrdistill.core import DOUBLES, DOUBLES_OUT, FLAG, INTS, INTS_OUT, SIZE, Kernel
 from asrdistill.decode.lm import Grammar
 from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, SearchState, logprobs, next_word
 from asrdistill.decode.tree import SILENCE, Tree
@@ -19,6 +20,11 @@ from asrdistill.decode.words import Word
 NOTHING = -1  # the word of an arc that has none: silence, or the way out
 LEAST = -1e-4  # ln P(</s>) of an end, so that the four decimals of SLF tell it from one inside a word, which has 0
 WHOLE, CUT = -2, -3  # the leaf of an arc into the last node: after the end of a word, or inside of one
+
+ARCS = SIZE, INTS, INTS, DOUBLES, SIZE  # arcs, source, target, score, nodes
+_best = Kernel("core_lattice_best", None, *ARCS, DOUBLES_OUT, INTS_OUT)
+_sum_forward = Kernel("core_lattice_forward", None, *ARCS, DOUBLES_OUT)
+_sum_backward = Kernel("core_lattice_backward", None, *ARCS, FLAG, DOUBLES_OUT)
 
 
 class Lattice(NamedTuple):
@@ -251,34 +257,22 @@ def _expand(grammar, source, target, token, time):
     return new_time, new_source, new_target, np.array(arcs)[1:], np.array(logprobs)[1:]
 
 
-@numba.njit(cache=True)
-def _best_paths(source, target, scores, nodes):
+def _best_paths(source: np.ndarray, target: np.ndarray, scores: np.ndarray, nodes: int) -> Any:
     """Score of the best path to each node, and the arc by which it comes."""
-    best, came = np.full(nodes, -np.inf), np.full(nodes, -1, np.int32)
-    best[0] = 0.0
-    for arc in range(len(source)):
-        value = best[source[arc]] + scores[arc]
-        if value > best[target[arc]]:
-            best[target[arc]], came[target[arc]] = value, arc
+    best, came = np.empty(nodes), np.empty(nodes, np.int32)
+    _best(len(source), source, target, scores, nodes, best, came)
     return best, came
 
 
-@numba.njit(cache=True)
-def _forward(source, target, scores, nodes):
+def _forward(source: np.ndarray, target: np.ndarray, scores: np.ndarray, nodes: int) -> np.ndarray:
     """ln of the sum over all paths from the start to each node."""
-    total = np.full(nodes, -np.inf)
-    total[0] = 0.0
-    for arc in range(len(source)):
-        total[target[arc]] = np.logaddexp(total[target[arc]], total[source[arc]] + scores[arc])
+    total = np.empty(nodes)
+    _sum_forward(len(source), source, target, scores, nodes, total)
     return total
 
 
-@numba.njit(cache=True)
-def _backward(source, target, scores, nodes, summed):
+def _backward(source: np.ndarray, target: np.ndarray, scores: np.ndarray, nodes: int, summed: bool) -> np.ndarray:
     """Score of the best path from each node to the end, or ln of the sum over all paths."""
-    total = np.full(nodes, -np.inf)
-    total[nodes - 1] = 0.0
-    for arc in range(len(source) - 1, -1, -1):
-        value, here = total[target[arc]] + scores[arc], source[arc]
-        total[here] = np.logaddexp(total[here], value) if summed else max(total[here], value)
+    total = np.empty(nodes)
+    _sum_backward(len(source), source, target, scores, nodes, summed, total)
     return total
