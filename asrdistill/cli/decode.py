@@ -48,7 +48,7 @@ def run(runs: list[Args]) -> None:
 def _decode(runs: list[Args], graph: Path) -> None:
     """Decode the sets of one model: what the first that is not up to date loads serves the others."""
     from asrdistill.decode.corpus import decode_archive, load, recognisers
-    from asrdistill.decode.tuning import tuned
+    from asrdistill.decode.options import tuned
 
     first, features = runs[0], [each.features for each in runs]
     options = tuned(first.options, first.tuned) if first.tuned else _scaled(first)
@@ -77,7 +77,7 @@ def _scaled(args: Args) -> Any:
     from dataclasses import replace
 
     from asrdistill.config import read_yaml
-    from asrdistill.models.options import read_meta
+    from asrdistill.models.folder import read_meta
 
     given = args.lm_weight is not None or (args.config and "lm_weight" in read_yaml(args.config))
     is_mmi = not given and read_meta(args.model).get("loss") == "mmi"

@@ -150,7 +150,7 @@ def export(args: Args) -> None:
     """
     from dataclasses import asdict
 
-    from asrdistill.decode.tuning import tuned
+    from asrdistill.decode.options import tuned
     from asrdistill.export.folder import export
 
     if args.alignment and not args.check:

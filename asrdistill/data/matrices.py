@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from asrdistill.data import kaldi
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
 
@@ -16,6 +15,8 @@ def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 
     Raises UserError naming file and utterance if one is not a float matrix, or has another D.
     """
+    from asrdistill.data import kaldi  # kaldiio is not among what recognising needs
+
     dimension = None
     for utterance, array in _numpy(source) if source.suffix in (".npy", ".npz") else kaldi.read(source):
         if array.ndim != 2 or array.dtype.kind != "f":

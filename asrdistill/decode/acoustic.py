@@ -8,7 +8,8 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.options import read_meta
+from asrdistill.models.folder import read_meta
+from asrdistill.models.native import open_network
 
 
 class Scorer(Protocol):
@@ -91,9 +92,7 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
         from asrdistill.hmm.gmm import load_gmm
 
         return load_gmm(folder)
-    from asrdistill.models.io import load_model  # torch is slow to import, and a GMM needs none
-
-    return PosteriorScorer(load_model(folder), prior_floor)
+    return PosteriorScorer(open_network(folder), prior_floor)
 
 
 def open_frames(folder: Path, model: Path) -> FrameArchive:

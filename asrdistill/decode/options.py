@@ -1,10 +1,12 @@
 """Options of the decoder, apart from it so that reading them compiles nothing."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
+from asrdistill.files import read_json
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,17 @@ class RescoreOptions:
     risk: bool = option(False, "minimum Bayes risk: words with the fewest expected errors")
     n_best: int = option(0, "word sequences per utterance in nbest.txt, with scores")
     kaldi: bool = option(False, "write the lattices as lat.gz too, Kaldi's compact lattices as text")
+
+
+def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
+    """The options with the scales of a ``tuned.json``, or all decoding options of a recogniser's.
+
+    Raises UserError for a file without scales.
+    """
+    record = read_json(path := Path(folder) / "tuned.json")
+    if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
+        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill decode tune")
+    given = {field.name: record[field.name] for field in fields(options) if field.name in record}
+    if wrong := next((name for name, value in given.items() if type(value) not in (int, float)), None):
+        raise UserError(f"{path}: {wrong} is no number; make it with asrdistill decode tune")
+    return replace(options, **given)

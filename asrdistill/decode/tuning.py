@@ -6,7 +6,7 @@ grid is where the next search starts; see docs/internals.md.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.words import join
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.parallel import Workers
 from asrdistill.scoring.edit_distance import count_errors
 
@@ -63,20 +63,6 @@ def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, 
     floor = {"prior_floor": options.prior_floor}
     write_json(out / "tuned.json", {**chosen._asdict(), **floor, "grid": [point._asdict() for point in points]})
     return chosen
-
-
-def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
-    """The options with the scales of a ``tuned.json``, or all decoding options of a recogniser's.
-
-    Raises UserError for a file without scales.
-    """
-    record = read_json(path := Path(folder) / "tuned.json")
-    if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
-        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill decode tune")
-    given = {field.name: record[field.name] for field in fields(options) if field.name in record}
-    if wrong := next((name for name, value in given.items() if type(value) not in (int, float)), None):
-        raise UserError(f"{path}: {wrong} is no number; make it with asrdistill decode tune")
-    return replace(options, **given)
 
 
 def _settled(scales: Scales, search: Callable[[Scales], list[Point]]) -> tuple[Scales, list[Point]]:

@@ -12,7 +12,7 @@ from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.io import load_model
-from asrdistill.models.options import read_meta
+from asrdistill.models.folder import read_meta
 
 FLOOR = 1e-30  # smallest posterior
 

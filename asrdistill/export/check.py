@@ -15,6 +15,7 @@ from asrdistill.decode.corpus import warm_up
 from asrdistill.decode.decoder import Decoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.export.forms import open_form
+from asrdistill.export.options import INT8
 from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
@@ -55,7 +56,7 @@ def check(
         if alignment and not counts["aligned"]:
             raise UserError(f"{alignment} holds none of the utterances to check on; give the alignment of theirs")
     agreement = 100 * counts["agreeing"] / counts["frames"]
-    if not (agreement >= AGREEMENT if form == "int8" else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
+    if not (agreement >= AGREEMENT if form in INT8 else largest <= LARGEST_DIFFERENCE):  # NaN is broken too
         raise UserError(
             f"{form} of {model}: posteriors differ by {largest:.3g}, best senone same in {agreement:.1f} %; change --to"
         )

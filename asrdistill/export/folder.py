@@ -14,9 +14,11 @@ from asrdistill.export.card import card, origin
 from asrdistill.export.check import check, features_of
 from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.forms import write_form
+from asrdistill.export.options import INT8, kind_of
 from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.io import FORMAT, load_network
+from asrdistill.models.folder import FORMAT
+from asrdistill.models.io import load_network
 from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.recogniser import graph_of
 
@@ -46,10 +48,10 @@ def export(
     network, lexicon, audio = load_network(model), Lang.read(lang), DataDirectory.read(data) if data else None
     if missing := set(lexicon.phones) - set(network.senones.phones):
         raise UserError(f"{model} has no senones of the phone {min(missing)} of {lang}; give its own lang folder")
-    if form not in ("safetensors", "onnx", "int8") and encoder:
+    if form in ("torchscript", "kaldi") and encoder:
         raise UserError(f"a network on an encoder's frames has no form '{form}'; give safetensors, onnx or int8")
-    if form == "int8" and audio is None:
-        raise UserError("int8 takes its scales from real frames; give a data directory with --check")
+    if form in INT8 and audio is None:
+        raise UserError(f"{form} takes its scales from real frames; give a data directory with --check")
     for source in (model / "senones.json", lm / "lm.arpa"):
         if not source.is_file():
             raise UserError(f"{source} does not exist; run the stage that makes it")
@@ -65,7 +67,7 @@ def export(
     files = sorted(
         path for path in (*out.iterdir(), *(out / "lang").iterdir()) if path.is_file() and path.name[0] != "."
     )
-    kind = "onnx" if "model.onnx" in weights else "dnn"
+    kind = kind_of(form)
     exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}
     exported["senones"] = network.senones.count
     exported["weights"] = weights

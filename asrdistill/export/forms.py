@@ -9,7 +9,8 @@ import numpy as np
 
 from asrdistill.errors import UserError
 from asrdistill.models.acoustic import AcousticModel
-from asrdistill.models.io import load_model
+from asrdistill.models.io import load_network
+from asrdistill.models.native import open_network
 from asrdistill.models.onnx import write_priors
 
 
@@ -18,19 +19,24 @@ def write_form(
 ) -> list[str]:
     """Write the network of a model folder into the existing folder `out`; returns the names of the weight files.
 
-    int8 takes its scales from the features `frames`, each (T, F); Kaldi's form has the floor of the priors in it.
+    int8 and onnx-int8 take their scales from the features `frames`, each (T, F); Kaldi's form has the floor of the priors in it.
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
     if form == "kaldi" and model.senones.subsampling > 1:
         raise UserError(f"{folder} has a low frame rate, whose HMMs this text does not hold; give onnx or torchscript")
-    if form in ("onnx", "int8"):
-        from asrdistill.export.onnx import write_int8, write_onnx
+    if form == "int8":
+        from asrdistill.export.int8 import write_int8
+
+        write_int8(folder, model, frames, out / "model.safetensors")
+        return ["model.safetensors"]
+    if form in ("onnx", "onnx-int8"):
+        from asrdistill.export.onnx import write_onnx, write_onnx_int8
 
         if form == "onnx":
             write_onnx(model.module, out / "model.onnx")
         else:
-            write_int8(model.module, frames, out / "model.onnx")
+            write_onnx_int8(model.module, frames, out / "model.onnx")
         write_priors(model.priors, out / "priors.txt")
         return ["model.onnx", "priors.txt"]
     shutil.copyfile(folder / "model.safetensors", out / "model.safetensors")
@@ -52,9 +58,9 @@ def open_form(form: str, out: Path) -> Any:
     if form == "torchscript":
         from asrdistill.export.torchscript import TorchScript
 
-        return TorchScript(out / "model.pt", load_model(out).module)  # type: ignore[union-attr]
+        return TorchScript(out / "model.pt", load_network(out).module)
     if form == "kaldi":
         from asrdistill.export.kaldi import Nnet3
 
         return Nnet3(out / "final.mdl")
-    return load_model(out)
+    return open_network(out)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asrdistill import __version__
+from asrdistill.core.layers import LARGEST
 from asrdistill.errors import UserError
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.gru import Gru
@@ -18,7 +19,6 @@ from asrdistill.models.tdnn import Block, Tdnn
 from asrdistill.models.tdnnf import FactoredBlock, Tdnnf
 
 OPSET, IR = 17, 8  # of ONNX 1.12 (2022): what older runtimes read as well
-WEIGHT_MAX = 64
 RARE = 0.01  # a unit's largest activation counts as at least this share of its layer's
 
 Layer = tuple[np.ndarray, np.ndarray]  # weight (in, out), bias (out,)
@@ -31,7 +31,7 @@ def write_onnx(module: Network, path: Path) -> None:
     graph.write(logits, memory, path)
 
 
-def write_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
+def write_onnx_int8(module: Network, frames: Iterable[np.ndarray], path: Path) -> None:
     """Write the network in 8-bit integers, their scales set by the features `frames`, each (T, F)."""
     graph = _Graph(module)
     graph.write(GRAPHS[type(module)][1](module, graph, frames), [], path)
@@ -46,9 +46,9 @@ def _dnn(module: Dnn, graph: "_Graph") -> tuple[str, list[Any]]:
 
 
 def _dnn_int8(module: Dnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
-    input_peak, peaks = _peaks(module, frames)
+    input_peak, *peaks = (ends.max(0) for ends in ends_of(module, frames).values())
     layers, tops = _smoothed(_layers(module), peaks)
-    step, point = input_peak / 127, 128
+    step, point = float(input_peak.max()) / 127, 128
     x = graph.windows(graph.quantised(graph.normalised(), step, point), module.window, module.step)
     for number, layer in enumerate(layers):
         y = graph.small_gemm(x, step, point, layer)
@@ -70,21 +70,21 @@ def _tdnn(module: Tdnn, graph: "_Graph") -> tuple[str, list[Any]]:
 
 def _tdnn_int8(module: Tdnn, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
     """The products are of small integers; what runs along the sums, and the delays' few weights, stay float32."""
-    input_peak, peaks = _peaks(module, frames)
-    step = input_peak / 127
+    input_peak, *peaks = (ends.max(0) for ends in ends_of(module, frames).values())
+    step = float(input_peak.max()) / 127
     first, rates = module.rates()
     x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span, first)
     x = graph.add("Relu", graph.small_gemm(x, step, 128, _layer(module.first)))
     for block, rate, delayed, hidden in zip(module.blocks, rates, peaks[:-1:2], peaks[1::2], strict=True):
         expand, project = _layer(block.expand), _layer(block.project)
-        c, expand, top = _evened(delayed, expand)
+        c, expand, top = evened(delayed, expand)
         step = top / 127
         y = graph.quantised(graph.delayed(x, block, block.delay.detach().numpy() / c, *rate), step, 128)
-        c, project, top = _evened(hidden, project)
+        c, project, top = evened(hidden, project)
         y = graph.small_gemm(y, step, 128, (expand[0] / c, expand[1] / c))
         y = graph.small_gemm(graph.quantised(graph.add("Relu", y), top / 255, 0), top / 255, 0, project)
         x = graph.add("Add", graph.cut(x, block.centre, block.reach, *rate), y)
-    c, output, top = _evened(peaks[-1], _layer(module.output))
+    c, output, top = evened(peaks[-1], _layer(module.output))
     x = graph.add("Mul", graph.add("Relu", x), graph.constant(1 / c))
     return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, output)
 
@@ -100,15 +100,15 @@ def _tdnnf(module: Tdnnf, graph: "_Graph") -> tuple[str, list[Any]]:
 
 def _tdnnf_int8(module: Tdnnf, graph: "_Graph", frames: Iterable[np.ndarray]) -> str:
     """As :func:`_tdnn_int8`; a layer's inputs are evened out by the layer before it, or the sum's by a product."""
-    input_peak, peaks = _peaks(module, frames)
-    step = input_peak / 127
+    input_peak, *peaks = (ends.max(0) for ends in ends_of(module, frames).values())
+    step = float(input_peak.max()) / 127
     first, rates = module.rates()
     x = graph.windows(graph.quantised(graph.normalised(), step, 128), module.span, first)
     x = graph.small_gemm(x, step, 128, _layer(module.first))
     *pairs, squeezed, last = peaks
 
     def narrowed(x: str, peak: np.ndarray, layer: Layer) -> str:
-        c, layer, top = _evened(peak, layer)
+        c, layer, top = evened(peak, layer)
         x = graph.add("Mul", graph.add("Relu", x), graph.constant((1 / c).astype(np.float32)))
         return graph.small_gemm(graph.quantised(x, top / 255, 0), top / 255, 0, layer)
 
@@ -153,27 +153,27 @@ def _layers(module: Dnn) -> list[Layer]:
 
 
 @torch.inference_mode()
-def _peaks(module: Network, frames: Iterable[np.ndarray]) -> tuple[float, list[np.ndarray]]:
-    """Largest magnitude of a normalised feature, and of each input (D,) of the other linear layers, in order."""
-    peaks: dict[nn.Module, Tensor] = {}
+def ends_of(module: Network, frames: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """How far each input (D,) of the linear layers reaches above 0 and below, (2, D), by name in order of their use."""
+    found: dict[str, Tensor] = {}
 
-    def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        peak = inputs[0].abs().flatten(0, -2).amax(0)
-        peaks[layer] = torch.maximum(peaks.get(layer, peak), peak)
+    def measure(name: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].flatten(0, -2)
+        ends = torch.stack([x.amax(0), -x.amin(0)])
+        found[name] = torch.maximum(found.get(name, ends), ends)
 
-    linear = (layer for layer in module.modules() if isinstance(layer, nn.Linear))
-    hooks = [layer.register_forward_pre_hook(measure) for layer in linear]
+    linear = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(functools.partial(measure, name)) for name, layer in linear]
     for features in frames:
         module(module.padded(features))
     for hook in hooks:
         hook.remove()
-    if not peaks:
+    if not found:
         raise UserError("int8 needs frames to set its scales; give audio with --check")
-    first, *others = (peak.numpy() for peak in peaks.values())
-    return float(first.max()), others
+    return {name: ends.numpy() for name, ends in found.items()}
 
 
-def _evened(peak: np.ndarray, layer: Layer) -> tuple[np.ndarray, Layer, float]:
+def evened(peak: np.ndarray, layer: Layer) -> tuple[np.ndarray, Layer, float]:
     """What to divide a layer's inputs by so that their sizes are evened out, the layer for those, and their largest."""
     peak, reach = np.maximum(peak, max(RARE * peak.max(), 1e-6)), np.abs(layer[0]).max(1)
     c = np.sqrt(peak / np.maximum(reach, max(RARE * reach.max(), 1e-6))).astype(np.float32)
@@ -184,7 +184,7 @@ def _smoothed(layers: list[Layer], peaks: list[np.ndarray]) -> tuple[list[Layer]
     """The same network with its units' sizes evened out, and each hidden layer's largest activation then."""
     tops = []
     for number, peak in enumerate(peaks):
-        c, after, top = _evened(peak, layers[number + 1])
+        c, after, top = evened(peak, layers[number + 1])
         weight, bias = layers[number]
         layers[number : number + 2] = [(weight / c, bias / c), after]
         tops.append(top)
@@ -230,7 +230,7 @@ class _Graph:
     def small_gemm(self, x: str, step: float, point: int, layer: Layer) -> str:
         """The product of bytes x, which stand for step · (x - point), and the layer in 8-bit integers."""
         weight, bias = layer
-        steps = np.abs(weight).max(0) / WEIGHT_MAX
+        steps = np.abs(weight).max(0) / LARGEST
         steps = np.maximum(steps, np.abs(bias) / (step * 2**30)).clip(np.float32(1e-30)).astype(np.float32)
         return self.add(
             "Gemm",

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
+from asrdistill.features.fbank import fbank
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
 from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
@@ -33,7 +33,6 @@ def make_fbank(
     """
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")
-    import_module("asrdistill.features.fbank")  # loads torch, once for all processes where they are forks
     variants = [(copy, warped(options, copy.warp)) for copy in copies.each()]
     tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     write = partial(_write_shard, Path(out), variants, copies.pipes)
@@ -57,8 +56,6 @@ def _write_shard(
     noise: Noise | None,
     shard: Chunk[Utterance],
 ) -> dict[str, Any]:
-    from asrdistill.features.fbank import fbank
-
     options = variants[0][1]
     writer = ShardWriter(out, shard.number, _parts(options))
     faults: list[str] = []

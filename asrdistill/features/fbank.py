@@ -1,37 +1,29 @@
-"""Kaldi's log-mel filterbank in torch, batched over utterances (feat/feature-window.cc, feat/mel-computations.cc).
+"""Kaldi's log-mel filterbank (feat/feature-window.cc, feat/mel-computations.cc).
 
 Without dither, so that equal audio gives equal features.
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 
 from asrdistill.features.options import FbankOptions, frames, mel_filters
 
 _SCALE = 1 << 15  # [-1, 1) -> 16 bit
 _BLOCK = 512  # frames whose spectra stay in the processor's cache
-_FLOOR = torch.finfo(torch.float32).eps  # under the logarithm, as in Kaldi
+_FLOOR = np.float32(np.finfo(np.float32).eps)  # under the logarithm, as in Kaldi
 
 
 def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.ndarray]:
     """Log-mel energies float32 (T, bins) of each utterance, samples (N,) in [-1, 1); T = ``frames(N, options)``."""
     counts = [frames(len(samples), options) for samples in utterances]
-    # One signal in which each utterance starts at a multiple of the shift, so that all frames are one view
-    stretches = [_stretch(samples, count, options) for samples, count in zip(utterances, counts, strict=True) if count]
-    if not stretches:
-        return [np.empty((0, options.bins), np.float32) for _ in utterances]
-    energies = _log_mel(torch.from_numpy(np.concatenate(stretches)), options).numpy()
-    out, begin = [], 0
-    lengths = iter(len(stretch) // options.shift for stretch in stretches)
-    for count in counts:
-        out.append(energies[begin : begin + count])
-        begin += next(lengths) if count else 0
-    return out
+    return [
+        _log_mel(_stretch(samples, count, options), options) if count else np.empty((0, options.bins), np.float32)
+        for samples, count in zip(utterances, counts, strict=True)
+    ]
 
 
 class FbankStream:
@@ -83,48 +75,43 @@ def _reflect(samples: np.ndarray, options: FbankOptions, right: int) -> np.ndarr
 
 
 def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarray:
-    """Samples of `count` frames, float32, without their mean (for precision), padded to a multiple of the shift."""
+    """Samples of `count` frames, float32, without their mean (for precision)."""
     if not options.snip_edges:
         left = options.window // 2 - options.shift // 2
         samples = _reflect(samples, options, (count - 1) * options.shift + options.window - left - len(samples))
-    covered = (count - 1) * options.shift + options.window
-    filled = np.zeros(-(-covered // options.shift) * options.shift, np.float32)
-    filled[:covered] = samples[:covered]
-    filled[:covered] -= samples[:covered].mean(dtype=np.float64)
-    return filled
+    samples = samples[: (count - 1) * options.shift + options.window]
+    return samples.astype(np.float32) - np.float32(samples.mean(dtype=np.float64))
 
 
-def _log_mel(signal: torch.Tensor, options: FbankOptions) -> torch.Tensor:
+def _log_mel(signal: np.ndarray, options: FbankOptions) -> np.ndarray:
     """All frames of one signal: (N,) -> (T, bins).
 
     Pre-emphasises the whole signal, so that a frame's mean m becomes (1 - preemphasis) · m. Equal to Kaldi but for a
     frame's first sample, which the window multiplies by 0.
     """
     window, filters = _povey(options), _filters(options)
-    emphasised = signal.clone()
-    emphasised[1:] -= options.preemphasis * signal[:-1]
-    plain = signal.unfold(0, options.window, options.shift)  # (T, window), a view
-    cut = emphasised.unfold(0, options.window, options.shift)
-    padded = torch.zeros(_BLOCK, options.fft)
-    energies = torch.empty(len(cut), options.bins)
-    for out, x, y in zip(energies.split(_BLOCK), plain.split(_BLOCK), cut.split(_BLOCK), strict=True):
-        block = padded[: len(y)]
-        offset = (1 - options.preemphasis) * x.mean(dim=1)
-        torch.mul(y, window, out=block[:, : options.window]).addr_(offset, window, alpha=-1)
-        spectrum = torch.view_as_real(torch.fft.rfft(block)).flatten(1)  # re, im, re, im, …
-        torch.mm(spectrum.square_(), filters, out=out).clamp_(min=_FLOOR).log_()
-    return energies
+    emphasised = signal.copy()
+    emphasised[1:] -= np.float32(options.preemphasis) * signal[:-1]
+    plain, cut = (sliding_window_view(x, options.window)[:: options.shift] for x in (signal, emphasised))  # (T, window)
+    ones = np.full(options.window, (1 - options.preemphasis) / options.window, np.float32)
+    energies = np.empty((len(cut), options.bins), np.float32)
+    for begin in range(0, len(cut), _BLOCK):
+        frames = cut[begin : begin + _BLOCK] - (plain[begin : begin + _BLOCK] @ ones)[:, None]
+        frames *= window
+        spectrum = np.fft.rfft(frames, options.fft).astype(np.complex64, copy=False).view(np.float32)  # re, im, re, …
+        np.matmul(np.square(spectrum, out=spectrum), filters, out=energies[begin : begin + _BLOCK])
+    return np.log(np.maximum(energies, _FLOOR, out=energies), out=energies)
 
 
 @functools.lru_cache
-def _povey(options: FbankOptions) -> torch.Tensor:
+def _povey(options: FbankOptions) -> np.ndarray:
     """Povey window (window,), Hann to the power of 0.85, times the scale to 16 bit."""
-    angle = 2 * math.pi / (options.window - 1) * torch.arange(options.window, dtype=torch.float64)
-    return (_SCALE * (0.5 - 0.5 * angle.cos()).clamp(min=0) ** 0.85).float()
+    angle = 2 * np.pi / (options.window - 1) * np.arange(options.window)
+    return (_SCALE * (0.5 - 0.5 * np.cos(angle)).clip(min=0) ** 0.85).astype(np.float32)
 
 
 @functools.lru_cache
-def _filters(options: FbankOptions) -> torch.Tensor:
+def _filters(options: FbankOptions) -> np.ndarray:
     """Mel filters for squares of interleaved real and imaginary parts, (fft + 2, bins)."""
     filters = np.pad(mel_filters(options), ((0, 1), (0, 0)))  # half the sample rate is in none
-    return torch.from_numpy(np.repeat(filters, 2, axis=0))
+    return np.repeat(filters, 2, axis=0)

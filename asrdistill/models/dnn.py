@@ -18,7 +18,7 @@ from asrdistill.models.options import NetworkConfig
 class Dnn(Network):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
-    exports = (*Network.exports, "int8", "kaldi")
+    exports = (*Network.exports, "int8", "onnx-int8", "kaldi")
 
     @staticmethod
     def summary(config: NetworkConfig) -> str:

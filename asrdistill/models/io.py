@@ -1,14 +1,14 @@
 """Model folders: load, save, verify.
 
-    meta.json          kind (dnn, specialist, ensemble, specialists, onnx), options, features, senone hash, counts
+    meta.json          kind (dnn, specialist, ensemble, specialists, onnx, int8), options, features, senone hash, counts
     model.safetensors  weights, global mean and deviation of the features, log priors
     senones.json       senone inventory
 
 Ensembles, and generalists with specialists, name their members by relative path. Exported folders have `export` in
-meta.json: format version and SHA-256 of the weight files. Kind onnx has model.onnx and priors.txt as weights.
+meta.json: format version and SHA-256 of the weight files. Kind onnx has model.onnx and priors.txt as weights, kind int8
+other tensors: see :mod:`asrdistill.models.native`.
 """
 
-import logging
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -17,29 +17,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError
 from asrdistill.features.paste import has_columns
-from asrdistill.files import read_json, sha256, write_json
+from asrdistill.files import read_json, write_json
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, Evidence
+from asrdistill.models.folder import checked_meta, read_arrays, read_senones
+from asrdistill.models.native import NativeModel
 from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
-from asrdistill.models.options import NetworkConfig, read_meta
+from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network, config_of
 from asrdistill.models.specialists import Specialists
-
-log = logging.getLogger("asrdistill")
-
-FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
 
 
 def save_model(
@@ -138,7 +135,7 @@ def check_members(
 
     If `features` are given, each member's must be these, or among those that they join.
     """
-    metas = [_read_meta(Path(member)) for member in members]
+    metas = [checked_meta(Path(member)) for member in members]
     for member, meta in zip(members, metas, strict=True):
         if meta["kind"] not in kinds:
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
@@ -164,29 +161,29 @@ def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> N
         raise UserError(f"the scale of a GMM's log-likelihoods is above 0 and at most 1, not {scale:g}")
 
 
-def load_model(folder: Path, every_frame: bool = False) -> AcousticModel | Ensemble | Specialists | OnnxModel:
+def load_model(folder: Path, every_frame: bool = False) -> AcousticModel | Ensemble | Specialists | OnnxModel | NativeModel:
     """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed.
 
     every_frame: one of a low frame rate gives outputs for all frames, as soft targets need them.
     """
     folder = Path(folder)
-    meta = _read_meta(folder)
+    meta = checked_meta(folder)
     load = partial(_load_single, every_frame=every_frame)
     if meta["kind"] == "dnn":
         return load(folder, meta)
-    members = [load(folder / name, _read_meta(folder / name)) for name in meta.get("members", [])]
+    members = [load(folder / name, checked_meta(folder / name)) for name in meta.get("members", [])]
     if meta["kind"] == "ensemble":
         evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
         return Ensemble(members, meta["combine"], meta, evidence)
     if meta["kind"] == "specialists":
         generalist = folder / meta["generalist"]
-        return Specialists(load(generalist, _read_meta(generalist)), members, meta["active"], meta)
+        return Specialists(load(generalist, checked_meta(generalist)), members, meta["active"], meta)
     if meta["kind"] == "specialist":
         raise UserError(f"{folder} has the senones of one set only; combine it by nnet ensemble --generalist")
-    if meta["kind"] == "onnx":
+    if meta["kind"] in ("onnx", "int8"):
         if every_frame and (every := Senones.read(folder).subsampling) > 1:
             raise UserError(f"{folder} computes one frame in {every}, soft targets need all; give the trained model")
-        return OnnxModel(folder, _read_senones(folder, meta), meta)
+        return (OnnxModel if meta["kind"] == "onnx" else NativeModel)(folder, read_senones(folder, meta), meta)
     raise UserError(f"{folder} is a model of kind '{meta['kind']}', not a DNN or ensemble; give one of these")
 
 
@@ -198,15 +195,8 @@ def load_network(folder: Path) -> AcousticModel:
     return model
 
 
-def _read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
-    senones = Senones.read(folder)
-    if senones.hash != meta["senones"]:
-        raise UserError(f"{folder / 'senones.json'} is not the model's inventory; train it again")
-    return senones
-
-
 def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) -> AcousticModel:
-    senones = _read_senones(folder, meta)
+    senones = read_senones(folder, meta)
     tensors = read_tensors(folder / "model.safetensors")
     log_priors = tensors.pop("log_priors").numpy()
     options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
@@ -226,36 +216,5 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; raises UserError when it is missing, cut short or has NaN or infinity in it."""
-    try:
-        tensors = load_file(path)
-        for name, tensor in tensors.items():
-            if not (tensor.exp() if name == "log_priors" else tensor).isfinite().all():  # priors may be 0
-                raise UserError(f"{path}: {name} is not finite; train the model again, with a lower learning rate")
-        return tensors
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; train the model first") from None
-    except SafetensorError as error:
-        raise UserError(f"{path} is damaged ({error}); train the model again") from None
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    """meta.json; raises UserError if the folder was exported in a newer format, or changed after it was exported."""
-    meta = read_meta(folder)
-    if "export" not in meta:
-        if meta["kind"] == "onnx":
-            raise UserError(f"{folder / 'meta.json'} has no hash of model.onnx; export again")
-        return meta
-    version, hashes = meta["export"].get("format"), meta["export"].get("sha256", {})
-    weights = meta["export"].get("weights", hashes)  # lexicon, language model and scales may be exchanged
-    if not isinstance(version, int) or version > FORMAT:
-        raise UserError(f"{folder} was exported in format {version}, above {FORMAT}; upgrade asrdistill")
-    for name, wanted in hashes.items():
-        if not (folder / name).is_file():
-            raise UserError(f"{folder / name} is missing; export again")
-        if sha256(folder / name) == wanted:
-            continue
-        if name in weights:
-            raise UserError(f"{folder / name} was changed after it was exported (its SHA-256 is another); export again")
-        log.warning("%s was changed after it was exported", folder / name)
-    return meta
+    """Tensors of a safetensors file; raises UserError as :func:`asrdistill.models.folder.read_arrays`."""
+    return {name: torch.from_numpy(array) for name, array in read_arrays(path).items()}

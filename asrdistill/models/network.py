@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asrdistill.models.layout import pad
 from asrdistill.models.options import NetworkConfig
 
 Context = tuple[int, int]  # frames before and after a frame that its output depends on
@@ -86,8 +87,3 @@ def windows(frames: Tensor, size: int, step: int = 1) -> Tensor:
 def cropped(windows: Tensor, has: Context, wanted: Context) -> Tensor:
     """Windows (b, W, F) with a smaller context."""
     return windows[:, has[0] - wanted[0] : windows.shape[1] - (has[1] - wanted[1])]
-
-
-def pad(features: np.ndarray, context: tuple[int, int]) -> np.ndarray:
-    """(T, F) -> (left + T + right, F): the first and last frame repeated."""
-    return np.pad(np.asarray(features, dtype=np.float32), (context, (0, 0)), mode="edge")

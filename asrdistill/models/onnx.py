@@ -4,17 +4,18 @@ model.onnx  see :mod:`asrdistill.export.onnx`
 priors.txt  the senones' priors, as Kaldi's text vector
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from asrdistill.config import build
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.network import pad
+from asrdistill.models.layout import pad
 from asrdistill.models.options import NetworkConfig
+from asrdistill.parallel import THREADS, default_jobs
 
 
 class OnnxModel:
@@ -75,7 +76,7 @@ def _open(path: Path) -> Any:
     except ImportError:
         raise UserError(f"{path} needs ONNX Runtime; install it: pip install 'asrdistill[onnx]'") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # one in worker processes
+    options.intra_op_num_threads = int(os.environ.get(THREADS[0]) or default_jobs())  # one in worker processes
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # between a stream's pieces
     try:
         return onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])

@@ -1,12 +1,9 @@
-"""Configuration of the networks, and meta.json of model folders."""
+"""Configuration of the networks."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
-from asrdistill.files import read_json
 
 ARCHITECTURES = ("dnn", "tdnn", "tdnnf", "gru")  # asrdistill.models.registry has their classes
 
@@ -51,14 +48,3 @@ def at_least(options: object, least: float, *names: str) -> None:
 
 
 COMBINATIONS = ("arithmetic", "geometric")  # how an ensemble averages its members' distributions
-
-
-def read_meta(folder: Path) -> dict[str, Any]:
-    """meta.json of a model folder; raises UserError if the folder is none."""
-    path = Path(folder) / "meta.json"
-    if not path.is_file():
-        raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    meta = read_json(path)
-    if "kind" not in meta:
-        raise UserError(f"{path} names no kind of model; train it again")
-    return meta

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from asrdistill.errors import UserError
+from asrdistill.models.layout import EXPANSION, lay_out, rates
 from asrdistill.models.network import BatchSlice, Network, windows
 from asrdistill.models.options import NetworkConfig
-
-EXPANSION = 2  # hidden units of a block for each of its channels
 
 
 class TimeBlock(nn.Module):
@@ -59,7 +57,7 @@ class Block(TimeBlock):
 class TimeDelay(Network):
     """Base class: a first layer over `span` frames, blocks, an output layer."""
 
-    exports = (*Network.exports, "int8")
+    exports = (*Network.exports, "int8", "onnx-int8")
     blocks: Sequence[Any]
 
     def __init__(
@@ -67,50 +65,23 @@ class TimeDelay(Network):
         config: NetworkConfig,
         features: int,
         senones: int,
-        reaches: Sequence[int],
         block: Callable[[int, int], TimeBlock],
         inputs: int,
     ):
         """block  (dilation, centre) -> a block of that reach; inputs: of the output layer"""
         super().__init__(config, features, senones)
-        centres = self._lay_out(config, reaches)
+        self.span, places = lay_out(config)
         self.first = nn.Linear(self.span * features, config.width)
-        self.blocks = nn.ModuleList(map(block, config.dilations, centres))  # type: ignore[assignment]
+        self.blocks = nn.ModuleList(block(place.dilation, place.centre) for place in places)  # type: ignore[assignment]
         self.output = nn.Linear(inputs, senones)
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
         nn.init.zeros_(self.first.bias)
         nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
         nn.init.zeros_(self.output.bias)
 
-    def _lay_out(self, config: NetworkConfig, reaches: Sequence[int]) -> list[int]:
-        """Set the span of the first layer; returns the centres of blocks that reach over these numbers of frames.
-
-        Raises UserError if they reach further than left + right.
-        """
-        self.span = self.window - sum(reaches)
-        if self.span < 1:
-            raise UserError(
-                f"dilations {config.dilations} reach over {sum(reaches)} frames, left + right are {self.window - 1}; "
-                f"raise left by {1 - self.span}"
-            )
-        ahead, centres = config.right - min((self.span - 1) // 2, config.right), []
-        for reach in reaches:
-            after = min((reach + 1) // 2, ahead)
-            ahead -= after
-            centres.append(reach - after)
-        return centres
-
     def rates(self) -> tuple[int, list[tuple[int, int]]]:
-        """Frames from one output of the first layer to the next; of each block (rate of its inputs, inputs per output).
-
-        Outputs that are some frames apart need no other inputs of a block whose dilation is a multiple of these.
-        """
-        wanted, rates = self.step, []
-        for block in reversed(self.blocks):
-            rate = math.gcd(wanted, block.dilation, block.centre)
-            rates.append((rate, wanted // rate))
-            wanted = rate
-        return wanted, rates[::-1]
+        """See :func:`asrdistill.models.layout.rates`."""
+        return rates(self.step, self.blocks)
 
 
 class Tdnn(TimeDelay):
@@ -124,8 +95,7 @@ class Tdnn(TimeDelay):
         return f"a time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
-        reaches = [(config.taps - 1) * dilation for dilation in config.dilations]
-        super().__init__(config, features, senones, reaches, partial(Block, config.width, config.taps), config.width)
+        super().__init__(config, features, senones, partial(Block, config.width, config.taps), config.width)
 
     def forward(self, features: Tensor, rows: BatchSlice = None) -> Tensor:
         first, rates = self.rates()

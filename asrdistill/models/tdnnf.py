@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from asrdistill.models.layout import NARROW
 from asrdistill.models.network import BatchSlice, windows
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.tdnn import TimeBlock, TimeDelay
 
-NARROW = 8  # a block's width is this many times that of its narrow map
 EVERY = 4  # updates from one step towards semi-orthogonal maps to the next
 
 
@@ -57,8 +57,8 @@ class Tdnnf(TimeDelay):
         return f"a factored time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
-        reaches, size = [2 * dilation for dilation in config.dilations], max(1, 2 * config.width // NARROW)
-        super().__init__(config, features, senones, reaches, partial(FactoredBlock, config.width), size)
+        size = max(1, 2 * config.width // NARROW)
+        super().__init__(config, features, senones, partial(FactoredBlock, config.width), size)
         self.squeeze = nn.Linear(config.width, size, bias=False)
         nn.init.orthogonal_(self.squeeze.weight, gain=2)  # narrow as it is, the output layer learns as fast as others
 

@@ -176,17 +176,17 @@ class _Collector:
     def _add_speed(self, model: Model, options: System) -> None:
         """Megabytes and frames/s on one core, float32 and 8-bit. A speed that the table has is not measured again."""
         forms = [("", model.folder / "model.safetensors")]
-        forms += [("int8_", self.exp / options.int8 / "model.onnx")] if options.int8 else []
+        forms += [("int8_", self.exp / options.int8 / "model.safetensors")] if options.int8 else []
         for prefix, path in forms:
             model.add(f"{prefix}mb", path.stat().st_size / 1e6 if path.is_file() else None)
             key = (model.system, model.seed, "", f"{prefix}frames_per_second")
             source = f"{path.parent.relative_to(self.exp)} {stage.marker(path.parent).get('hash', '')[:12]}".strip()
             found = [row for row in self.known.rows if row.key == key and row.source == source]
             if not found and path.is_file():
-                from asrdistill.models.io import load_model
+                from asrdistill.models.native import open_network
                 from asrdistill.results.speed import frames_per_second
 
-                found = [Measurement(*key, frames_per_second(load_model(path.parent)), 1, source)]
+                found = [Measurement(*key, frames_per_second(open_network(path.parent)), 1, source)]
             model.rows += found
         model.add("look_ahead_ms", 1000 * model.meta["frame_shift"] * model.meta["options"]["right"])
 

@@ -8,8 +8,7 @@ from asrdistill.data.audio import read_audio
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.decoder import RETRIES, WIDER, Decoder, Hypothesis
 from asrdistill.decode.graph import SearchGraph, compile_graph, keep_graph
-from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tuning import tuned
+from asrdistill.decode.options import DecodeOptions, tuned
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang

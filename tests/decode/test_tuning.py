@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled, tuned
+from asrdistill.decode.options import tuned
+from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled
 from tests.refusals import refused
 
 

@@ -1,6 +1,7 @@
 """Exports a network to a format and opens it again."""
 
 from asrdistill.export.forms import open_form, write_form
+from asrdistill.export.options import kind_of
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.models.io import load_model
 
@@ -10,8 +11,7 @@ def exported(form: str, folder, out, calibration=()):
     out.mkdir()
     names = write_form(form, folder, load_model(folder), calibration, out)
     meta = read_json(folder / "meta.json")
-    kind = "onnx" if "model.onnx" in names else "dnn"
     export = {"format": 1, "sha256": {name: sha256(out / name) for name in names}}
-    write_json(out / "meta.json", {**meta, "kind": kind, "export": export})
+    write_json(out / "meta.json", {**meta, "kind": kind_of(form), "export": export})
     (out / "senones.json").write_bytes((folder / "senones.json").read_bytes())
     return open_form(form, out)

@@ -13,7 +13,10 @@ import torch
 
 from asrdistill.export import kaldi as export_kaldi
 from asrdistill.export import onnx as export_onnx
-from asrdistill.export.onnx import WEIGHT_MAX, _layers, _peaks, _smoothed
+from asrdistill.core.layers import LARGEST
+from asrdistill.export import int8 as export_int8
+from asrdistill.export.onnx import _layers, _smoothed, ends_of
+from asrdistill.export.options import INT8
 from asrdistill.files import read_json, sha256, write_json
 from asrdistill.hmm.formats.kaldi import read_symbols, read_transitions, senones_of
 from asrdistill.hmm.senones import Senones
@@ -69,24 +72,31 @@ def test_float_forms_give_the_original_scores(form, folder, tmp_path):
         np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
-def test_int8_differs_by_rounding_alone(folder, tmp_path, monkeypatch):
+def unevened(peak, layer):
+    return np.ones_like(peak), layer, float(peak.max())
+
+
+@pytest.mark.parametrize("form", INT8)
+def test_int8_differs_by_rounding_alone(form, folder, tmp_path, monkeypatch):
     original, calibration = load_model(folder), [frames(500), frames(500, 2)]
     wanted, features = original.log_posteriors(frames(400, 3)), frames(400, 3)
 
     def error(found: np.ndarray) -> float:
         return float(np.sqrt(np.square(found - wanted)[wanted > -7].mean()))
 
-    found = exported("int8", folder, tmp_path / "out", calibration).log_posteriors(features)
+    found = exported(form, folder, tmp_path / "out", calibration).log_posteriors(features)
     assert 0 < error(found) < 0.25
     assert (found.argmax(1) == wanted.argmax(1)).mean() > 0.95
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
-    monkeypatch.setattr(export_onnx, "_smoothed", lambda layers, peaks: (layers, [float(p.max()) for p in peaks]))
-    rough = exported("int8", folder, tmp_path / "rough", calibration).log_posteriors(features)
+    for module in (export_int8, export_onnx):
+        monkeypatch.setattr(module, "evened", unevened)
+    rough = exported(form, folder, tmp_path / "rough", calibration).log_posteriors(features)
     assert error(rough) > 2 * error(found)
 
 
-def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
-    other = exported("int8", folder, tmp_path / "out", [frames(500)])
+@pytest.mark.parametrize("form", INT8)
+def test_int8_output_depends_on_the_context_alone(form, folder, tmp_path):
+    other = exported(form, folder, tmp_path / "out", [frames(500)])
     features = frames(60, 4)
     features[40:] *= 5  # whole utterances reach farther than pieces of them
     whole, padded = other.log_posteriors(features), pad(features, (3, 2))
@@ -96,18 +106,18 @@ def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
 
 
 def test_int8_holds_small_integers(folder, tmp_path):
-    exported("int8", folder, tmp_path / "out", [frames(500)])
+    exported("onnx-int8", folder, tmp_path / "out", [frames(500)])
     graph = onnx.load(tmp_path / "out/model.onnx").graph
     weights = [onnx.numpy_helper.to_array(constant) for constant in graph.initializer if constant.data_type == 3]
     weights = [weight for weight in weights if weight.ndim == 2]
     assert [weight.shape for weight in weights] == [(36, 48), (48, 48), (48, 48), (48, 15)]
     for weight in weights:  # two products with a byte fit into 16 bits, and each unit uses the whole range
-        assert np.abs(weight).max(0).tolist() == [WEIGHT_MAX] * weight.shape[1]
+        assert np.abs(weight).max(0).tolist() == [LARGEST] * weight.shape[1]
 
 
 def test_smoothing_keeps_the_function(folder):
     module = load_model(folder).module
-    largest, peaks = _peaks(module, [frames(500)])
+    first, *peaks = (ends.max(0) for ends in ends_of(module, [frames(500)]).values())
     layers, tops = _smoothed(_layers(module), [peak.copy() for peak in peaks])
     x = (frames(300, 5)[:, None] + np.zeros((1, 6, 1), np.float32)).reshape(300, 36)
     for (weight, bias), (other, other_bias) in zip(_layers(module)[:1], layers[:1], strict=True):
@@ -122,7 +132,7 @@ def test_smoothing_keeps_the_function(folder):
     np.testing.assert_allclose(*outputs, rtol=1e-3, atol=1e-3)
     spread = [peak.max() / np.median(peak) for peak in peaks]
     assert tops[1] / np.median(peaks[1]) < spread[1]  # the large units of the second layer are smaller now
-    assert largest > 3
+    assert first.max() > 3
 
 
 class Tokens:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from asrdistill.export.options import INT8
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
@@ -55,25 +56,28 @@ def test_float_forms_give_the_original_scores(form, folder, tmp_path):
         )
 
 
-def test_int8_differs_by_rounding_alone(folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", INT8)
+def test_int8_differs_by_rounding_alone(form, folder, tmp_path, monkeypatch):
     calibration, features = [frames(500), frames(500, 2)], frames(400, 3)
     wanted = load_model(folder).log_posteriors(features)
 
     def error(found: np.ndarray) -> float:
         return float(np.sqrt(np.square(found - wanted)[wanted > -7].mean()))
 
-    found = exported("int8", folder, tmp_path / "out", calibration).log_posteriors(features)
+    found = exported(form, folder, tmp_path / "out", calibration).log_posteriors(features)
     assert 0 < error(found) < 0.12
     assert (found.argmax(1) == wanted.argmax(1)).mean() > 0.95
     np.testing.assert_allclose(np.exp(found).sum(1), 1, atol=1e-5)
     plain = lambda peak, layer: (np.ones_like(peak), layer, float(peak.max()))  # noqa: E731
-    monkeypatch.setattr("asrdistill.export.onnx._evened", plain)
-    rough = exported("int8", folder, tmp_path / "rough", calibration).log_posteriors(features)
+    for module in ("int8", "onnx"):
+        monkeypatch.setattr(f"asrdistill.export.{module}.evened", plain)
+    rough = exported(form, folder, tmp_path / "rough", calibration).log_posteriors(features)
     assert error(rough) > 1.5 * error(found)
 
 
-def test_int8_output_depends_on_the_context_alone(folder, tmp_path):
-    other = exported("int8", folder, tmp_path / "out", [frames(500)])
+@pytest.mark.parametrize("form", INT8)
+def test_int8_output_depends_on_the_context_alone(form, folder, tmp_path):
+    other = exported(form, folder, tmp_path / "out", [frames(500)])
     features = frames(60, 4)
     features[40:] *= 5
     whole, padded = other.log_posteriors(features), pad(features, other.context)

@@ -67,7 +67,7 @@ def asrdistill(*words: object) -> list[str]:
 
 def decode_options(exp: Path, model: str, config: Path = CONF / "decode.yaml") -> DecodeOptions:
     """The beams of a configuration with the scales that were tuned for a model."""
-    from asrdistill.decode.tuning import tuned
+    from asrdistill.decode.options import tuned
 
     return tuned(build(DecodeOptions, read_yaml(config), str(config)), exp / "tune" / model)
 

@@ -1,0 +1,127 @@
+"""Layers of networks that the compiled library computes: see network.c.
+
+Sizes are checked here, so that no weights or frames lead out of an array.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from asrdistill.core.library import LIBRARY
+
+PANEL = 16  # units whose weights stand together
+LARGEST = 64  # magnitude of an 8-bit weight: two products with a byte fit into 16 bits
+MOST_INPUTS = 1 << 17  # of a layer, so that sums of bytes fit into 32 bits
+
+_size, _pointer = ctypes.c_int64, ctypes.c_void_p
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        *((name, _pointer) for name in ("weight", "scale", "bias")),
+        *((name, _size) for name in ("inputs", "units")),
+        ("relu", ctypes.c_int),
+    )
+
+
+class _Rows(ctypes.Structure):
+    _fields_ = (("x", _pointer), ("count", _size), ("stride", _size), ("add", _pointer), ("add_stride", _size))
+    _fields_ += (("y", _pointer),)
+
+
+_product, _bytes, _delayed = LIBRARY.asr_layer, LIBRARY.asr_bytes, LIBRARY.asr_delayed
+_product.argtypes = (ctypes.POINTER(_Layer), ctypes.POINTER(_Rows))
+_bytes.argtypes = (_pointer, _size, _size, _pointer, ctypes.c_int, _pointer)
+_delayed.argtypes = (_pointer, *[_size] * 5, _pointer, _pointer)
+for _function in (_product, _bytes, _delayed):
+    _function.restype = None
+
+
+class Layer:
+    """A linear layer of frames: float32 (T, F) -> (T', units), the frames' windows with a weight for each number.
+
+    weight  (units, inputs) float32; or int8 of at most LARGEST
+    bias    (units,) float32, or None
+    relu    whether negative outputs become 0
+    scale   of int8 (units,): what an output's sum is multiplied by
+    factor  of int8 (F,): inputs x become the bytes round(x · factor) + zero, from 0 to 255
+
+    Raises ValueError for sizes that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        weight: np.ndarray,
+        bias: np.ndarray | None,
+        relu: bool = False,
+        scale: np.ndarray | None = None,
+        factor: np.ndarray | None = None,
+        zero: int = 0,
+    ):
+        self.units, self.inputs = weight.shape
+        panels = -(-self.units // PANEL)
+        group = 1 if scale is None else 4  # inputs whose weights of a unit stand together
+        quads = -(-self.inputs // group)
+        filled = np.zeros((panels * PANEL, quads * group), np.float32 if scale is None else np.int8)
+        filled[: self.units, : self.inputs] = weight
+        self._weight = np.ascontiguousarray(filled.reshape(panels, PANEL, quads, group).transpose(0, 2, 1, 3))
+        self._bias, self._scale = (_filled(numbers, self.units, panels * PANEL) for numbers in (bias, scale))
+        self._factor, self._zero = None if factor is None else np.array(factor, np.float32), int(zero)
+        if scale is not None:
+            offset = self._zero * weight.astype(np.int64).sum(1)  # of the bytes' zero
+            self._bias[: self.units] -= (offset * np.asarray(scale, np.float64)).astype(np.float32)
+            if factor is None or self.inputs > MOST_INPUTS or np.abs(weight.astype(int)).max(initial=0) > LARGEST:
+                raise ValueError("weights of bytes are too large")
+        self._struct = _Layer(
+            self._weight.ctypes.data,
+            None if scale is None else self._scale.ctypes.data,
+            self._bias.ctypes.data,
+            self.inputs,
+            self.units,
+            relu,
+        )
+
+    def __call__(self, x: np.ndarray, step: int = 1, add: np.ndarray | None = None) -> np.ndarray:
+        """Outputs of every `step`-th window of frames, float32 (T', units); with `add`, (T', units), summed to these."""
+        x = np.ascontiguousarray(x, np.float32)
+        width = x.shape[1]
+        taps, rest = divmod(self.inputs, width)
+        count = max(0, (len(x) - taps) // step + 1)
+        if rest or step < 1 or (self._factor is not None and len(self._factor) != width):
+            raise ValueError(f"a layer of {self.inputs} inputs got frames of {width}")
+        y = np.empty((count, self.units), np.float32)
+        if add is None:
+            other = None, 0
+        else:
+            if add.shape != y.shape or add.dtype != np.float32 or add.strides[1] != 4 or add.strides[0] % 4:
+                raise ValueError(f"what is added to outputs of shape {y.shape} has shape {add.shape}")
+            other = add.ctypes.data, add.strides[0] // 4
+        if self._factor is not None:
+            x, frames = np.empty(x.size + 3, np.uint8), x  # four bytes are read at a time
+            x[-3:] = 0
+            _bytes(frames.ctypes.data, len(frames), width, self._factor.ctypes.data, self._zero, x.ctypes.data)
+        if count:
+            _product(self._struct, _Rows(x.ctypes.data, count, step * width, *other, y.ctypes.data))
+        return y
+
+
+def delayed(x: np.ndarray, weight: np.ndarray, dilation: int, step: int) -> np.ndarray:
+    """Sums of frames (T, C) that are `dilation` apart, by weights (taps, C): float32 (T', C), one each `step`."""
+    x, weight = np.ascontiguousarray(x, np.float32), np.ascontiguousarray(weight, np.float32)
+    (taps, channels), reach = weight.shape, (len(weight) - 1) * dilation
+    if x.shape[1] != channels or min(dilation, step) < 1:
+        raise ValueError(f"weights of {channels} channels got frames of {x.shape[1]}")
+    y = np.empty((max(0, -(-(len(x) - reach) // step)), channels), np.float32)
+    _delayed(x.ctypes.data, len(y), step, dilation, taps, channels, weight.ctypes.data, y.ctypes.data)
+    return y
+
+
+def _filled(numbers: Any, count: int, size: int) -> np.ndarray:
+    """The first `count` numbers (0 for None), float32, with zeros up to `size`."""
+    out = np.zeros(size, np.float32)
+    if numbers is not None:
+        if np.shape(numbers) != (count,):
+            raise ValueError(f"a layer of {count} units has numbers of shape {np.shape(numbers)}")
+        out[:count] = numbers
+    return out
