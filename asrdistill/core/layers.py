@@ -8,34 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from asrdistill.core.library import LIBRARY
+from asrdistill.core import FLAG, HANDLE, SIZE, Kernel
 
 PANEL = 16  # units whose weights stand together
 LARGEST = 64  # magnitude of an 8-bit weight: two products with a byte fit into 16 bits
 MOST_INPUTS = 1 << 17  # of a layer, so that sums of bytes fit into 32 bits
 
-_size, _pointer = ctypes.c_int64, ctypes.c_void_p
+INSTRUCTIONS = 2  # the largest set that kernels may use: see core.h
 
 
 class _Layer(ctypes.Structure):
     _fields_ = (
-        *((name, _pointer) for name in ("weight", "scale", "bias")),
-        *((name, _size) for name in ("inputs", "units")),
-        ("relu", ctypes.c_int),
+        *(("weight", HANDLE), ("scale", HANDLE), ("bias", HANDLE)),
+        *(("inputs", SIZE), ("units", SIZE), ("relu", FLAG)),
     )
 
 
 class _Rows(ctypes.Structure):
-    _fields_ = (("x", _pointer), ("count", _size), ("stride", _size), ("add", _pointer), ("add_stride", _size))
-    _fields_ += (("y", _pointer),)
+    _fields_ = (("x", HANDLE), ("count", SIZE), ("stride", SIZE), ("add", HANDLE), ("add_stride", SIZE), ("y", HANDLE))
 
 
-_product, _bytes, _delayed = LIBRARY.asr_layer, LIBRARY.asr_bytes, LIBRARY.asr_delayed
-_product.argtypes = (ctypes.POINTER(_Layer), ctypes.POINTER(_Rows))
-_bytes.argtypes = (_pointer, _size, _size, _pointer, ctypes.c_int, _pointer)
-_delayed.argtypes = (_pointer, *[_size] * 5, _pointer, _pointer)
-for _function in (_product, _bytes, _delayed):
-    _function.restype = None
+_run = Kernel("core_layer_run", None, FLAG, ctypes.POINTER(_Layer), ctypes.POINTER(_Rows))
+_to_bytes = Kernel("core_to_bytes", None, FLAG, HANDLE, SIZE, SIZE, HANDLE, FLAG, HANDLE)
+_delayed = Kernel("core_delayed", None, FLAG, HANDLE, *[SIZE] * 5, HANDLE, HANDLE)
 
 
 class Layer:
@@ -83,7 +78,7 @@ class Layer:
         )
 
     def __call__(self, x: np.ndarray, step: int = 1, add: np.ndarray | None = None) -> np.ndarray:
-        """Outputs of every `step`-th window of frames, float32 (T', units); with `add`, (T', units), summed to these."""
+        """Outputs of every `step`-th window of frames, float32 (T', units), plus `add` of that shape if it is given."""
         x = np.ascontiguousarray(x, np.float32)
         width = x.shape[1]
         taps, rest = divmod(self.inputs, width)
@@ -91,18 +86,18 @@ class Layer:
         if rest or step < 1 or (self._factor is not None and len(self._factor) != width):
             raise ValueError(f"a layer of {self.inputs} inputs got frames of {width}")
         y = np.empty((count, self.units), np.float32)
-        if add is None:
-            other = None, 0
-        else:
+        other: tuple[int | None, int] = None, 0
+        if add is not None:
             if add.shape != y.shape or add.dtype != np.float32 or add.strides[1] != 4 or add.strides[0] % 4:
                 raise ValueError(f"what is added to outputs of shape {y.shape} has shape {add.shape}")
             other = add.ctypes.data, add.strides[0] // 4
         if self._factor is not None:
             x, frames = np.empty(x.size + 3, np.uint8), x  # four bytes are read at a time
             x[-3:] = 0
-            _bytes(frames.ctypes.data, len(frames), width, self._factor.ctypes.data, self._zero, x.ctypes.data)
+            how = self._factor.ctypes.data, self._zero
+            _to_bytes(INSTRUCTIONS, frames.ctypes.data, len(frames), width, *how, x.ctypes.data)
         if count:
-            _product(self._struct, _Rows(x.ctypes.data, count, step * width, *other, y.ctypes.data))
+            _run(INSTRUCTIONS, self._struct, _Rows(x.ctypes.data, count, step * width, *other, y.ctypes.data))
         return y
 
 
@@ -113,7 +108,7 @@ def delayed(x: np.ndarray, weight: np.ndarray, dilation: int, step: int) -> np.n
     if x.shape[1] != channels or min(dilation, step) < 1:
         raise ValueError(f"weights of {channels} channels got frames of {x.shape[1]}")
     y = np.empty((max(0, -(-(len(x) - reach) // step)), channels), np.float32)
-    _delayed(x.ctypes.data, len(y), step, dilation, taps, channels, weight.ctypes.data, y.ctypes.data)
+    _delayed(INSTRUCTIONS, x.ctypes.data, len(y), step, dilation, taps, channels, weight.ctypes.data, y.ctypes.data)
     return y
 
 

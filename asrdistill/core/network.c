@@ -4,29 +4,16 @@
    units stand side by side (float32), or those of four inputs, unit by unit (int8). An output is summed in the order of
    its inputs, whatever rows come with it: a stream has the scores of the whole utterance. */
 
-#include <stdint.h>
+#include "core.h"
+
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
-#define EXPORT __attribute__((visibility("default")))
 #define PANEL 16
 #define BLOCK 96 /* rows that stay in the cache while the weights pass */
 
-typedef struct {
-    const void *weight; /* panels of float, or of int8_t */
-    const float *scale; /* what an output's sum of bytes is multiplied by; NULL: weights are float */
-    const float *bias;  /* of whole panels, as scale */
-    int64_t inputs, units;
-    int relu;
-} Layer;
-
-typedef struct {
-    const void *x; /* float; or uint8_t, of which three beyond the last row can be read */
-    int64_t count, stride;
-    const float *add; /* what is added to the outputs, or NULL */
-    int64_t add_stride;
-    float *y; /* (count, units) */
-} Rows;
+typedef core_layer Layer;
+typedef core_rows Rows;
 
 typedef struct {
     void (*layer)(const Layer *, const Rows *);
@@ -84,7 +71,7 @@ INLINE int32_t four_of(const uint8_t *x)
 
 /* Weights are at most 64, so that two products fit into 16 bits. */
 #define LANES 8
-#define ROWS 6
+#define ROWS 5
 #define TARGET __attribute__((target("avx2,fma")))
 #define NAME(x) x##_avx2
 #define MADD(sum, x, w) (floats_avx2) _mm256_fmadd_ps(_mm256_set1_ps(x), (__m256)(w), (__m256)(sum))
@@ -105,10 +92,9 @@ INLINE int32_t four_of(const uint8_t *x)
 #include "network_tile.h"
 #endif
 
-static int most = 2; /* the largest set of instructions that may be used: 0 plain, 1 AVX2, 2 AVX-512 with VNNI */
-
-static const Kernels *kernels(void)
+static const Kernels *kernels(int32_t most)
 {
+    (void)most;
 #if defined(__x86_64__)
     if (most > 1 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl"))
@@ -119,25 +105,19 @@ static const Kernels *kernels(void)
     return &kernels_plain;
 }
 
-EXPORT void asr_instructions(int set)
+void core_layer_run(int32_t most, const core_layer *layer, const core_rows *rows)
 {
-    most = set;
+    kernels(most)->layer(layer, rows);
 }
 
-EXPORT void asr_layer(const Layer *layer, const Rows *rows)
+void core_to_bytes(int32_t most, const float *x, int64_t count, int64_t size, const float *factor, int32_t zero,
+                   uint8_t *y)
 {
-    kernels()->layer(layer, rows);
+    kernels(most)->bytes(x, count, size, factor, zero, y);
 }
 
-/* (count, size) frames -> bytes round(x · factor) + zero */
-EXPORT void asr_bytes(const float *x, int64_t count, int64_t size, const float *factor, int zero, uint8_t *y)
+void core_delayed(int32_t most, const float *x, int64_t count, int64_t step, int64_t dilation, int64_t taps,
+                  int64_t channels, const float *weight, float *y)
 {
-    kernels()->bytes(x, count, size, factor, zero, y);
-}
-
-/* y[t] = sum over k of weight[k] · x[t · step + k · dilation]; y (count, channels) */
-EXPORT void asr_delayed(const float *x, int64_t count, int64_t step, int64_t dilation, int64_t taps, int64_t channels,
-                        const float *weight, float *y)
-{
-    kernels()->delayed(x, count, step, dilation, taps, channels, weight, y);
+    kernels(most)->delayed(x, count, step, dilation, taps, channels, weight, y);
 }

@@ -8,8 +8,8 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import read_meta
-from asrdistill.models.native import open_network
+from asrdistill.models.folder import checked_meta, read_meta, read_senones
+from asrdistill.models.native import NETWORKS, NativeModel
 
 
 class Scorer(Protocol):
@@ -93,6 +93,26 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
 
         return load_gmm(folder)
     return PosteriorScorer(open_network(folder), prior_floor)
+
+
+def open_network(folder: Path) -> Any:
+    """The model in a folder, run without torch where possible.
+
+    Raises UserError as :func:`asrdistill.models.io.load_model` does, and where a package is missing that it needs.
+    """
+    meta = checked_meta(folder)
+    architecture = meta.get("options", {}).get("architecture", "dnn")
+    if meta["kind"] == "int8" or (meta["kind"] == "dnn" and architecture in NETWORKS):
+        return NativeModel(folder, read_senones(folder, meta), meta)
+    if meta["kind"] == "onnx":
+        from asrdistill.models.onnx import OnnxModel
+
+        return OnnxModel(folder, read_senones(folder, meta), meta)
+    try:
+        from asrdistill.models.io import load_model
+    except ImportError as error:
+        raise UserError(f"{folder} is run by {error.name}; install it: pip install 'asrdistill[train]'") from None
+    return load_model(folder)
 
 
 def open_frames(folder: Path, model: Path) -> FrameArchive:

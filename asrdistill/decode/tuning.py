@@ -15,7 +15,6 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.corpus import Recogniser, recognise, recognisers
 from asrdistill.decode.decoder import Decoder
-from asrdistill.decode.options import DecodeOptions
 from asrdistill.decode.words import join
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import write_json

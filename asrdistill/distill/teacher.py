@@ -11,8 +11,8 @@ from asrdistill.errors import UserError
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
-from asrdistill.models.io import load_model
 from asrdistill.models.folder import read_meta
+from asrdistill.models.io import load_model
 
 FLOOR = 1e-30  # smallest posterior
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from asrdistill.decode.acoustic import open_network
 from asrdistill.errors import UserError
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import load_network
-from asrdistill.models.native import open_network
 from asrdistill.models.onnx import write_priors
 
 
@@ -19,7 +19,7 @@ def write_form(
 ) -> list[str]:
     """Write the network of a model folder into the existing folder `out`; returns the names of the weight files.
 
-    int8 and onnx-int8 take their scales from the features `frames`, each (T, F); Kaldi's form has the floor of the priors in it.
+    8-bit forms take their scales from the features `frames`, each (T, F); Kaldi's holds the floor of the priors.
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")

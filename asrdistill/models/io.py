@@ -161,7 +161,10 @@ def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> N
         raise UserError(f"the scale of a GMM's log-likelihoods is above 0 and at most 1, not {scale:g}")
 
 
-def load_model(folder: Path, every_frame: bool = False) -> AcousticModel | Ensemble | Specialists | OnnxModel | NativeModel:
+Model = AcousticModel | Ensemble | Specialists | OnnxModel | NativeModel
+
+
+def load_model(folder: Path, every_frame: bool = False) -> Model:
     """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed.
 
     every_frame: one of a low frame rate gives outputs for all frames, as soft targets need them.

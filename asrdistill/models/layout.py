@@ -9,7 +9,6 @@ import numpy as np
 from asrdistill.errors import UserError
 from asrdistill.models.options import NetworkConfig
 
-
 EXPANSION = 2  # hidden units of a time-delay block for each of its channels
 NARROW = 8  # a factored block's width is this many times that of its narrow map
 

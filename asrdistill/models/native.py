@@ -5,7 +5,7 @@ int8 the weights are int8, and NAME.scale, NAME.factor and NAME.zero stand besid
 :class:`asrdistill.core.layers.Layer`. Everything is checked on loading, since a folder may come from anywhere.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from asrdistill.config import build
 from asrdistill.core.layers import Layer, delayed
 from asrdistill.errors import UserError
 from asrdistill.hmm.senones import Senones
-from asrdistill.models.folder import checked_meta, read_arrays, read_senones
+from asrdistill.models.folder import read_arrays
 from asrdistill.models.layout import EXPANSION, NARROW, lay_out, pad, rates
 from asrdistill.models.options import NetworkConfig
 
@@ -103,7 +103,7 @@ class NativeModel:
             x = first(x, apart)
             for centre, (weight, dilation, step), expand, project in blocks:
                 hidden = expand(delayed(x, weight, dilation, step))
-                x = project(hidden, add=x[centre :: step][: len(hidden)])
+                x = project(hidden, add=x[centre::step][: len(hidden)])
             return output(np.maximum(x, 0))
 
         return run
@@ -127,7 +127,7 @@ class NativeModel:
                 y = narrow(np.maximum(x, 0))
                 z = y[:-delay, :size] + y[delay:, size:]
                 paired = np.concatenate([z[:-delay:step], z[delay::step]], 1)
-                x = wide(paired, add=x[centre :: step][: len(paired)])
+                x = wide(paired, add=x[centre::step][: len(paired)])
             return output(squeeze(np.maximum(x, 0)))
 
         return run
@@ -147,23 +147,3 @@ class NativeModel:
 
 
 NETWORKS: dict[str, Any] = {"dnn": NativeModel._dnn, "tdnn": NativeModel._tdnn, "tdnnf": NativeModel._tdnnf}
-
-
-def open_network(folder: Path) -> Any:
-    """The model in a folder, run without torch where possible.
-
-    Raises UserError as :func:`asrdistill.models.io.load_model` does, and where a package is missing that it needs.
-    """
-    meta = checked_meta(folder)
-    architecture = meta.get("options", {}).get("architecture", "dnn")
-    if meta["kind"] == "int8" or (meta["kind"] == "dnn" and architecture in NETWORKS):
-        return NativeModel(folder, read_senones(folder, meta), meta)
-    if meta["kind"] == "onnx":
-        from asrdistill.models.onnx import OnnxModel
-
-        return OnnxModel(folder, read_senones(folder, meta), meta)
-    try:
-        from asrdistill.models.io import load_model
-    except ImportError as error:
-        raise UserError(f"{folder} is run by {error.name}; install it: pip install 'asrdistill[train]'") from None
-    return load_model(folder)

@@ -183,7 +183,7 @@ class _Collector:
             source = f"{path.parent.relative_to(self.exp)} {stage.marker(path.parent).get('hash', '')[:12]}".strip()
             found = [row for row in self.known.rows if row.key == key and row.source == source]
             if not found and path.is_file():
-                from asrdistill.models.native import open_network
+                from asrdistill.decode.acoustic import open_network
                 from asrdistill.results.speed import frames_per_second
 
                 found = [Measurement(*key, frames_per_second(open_network(path.parent)), 1, source)]

@@ -69,8 +69,12 @@ def _archive(path: Path) -> Facts:
 
 def _model(path: Path) -> Facts:
     meta, senones = read_json(path / "meta.json"), Senones.read(path)
-    names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX", "int8": "DNN in 8-bit integers"}
-    names |= {"specialist": "DNN, a specialist", "specialists": "generalist and specialists"}
+    names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX"}
+    names |= {
+        "int8": "DNN in 8-bit integers",
+        "specialist": "DNN, a specialist",
+        "specialists": "generalist and specialists",
+    }
     history = meta.get("history") or []
     known = ("kind", "parameters", "senones", "history")
     return [

@@ -3,16 +3,13 @@
 Traced from the end, a word pair is preferred, then an insertion, then a deletion.
 """
 
-import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
 
-SUBSTITUTION, GAP = 4, 3
-_PAIR, _INSERTION, _DELETION = 0, 1, 2
-PLAIN = 200_000  # cells that Python fills faster than numba is loaded
-_filled = 0  # cells so far in this process
+from asrdistill.core import INTS, LONGS_OUT, SIZE, Kernel, filled
+
+_align = Kernel("core_align_words", SIZE, SIZE, INTS, SIZE, INTS, LONGS_OUT, filled(np.uint8), LONGS_OUT)
 
 Pair = tuple[str | None, str | None]  # (reference word, hypothesis word); None where there is none
 
@@ -41,44 +38,7 @@ def _numbered(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[np.n
 
 def _positions(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
     """Word numbers (N,), (M,) -> aligned positions (P, 2), -1 where there is no word."""
-    global _filled
-    _filled += (len(ref) + 1) * (len(hyp) + 1)
-    return (_compiled() if _filled > PLAIN or "numba" in sys.modules else _fill)(ref, hyp)
-
-
-@cache
-def _compiled() -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    import numba
-
-    return numba.njit(cache=True)(_fill)
-
-
-def _fill(ref, hyp):
-    """The dynamic programme of :func:`_positions`."""
     n, m = len(ref), len(hyp)
-    cost = np.arange(m + 1) * GAP  # of the row above, then of this row
-    move = np.full((n + 1, m + 1), _DELETION, dtype=np.int8)
-    move[0, 1:] = _INSERTION
-    for i in range(1, n + 1):
-        corner, cost[0] = cost[0], i * GAP
-        for j in range(1, m + 1):
-            pair = corner + (0 if ref[i - 1] == hyp[j - 1] else SUBSTITUTION)
-            insertion, deletion = cost[j - 1] + GAP, cost[j] + GAP
-            best = min(pair, insertion, deletion)
-            corner, cost[j] = cost[j], best
-            if best == pair:
-                move[i, j] = _PAIR
-            elif best == insertion:
-                move[i, j] = _INSERTION
-    pairs = np.full((n + m, 2), -1, dtype=np.int64)
-    i, j, at = n, m, n + m
-    while i > 0 or j > 0:
-        at -= 1
-        step = move[i, j]
-        if step != _INSERTION:
-            i -= 1
-            pairs[at, 0] = i
-        if step != _DELETION:
-            j -= 1
-            pairs[at, 1] = j
-    return pairs[at:]
+    pairs = np.empty((n + m, 2), np.int64)
+    begin = _align(n, ref, m, hyp, np.empty(m + 1, np.int64), np.empty((n + 1) * (m + 1), np.uint8), pairs)
+    return pairs[begin:]

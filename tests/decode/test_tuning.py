@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from asrdistill.decode.options import DecodeOptions
-from asrdistill.decode.options import tuned
+from asrdistill.decode.options import DecodeOptions, tuned
 from asrdistill.decode.tuning import MOST, Point, Scales, _bottom, _grid, _settled
 from tests.refusals import refused
 

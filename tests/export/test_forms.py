@@ -11,10 +11,10 @@ import onnx
 import pytest
 import torch
 
-from asrdistill.export import kaldi as export_kaldi
-from asrdistill.export import onnx as export_onnx
 from asrdistill.core.layers import LARGEST
 from asrdistill.export import int8 as export_int8
+from asrdistill.export import kaldi as export_kaldi
+from asrdistill.export import onnx as export_onnx
 from asrdistill.export.onnx import _layers, _smoothed, ends_of
 from asrdistill.export.options import INT8
 from asrdistill.files import read_json, sha256, write_json

@@ -10,7 +10,6 @@ import kaldialign
 import numpy as np
 import pytest
 
-from asrdistill.scoring import edit_distance
 from asrdistill.scoring.edit_distance import align_words, count_errors
 
 
@@ -113,9 +112,3 @@ def test_equals_sclite(tmp_path: Path, vocabulary: int) -> None:
     assert len(scores) == len(pairs)
     for number, subs, dels, ins in scores:
         assert count_errors(*pairs[int(number)]) == (int(ins), int(dels), int(subs)), pairs[int(number)]
-
-
-def test_compiled_and_plain_alignments_are_equal():
-    for reference, hypothesis in random_pairs(200, 4, 12, seed=3):
-        numbers = edit_distance._numbered(reference, hypothesis)
-        np.testing.assert_array_equal(edit_distance._fill(*numbers), edit_distance._compiled()(*numbers))
