@@ -29,6 +29,6 @@ def load(folder: str | PathLike[str]) -> Recogniser:
     """The recogniser in a folder that ``asrdistill export`` made; raises UserError for any other, or a changed one."""
     from pathlib import Path
 
-    from asrdistill.runtime.recogniser import Recogniser  # loads torch and numba, which not every command needs
+    from asrdistill.runtime.recogniser import Recogniser  # loads numpy and more, which not every command needs
 
     return Recogniser(Path(folder))

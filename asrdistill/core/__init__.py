@@ -36,6 +36,26 @@ INTS, LONGS, FLOATS, DOUBLES = map(read, (np.int32, np.int64, np.float32, np.flo
 INTS_OUT, LONGS_OUT, FLOATS_OUT, DOUBLES_OUT = map(filled, (np.int32, np.int64, np.float32, np.float64))
 
 
+def pack(kind: Any, **values: Any) -> Any:
+    """A struct of the library (a ctypes.Structure). It keeps its arrays, whose elements are kind.ELEMENTS or int32."""
+    made = kind()
+    made.kept = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            made.kept[name] = np.require(value, kind.ELEMENTS.get(name, np.int32), ("C", "ALIGNED"))
+            value = made.kept[name].ctypes.data
+        setattr(made, name, value)
+    return made
+
+
+def copied(address: Any, count: int, kind: Any) -> np.ndarray:
+    """A copy of `count` elements that stand in the library's memory."""
+    made = np.empty(count, kind)
+    if count:
+        ctypes.memmove(made.ctypes.data, address, made.nbytes)
+    return made
+
+
 @cache
 def library() -> ctypes.CDLL:
     """The library; raises UserError if it is missing, or of other sources than those beside it."""

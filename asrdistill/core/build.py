@@ -18,6 +18,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 LIBRARY = FOLDER / "libcore.so"
+LONGEST = 2000  # characters of a compiler's complaint that are shown
 # The same numbers on every machine: no fused multiplication and addition, no reordering
 FLAGS = [
     "-std=c11",
@@ -62,7 +63,7 @@ def build(library: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
         except OSError as error:
             raise OSError(f"the C compiler {command[0]} does not start ({error.strerror}); see CC") from None
         if run.returncode:
-            raise OSError(f"{shlex.join(command)} cannot compile {FOLDER}:\n{run.stderr.strip()}")
+            raise OSError(f"{shlex.join(command)} cannot compile {FOLDER}:\n{run.stderr[:LONGEST].strip()}")
         os.replace(made, library)
     return library
 

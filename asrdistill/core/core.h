@@ -11,6 +11,158 @@
 /* The hash of the sources that the library was compiled from. */
 CORE const char *core_sources(void);
 
+/* The n-gram model (lookahead.c), as in asrdistill/decode/lm.py: H states and the arcs of all of them. */
+typedef struct {
+    int64_t states, start, end;
+    const int64_t *arc_begin;     /* (H + 1) */
+    const int32_t *arc_token;     /* (M), rising within a state */
+    const float *arc_logprob;     /* (M) */
+    const int32_t *arc_next;      /* (M) */
+    const float *backoff_logprob; /* (H) */
+    const int32_t *backoff_state; /* (H), below their states */
+} core_grammar;
+
+/* For each pair of state and token (N): ln P(token | state), and the state after it, by back-off where there is no arc.
+ * 0 and the same state where the token is -1. */
+CORE void core_grammar_logprobs(const core_grammar *grammar, int64_t count, const int32_t *state, const int32_t *token,
+                                double *logprob, int32_t *next);
+
+/* Look-ahead of the language model: best log-probability ahead for (state, class), A classes. */
+typedef struct {
+    int64_t classes;
+    const int64_t *begin; /* (H + 1): entries of a state */
+    const int32_t *node;  /* class, rising within a state */
+    const float *value;
+    const float *base; /* (A): values of the empty history */
+} core_look;
+
+/* The lexicon tree, as in asrdistill/decode/tree.py. */
+typedef struct {
+    uint32_t senone, look, first;
+    int32_t exit, leaf_begin, leaf_end;
+    uint32_t stay;
+} core_node;
+
+typedef struct {
+    uint32_t node, senone, look;
+} core_link;
+
+typedef struct {
+    int32_t word, token;
+    float logprob;
+    int32_t look;
+} core_leaf;
+
+/* Entries of a look-ahead table that is being made. */
+typedef struct {
+    int64_t count, room;
+    int32_t *node;
+    float *value;
+} core_entries;
+
+/* Spreads each arc's probability from the leaves of its token (leaf_begin, one more than tokens) towards the root, keeps
+ * the best, and fills begin (H + 1) and base (A). parent (A): the class above, -1 for the root. NULL: no memory. */
+CORE core_entries *core_look_build(const core_grammar *grammar, int64_t classes, const int32_t *parent,
+                                   const int64_t *leaf_begin, const core_leaf *leaf, int64_t *begin, float *base);
+CORE void core_entries_free(core_entries *entries);
+
+/* Everything that a search reads, with N nodes, S senones and E exits; asrdistill/decode/lookahead.py: successors. */
+typedef struct {
+    core_grammar grammar;
+    core_look look;
+    int64_t nodes, senones, roots;
+    const core_node *node; /* (N + 1) */
+    const core_link *child;
+    const core_leaf *leaf;
+    const int32_t *entry_begin; /* (E + 1) */
+    const core_link *entry;
+    const int32_t *initial;
+    const uint8_t *pause;             /* (E) */
+    const float *self_loop, *forward; /* (S) */
+    const int32_t *begin, *target, *start, *last, *final, *once, *rest;
+    int64_t initials, starts, lasts, finals, onces;
+} core_graph;
+
+/* Search (search.c): scores are natural logarithms, beams in their units. */
+typedef struct {
+    double beam, word_end_beam;
+    int64_t max_active;
+    double lm_weight, insertion_penalty;
+    double silence, no_silence; /* added where silence is taken; where it may stand and is not taken */
+    double lattice_beam;        /* what is worse by more is not remembered where paths meet; below 0: nothing is */
+} core_scales;
+
+/* score: look-ahead included; ahead: that of the language model; back: record of the word (or silence) before, or
+ * -1 - a merge of several */
+typedef struct {
+    double score;
+    float ahead;
+    uint32_t node;
+    int32_t back;
+} core_token;
+
+/* The best word (or silence) that leads to a group's state through an exit. score: without look-ahead; next: another end
+ * of the group, or -1 */
+typedef struct {
+    double score;
+    int32_t group, exit, next, record;
+} core_end;
+
+/* score: of the path to here; end: frame after its last; back: record before it, or -1 - a merge; state: of the language
+ * model, after it. Record 0 is where all paths begin. */
+typedef struct {
+    double score;
+    int32_t leaf, end, back, state;
+} core_record;
+
+typedef struct {
+    double score;
+    int32_t leaf, begin, end;
+} core_word;
+
+/* Arcs (source, target, label, value) of a lattice that is being made. */
+typedef struct {
+    int64_t count, room;
+    int32_t *source, *target, *label;
+    double *value;
+} core_arcs;
+
+/* What a search holds at present; valid until its next call. */
+typedef struct {
+    int64_t tokens, ends, records, bytes;
+    double cutoff; /* tokens below it are not passed on */
+    const core_token *token;
+    const core_end *end;
+    const core_record *record;
+} core_view;
+
+typedef struct core_search core_search;
+
+/* Memory for a search in the graph, whose arrays must outlive it; `room` tokens, records and ends at first. Calls that
+ * need more memory return NULL or -1 where there is none; the search must then be started again or freed. */
+CORE core_search *core_search_new(const core_graph *graph, int64_t room);
+CORE void core_search_free(core_search *search);
+CORE void core_search_view(const core_search *search, core_view *view);
+/* Begin an utterance. */
+CORE int32_t core_search_start(core_search *search, const core_scales *scales);
+/* Search on with loglikes (frames, S), all finite, in blocks, of which each needs `beyond` more frames for its acoustic
+ * look-ahead; with all if the utterance ends with them (last). Returns how many frames were searched; the next call begins
+ * with the frame after these. */
+CORE int64_t core_search_advance(core_search *search, const float *loglikes, int64_t frames, int64_t block,
+                                 int64_t beyond, int32_t last);
+/* The number of paths on which a word or silence ended with the last frame (whole = 1), or of the best token's alone (0);
+ * origins and scores with </s> stand in `origin` and `score` until the next call. */
+CORE int64_t core_search_finals(core_search *search, const int32_t **origin, const double **score, int32_t *whole);
+/* Record or merge of the best token; 0 if there is none. */
+CORE int32_t core_search_best(const core_search *search);
+/* The number of words and silences on the best path to a record or merge; they stand in `word`, in order of time. */
+CORE int64_t core_search_trace(core_search *search, int32_t origin, const core_word **word);
+/* Those that all live paths share, which are then forgotten; only without a lattice beam. */
+CORE int64_t core_search_settle(core_search *search, const core_word **word);
+/* Arcs between records on paths within the lattice beam of the best; the last node, one after the records, is the end.
+ * Labels are leaves, or `end` on arcs into the end. After core_search_finals. */
+CORE const core_arcs *core_search_arcs(core_search *search, int32_t end);
+
 /* Lattices (lattice.c): V nodes and A arcs, sorted by source, each leading upwards; paths lead from node 0 to the last.
  * score (A) is each arc's share of a path's score. */
 
@@ -23,7 +175,19 @@ CORE void core_lattice_forward(int64_t arcs, const int32_t *source, const int32_
 /* total (V): of the paths from each node to the end the best one's score, or ln of the sum over all. */
 CORE void core_lattice_backward(int64_t arcs, const int32_t *source, const int32_t *target, const double *score,
                                 int64_t nodes, int32_t summed, double *total);
+/* Splits nodes by the state of a language model and gives arcs its ln P(token), 0 for token -1 (A). copies (V): nodes
+ * made of each node; labels are arcs. NULL: no memory. */
+CORE core_arcs *core_lattice_expand(const core_grammar *grammar, int64_t arcs, const int32_t *source,
+                                    const int32_t *target, const int32_t *token, int64_t nodes, int32_t *copies);
+CORE void core_arcs_free(core_arcs *arcs);
 
+/* Confusion networks (confusion.c): aligns all paths with the slots (Q); word (A) and slots are numbers below `kinds`,
+ * `nothing` among them. posterior (A) of arcs. Fills share, starts, ends (Q, kinds), all 0 before: shares and sums of
+ * times by word. Returns the expected errors; -1: no memory. */
+CORE double core_confusion_align(int64_t arcs, const int32_t *source, const int32_t *target, const int32_t *word,
+                                 const double *posterior, int64_t nodes, const int32_t *time, int64_t slots,
+                                 const int32_t *slot, int32_t nothing, int64_t kinds, double *share, double *starts,
+                                 double *ends);
 
 /* Words (words.c): aligns ref (n) with hyp (m) as sclite does and returns the first of the rows of pairs (n + m, 2) that
  * is used: places in ref and hyp, -1 where there is none. cost (m + 1) and move ((n + 1) * (m + 1)) are room to work. */

@@ -66,8 +66,8 @@ def import_features(source: Path, out: Path, name: str, frame_shift: float) -> N
     finish(out, "features", parts, [writer.close()], frame_shift=frame_shift, features=settings)
 
 
-def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
-    """Raise UserError unless these are log-likelihoods (T, senones) without NaN, +inf or frames that are all -inf.
+def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> np.ndarray:
+    """(T,) the best of each frame of log-likelihoods (T, senones); UserError for NaN, +inf or frames that are all -inf.
 
     first  number of the first frame, for messages
     """
@@ -78,3 +78,4 @@ def check_scores(scores: np.ndarray, senones: int, first: int = 0) -> None:
         bad = int(np.flatnonzero(~np.isfinite(best))[0])
         what = "-inf for every senone" if best[bad] == -np.inf else "NaN or infinity"
         raise UserError(f"scores of frame {first + bad} are not finite ({what}); the model or its input is damaged")
+    return best

@@ -99,7 +99,7 @@ def _load(model: Path, decoder: Decoder) -> Recogniser:
 
 
 def warm_up(decoder: Decoder) -> None:
-    """Let numba compile or load the kernel before times are measured."""
+    """Load the native library and map the graph before times are measured."""
     decoder.decode(np.zeros((1, decoder.senones), np.float32))
 
 

@@ -50,27 +50,30 @@ class Decoder:
     """
 
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
-        self._take(compile_graph(lang, lm, senones), options or DecodeOptions(), [])
+        self._take(compile_graph(lang, lm, senones), options or DecodeOptions())
 
-    def _take(self, graph: SearchGraph, options: DecodeOptions, spaces: list[search.SearchState]) -> "Decoder":
-        self.graph, self.options, self._free_states = graph, options, spaces  # not in use by a search
+    def _take(self, graph: SearchGraph, options: DecodeOptions, shared: tuple[Any, list] | None = None) -> "Decoder":
+        self.graph, self.options = graph, options
+        native: tuple[Any, list[search.SearchState]] = shared or (search.native_graph(graph, graph.senones), [])
+        self._native, self._free_states = native  # not in use by a search
         self.words, self.senones = graph.words, graph.senones
-        self.tree, self.grammar, self.look, self.successors = graph.tree, graph.grammar, graph.look, graph.successors
+        self.tree, self.grammar = graph.tree, graph.grammar
         self.block = max(1, BLOCK // graph.subsampling)  # frames that are searched at a time
-        self.window = self.block - -BEYOND // graph.subsampling  # and those of their look-ahead
+        self.beyond = -(-BEYOND // graph.subsampling)  # and those of their look-ahead
+        self.window = self.block + self.beyond
         return self
 
     @classmethod
     def of(cls, graph: SearchGraph, options: DecodeOptions) -> "Decoder":
         """The decoder of a graph that is compiled already (:func:`asrdistill.decode.graph.keep_graph`)."""
-        return cls.__new__(cls)._take(graph, options, [])
+        return cls.__new__(cls)._take(graph, options)
 
     def __reduce__(self) -> Any:
         return Decoder.of, (self.graph, self.options)
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder with other options; graph and search memory are shared."""
-        return Decoder.__new__(Decoder)._take(self.graph, options, self._free_states)
+        return Decoder.__new__(Decoder)._take(self.graph, options, (self._native, self._free_states))
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
@@ -106,13 +109,11 @@ class Search:
         self.decoder = decoder
         self.final: list[Word] = []  # which :meth:`partial_traceback` found
         self._open: list[Word] = []  # pieces of a word whose end it did not find yet
-        room = decoder.tree, decoder.grammar, decoder.senones
-        self._state = decoder._free_states.pop() if decoder._free_states else search.allocate(*room)
+        self._state = decoder._free_states.pop() if decoder._free_states else search.SearchState(decoder._native)
         self._scales = decoder._scales()
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
-        self._lookahead = np.zeros((1, decoder.senones), np.float32)  # of the frame before
-        search.start(decoder.grammar, decoder.look, self._state)
+        self._state.start(self._scales)
 
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
@@ -120,35 +121,27 @@ class Search:
         -inf marks an impossible senone. Raises UserError for another number of senones, NaN, +inf, and a frame without
         a possible senone.
         """
-        frames = np.array(loglikes, np.float32, order="C")
-        check_scores(frames, self.decoder.senones, self.frames)
-        np.maximum(frames, frames.max(axis=1, keepdims=True) - IMPOSSIBLE, out=frames)
-        self._scores = np.concatenate([self._scores, frames])
-        while len(self._scores) >= self.decoder.window:
-            self._advance(self._scores[: self.decoder.window], last=False)
+        frames = np.ascontiguousarray(loglikes, np.float32)
+        least = check_scores(frames, self.decoder.senones, self.frames) - IMPOSSIBLE
+        if len(frames) and frames.min() < least.max():
+            frames = np.maximum(frames, least[:, None])
+        self._scores = np.concatenate([self._scores, frames]) if len(self._scores) else frames
+        self._advance(last=False)
+        self._scores = self._scores.copy()  # of the few that are left: the others are the caller's
 
-    def _advance(self, window: np.ndarray, last: bool) -> None:
-        """Search one block; the window also has the frames of its look-ahead."""
-        decoder = self.decoder
-        ahead, between = search.acoustic_lookahead(decoder.tree, decoder.successors, window, decoder.block, last)
-        acoustic_lookahead, count, done = np.concatenate([self._lookahead, ahead]), len(ahead), 0
-        last = last and count == len(window)
-        graph = decoder.tree, decoder.grammar, decoder.look
-        sound = window[:count], acoustic_lookahead, between, self._frame
-        while (done := search.advance(*graph, self._state, self._scales, *sound, done, last)) < count:
-            self._state = search.enlarge(self._state)
-        self._frame, self._scores, self._lookahead = self._frame + count, self._scores[count:], acoustic_lookahead[-1:]
+    def _advance(self, last: bool) -> None:
+        """Search as far as there are frames for the look-ahead."""
+        count = self._state.advance(self._scores, self.decoder.block, self.decoder.beyond, last)
+        self._frame, self._scores = self._frame + count, self._scores[count:]
 
     def partial_traceback(self) -> None:
         """Move the words that all live paths share to `final` and free their memory; not with a lattice beam."""
         if self._scales.lattice_beam >= 0:
             return
-        root, kept = search.common_record(self._state)
-        units = self._open + self._trace(root)
+        units = self._open + self._words(self._state.settle())
         whole = max((k for k, unit in enumerate(units, 1) if not is_prefix(unit.word)), default=0)
         self.final += join(units[:whole])
         self._open = units[whole:]
-        search.keep_records(self._state, kept)
 
     @property
     def frames(self) -> int:
@@ -158,40 +151,30 @@ class Search:
     @property
     def partial(self) -> list[Word]:
         """The words after the final ones on the currently best path."""
-        state, counts = self._state, self._state.counts
-        best = state.tokens[counts[search.PARITY], counts[search.BEST]]
-        return join(self._open + self._trace(best["back"] if counts[search.TOKENS] else 0))
+        return join(self._open + self._words(self._state.trace(self._state.best())))
 
     def finish(self) -> Hypothesis:
         """End the search: the result for all frames; raises UserError if there were none."""
-        while len(self._scores):
-            self._advance(self._scores[: self.decoder.window], last=True)
+        self._advance(last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode; give longer audio")
         decoder, state = self.decoder, self._state
-        ends = search.final_paths(decoder.tree, decoder.grammar, state, self._scales, self._lookahead[0])
-        origins, scores, whole = ends
-        best = int(np.argmax(scores)) if len(scores) else None
-        times = self._open + self._trace(0 if best is None else origins[best])
-        decoder._free_states.append(state)
-        del self._state
-        lattice = None
+        origins, scores, whole = state.finals()
+        if not len(scores):
+            raise UserError("no path leads through the search graph; delete its folder, and it is made again")
+        best = int(np.argmax(scores))
+        times, lattice = self._open + self._words(state.trace(origins[best])), None
         if self._scales.lattice_beam >= 0:
-            lattice = build(decoder.tree, decoder.grammar, state, self._scales, decoder.words, ends)
+            lattice = build(decoder.tree, decoder.grammar, state, self._scales, decoder.words, whole)
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
+        decoder._free_states.append(state)
+        del self._state
         return Hypothesis(self.final + join(times), float(scores[best]), not whole, lattice)
 
-    def _trace(self, record: int) -> list[Word]:
-        """Words and pieces on the path to `record` (or a merge), in order of time."""
-        records, words, leaf_word = self._state.records, [], self.decoder.tree.leaf["word"]
-        record = search.best_record(self._state, record)
-        while record > 0:
-            _, leaf, end, back, _ = records[record]
-            before = search.best_record(self._state, back)
-            if (index := leaf_word[leaf]) != SILENCE:
-                score = float(records["score"][record] - records["score"][before])
-                words.append(Word(self.decoder.words[index], int(records["end"][before]), int(end), score))
-            record = before
-        return words[::-1]
+    def _words(self, found: np.ndarray) -> list[Word]:
+        """The words and pieces among words and silences (N,) WORD."""
+        named = zip(self.decoder.tree.leaf["word"][found["leaf"]].tolist(), found.tolist(), strict=True)
+        words = self.decoder.words
+        return [Word(words[word], begin, end, score) for word, (score, _, begin, end) in named if word != SILENCE]

@@ -21,8 +21,7 @@ from asrdistill import stage
 from asrdistill.decode.bounds import check_bounds
 from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
-from asrdistill.decode.lookahead import Successors, compile_lm_lookahead, compile_successors
-from asrdistill.decode.search import LmLookahead
+from asrdistill.decode.lookahead import LmLookahead, Successors, compile_lm_lookahead, compile_successors
 from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
@@ -33,8 +32,8 @@ log = logging.getLogger("asrdistill")
 
 NUMBERS = ("senones", "subsampling", "pause", "no_pause", "warnings")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
-CODE = [f"decode/{name}" for name in ("graph", "ctc", "tree", "lm", "lookahead", "search")]
-CODE += ["hmm/senones", "lang/lexicon", "lang/ngram"]  # modules that determine a graph
+CODE = [f"decode/{name}.py" for name in ("graph", "ctc", "tree", "lm", "lookahead")]
+CODE += ["core/lookahead.c", "hmm/senones.py", "lang/lexicon.py", "lang/ngram.py"]  # what determines a graph
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def read_grammar(folder: Path) -> tuple[Grammar, dict[str, int]]:
 
 def _code() -> str:
     package = Path(__file__).parents[1]
-    return hash_of([sha256(package / f"{name}.py") for name in CODE])
+    return hash_of([sha256(package / name) for name in CODE])
 
 
 def _keep(folder: Path, work: Callable[[Path], None], kind: str, made_from: dict[str, Any], inputs: list[Path]) -> bool:
@@ -196,9 +195,8 @@ def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str
     record = read_json(Path(folder) / "graph.json")
 
     def load(name: str) -> Any:
-        # copy-on-write: numba's code for writable arrays takes them, and nothing is written
         numbers = record["numbers"]
-        return int(numbers[name]) if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c"))
+        return int(numbers[name]) if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
 
     try:
         parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}

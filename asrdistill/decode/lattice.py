@@ -4,16 +4,16 @@ Paths lead from node 0 to the last node. A path's score is the sum over its arcs
 acoustic + lm_weight · (lm + pronunciation) + insertion_penalty per word. Arcs are sorted by source and lead upwards.
 """
 
+import ctypes
 import heapq
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from asrdistill.core import DOUBLES, DOUBLES_OUT, FLAG, INTS, INTS_OUT, SIZE, Kernel
+from asrdistill.core import DOUBLES, DOUBLES_OUT, FLAG, HANDLE, INTS, INTS_OUT, SIZE, Kernel
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import ARRIVALS, MERGES, RECORDS, Scales, SearchState, logprobs, next_word
+from asrdistill.decode.search import Arcs, Scales, SearchState, logprobs, native_grammar
 from asrdistill.decode.tree import SILENCE, Tree
 from asrdistill.decode.words import Word
 
@@ -25,6 +25,8 @@ ARCS = SIZE, INTS, INTS, DOUBLES, SIZE  # arcs, source, target, score, nodes
 _best = Kernel("core_lattice_best", None, *ARCS, DOUBLES_OUT, INTS_OUT)
 _sum_forward = Kernel("core_lattice_forward", None, *ARCS, DOUBLES_OUT)
 _sum_backward = Kernel("core_lattice_backward", None, *ARCS, FLAG, DOUBLES_OUT)
+_split = Kernel("core_lattice_expand", ctypes.POINTER(Arcs), HANDLE, SIZE, INTS, INTS, INTS, SIZE, INTS_OUT)
+_free_arcs = Kernel("core_arcs_free", None, ctypes.POINTER(Arcs))
 
 
 class Lattice(NamedTuple):
@@ -126,19 +128,14 @@ class Lattice(NamedTuple):
 
 
 def build(
-    tree: Tree, grammar: Grammar, search: SearchState, scales: Scales, words: Sequence[str], ends: tuple[Any, Any, bool]
+    tree: Tree, grammar: Grammar, search: SearchState, scales: Scales, words: Sequence[str], whole: bool
 ) -> Lattice:
     """The lattice of the utterance that was just searched with a lattice beam.
 
-    `ends`: result of :func:`asrdistill.decode.search.final_paths`.
+    `whole`: result of :meth:`asrdistill.decode.search.SearchState.finals`.
     """
-    origins, scores, whole = ends
-    records, merges = search.records[: search.counts[RECORDS]], search.merges[: search.counts[MERGES]]
-    arrivals = search.arrivals[: search.counts[ARRIVALS]]
-    out = np.zeros(len(origins), arrivals.dtype)  # the arrivals at the end
-    out["record"], out["leaf"], out["back"], out["score"] = len(records), WHOLE if whole else CUT, origins, scores
-    lowest = scores.max(initial=-np.inf) - scales.lattice_beam
-    source, target, leaf, score = _collect(np.concatenate([arrivals, out]), merges, records, lowest)
+    records = search.records()
+    source, target, leaf, score = search.arcs(WHOLE if whole else CUT)
     order = np.lexsort((target, source))
     source, target, leaf, score = source[order], target[order], leaf[order], score[order]
     # nodes: the records, and the last node
@@ -148,7 +145,7 @@ def build(
     quiet[0] = False
     word = np.where(leaf >= 0, tree.leaf["word"][leaf], NOTHING).astype(np.int32)
     token = np.where(word >= 0, tree.leaf["token"][leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
-    lm = logprobs(grammar, state[source], token)
+    lm, _ = logprobs(grammar, state[source], token)
     lm = np.where(leaf == WHOLE, np.minimum(lm, LEAST), lm)
     pronunciation = np.where(word >= 0, tree.leaf["logprob"][leaf], 0.0)
     silence = (leaf >= 0) & (word < 0)
@@ -158,103 +155,15 @@ def build(
     return Lattice(words, time.astype(np.int32), source, target, word, acoustic, lm, pronunciation).trimmed()
 
 
-@numba.njit(cache=True)
-def _collect(arrivals, merges, records, lowest):
-    """Arcs (source node, target node, leaf, score) on paths of at least `lowest`.
-
-    Arrivals stand in the order of time; the last ones lead to the record after all others, the end. From the end
-    backwards, what lies beyond a record is known when the paths into it are opened: its merges, newest first, are
-    taken apart while they are good enough.
-    """
-    nodes = len(records) + 1
-    beyond = np.full(nodes, -np.inf)
-    beyond[nodes - 1] = 0.0
-    gap_of = np.full(len(merges), np.inf)
-    source, target, leaves, scores = [np.int32(0)], [np.int32(0)], [np.int32(0)], [0.0]
-    for place in range(len(arrivals) - 1, -1, -1):
-        arrival = arrivals[place]
-        there, back = arrival.record, arrival.back
-        slack = arrival.score + beyond[there] - lowest
-        if not slack >= 0:
-            continue
-        origins = {np.int32(0): 0.0}
-        origins.clear()
-        waiting = [np.int64(0)]
-        waiting.clear()
-        if back >= 0:
-            origins[back] = 0.0
-        else:
-            gap_of[-1 - back] = 0.0
-            heapq.heappush(waiting, np.int64(back))  # the newest merge is the lowest number
-        while len(waiting) > 0:
-            number = -1 - heapq.heappop(waiting)
-            merge, gap = merges[number], gap_of[number]
-            gap_of[number] = np.inf
-            for origin, more in ((merge.first, gap), (merge.other, gap + merge.gap)):
-                if more > slack:
-                    continue
-                if origin >= 0:
-                    if origin not in origins or more < origins[origin]:
-                        origins[origin] = more
-                else:
-                    if gap_of[-1 - origin] == np.inf:
-                        heapq.heappush(waiting, np.int64(origin))
-                    gap_of[-1 - origin] = min(gap_of[-1 - origin], more)
-        for here, gap in origins.items():
-            value = arrival.score - gap - records[here].score
-            beyond[here] = max(beyond[here], value + beyond[there])
-            source.append(np.int32(here))
-            target.append(np.int32(there))
-            leaves.append(arrival.leaf)
-            scores.append(value)
-    return (
-        np.array(source, np.int32)[1:],
-        np.array(target, np.int32)[1:],
-        np.array(leaves, np.int32)[1:],
-        np.array(scores)[1:],
-    )
-
-
-@numba.njit(cache=True)
-def _expand(grammar, source, target, token, time):
+def _expand(grammar: Grammar, source: np.ndarray, target: np.ndarray, token: np.ndarray, time: np.ndarray) -> Any:
     """Split nodes by the state of a language model: (time of the nodes, source, target, arc it came from, ln P)."""
-    nodes = len(time)
-    first = np.searchsorted(source, np.arange(nodes + 1))
-    number = {(np.int64(0) << 32) + grammar.start: 0}
-    copies = [[np.int32(0)] for _ in range(nodes)]  # of a node: its states, each after the first dummy
-    copies[0].append(np.int32(grammar.start))
-    number[np.int64(nodes - 1) << 32] = 0  # one last node, reached or not
-    copies[nodes - 1].append(np.int32(0))
-    sources, targets, arcs, logprobs = [(np.int64(0), 0)], [(np.int64(0), 0)], [0], [0.0]
-    for node in range(nodes):
-        for k in range(1, len(copies[node])):
-            state = copies[node][k]
-            for arc in range(first[node], first[node + 1]):
-                logprob, after = 0.0, np.int64(state)
-                if token[arc] >= 0:
-                    logprob, after = next_word(grammar, state, token[arc])
-                if target[arc] == nodes - 1:
-                    after = np.int64(0)
-                key = (np.int64(target[arc]) << 32) + after
-                if key not in number:
-                    number[key] = len(copies[target[arc]]) - 1
-                    copies[target[arc]].append(np.int32(after))
-                sources.append((np.int64(node), k - 1))
-                targets.append((np.int64(target[arc]), number[key]))
-                arcs.append(arc)
-                logprobs.append(logprob)
-    begin = np.zeros(nodes + 1, np.int32)
-    for node in range(nodes):
-        begin[node + 1] = begin[node] + len(copies[node]) - 1
-    new_time = np.empty(begin[nodes], np.int32)
-    for node in range(nodes):
-        new_time[begin[node] : begin[node + 1]] = time[node]
-    count = len(arcs) - 1
-    new_source, new_target = np.empty(count, np.int32), np.empty(count, np.int32)
-    for k in range(count):
-        new_source[k] = begin[sources[k + 1][0]] + sources[k + 1][1]
-        new_target[k] = begin[targets[k + 1][0]] + targets[k + 1][1]
-    return new_time, new_source, new_target, np.array(arcs)[1:], np.array(logprobs)[1:]
+    copies, native = np.empty(len(time), np.int32), native_grammar(grammar)
+    found = _split(ctypes.byref(native), len(source), source, target, token, len(time), copies)
+    if not found:
+        raise MemoryError("the rescored lattice needs more memory than there is; give a narrower lattice beam")
+    arrays = found.contents.arrays()
+    _free_arcs(found)
+    return np.repeat(time, copies), *arrays
 
 
 def _best_paths(source: np.ndarray, target: np.ndarray, scores: np.ndarray, nodes: int) -> Any:

@@ -1,12 +1,33 @@
 """Compile the tables of language model look-ahead and acoustic look-ahead; see docs/internals.md."""
 
+import ctypes
 from typing import NamedTuple
 
 import numpy as np
 
+from asrdistill.core import FLOATS_OUT, HANDLE, INTS, LONGS, LONGS_OUT, SIZE, Kernel, copied, read
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import LmLookahead, build_lookahead
+from asrdistill.decode.search import native_grammar
 from asrdistill.decode.tree import AFTER_SILENCE, INSIDE, LEAF, SILENCE, Tree
+
+
+class _Entries(ctypes.Structure):
+    _fields_ = (("count", SIZE), ("room", SIZE), ("node", HANDLE), ("value", HANDLE))
+
+
+_build = Kernel(
+    *("core_look_build", ctypes.POINTER(_Entries), HANDLE, SIZE, INTS, LONGS, read(LEAF), LONGS_OUT, FLOATS_OUT)
+)
+_free = Kernel("core_entries_free", None, ctypes.POINTER(_Entries))
+
+
+class LmLookahead(NamedTuple):
+    """Best log-probability ahead for (state, look-ahead class); E entries of longer histories."""
+
+    begin: np.ndarray  # (H + 1,) int64: entries of a state
+    node: np.ndarray  # (E,) int32: look-ahead class, rising within a state
+    value: np.ndarray  # (E,) float32
+    base: np.ndarray  # (A,) float32: values of the empty history, for every class
 
 
 def compile_lm_lookahead(tree: Tree, grammar: Grammar) -> LmLookahead:
@@ -14,8 +35,18 @@ def compile_lm_lookahead(tree: Tree, grammar: Grammar) -> LmLookahead:
     end = np.array((SILENCE, grammar.end, 0, 0), LEAF)
     leaf = np.append(tree.leaf[tree.leaf["token"] != SILENCE], end)
     leaf = leaf[np.argsort(leaf["token"], kind="stable")]
-    begin = np.searchsorted(leaf["token"], np.arange(grammar.arc_begin[1] + 1))
-    return LmLookahead(*build_lookahead(grammar, tree.look_parent, begin, leaf))
+    first = np.searchsorted(leaf["token"], np.arange(grammar.arc_begin[1] + 1))
+    classes, states = len(tree.look_parent), len(grammar.backoff_state)
+    begin, base = np.empty(states + 1, np.int64), np.empty(classes, np.float32)
+    native = native_grammar(grammar)
+    found = _build(ctypes.byref(native), classes, tree.look_parent, first, leaf, begin, base)
+    if not found:
+        raise MemoryError("the look-ahead of the language model needs more memory than there is; prune the model")
+    entries = found.contents
+    node = copied(entries.node, entries.count, np.int32)
+    value = copied(entries.value, entries.count, np.float32)
+    _free(found)
+    return LmLookahead(begin, node, value, base)
 
 
 class Successors(NamedTuple):

@@ -24,8 +24,8 @@ def row(**fields: type) -> np.dtype:
     return np.dtype(list(fields.items()), align=True)
 
 
-INT, FLOAT = np.int32, np.float32
-PLACE = np.uint32  # unsigned indices skip numba's check for negative ones
+INT, FLOAT, PLACE = np.int32, np.float32, np.uint32
+# These types are also in core/core.h.
 # An HMM state of the tree. look: its class; first: its children are child[first : first of the next node], in the
 # order of their classes; exit: that of the words that end here, or INSIDE; these words are leaf[leaf_begin : leaf_end];
 # stay: where the self loop leads to: the node itself, or the second state of a phone whose first lasts one frame

@@ -46,12 +46,13 @@ def test_confidence_is_the_share_of_paths_with_the_word():
 
 @pytest.fixture
 def alignments(monkeypatch):
-    """What each alignment of a lattice with a hypothesis gives: expected errors, probabilities (Q, words), …"""
+    """What each alignment of a lattice with a hypothesis gives: expected errors, and probabilities (Q, words)."""
     made, align = [], confusion._align
 
     def record(*args):
-        made.append(align(*args))
-        return made[-1]
+        errors = align(*args)
+        made.append((errors, args[-3]))  # which it filled
+        return errors
 
     monkeypatch.setattr(confusion, "_align", record)
     return made
@@ -60,7 +61,7 @@ def alignments(monkeypatch):
 def test_slots_hold_the_shares_of_the_words_aligned_with_them(alignments):
     lattice = fan({"go home now": 0.5, "go home": 0.2, "so home now": 0.2, "go roam now": 0.1})
     confidences(lattice, 1.0, 0.0, ["go", "home", "now"])
-    ((_, slots, *_),) = alignments  # columns: no word, then the words in the order of the lattice
+    ((_, slots),) = alignments  # columns: no word, then the words in the order of the lattice
     assert lattice.words == ["go", "home", "now", "roam", "so"]
     np.testing.assert_allclose(slots[1], [0.0, 0.8, 0.0, 0.0, 0.0, 0.2], atol=1e-9)
     np.testing.assert_allclose(slots[3], [0.0, 0.0, 0.9, 0.0, 0.1, 0.0], atol=1e-9)
@@ -74,7 +75,7 @@ def test_slots_of_real_lattices_are_distributions(seed, alignments):
     minimum_risk(lattice, 2.0, -0.7)
     confidences(lattice, 2.0, -0.7, lattice.n_best(2.0, -0.7, 1)[0][1])
     assert len(alignments) >= 2
-    for _, slots, *_ in alignments:
+    for _, slots in alignments:
         assert slots.min() >= 0
         np.testing.assert_allclose(slots.sum(1), 1, atol=1e-6)
 

@@ -5,15 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from asrdistill.core import copied
 from asrdistill.decode import decoder as decoding
 from asrdistill.decode import search
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.tree import row
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train
 from tests.decode.reference import search as reference
 from tests.refusals import refused
+
+# core_token and core_end of core.h
+TOKEN = row(score=np.float64, ahead=np.float32, node=np.uint32, back=np.int32)
+END = row(score=np.float64, group=np.int32, exit=np.int32, next=np.int32, record=np.int32)
 
 OPTIONS = DecodeOptions(lm_weight=2.0, insertion_penalty=-0.7, beam=15, word_end_beam=12)
 WORDS = {"ab": "A B", "abc": "A B C", "ba": "B A", "c": "C", "cab": "C A B", "kab": "C A B"}
@@ -42,16 +48,15 @@ def scores(frames: int, seed: int = 0) -> np.ndarray:
 
 def live_paths(going) -> list[list[tuple[int, int]]]:
     """(leaf, frame) of all records of all live paths, slowly."""
-    space, paths = going._state, []
-    now = space.counts[search.PARITY]
-    tokens = space.tokens[now, : space.counts[search.TOKENS]]
-    last = [token["back"] for token in tokens if token["score"] >= space.cutoff[0]]
-    last += list(space.ends["record"][now, : space.counts[search.ENDS]])
+    state, paths = going._state, []
+    view, records = state.view(), state.records()
+    tokens, ends = copied(view.token, view.tokens, TOKEN), copied(view.end, view.ends, END)
+    last = [*tokens["back"][tokens["score"] >= view.cutoff].tolist(), *ends["record"].tolist()]
     for record in last:
         path = []
         while record > 0:
-            path.append((int(space.records["leaf"][record]), int(space.records["end"][record])))
-            record = space.records["back"][record]
+            path.append((int(records["leaf"][record]), int(records["end"][record])))
+            record = records["back"][record]
         paths.append(path[::-1])
     return paths
 
@@ -91,16 +96,11 @@ def test_final_words_are_the_common_beginning_of_all_live_paths(seed):
         assert [word.word for word in settling.final] == [LANG.words[word] for word in words if word >= 0]
         assert settling.final + settling.partial == keeping.partial
     assert len(settling.final) > 5
-    assert settling._state.counts[search.RECORDS] < keeping._state.counts[search.RECORDS] / 2
-
-
-def sizes(space: search.SearchState) -> int:
-    return sum(array.nbytes for array in space)
+    assert len(settling._state.records()) < len(keeping._state.records()) / 2
 
 
 def test_memory_does_not_grow_with_the_stream(monkeypatch):
-    allocate = search.allocate
-    monkeypatch.setattr(search, "allocate", lambda *args: allocate(*args, tokens=64, records=64, ends=64))
+    monkeypatch.setattr(search, "ROOM", 64)
     going, forgetful = build().start(), build().start()
     for piece in range(400):
         frames = scores(50, piece)
@@ -109,10 +109,10 @@ def test_memory_does_not_grow_with_the_stream(monkeypatch):
             forgetful.accept(frames[begin : begin + 10])
             forgetful.partial_traceback()
         if piece == 40:
-            early = sizes(forgetful._state)
+            early = forgetful._state.view().bytes
             assert len(forgetful._scores) < decoding.BLOCK + decoding.BEYOND
-    assert sizes(forgetful._state) == early
-    assert len(going._state.records) > 10 * len(forgetful._state.records)
+    assert forgetful._state.view().bytes == early
+    assert len(going._state.records()) > 10 * len(forgetful._state.records())
     assert forgetful.finish() == going.finish()
 
 

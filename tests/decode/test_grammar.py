@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asrdistill.decode.lm import compile_grammar
-from asrdistill.decode.search import next_word
+from asrdistill.decode.search import logprobs
 from asrdistill.lang.ngram import END, START, UNKNOWN, NGram, read_arpa, train, write_arpa
 
 # Not every suffix of an n-gram is one itself ("c b" is not), some histories have no back-off weight.
@@ -58,10 +58,10 @@ KENLM = {
 def score(lm: NGram, sentence: str) -> float:
     """log10 P(sentence) by the compiled grammar."""
     grammar, number = compile_grammar(lm), lm.levels[0].number
-    total, state = 0.0, grammar.start
+    total, state = 0.0, np.array([grammar.start])
     for word in [*sentence.split(), END]:
-        logprob, state = next_word(grammar, state, number.get(word, number.get(UNKNOWN)))
-        total += logprob
+        logprob, state = logprobs(grammar, state, np.array([number.get(word, number.get(UNKNOWN))]))
+        total += float(logprob[0])
     return total / math.log(10)
 
 
