@@ -18,6 +18,7 @@ PAIR = {"nargs": 2, "metavar": ("FEATURES", "ALIGNMENT")}
     OUT,
     arg("--soft-targets", metavar="STORE", help="train a student: learn from these soft targets too"),
     arg("--teacher", metavar="MODEL", help="train a student: run this model on each batch, instead of --soft-targets"),
+    arg("--teacher-features", metavar="FEATURES", help="for members of --teacher that read other features"),
     arg("--from", dest="start", metavar="MODEL", help="start from this network's form and weights"),
     arg("--held-out", **PAIR, help="report frame accuracy on these each epoch"),
     arg("--specialist", type=str, nargs=2, metavar=("SETS", "K"), help="train the specialist of senone set K"),
@@ -55,10 +56,10 @@ def train(args: Args) -> None:
     which = {"specialist": special[1], "softmax": special[2]} if special else {}
     distributed.make(
         args.out,
-        lambda out: train_model(*data, args.options, out, args.start, special, args.teacher),
+        lambda out: train_model(*data, args.options, out, args.start, special, args.teacher, args.teacher_features),
         args.command,
         {**hash_fields(args.options), **which},
-        listed(*data, args.start, args.teacher, special and special[0]),
+        listed(*data, args.start, args.teacher, args.teacher_features, special and special[0]),
     )
 
 

@@ -145,9 +145,10 @@ class DataDirectory:
         names = ((id, _name_from(real(folder), audio, real)) for id, audio in recordings.items())
         write_table(folder / "wav.scp", names)
         if any(u.recording not in ("", u.id) or u.end is not None for u in self.utterances):
-            if endless := [u.id for u in self.utterances if u.end is None]:
+            ends = {u.id: u.duration if u.end is None else u.end for u in self.utterances}
+            if endless := [id for id, end in ends.items() if end is None]:
                 raise UserError(f"utterance {endless[0]} has no end time, but others of its directory are segments")
-            rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {u.end:.3f}") for u in self.utterances)
+            rows = ((u.id, f"{u.recording or u.id} {u.start:.3f} {ends[u.id]:.3f}") for u in self.utterances)
             write_table(folder / "segments", rows)
         if all(u.text is not None for u in self.utterances):
             write_table(folder / "text", ((u.id, u.text or "") for u in self.utterances))
@@ -166,12 +167,12 @@ class DataDirectory:
 
 
 def combine(directories: Iterable[DataDirectory]) -> DataDirectory:
-    """All utterances of several directories; raises UserError for a shared id."""
+    """All utterances of several directories, without transcripts if one has none; raises UserError for a shared id."""
     seen: dict[str, Utterance] = {}
     directories = list(directories)
-    if len({bool(directory.texts) for directory in directories if len(directory)}) > 1:
-        first = next(data.utterances[0].id for data in directories if len(data) and not data.texts)
-        raise UserError(f"some of the data directories have transcripts, that of {first} has none; give each a text")
+    lacking = [u.id for data in directories for u in data if u.text is None]
+    if lacking and any(directory.texts for directory in directories):
+        log.warning("the result has no transcripts: %d utterances have none, as %s", len(lacking), lacking[0])
     for directory in directories:
         for utterance in directory:
             if utterance.id in seen:

@@ -3,8 +3,9 @@
 Beyer et al. (2022), "Knowledge distillation: a good teacher is patient and consistent".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.losses import logit_matching, soft_cross_entropy
 from asrdistill.errors import UserError
+from asrdistill.features.paste import columns, has_columns
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, average_posteriors
@@ -24,8 +26,9 @@ from asrdistill.training.pool import Batch
 
 
 class OnlineTeacher:
-    """A network or an ensemble of networks over the student's features and senones.
+    """A network or an ensemble of networks over the student's senones.
 
+    beside     archive of features that a member may read instead of the student's, of the same frames; never masked
     sequences  of a student with loss mmi: it gets the posteriors over the denominator graph, averaged arithmetically
                over the members, or those of the members' mean logits if they are combined geometrically; networks
                that were trained on frames are taken less their log priors
@@ -40,14 +43,19 @@ class OnlineTeacher:
         senones: Senones,
         stride: int,
         sequences: MmiTargets | None = None,
+        beside: FrameArchive | None = None,
     ):
         model = load_model(folder)
         if isinstance(model, AcousticModel):
             model = Ensemble([model], "arithmetic", model.meta)
         if not isinstance(model, Ensemble) or model.evidence:
             raise UserError(f"{folder} is neither a network nor an ensemble of networks; use distill targets")
-        for member in model.members:
-            check_features(features, member.meta["features"], folder)
+        self.columns = [_beside(beside, member.meta["features"]) for member in model.members]  # None: the student's
+        for member, own in zip(model.members, self.columns, strict=True):
+            if own is None:
+                check_features(features, member.meta["features"], folder)
+        if beside and not any(self.columns):
+            raise UserError(f"{folder} does not read {beside.folder}; leave it out")
         if model.senones.hash != senones.hash:
             raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")
         self.networks: list[Network] = [member.module for member in model.members]
@@ -73,16 +81,22 @@ class OnlineTeacher:
         """
         device = batch.windows.device
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            windows = [cropped(batch.windows, context, network.context) for network in self.networks]
-            logits = torch.stack(
-                [network.to(device)(x).float() for network, x in zip(self.networks, windows, strict=True)]
-            )
+            logits = torch.stack([network.to(device)(x).float() for network, x in self._inputs(batch, context)])
         if self.sequences:
             assert batch.inside is not None  # chunks have more than one frame
             return batch._replace(rows=[*batch.rows[:-1], self._over_graph(logits, batch.inside)])
         posteriors = average_posteriors(logits, self.combine, self.weights)
         chosen = posteriors[:, 0] if batch.inside is None else posteriors[batch.inside]
         return batch._replace(rows=[chosen, *batch.rows[1:]])
+
+    def _inputs(self, batch: Batch, context: Context) -> Iterator[tuple[Network, Tensor]]:
+        """Each network, and the windows of its features with its context."""
+        for network, own in zip(self.networks, self.columns, strict=True):
+            if own is None:
+                yield network, cropped(batch.windows, context, network.context)
+            else:
+                assert batch.beside is not None
+                yield network, cropped(batch.beside, context, network.context)[..., own]
 
     def _over_graph(self, logits: Tensor, inside: Tensor) -> Tensor:
         """(n, S) of logits (M, b, L, S)."""
@@ -94,6 +108,13 @@ class OnlineTeacher:
             return self.sequences.posteriors(torch.tensordot(shares, logits, 1), inside)
         each = torch.stack([self.sequences.posteriors(one, inside) for one in logits])
         return torch.tensordot(shares, each, 1)
+
+
+def _beside(archive: FrameArchive | None, settings: dict[str, Any]) -> slice | None:
+    """Columns of features with these settings in a teacher's archive; None if it does not have them."""
+    if archive is None or not has_columns(archive.meta["features"], settings):
+        return None
+    return columns(archive.meta["features"], settings)
 
 
 class TaughtTargets:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from asrdistill.config import build
-from asrdistill.data.archive import FrameArchive, check_features
+from asrdistill.data.archive import FrameArchive, check_features, check_match
 from asrdistill.distill.online import OnlineTeacher, TaughtTargets
 from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
@@ -46,16 +46,20 @@ def train_model(
     start: Path | None = None,
     special: tuple[Path, int, str] | None = None,
     teacher: Path | None = None,
+    teacher_features: Path | None = None,
 ) -> None:
     """Train on archives and write a model folder into `out`, which holds the checkpoints meanwhile.
 
-    teacher  model to run on the batches, instead of soft targets
-    start    model to initialise from, architecture included
-    special  makes a specialist: folder of sets, number of the set, and one of SOFTMAXES
+    teacher           model to run on the batches, instead of soft targets
+    teacher_features  archive for members of the teacher that read other features
+    start             model to initialise from, architecture included
+    special           makes a specialist: folder of sets, number of the set, and one of SOFTMAXES
 
     Raises UserError for inputs or options that do not fit together.
     """
     _check_inputs(options, soft_targets, teacher, held_out, special)
+    if teacher_features and not teacher:
+        raise UserError(f"{teacher_features} is for a teacher; name it with --teacher")
     inputs, labels, senones = open_aligned(features, alignment)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
@@ -64,21 +68,26 @@ def train_model(
     utterances = labels.utterances
     targets: Targets | ChunkTargets
     targets = hard = specialty.targets(alignment) if specialty else HardTargets(labels, inputs)
-    mmi = MmiTargets(labels, senones, options) if options.loss == "mmi" else None
+    mmi = MmiTargets(labels, senones, options, inputs) if options.loss == "mmi" else None
     if mmi:
         targets, utterances = mmi, mmi.utterances
     if soft_targets:
         store = FrameArchive(soft_targets, "soft-targets")
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
-        if options.unlabelled:
-            unlabelled = sum(utterance not in labels for utterance in utterances)
-            log.info("%d utterances without an alignment have soft targets only", unlabelled)
         targets = _student_targets(store, hard, options, senones.count)
-    taught = OnlineTeacher(teacher, inputs, senones, options.stride, mmi) if teacher else None
+    beside = FrameArchive(teacher_features, "features") if teacher_features else None
+    taught = OnlineTeacher(teacher, inputs, senones, options.stride, mmi, beside) if teacher else None
     if taught and options.loss in ("soft", "logits"):
-        utterances = inputs.utterances if options.unlabelled else utterances
         targets = WeightedTargets([(1.0, TaughtTargets(inputs, options)), (options.hard_weight, hard)])
+    if taught and options.unlabelled:
+        lacking = set(mmi.lacking if mmi else ())
+        utterances = [utterance for utterance in inputs.utterances if utterance not in lacking]
+    if options.unlabelled:
+        unlabelled = sum(utterance not in labels for utterance in utterances)
+        log.info("%d utterances without an alignment have soft targets only", unlabelled)
+    if beside:
+        check_match(inputs, beside, utterances)
     measured = _held_out(*held_out, specialty, senones) if held_out else None
     has_branch = mmi is not None and options.cross_entropy_weight > 0
     if measured and has_branch:
@@ -92,7 +101,7 @@ def train_model(
     device = choose_device(options.device)
     dtype = distributed.agree(lambda: _remembered_precision(out, options, device))
     context = taught.context(model.context) if taught else model.context
-    frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": context}
+    frames = {"features": inputs, "targets": targets, "utterances": utterances, "context": context, "beside": beside}
     settings: dict[str, Any] = {key: getattr(options, key) for key in ("pool_frames", "batch", "seed")} | frames
     pool = _pool(settings, options, labels, senones, specialty)
     log.info("%s, %s, %d frames, %d updates", device, dtype, pool.frames, pool.updates(options.epochs))
@@ -138,8 +147,6 @@ def _check_inputs(
         raise UserError("omit needs to know the phones of each utterance; leave it or unlabelled out")
     if options.loss == "mmi" and (options.omit or special or soft_targets or options.widths):
         raise UserError("loss mmi does not go with omit, widths, stored soft targets or specialists; leave them out")
-    if options.loss == "mmi" and options.unlabelled:
-        raise UserError("loss mmi needs to know the phones of each utterance; leave unlabelled out")
     if special and (options.omit or options.unlabelled or options.chunk > 1):
         raise UserError("a specialist cannot be trained with omit, unlabelled or chunk; leave them out")
 

@@ -20,7 +20,7 @@ from asrdistill.hmm.denominator import DenominatorGraph
 from asrdistill.hmm.phone_ngram import PhoneNgram, find
 from asrdistill.hmm.senones import Senones, begins
 from asrdistill.training.options import TrainOptions
-from asrdistill.training.targets import UNLABELLED
+from asrdistill.training.targets import UNLABELLED, HardTargets
 
 log = logging.getLogger("asrdistill")
 
@@ -36,6 +36,8 @@ class MmiTargets:
     utterances   those that have a path; others are named, and refused if they are more than MOST_LEFT_OUT
     pathless     chunks so far that had no path and were left out
 
+    `features` gives the lengths of utterances without an alignment, which have no objective of their own.
+
     Logits are (b, L, S), or (b, L, 2S) with the cross-entropy branch in the second half. With `taught` the last rows
     are a teacher's posteriors (n, S) over the denominator graph; the loss is then the cross-entropy of its distribution
     of paths and the student's (Wong and Gales 2016), with hard_weight times the objective above.
@@ -43,31 +45,39 @@ class MmiTargets:
     Raises UserError for an alignment without phones and outputs that are not as far apart as those of the senones.
     """
 
-    def __init__(self, alignment: FrameArchive, senones: Senones, options: TrainOptions):
+    def __init__(
+        self,
+        alignment: FrameArchive,
+        senones: Senones,
+        options: TrainOptions,
+        features: FrameArchive | None = None,
+    ):
         if "phones" not in alignment.meta["parts"]:
             raise UserError(f"{alignment.folder} does not say which phone a frame belongs to; align again")
         if options.stride != senones.subsampling:
             raise UserError(f"the senones of {alignment.folder} need stride {senones.subsampling}; set stride to it")
         self.alignment, self.senones, self.options = alignment, senones, options
+        self.lengths = alignment if features is None else features
         self.pathless, self.taught = torch.zeros(()), False
         phones = (self._phones(utterance)[0] for utterance in alignment)
         ngram = PhoneNgram(phones, len(senones.phones), options.phone_order, options.phone_histories)
         self.graph = DenominatorGraph(ngram, senones)
         log.info("denominator graph: %s", ", ".join(f"{count} {name}" for name, count in self.graph.summary.items()))
         self._denominator = Denominator(self.graph, options.leak)
-        lacking = [utterance for utterance in alignment if not self._has_path(utterance)]
-        if lacking:
-            counted = f"{len(lacking)} of {len(alignment)} utterances"
-            message = f"{counted} are too short for their phones: {shorten(lacking)}"
-            if 100 * len(lacking) > MOST_LEFT_OUT * len(alignment):
+        self.lacking = [utterance for utterance in alignment if not self._has_path(utterance)]
+        if self.lacking:
+            counted = f"{len(self.lacking)} of {len(alignment)} utterances"
+            message = f"{counted} are too short for their phones: {shorten(self.lacking)}"
+            if 100 * len(self.lacking) > MOST_LEFT_OUT * len(alignment):
                 raise UserError(f"{message}; align again, or raise tolerance")
             log.warning("left out: %s", message)
-        self.utterances = [utterance for utterance in alignment if utterance not in set(lacking)]
+        without = set(self.lacking)
+        self.utterances = [utterance for utterance in alignment if utterance not in without]
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
         """Of each frame: senone, number of the first phone that may be there, and instances (K,) from it on, or -1."""
-        labels = torch.from_numpy(self.alignment.read(utterances).astype(np.int64))
-        rows = [self._near(*self._phones(utterance)) for utterance in utterances]
+        (labels,) = HardTargets(self.alignment, self.lengths).gather(utterances)
+        rows = [self._rows(utterance) for utterance in utterances]
         most = max(near.shape[1] for _, near in rows)
         near = [np.pad(near, ((0, 0), (0, most - near.shape[1])), constant_values=-1) for _, near in rows]
         phones = [torch.from_numpy(np.concatenate(each)) for each in ([first for first, _ in rows], near)]
@@ -80,7 +90,9 @@ class MmiTargets:
         any_phones = self._denominator(main, inside)
         top, found = numerator(self._denominator, main, rows[1], rows[2], inside)
         objective = torch.where(found, top - any_phones, 0).sum()
-        self.pathless = self.pathless.to(logits.device) + (~found).sum()
+        aligned = torch.zeros_like(inside)
+        aligned[inside] = labels != UNLABELLED
+        self.pathless = self.pathless.to(logits.device) + (~found & aligned.any(1)).sum()
         loss = 0.5 * options.output_l2 * (main.square().sum(-1) * inside).sum()
         loss = loss - (options.hard_weight if self.taught else 1.0) * objective
         if self.taught:
@@ -103,6 +115,12 @@ class MmiTargets:
         phone = np.asarray(self.alignment.part(utterance, "phones"), np.int64)
         first = np.flatnonzero(begins(self.senones.state[self.alignment[utterance]], phone))
         return phone[first], np.append(first, len(phone))
+
+    def _rows(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
+        if utterance in self.alignment:
+            return self._near(*self._phones(utterance))
+        frames = self.lengths.rows(utterance)
+        return np.zeros(frames, np.int64), np.full((frames, 1), -1)
 
     def _near(self, phones: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows of :meth:`gather`, without labels: (T,) and (T, K)."""

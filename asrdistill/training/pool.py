@@ -34,6 +34,7 @@ class Batch(NamedTuple):
     ends_epoch: bool
     inside: Tensor | None = None  # (b, L) which of the frames lie within the utterance; None: all, as L is 1
     frames: int = 0  # of the whole batch; 0: B
+    beside: Tensor | None = None  # (b, left + L + right, G) windows of a teacher's own features
 
 
 class FramePool:
@@ -43,6 +44,7 @@ class FramePool:
     batch     frames per update, of all processes together: batch // chunk chunks
     chunk     frames per chunk, each `stride` after the one before; an utterance's last chunk may have fewer
     keep      of utterances: the frames (T,) bool to train on, in chunks of 1; the others are context only
+    beside    (T, G) archive of further features of the same frames
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class FramePool:
         chunk: int = 1,
         keep: Callable[[Sequence[str]], np.ndarray] | None = None,
         stride: int = 1,
+        beside: FrameArchive | None = None,
     ):
-        self.features, self.targets, self.context = features, targets, context
+        self.features, self.targets, self.context, self.beside = features, targets, context, beside
         self.batch, self.seed, self.chunk, self.keep = batch, seed, chunk, keep
         self.stride, self.span = stride, stride * chunk
         self.blocks = _blocks(features, utterances)
@@ -127,7 +130,13 @@ class FramePool:
                 order = self._order(names, len(frames), np.random.default_rng((self.seed, epoch, number)))
                 ours = [send(torch.from_numpy(array), device) for array in (frames, self._bounds(names), order)]
                 rows = [send(row, device) for row in self.targets.gather(names)]
-                yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan))
+                beside = self._beside(names, device)
+                yield Pool(ours[0], ours[1], ours[2], rows, number + 1 == len(plan), beside)
+
+    def _beside(self, names: Sequence[str], device: torch.device) -> Tensor | None:
+        if self.beside is None:
+            return None
+        return send(torch.from_numpy(self.beside.read(names).astype(np.float32, copy=False)), device)
 
     def _chunks(self, names: Sequence[str], rng: np.random.Generator) -> np.ndarray:
         """The first frame of each chunk: one of its first `stride` at random."""
@@ -158,13 +167,14 @@ class FramePool:
             window = (chosen[:, None] + offsets).clamp(bounds[:, :1], bounds[:, 1:])
             last = number == len(batches)
             place = (share.start, len(batch), last, last and pool.ends_epoch)
+            beside = pool.beside[window] if pool.beside is not None else None
             if self.chunk == 1:
-                yield Batch(pool.frames[window], [row[chosen] for row in pool.rows], *place)
+                yield Batch(pool.frames[window], [row[chosen] for row in pool.rows], *place, beside=beside)
                 continue
             frames = batch[:, None] + torch.arange(0, self.span, self.stride, device=batch.device)  # (B, L)
             inside = frames <= pool.bounds[batch, 1:]
             rows = [row[frames[share][inside[share]]] for row in pool.rows]
-            yield Batch(pool.frames[window], rows, *place, inside[share], int(inside.sum()))
+            yield Batch(pool.frames[window], rows, *place, inside[share], int(inside.sum()), beside)
 
 
 class HalfPool(FramePool):
@@ -202,6 +212,7 @@ class Pool(NamedTuple):
     order: Tensor  # the first frame of each chunk as they come into batches
     rows: list[Tensor]  # their targets, (n, …) each
     ends_epoch: bool
+    beside: Tensor | None = None  # (n, G) further features
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:

@@ -28,7 +28,7 @@ case $hours in
   960) rungs=(100 460 960) parts=(train-clean-{100,360} train-other-500) ;;
   *) fail "--hours must be 100, 460 or 960, not '$hours'" ;;
 esac
-variant=$hours size=full usual="dev-clean dev-other test-clean test-other" large=(lm-4 4-gram.arpa.gz)
+variant=$hours size=full rate=low mean=geometric usual="dev-clean dev-other test-clean test-other" large=(lm-4 4-gram.arpa.gz)
 if $mini; then
   variant=mini size=mini rungs=(5) parts=(train-clean-5) usual="dev-clean-2 test-clean" large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz)
 fi
@@ -42,19 +42,20 @@ if [[ ! -f $beams/decode.yaml ]]; then beams=$conf; fi
 teacher=$sizes/teacher.yaml student=$sizes/student.yaml last_tree=() trainer=(asrdistill) at_once=$jobs
 if $paper; then
   ! $mini || fail "--paper is for --hours, not for the 5 hours of --mini"
-  variant+=_paper teacher=$conf/paper.yaml student=$conf/paper.yaml last_tree=(--leaves 8000 --gaussians 160000) at_once=1
+  variant+=_paper rate=sat mean=arithmetic teacher=$conf/paper.yaml student=$conf/paper.yaml last_tree=(--leaves 8000 --gaussians 160000) at_once=1
   gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l || true)
   if ((gpus > 0)); then trainer=(torchrun --standalone --nproc-per-node "$gpus" -m asrdistill); fi
 fi
 fetched=$corpus corpus=${corpus:-${data:-$here/data}/download}
 data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant}
 train=$data/rung/${rungs[-1]} cepstra=$data/cepstra/train
-# Of the 5 hours of --mini the networks see copies with other vocal tract lengths as well.
-heard=$data/hires/train learnt=$exp/ali/sat/train
+# The networks' alignment: with an output every 30 ms; --paper every 10 ms, over the last triphones' senones. Of the 5
+# hours of --mini they see copies with other vocal tract lengths as well.
+ali=$exp/ali/$rate heard=$data/hires/train learnt=$exp/ali/$rate/train
 if $mini; then heard+=_copies learnt+=_copies; fi
 lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_all_probs lexicon=$data/corpus/lexicon.txt
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
-held_out=(--held-out "$data/hires/$dev" "$exp/ali/sat/$dev")
+held_out=(--held-out "$data/hires/$dev" "$ali/$dev")
 
 if stage 1 "download: the parts, the lexicon, language models" ""; then
   [[ -n $fetched ]] || asrdistill data download librispeech "$corpus" --parts "${parts[@]}" "${sets[@]}" lexicon "${models[@]}" ${mirror:+--mirror "$mirror"} ${table:+--table "$table"}
@@ -128,7 +129,8 @@ fi
 if stage 9 "targets: alignment that the networks learn; pronunciation probabilities" "0.5 min"; then
   asrdistill feats fmllr "$exp/sat" "$cepstra" "$exp/ali/lda_mllt/${rungs[-1]}" "$train" "$data/fmllr/train" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr/train" "$train" "$lang" "$exp/ali/sat/train" --jobs "$jobs"
-  ! $mini || asrdistill ali expand "$exp/ali/sat/train" "$heard" "$learnt"
+  $paper || asrdistill ali expand "$exp/ali/sat/train" "$data/fmllr/train" "$ali/train" --config "$sizes/low.yaml" --jobs "$jobs"
+  ! $mini || asrdistill ali expand "$ali/train" "$heard" "$learnt"
   asrdistill lang pron-probs "$lang" "$exp/ali/sat/train" "$align_lang"
   asrdistill lang pron-probs "$data/lang_all" "$exp/ali/sat/train" "$decode_lang"
 fi
@@ -137,16 +139,18 @@ if stage 10 "reference alignments: known words of the sets, for frame accuracy" 
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${sets[@]}" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$exp/ali/sat" --sets "${sets[@]}" --jobs "$jobs"
+  for set in "${sets[@]}"; do
+    $paper || asrdistill ali expand "$exp/ali/sat/$set" "$data/fmllr_known/$set" "$ali/$set" --tree "$ali/train" --jobs "$jobs"
+  done
 fi
 
-if stage 11 "teachers: networks with different seeds; soft targets of their ensemble" "16 min"; then
+if stage 11 "teachers: networks with different seeds, and their ensemble" "16 min"; then
   "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/teacher" --seeds "${teachers[@]}" --config "$teacher" "${held_out[@]}" --jobs "$at_once"
-  asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble"
-  asrdistill distill targets "$exp/ensemble" "$heard" "$exp/targets" --config "$sizes/targets.yaml" --jobs "$jobs"
+  asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine "$mean"
 fi
 
-if stage 12 "student" "4 min"; then
-  "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/student" --seeds "${students[@]}" --config "$student" --soft-targets "$exp/targets" "${held_out[@]}" --jobs "$at_once"
+if stage 12 "student: taught by the ensemble on its very batches" "4 min"; then
+  "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/student" --seeds "${students[@]}" --config "$student" --teacher "$exp/ensemble" "${held_out[@]}" --jobs "$at_once"
 fi
 
 if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "1 min a model"; then
@@ -161,10 +165,10 @@ if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "
   asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${sets[@]}" --tuned "$exp/tune/lda_mllt" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}"
 fi
 
-second=(--sets "${sets[@]}" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}")
+second=(--sets "${sets[@]}" --graph "$exp/graph/$rate" --lattice-beam 6 "${decode[@]}")
 if stage 14 "decode networks: scales tuned on dev, all sets, with the 3-gram" "1 min a model"; then
   for model in "teacher.$seed" ensemble "student.$seed"; do
-    asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/sat" "${tune[@]}"
+    asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"
   done
   asrdistill decode run "$exp/teacher" "$data/hires" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
   asrdistill decode run "$exp/ensemble" "$data/hires" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
@@ -199,9 +203,9 @@ if stage 17 "decode with open vocabulary: errors on words that the text lacks" "
 fi
 
 if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
-  asrdistill nnet evaluate "$exp/teacher" "$data/hires" "$exp/ali/sat" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/ensemble" "$data/hires" "$exp/ali/sat" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/student" "$data/hires" "$exp/ali/sat" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/teacher" "$data/hires" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/ensemble" "$data/hires" "$ali" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
+  asrdistill nnet evaluate "$exp/student" "$data/hires" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi
 

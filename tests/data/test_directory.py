@@ -280,8 +280,18 @@ def test_an_utterance_has_one_speaker(folder, speaker):
         read_speakers(folder)
 
 
-def test_labelled_and_unlabelled_sets_are_not_combined_silently():
-    known, unknown = (DataDirectory([Utterance(name, "a.wav", "s", text)]) for name, text in (("a", "so"), ("b", None)))
-    with refused("b"):
-        combine([known, unknown])
-    assert len(combine([known, DataDirectory([])])) == 1
+def test_labelled_and_unlabelled_sets_are_combined_without_transcripts(tmp_path, caplog):
+    known, unknown = (DataDirectory([Utterance(name, "/a", "s", text)]) for name, text in (("a", "so"), ("b", None)))
+    for data, has_text in ((combine([known, unknown]), False), (combine([known, DataDirectory([])]), True)):
+        data.write(tmp_path)
+        assert (tmp_path / "text").exists() == has_text
+        assert bool(caplog.messages) != has_text
+        caplog.clear()
+
+
+def test_whole_files_are_combined_with_segments(segmented, tmp_path):
+    whole = Utterance("x", str(segmented / "ann-2.wav"), "s", duration=0.5)
+    combine([DataDirectory.read(segmented), DataDirectory([whole])]).write(tmp_path)
+    found = DataDirectory.read(tmp_path)
+    assert (found["x"].start, found["x"].end) == (0, 0.5)
+    assert found["u1"].end == DataDirectory.read(segmented)["u1"].end

@@ -16,6 +16,7 @@ from asrdistill.models.io import load_model
 from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool
+from tests.conftest import write_archive
 from tests.refusals import refused
 
 OPTIONS = TrainOptions(layers=1, width=16, left=2, right=1, epochs=2, batch=64, learning_rate=5e-3, precision="float32")
@@ -81,6 +82,40 @@ def test_targets_are_of_the_masked_frames(corpus, teacher, options):
                     each.append(member.module(window[None, frame - left : frame + right + 1])[0, 0].log_softmax(-1))
             wanted.append(torch.stack(each).mean(0).log_softmax(-1))
     np.testing.assert_allclose(found.numpy(), torch.stack(wanted).numpy(), atol=1e-4)
+
+
+def test_teacher_reads_features_of_its_own(corpus, teacher, tmp_path):
+    """The student's are others, and masked; the teacher's posteriors are those of the unmasked frames that it reads."""
+    rng, features = np.random.default_rng(1), FrameArchive(corpus.features)
+    other = {name: rng.normal(size=(len(labels), 3)) for name, labels in corpus.labels.items()}
+    settings = {"type": "cepstra", "coefficients": 3}
+    write_archive(tmp_path / "other", "features", other, "<f4", features=settings, frame_shift=0.01)
+    student, senones = FrameArchive(tmp_path / "other"), Senones.read(corpus.alignment)
+    rows = []
+    for inputs, beside in ((student, features), (features, None)):
+        online = OnlineTeacher(teacher, inputs, senones, 1, beside=beside)
+        context = online.context((0, 0))
+        targets = TaughtTargets(inputs, OPTIONS)
+        pool = FramePool(inputs, targets, inputs.utterances, context, 10**6, 60, 0, beside=beside)
+        batch = next(pool.read(0, 0, 1, CPU))
+        if beside:
+            batch = batch._replace(windows=torch.zeros_like(batch.windows))
+        rows.append(online.teach(batch, torch.float32, context).rows[0])
+    torch.testing.assert_close(*rows)
+    with refused(tmp_path / "other"):
+        OnlineTeacher(teacher, student, senones, 1)
+    with refused(student.folder):
+        OnlineTeacher(teacher, features, senones, 1, beside=student)
+    short = {name: rows[: 20 if name == "utt003" else None] for name, rows in other.items()}
+    write_archive(tmp_path / "short", "features", short, "<f4", features=settings, frame_shift=0.01)
+    (tmp_path / "model").mkdir()
+    with refused("utt003"):
+        train_model(
+            tmp_path / "short",
+            *(corpus.alignment, None, None, OPTIONS, tmp_path / "model"),
+            teacher=teacher,
+            teacher_features=corpus.features,
+        )
 
 
 def test_teachers_that_do_not_fit_are_refused(corpus, teacher, tmp_path):

@@ -41,8 +41,8 @@ FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")
 # What the recipe's configuration is changed to.
 GMM = {"iterations": 10}
 NET = {
-    **{"architecture": "dnn", "layers": 2, "width": 96, "left": 20, "right": 5, "chunk": 1, "stride": 1},
-    **{"time_masks": 0, "frequency_masks": 0, "batch": 256, "learning_rate": 2e-3, "threads": 1},
+    **{"width": 64, "left": 14, "right": 14, "dilations": [1, 1, 3, 3, 6], "chunk": 30, "batch": 300, "dropout": 0.0},
+    **{"time_masks": 0, "frequency_masks": 0, "learning_rate": 4e-3, "phone_histories": 200, "threads": 1},
 }
 EPOCHS = {"mini": 5, "full": 9}  # the networks of --mini hear three copies
 SMALL: dict[str, dict[str, Any]] = {
@@ -55,9 +55,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "sat": {"leaves": 200, "gaussians": 500, **GMM},
     "sat_100": {"leaves": 250, "gaussians": 600, **GMM},
     "sat_5": {"leaves": 250, "gaussians": 600, **GMM},
-    "teacher": {**NET, "dropout": 0.1},
+    "low": {"leaves": 200},
+    "teacher": NET,
     "student": NET,
-    "targets": {"keep": 40},
     "subwords": {"pieces": 100},
     # Small models on a few words: wide beams find the same, later.
     "decode": {"beam": 13, "word_end_beam": 9, "max_active": 3000},
@@ -66,18 +66,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 # The same for 39 minutes of books.
 BOOK_GMM = {"iterations": 15}
-BOOK_NET = {
-    "architecture": "tdnn",
-    "width": 192,
-    "left": 24,
-    "right": 15,
-    "dilations": [1, 3, 3, 6],
-    "chunk": 21,
-    "stride": 3,
-    "epochs": 3,
-    "learning_rate": 3e-3,
-    "threads": 1,
-}
+BOOK_NET = {"width": 256, "phone_histories": 500, "epochs": 4, "learning_rate": 3e-3, "batch": 800, "threads": 1}
 BOOKS: dict[str, dict[str, Any]] = {
     "mono_set": {"shortest": 90},
     "tri_set": {"utterances": 180},
@@ -86,9 +75,9 @@ BOOKS: dict[str, dict[str, Any]] = {
     "lda_mllt": {"leaves": 400, "gaussians": 2000, **BOOK_GMM},
     "sat": {"leaves": 400, "gaussians": 2000, **BOOK_GMM},
     "sat_5": {"leaves": 450, "gaussians": 3000, **BOOK_GMM},
+    "low": {"leaves": 500},
     "teacher": BOOK_NET,
     "student": BOOK_NET,
-    "targets": {"keep": 40},
     "subwords": {"pieces": 300},
     "decode": {"beam": 12, "word_end_beam": 8, "max_active": 3000},
     "tune": {"beam": 10, "word_end_beam": 7, "max_active": 2000, "lattice_beam": 4},

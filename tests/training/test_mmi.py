@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from asrdistill.scoring.edit_distance import count_errors
 from asrdistill.training import loop
 from asrdistill.training.mmi import Denominator, MmiTargets, numerator
 from asrdistill.training.options import TrainOptions
-from tests.refusals import refused
+from tests.refusals import assert_refused, refused
 
 from .test_distributed import torchrun
 
@@ -296,6 +297,25 @@ def test_taught_by_itself_a_student_has_no_gradient_and_the_least_loss(spoken):
     for seed in range(20):
         torch.manual_seed(seed)
         assert loss(teacher + 0.3 * torch.randn(shape, dtype=torch.float64))[0] > least
+
+
+def test_utterances_without_an_alignment_have_the_teacher_alone(tmp_path):
+    spoken = Spoken(tmp_path)
+    labels = spoken.labels()
+    spoken.align(tmp_path / "some", {name: labels[name] for name in list(labels)[5:]})
+    options = dataclasses.replace(OPTIONS, output_l2=0, hard_weight=3.0)
+    targets = MmiTargets(FrameArchive(tmp_path / "some"), spoken.senones, options, FrameArchive(spoken.features))
+    targets.taught = True
+    inside = torch.ones(2, 10, dtype=torch.bool)
+    for names, alone in ((list(labels)[:5], True), (list(labels)[5:], False)):
+        rows = [row[:20] for row in targets.gather(names)]
+        logits, teacher = torch.randn(2, 2, 10, spoken.senones.count, dtype=torch.float64)
+        rows[3] = targets.posteriors(teacher, inside)
+        whole = torch.cat([logits, logits], -1).requires_grad_()
+        (gradient,) = torch.autograd.grad(targets.chunk_loss(whole, rows, inside), whole)
+        expected = torch.nn.functional.pad(targets.posteriors(logits, inside) - rows[3], (0, spoken.senones.count))
+        assert gradient[inside].allclose(expected) == alone
+    assert targets.pathless == 0
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0, 10.0])
@@ -581,7 +601,11 @@ def test_decoding_starts_from_a_language_model_weight_of_one(flags, tmp_path, mo
     fit(spoken, tmp_path / "mmi")
     fit(spoken, tmp_path / "frames", dataclasses.replace(OPTIONS, loss="soft", epochs=1))
     monkeypatch.setattr(decode, "make", lambda *_, options: seen.append(options.lm_weight))
-    for model in ("mmi", "frames"):
+    members = [str(tmp_path / "mmi"), str(tmp_path / "again")]
+    shutil.copytree(*members)
+    assert main(["nnet", "ensemble", *members, str(tmp_path / "ensemble")]) == 0
+    assert_refused(["nnet", "ensemble", members[0], str(tmp_path / "frames"), str(tmp_path / "mixed")], "frames")
+    for model in ("mmi", "ensemble", "frames"):
         paths = [str(tmp_path / model), str(spoken.features), *(str(tmp_path / name) for name in ("lang", "lm", "out"))]
         assert main(["decode", "run", *paths, *flags]) == 0
-    assert seen == ([2.5, 2.5] if flags else [1.0, 10.0])
+    assert seen == ([2.5, 2.5, 2.5] if flags else [1.0, 1.0, 10.0])
