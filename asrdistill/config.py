@@ -9,7 +9,6 @@ options = resolve(FbankOptions, args)  # defaults < YAML < command line
 """
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
 import types
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from asrdistill.errors import UserError
+from asrdistill.reader import conform, read_yaml
 
 T = TypeVar("T")
 
@@ -71,25 +71,6 @@ def resolve(cls: type[T], args: argparse.Namespace) -> T:
     return build(cls, values | {k: v for k, v in flags.items() if v is not None}, source)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping of plain values; raises UserError otherwise."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"configuration {path} does not exist; check the path") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = f", line {mark.line + 1}" if (mark := getattr(error, "problem_mark", None)) else ""
-        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UserError(f"configuration {path}{where} is not valid YAML: {reason}; correct it") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise UserError(f"configuration {path} must be a list of 'key: value' lines")
-    return values
-
-
 def build(cls: type[T], values: dict[str, Any], source: str) -> T:
     """A dataclass from a mapping; unknown keys and wrong types are errors that name `source`."""
     hints = typing.get_type_hints(cls)
@@ -100,7 +81,10 @@ def build(cls: type[T], values: dict[str, Any], source: str) -> T:
             near = difflib.get_close_matches(str(key), known, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
             raise UserError(f"unknown configuration key '{key}' in {source}; {hint}")
-        checked[key] = _check(key, value, hints[key], known[key].metadata.get("choices"), source)
+        checked[key] = value = conform(value, hints[key], source, key)
+        choices = known[key].metadata.get("choices") or ()
+        if wrong := [one for one in (value if isinstance(value, list) else [value]) if choices and one not in choices]:
+            raise UserError(f"'{key}' in {source} must be one of {', '.join(map(str, choices))}, not {wrong[0]!r}")
     return cls(**checked)
 
 
@@ -110,19 +94,3 @@ def _plain_type(hint: Any) -> tuple[type, bool]:
         first = next(kind for kind in typing.get_args(hint) if kind is not type(None))
         return _plain_type(first)[0], True
     return typing.get_origin(hint) or hint, False
-
-
-def _check(key: str, value: Any, hint: Any, choices: tuple[Any, ...] | None, source: str) -> Any:
-    kind, optional = _plain_type(hint)
-    if value is None and optional:
-        return None
-    if kind is list and isinstance(value, list) and (inner := typing.get_args(hint)):
-        return [_check(key, item, inner[0], choices, source) for item in value]
-    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):  # YAML 1.1 reads 1e-3 as a string
-            value = float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UserError(f"'{key}' in {source} must be a {kind.__name__}, not {value!r}")
-    if choices and value not in choices:
-        raise UserError(f"'{key}' in {source} must be one of {', '.join(map(str, choices))}, not {value!r}")
-    return value

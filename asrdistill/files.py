@@ -1,19 +1,14 @@
-"""File helpers: atomic writes, checksums, JSON, text tables."""
+"""File helpers: atomic writes, checksums. What is read goes through :mod:`asrdistill.reader`."""
 
-import gzip
 import hashlib
 import json
-import lzma
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from asrdistill.errors import UserError
-
-T = TypeVar("T")
 
 TABLES = Path(__file__).resolve().parent / "tables"  # a link to data/; in a wheel a copy
 
@@ -51,48 +46,6 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file without line ends and byte order mark; NAME.gz and NAME.xz are unpacked.
-
-    Raises UserError if it is missing, damaged or not UTF-8.
-    """
-    path, number = Path(path), 0
-    unpack: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    try:
-        with unpack(path, "rb") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007 (named below)
-                yield line.decode("utf-8-sig").rstrip("\r\n")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make it first, or check the path") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}, line {number} is not UTF-8 text; convert it, for example with iconv") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path} cannot be read ({error}); copy or make it again") from None
-
-
-def parse_lines(path: Path, parse: Callable[[str], T], form: str) -> Iterator[T]:
-    """Yield ``parse(line)`` for every line of a text file.
-
-    A ValueError of `parse` becomes a UserError that names the line and the expected `form`.
-    """
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            value = parse(line)
-        except (ValueError, OverflowError):
-            raise UserError(f"{path}, line {number}: '{line[:60]}' is not '{form}'; correct it") from None
-        yield value
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raises UserError when it is missing or damaged."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; make it first, or check the path") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); make it again") from None
 
 
 def sha256(path: Path) -> str:

@@ -17,14 +17,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from safetensors import SafetensorError
 
 from asrdistill import __version__
 from asrdistill.config import hash_fields
 from asrdistill.errors import UserError
-from asrdistill.files import hash_of, make_folder, read_json, sha256, write_json
+from asrdistill.files import hash_of, make_folder, sha256, write_json
+from asrdistill.reader import Count, Time, read_json
 
 log = logging.getLogger("asrdistill")
 
@@ -116,10 +117,27 @@ def _complete(
     shutil.rmtree(old, ignore_errors=True)
 
 
+class _Hash(TypedDict):
+    hash: str
+
+
+class Marker(_Hash, total=False):
+    """Content of ``.done``: how a folder was made."""
+
+    verb: str
+    inputs: list[str]
+    options: dict[str, Any]
+    stage: str
+    start: Time
+    end: Time
+    peak_mb: Count
+    environment: dict[str, str]
+
+
 def marker(folder: Path) -> dict[str, Any]:
     """Contents of the folder's ``.done``; empty if there is none."""
     path = Path(folder) / MARKER
-    return read_json(path) if path.is_file() else {}
+    return read_json(path, Marker) if path.is_file() else {}
 
 
 def fingerprint(path: Path) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asrdistill.config import add_options, build, option, read_yaml, resolve
+from asrdistill.config import add_options, build, option, resolve
+from asrdistill.reader import read_yaml
 from tests.refusals import refused
 
 

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from asrdistill.errors import shorten
-from asrdistill.files import atomic, hash_of, read_json, sha256, write_json, write_text
+from asrdistill.files import atomic, hash_of, sha256, write_json, write_text
+from asrdistill.reader import read_json
 from tests.refusals import refused
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import find
-from asrdistill.config import read_yaml, resolve
+from asrdistill.config import resolve
+from asrdistill.reader import read_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = {"own_voice": ("--audio", "voices"), "timit": ("--timit", "TIMIT")}

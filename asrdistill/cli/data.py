@@ -94,7 +94,8 @@ def segment(args: Args) -> None:
     from dataclasses import asdict
 
     from asrdistill.data.segment import segment_recordings
-    from asrdistill.files import read_lines, tree_hash
+    from asrdistill.files import tree_hash
+    from asrdistill.reader import read_lines
 
     if not args.audio.is_dir():
         raise UserError(f"{args.audio} is no folder; give the folder of the recordings")
@@ -177,8 +178,9 @@ def normalize_text(args: Args) -> None:
     Example:
       asrdistill data normalize-text novel.txt letters.txt data/words.txt --language fr
     """
-    from asrdistill.files import atomic, read_lines
+    from asrdistill.files import atomic
     from asrdistill.lang.normalize import normalize_text
+    from asrdistill.reader import read_lines
 
     with atomic(args.out) as out:
         for line in (line for path in args.text for line in read_lines(path)):

@@ -76,8 +76,8 @@ def _scaled(args: Args) -> Any:
     """The options; without a given lm_weight it is 1 for networks trained by MMI, whose scores are scaled already."""
     from dataclasses import replace
 
-    from asrdistill.config import read_yaml
     from asrdistill.models.folder import read_meta
+    from asrdistill.reader import read_yaml
 
     given = args.lm_weight is not None or (args.config and "lm_weight" in read_yaml(args.config))
     is_mmi = not given and read_meta(args.model).get("loss") == "mmi"

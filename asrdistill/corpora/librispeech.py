@@ -24,8 +24,9 @@ from asrdistill import fetch, parallel, stage
 from asrdistill.data.audio import flac_seconds
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, atomic, parse_lines, write_text
+from asrdistill.files import TABLES, atomic, write_text
 from asrdistill.progress import Meter
+from asrdistill.reader import parse_lines
 
 log = logging.getLogger("asrdistill")
 

@@ -21,8 +21,9 @@ from asrdistill.corpora import line_ends
 from asrdistill.data.ctm import Interval, read_phn
 from asrdistill.data.directory import DataDirectory, Utterance, write_table
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, read_lines, write_text
+from asrdistill.files import TABLES, write_text
 from asrdistill.lang.normalize import normalize_english
+from asrdistill.reader import read_lines
 
 log = logging.getLogger("asrdistill")
 

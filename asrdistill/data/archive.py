@@ -1,7 +1,7 @@
 """Frame archives: storage of everything with one row per frame.
 
 <part>.<N>.npy   shard N, memory-mapped; most archives have one part `frames`, soft targets have several
-index.tsv        utterance, shard, first row, rows; sorted by utterance
+index.tsv        utterance, shard, first row, rows, CRC-32 of the rows of each part; sorted by utterance
 meta.json        kind, parts with their types, frame shift, content hash
 
 Shards are written side by side, then :func:`finish` writes the index. A subset is a new index over the same shards,
@@ -14,18 +14,55 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
+from zlib import crc32
 
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import hash_of, parse_lines, read_json, write_json, write_text
+from asrdistill.files import hash_of, write_json, write_text
+from asrdistill.reader import Count, Positive, parse_lines, read_array, read_json
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
-INDEX = "utterance <tab> shard <tab> first row <tab> rows"
+INDEX = "utterance <tab> shard <tab> first row <tab> rows <tab> CRC-32 of each part, in hexadecimal"
 # Fields of meta.json that archives must share to be combined
 IDENTITY = ("kind", "parts", "frame_shift", "features", "senones", "teachers", "temperatures")
 _HEADER = 128  # bytes of the .npy header, which is written last
+Place = tuple[str, int, int, str]  # shard, first row, rows, CRC-32 of each part
+Line = tuple[str, str, int, int, str]  # utterance and its place
+
+
+class Settings(TypedDict, total=False):
+    """Settings of features; `type` decides what else there is."""
+
+    type: str
+
+
+class Part(TypedDict):
+    dtype: Literal["<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8"]
+    shape: list[Count]
+
+
+class _Meta(TypedDict):
+    kind: str
+    parts: dict[str, Part]
+    hash: str
+
+
+class Meta(_Meta, total=False):
+    """meta.json of an archive."""
+
+    frame_shift: Positive
+    features: Settings
+    feature_hash: str
+    senones: str
+    joined: list[str]
+    temperatures: list[Positive]
+    kept: Count
+    kept_mass: list[float]
+    teachers: list[str]
+    combine: str
+    level: dict[str, list[float]]
 
 
 class ShardWriter:
@@ -34,7 +71,7 @@ class ShardWriter:
     def __init__(self, folder: Path, number: int, parts: Parts):
         self.folder, self.number, self.parts = Path(folder), number, dict(parts)
         self.rows = 0
-        self.index: list[tuple[str, int, int]] = []
+        self.index: list[tuple[str, int, int, str]] = []
         self.digest = hashlib.sha256()
         self.files = {name: open(self._path(name), "wb") for name in self.parts}  # noqa: SIM115 (closed by close)
         for handle in self.files.values():
@@ -49,6 +86,7 @@ class ShardWriter:
         if set(arrays) != set(self.parts) or len(counts) != 1:
             raise ValueError(f"{utterance}: parts {sorted(self.parts)} of equal length wanted")
         self.digest.update(utterance.encode())
+        sums = {}
         for name, array in arrays.items():
             dtype, shape = self.parts[name]
             data = np.ascontiguousarray(array, dtype=dtype)
@@ -57,9 +95,10 @@ class ShardWriter:
             if np.isnan(data).any() if data.dtype.kind == "f" else not np.array_equal(data, array):
                 raise UserError(f"utterance {utterance}: {name} has NaN or numbers that {data.dtype} cannot hold")
             self.digest.update(data.tobytes())
+            sums[name] = f"{crc32(data.data):08x}"
             self.files[name].write(data.tobytes())
         rows = counts.pop()
-        self.index.append((utterance, self.rows, rows))
+        self.index.append((utterance, self.rows, rows, " ".join(sums[name] for name in self.parts)))
         self.rows += rows
 
     def close(self) -> dict[str, Any]:
@@ -81,7 +120,7 @@ def finish(folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any
     meta  further fields of meta.json: frame shift, senone hash, teachers, …
     """
     shards = sorted(shards, key=lambda shard: shard["number"])
-    lines = [(utt, str(shard["number"]), first, rows) for shard in shards for utt, first, rows in shard["index"]]
+    lines = [(utterance, str(shard["number"]), *place) for shard in shards for utterance, *place in shard["index"]]
     _write_index(Path(folder), lines)
     content = hash_of([shard["hash"] for shard in shards])
     described = {name: {"dtype": np.dtype(dtype).str, "shape": list(shape)} for name, (dtype, shape) in parts.items()}
@@ -101,13 +140,16 @@ class FrameArchive:
         self.folder = Path(folder)
         if not (self.folder / "meta.json").is_file():
             raise UserError(f"{folder} is not a frame archive (no meta.json in it); run the stage that makes it")
-        self.meta: dict[str, Any] = read_json(self.folder / "meta.json")
+        self.meta: dict[str, Any] = read_json(self.folder / "meta.json", Meta)
         if kind and self.meta["kind"] != kind:
             raise UserError(f"{folder} holds {self.meta['kind']}; give an archive of {kind}")
-        self._index: dict[str, tuple[str, int, int]] = {}
-        for utterance, shard, first, rows in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
-            self._index[utterance] = (sys.intern(shard), first, rows)  # a shard's name once, not for each utterance
-        self._maps: dict[tuple[str, str], np.memmap] = {}
+        self._index: dict[str, Place] = {}
+        for line in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
+            if line[0] in self._index:
+                raise UserError(f"{self.folder / 'index.tsv'} has utterance {line[0]} twice; make {folder} again")
+            self._index[line[0]] = line[1:]
+        self._maps: dict[tuple[str, str], Any] = {}
+        self._checked: set[tuple[str, str]] = set()  # utterances and parts whose CRC is right
         self._joined = [FrameArchive(self.folder / name) for name in self.meta.get("joined", [])]
         if self._joined and joined_hash(self._joined) != self.hash:
             raise UserError(f"{self.folder} is pasted from archives that have changed; paste them again")
@@ -131,7 +173,7 @@ class FrameArchive:
 
     @property
     def total_rows(self) -> int:
-        return sum(rows for _, _, rows in self._index.values())
+        return sum(place[2] for place in self._index.values())
 
     def __len__(self) -> int:
         return len(self._index)
@@ -145,7 +187,7 @@ class FrameArchive:
     def rows(self, utterance: str) -> int:
         return self._place(utterance)[2]
 
-    def _place(self, utterance: str) -> tuple[str, int, int]:
+    def _place(self, utterance: str) -> Place:
         try:
             return self._index[utterance]
         except KeyError:
@@ -158,11 +200,28 @@ class FrameArchive:
         """Rows of one utterance, a view into the memory-mapped shard."""
         if self._joined:
             return np.concatenate([archive.part(utterance, name) for archive in self._joined], axis=1)
-        shard, first, rows = self._place(utterance)
+        shard, first, rows, _ = self._place(utterance)
         frames = self._map(shard, name)[first : first + rows]
         if len(frames) != rows:
             raise UserError(f"{self.folder}: shard {shard} ends within utterance {utterance}; make the archive again")
+        self._check(utterance, name, frames)
         return frames
+
+    def verify(self) -> None:
+        """Read everything; raises UserError that names the first utterance whose content is not as it was written."""
+        for utterance in self:
+            for name in self.parts:
+                self.part(utterance, name)
+
+    def _check(self, utterance: str, name: str, frames: np.ndarray) -> None:
+        """Raise UserError if the rows read first of an utterance are not those that were written."""
+        sums = self._index[utterance][3].split()  # none in archives of earlier versions
+        if (utterance, name) in self._checked or not sums:
+            return
+        found, known = f"{crc32(np.ascontiguousarray(frames).data):08x}", dict(zip(self.parts, sums, strict=False))
+        if found != known.get(name, found):
+            raise UserError(f"{self.folder}: {name} of {utterance} changed on disk (CRC-32); make the archive again")
+        self._checked.add((utterance, name))
 
     def read(self, utterances: Sequence[str], name: str = "frames") -> np.ndarray:
         """Rows of several utterances, concatenated: (rows, …), copied by long reads instead of through the map.
@@ -172,6 +231,9 @@ class FrameArchive:
         if self._joined:
             return np.concatenate([archive.read(utterances, name) for archive in self._joined], axis=1)
         runs = _runs([self._place(utterance) for utterance in utterances])
+        for shard, first, rows in runs:
+            if first + rows > len(self._map(shard, name)):
+                raise UserError(f"{self.folder}: shard {shard} is shorter than index.tsv says; make the archive again")
         whole = self._map(runs[0][0], name)
         out = np.empty((sum(rows for *_, rows in runs), *whole.shape[1:]), whole.dtype)
         done = 0
@@ -183,31 +245,27 @@ class FrameArchive:
             if count != target.nbytes:
                 raise UserError(f"{self.folder}: shard {shard} is shorter than index.tsv says; make the archive again")
             done += rows
+        ends = np.cumsum([self.rows(utterance) for utterance in utterances])
+        for utterance, end in zip(utterances, ends.tolist(), strict=True):
+            self._check(utterance, name, out[end - self.rows(utterance) : end])
         return out
 
-    def _map(self, shard: str, name: str) -> np.memmap:
+    def _map(self, shard: str, name: str) -> Any:
         if (shard, name) not in self._maps:
             where = self.folder / shard
             path = where.with_name(f"{name}.{where.name}.npy")
-            try:
-                found = np.load(path, mmap_mode="r", allow_pickle=False)
-                dtype, shape = self.parts.get(name, (None, ()))
-                if not isinstance(found, np.memmap) or found.dtype != dtype or found.shape[1:] != shape:
-                    raise ValueError("its numbers are not those of meta.json")
-                if not found.flags.c_contiguous:
-                    raise ValueError("it is in Fortran's order")
-                self._maps[shard, name] = found
-            except FileNotFoundError:
-                raise UserError(f"{path} is missing; make the archive {self.folder} again") from None
-            except (ValueError, OSError, EOFError) as error:
-                raise UserError(f"{path} is damaged ({error}); make the archive {self.folder} again") from None
+            if name not in self.parts:
+                raise UserError(f"{self.folder} has no part '{name}' but {shorten(self.parts)}; make it again")
+            dtype, shape = self.parts[name]
+            remedy = f"make the archive {self.folder} again"
+            self._maps[shard, name] = read_array(path, dtype, (None, *shape), "r", remedy)
         return self._maps[shard, name]
 
 
-def _runs(places: Sequence[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
+def _runs(places: Sequence[Place]) -> list[tuple[str, int, int]]:
     """(shard, first row, rows) of utterances; adjacent ones are merged."""
     runs: list[tuple[str, int, int]] = []
-    for shard, first, rows in places:
+    for shard, first, rows, _ in places:
         if runs and runs[-1][0] == shard and sum(runs[-1][1:]) == first:
             runs[-1] = (shard, runs[-1][1], runs[-1][2] + rows)
         else:
@@ -228,7 +286,7 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     """
     archives = [_own_shards(source) for source in sources]
     first = archives[0]
-    lines: dict[str, tuple[str, str, int, int]] = {}
+    lines: dict[str, Line] = {}
     for archive in archives:
         if differing := [key for key in IDENTITY if archive.meta.get(key) != first.meta.get(key)]:
             raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}; make them alike")
@@ -257,7 +315,7 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     if missing := [utterance for utterance in of.values() if utterance not in archive]:
         raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}; make these first")
     lines = _lines(archive, out, of)
-    lines += [(name, str(shard["number"]), begin, rows) for shard in own for name, begin, rows in shard["index"]]
+    lines += [(name, str(shard["number"]), *place) for shard in own for name, *place in shard["index"]]
     _write_index(Path(out), lines)
     content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
     write_json(Path(out) / "meta.json", {**archive.meta, "hash": content, **meta})
@@ -276,11 +334,11 @@ def _own_shards(folder: Path) -> FrameArchive:
     return archive
 
 
-def _lines(archive: FrameArchive, out: Path, of: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
+def _lines(archive: FrameArchive, out: Path, of: Mapping[str, str]) -> list[Line]:
     """Lines of an index in `out` over the archive's shards: name -> utterance."""
     base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
     places = ((name, *archive._index[utterance]) for name, utterance in of.items())
-    return [(name, os.path.normpath(f"{base}/{shard}"), begin, rows) for name, shard, begin, rows in places]
+    return [(name, os.path.normpath(f"{base}/{shard}"), begin, rows, sums) for name, shard, begin, rows, sums in places]
 
 
 def check_match(a: FrameArchive, b: FrameArchive, utterances: Iterable[str] | None = None) -> None:
@@ -304,19 +362,19 @@ def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
 
 
-def _write_index(folder: Path, lines: list[tuple[str, str, int, int]]) -> None:
+def _write_index(folder: Path, lines: list[Line]) -> None:
     lines = sorted(lines)
     for a, b in itertools.pairwise(lines):
         if a[0] == b[0]:
             raise UserError(f"utterance {a[0]} was written twice into {folder}; give each its own id")
-    write_text(folder / "index.tsv", "".join(f"{utt}\t{shard}\t{first}\t{rows}\n" for utt, shard, first, rows in lines))
+    write_text(folder / "index.tsv", "".join("\t".join(map(str, line)).rstrip() + "\n" for line in lines))
 
 
-def _parse_index(line: str) -> tuple[str, str, int, int]:
-    utterance, shard, first, rows = line.split("\t")
-    if int(first) < 0 or int(rows) < 0:
+def _parse_index(line: str) -> Line:
+    utterance, shard, first, rows, *sums = line.split("\t")  # those of earlier versions have no sums
+    if not (0 <= int(first) < 1 << 53 and 0 <= int(rows) < 1 << 53) or not utterance or len(sums) > 1:
         raise ValueError
-    return utterance, shard, int(first), int(rows)
+    return utterance, sys.intern(shard), int(first), int(rows), "".join(sums)
 
 
 def check_features(archive: FrameArchive, wanted: dict[str, Any], model: Path) -> None:

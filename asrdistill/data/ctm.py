@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from asrdistill.files import parse_lines
+from asrdistill.reader import parse_lines
 
 CTM = "utterance channel start duration label [confidence …]"
 STM = "file channel speaker begin end [<label>] words …"

@@ -24,7 +24,8 @@ import numpy as np
 
 from asrdistill.data.audio import read_audio
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_lines, write_text
+from asrdistill.files import write_text
+from asrdistill.reader import read_lines
 
 log = logging.getLogger("asrdistill")
 

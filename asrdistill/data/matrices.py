@@ -1,6 +1,5 @@
 """Float matrices per utterance, from Kaldi archives and NumPy files."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.errors import UserError
+from asrdistill.reader import reading
 
 
 def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -35,16 +35,13 @@ def read_matrices(source: Path) -> Iterator[tuple[str, np.ndarray]]:
 def _numpy(source: Path) -> Iterator[tuple[str, np.ndarray]]:
     if not source.is_file():
         raise UserError(f"{source} does not exist; check the path")
-    try:
+    with reading(source):
         found = np.load(source, allow_pickle=False)  # a pickle can run code
         if isinstance(found, np.ndarray):
             yield source.stem, found
             return
         for utterance in found.files:
             yield utterance, found[utterance]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"{source} is cut short or no NumPy file of numbers ({reason}); make it again") from None
 
 
 def import_features(source: Path, out: Path, name: str, frame_shift: float) -> None:

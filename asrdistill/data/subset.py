@@ -12,7 +12,8 @@ from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SubsetOptions
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines, write_text
+from asrdistill.files import write_text
+from asrdistill.reader import read_lines
 
 log = logging.getLogger("asrdistill")
 

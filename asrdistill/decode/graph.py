@@ -24,9 +24,10 @@ from asrdistill.decode.lm import Grammar, compile_grammar
 from asrdistill.decode.lookahead import LmLookahead, Successors, compile_lm_lookahead, compile_successors
 from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import hash_of, read_json, sha256, write_json, write_text
+from asrdistill.files import hash_of, sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang, is_prefix
 from asrdistill.lang.ngram import read_arpa
+from asrdistill.reader import read_array, read_json, read_lines, reading
 
 log = logging.getLogger("asrdistill")
 
@@ -196,11 +197,12 @@ def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str
 
     def load(name: str) -> Any:
         numbers = record["numbers"]
-        return int(numbers[name]) if name in numbers else np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
+        path = folder / f"{name}.npy"
+        return int(numbers[name]) if name in numbers else np.asarray(read_array(path, mode="r"))
 
-    try:
+    with reading(folder, "delete it"):
         parts = {part: kind(*(load(f"{part}.{name}") for name in kind._fields)) for part, kind in kinds.items()}
-        words = (Path(folder) / "words.txt").read_text(encoding="utf-8").split("\n")[:-1]
+        words = list(read_lines(Path(folder) / "words.txt"))
         if "tree" in kinds:
             record |= {name: float(record[name]) for name in ("pause", "no_pause")}
             record |= {name: int(record[name]) for name in ("senones", "subsampling")}
@@ -208,8 +210,6 @@ def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str
                 raise ValueError("pause or subsampling")
             record["warnings"] = list(map(str, record["warnings"]))
         check_bounds(parts, len(words), record.get("senones", 0))
-    except (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, OverflowError) as error:
-        raise UserError(f"{folder} is no search graph that can be used ({error}); delete it") from None
     return parts, words, record
 
 

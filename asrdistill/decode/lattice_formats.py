@@ -17,7 +17,8 @@ import numpy as np
 
 from asrdistill.decode.lattice import NOTHING, Lattice
 from asrdistill.errors import UserError
-from asrdistill.files import atomic, read_lines
+from asrdistill.files import atomic
+from asrdistill.reader import read_lines
 
 EMPTY = {"!NULL", "!SENT_START", "!SENT_END", "<eps>", "<s>", "</s>"}  # names for no word
 # long names of SLF fields

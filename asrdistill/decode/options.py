@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
-from asrdistill.files import read_json
+from asrdistill.reader import conform, read_json
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,5 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     Raises UserError for a file without scales.
     """
     record = read_json(path := Path(folder) / "tuned.json")
-    if not isinstance(record, dict) or not {"lm_weight", "insertion_penalty"} <= record.keys():
-        raise UserError(f"{path} has no lm_weight and insertion_penalty; make it with asrdistill decode tune")
-    given = {field.name: record[field.name] for field in fields(options) if field.name in record}
-    if wrong := next((name for name, value in given.items() if type(value) not in (int, float)), None):
-        raise UserError(f"{path}: {wrong} is no number; make it with asrdistill decode tune")
-    return replace(options, **given)
+    known = {field.name for field in fields(options)} & record.keys() | {"lm_weight", "insertion_penalty"}
+    return replace(options, **{name: conform(record[name], float, str(path), name) for name in known})

@@ -14,8 +14,9 @@ from asrdistill.decode.lm import Grammar
 from asrdistill.decode.options import RescoreOptions
 from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
-from asrdistill.files import atomic, read_json, write_json
+from asrdistill.files import atomic, write_json
 from asrdistill.parallel import map_utterances
+from asrdistill.reader import read_json
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
 from asrdistill.scoring.wer import read_transcripts
 

@@ -7,17 +7,18 @@ On-line K-means on the columns of the covariance of its predictions, or on whole
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.options import ClusterOptions
 from asrdistill.errors import UserError
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones, leaves
 from asrdistill.models.io import load_model, load_with
 from asrdistill.parallel import Chunk, chunks, map_utterances
+from asrdistill.reader import Count, read_json
 
 log = logging.getLogger("asrdistill")
 
@@ -68,10 +69,21 @@ def read_sets(folder: Path) -> dict[str, Any]:
     """The record that :func:`cluster_senones` wrote; raises UserError for anything else."""
     if not (Path(folder) / SETS).is_file():
         raise UserError(f"{folder} holds no {SETS}; make it with asrdistill distill cluster-senones")
-    record = read_json(Path(folder) / SETS)
-    if not isinstance(record, dict) or not {"senones", "sets"} <= record.keys():
-        raise UserError(f"{Path(folder) / SETS} is not a file of specialists' sets; make it again")
-    return record
+    return read_json(Path(folder) / SETS, _Sets)
+
+
+class _Set(TypedDict):
+    names: list[str]
+    senones: list[Count]
+    mass: float
+    inertia: float
+
+
+class _Sets(TypedDict):
+    senones: str
+    by: str
+    generalist: str
+    sets: list[_Set]
 
 
 def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
@@ -81,7 +93,10 @@ def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
         raise UserError(f"{folder} has sets of other senones than the alignment; make them with its generalist")
     if not 0 <= number < len(record["sets"]):
         raise UserError(f"{folder} has the sets 0 to {len(record['sets']) - 1}, not {number}; give one of these")
-    return np.array(record["sets"][number]["senones"])
+    chosen = np.array(record["sets"][number]["senones"])
+    if not len(chosen) or chosen.max() >= senones.count or len(np.unique(chosen)) < len(chosen):
+        raise UserError(f"{Path(folder) / SETS}: set {number} is empty or has unknown senones; make it again")
+    return chosen
 
 
 def moments(model: Path, features: FrameArchive, jobs: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
@@ -26,6 +25,7 @@ from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.teacher import CrossFittedTeacher, Mapping, Teacher, open_teacher
 from asrdistill.errors import UserError
 from asrdistill.parallel import Chunk, chunks, map_utterances
+from asrdistill.reader import read_tensors, reading
 
 log = logging.getLogger("asrdistill")
 
@@ -43,11 +43,11 @@ class SoftTargets:
             raise UserError(f"{store.folder} is for temperature {listed}, not {temperature:g}; set --temperatures")
         self.store, self.temperature, self.column = store, temperature, known.index(temperature)
         self.treatment = treatment
-        try:
-            record = load_file(store.folder / TAILS)
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{store.folder / TAILS} cannot be read ({error}); make the soft targets again") from None
-        self.tails, self.owner = record["tails"][self.column], record["owner"]
+        record = read_tensors(store.folder / TAILS, "make the soft targets again", {"tails": 3, "owner": 1})
+        with reading(store.folder / TAILS, "make the soft targets again"):
+            self.tails, self.owner = (torch.from_numpy(x) for x in (record["tails"][self.column], record["owner"]))
+            if not (self.owner.dtype is torch.int64 and self.owner.min() >= 0 and self.owner.max() < len(self.tails)):
+                raise ValueError("owners are not numbers of states")
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
         return [*_top(self.store, utterances), torch.from_numpy(self.store.read(utterances, "rest")[:, self.column])]

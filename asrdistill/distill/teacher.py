@@ -13,6 +13,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.folder import read_meta
 from asrdistill.models.io import load_model
+from asrdistill.reader import read_array
 
 FLOOR = 1e-30  # smallest posterior
 
@@ -83,7 +84,7 @@ class PosteriorTeacher:
         self.meta = {"senones": self.senones.hash}
         if not (folder / PRIORS).is_file():
             raise UserError(f"{folder} holds log-likelihoods; import posteriors: --form posteriors or log-posteriors")
-        self.log_priors = np.load(folder / PRIORS, allow_pickle=False)
+        self.log_priors = read_array(folder / PRIORS, np.float32, (self.senones.count,))
         check_match(self.archive, features, features.utterances)
 
     def log_posteriors(self, utterance: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError
 from asrdistill.features.statistics import global_stats
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.acoustic import AcousticModel
@@ -25,6 +25,7 @@ from asrdistill.models.io import load_network, save_model
 from asrdistill.models.network import Network
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_json
 from asrdistill.training import distributed
 from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train

@@ -15,8 +15,9 @@ from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
 from asrdistill.features.perturb import original_id
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.parallel import Chunk, chunks, map_utterances
+from asrdistill.reader import read_json
 
 log = logging.getLogger("asrdistill")
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from asrdistill.errors import UserError
+from asrdistill.reader import reading
 
 _VERSION = 6  # of the format; the fields below are those of 4 to 6
 _TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
@@ -19,16 +20,14 @@ _TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
 
 def read_variables(path: Path, kind: str, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
     """The variables whose names are `wanted`, as float32; UserError for a model of another `kind` or a damaged one."""
-    try:
+    with reading(path, "fetch or convert the model again"):
         with open(path, "rb") as file:
             (version,) = _unpack(file, "I")
             found = _string(file) if 4 <= version <= _VERSION else f"of format version {version}, not 4 to {_VERSION}"
             if found != kind:
                 raise UserError(f"{path} is no {kind.removesuffix('Spec')} model of CTranslate2 (it is {found})")
             stored = _read(file, wanted)
-    except (struct.error, IndexError, ValueError):
-        raise UserError(f"{path} is damaged, or not a model of CTranslate2; fetch or convert the model again") from None
-    return {name: _scaled(name, value, stored) for name, value in stored.items() if not name.endswith("_scale")}
+        return {name: _scaled(name, value, stored) for name, value in stored.items() if not name.endswith("_scale")}
 
 
 def _read(file: BinaryIO, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:

@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
@@ -15,6 +14,7 @@ from asrdistill.encoders.base import Encoder, checked_layer
 from asrdistill.encoders.model_bin import read_variables
 from asrdistill.errors import UserError
 from asrdistill.files import sha256
+from asrdistill.reader import read_tensors, reading
 
 RATE = 16000
 _FFT, _HOP = 400, 160  # samples: 25 ms, 10 ms
@@ -50,10 +50,7 @@ class WhisperEncoder(Encoder):
     @classmethod
     def open(cls, path: Path, settings: dict[str, Any]) -> "WhisperEncoder":
         """From a file that :func:`write_encoder` wrote; raises UserError for one that is damaged."""
-        try:
-            encoder = cls(Network(load_file(path), path), settings)
-        except (SafetensorError, FileNotFoundError) as error:
-            raise UserError(f"{path} is missing or damaged ({error}); export again") from None
+        encoder = cls(Network(read_tensors(path, "export again"), path), settings)
         if "ahead" in settings:
             encoder.look_ahead(settings["ahead"])
         return encoder
@@ -120,15 +117,13 @@ class Network(nn.Module):
 
     def __init__(self, weights: Variables, source: Path):
         super().__init__()
-        try:
+        with reading(source, "fetch or convert the model again"):
             self.conv1, self.conv2 = _convolution(weights, "conv1", 1), _convolution(weights, "conv2", 2)
             positions = weights["position_encodings/encodings"].astype(np.float32)
             self.register_buffer("positions", torch.from_numpy(positions))
             heads = int(weights["num_heads"])
             self.blocks = nn.ModuleList(_Block(weights, f"layer_{n}/", heads) for n in range(_blocks(weights)))
             self.norm = _norm(weights, "layer_norm") if "layer_norm/gamma" in weights else nn.Identity()
-        except KeyError as error:
-            raise UserError(f"{source} lacks {error} of a Whisper encoder; fetch or convert the model again") from None
 
     def forward(self, mel: Tensor) -> Tensor:
         hidden = functional.gelu(self.conv1(mel.T[None]))

@@ -7,10 +7,10 @@ from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.export.options import FORMS
 from asrdistill.features.options import options_of
-from asrdistill.files import read_json
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import NETWORKS
+from asrdistill.reader import read_json
 from asrdistill.results.tables import Table
 from asrdistill.runtime.frontend import ENCODER
 

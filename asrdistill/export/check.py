@@ -16,10 +16,10 @@ from asrdistill.decode.decoder import Decoder
 from asrdistill.errors import UserError, shorten
 from asrdistill.export.forms import open_form
 from asrdistill.export.options import INT8
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
 from asrdistill.parallel import map_utterances
+from asrdistill.reader import read_json
 from asrdistill.runtime.frontend import Frontend, frontend_of
 from asrdistill.scoring.edit_distance import count_errors
 

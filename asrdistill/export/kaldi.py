@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
-from asrdistill.errors import UserError
 from asrdistill.features.options import options_of
 from asrdistill.files import write_text
 from asrdistill.hmm.senones import SIDES, Senones, Tree, leaves, side_of
@@ -20,6 +19,7 @@ from asrdistill.lang.lexicon import root_of
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.network import pad
+from asrdistill.reader import read_text, reading
 
 # What natural gradient training starts from where someone goes on training; Kaldi's own defaults.
 _TRAINING = "<MaxChange> 0.75 <LearningRate> 0.001 "
@@ -170,14 +170,12 @@ class Nnet3:
     """The components of final.mdl, in the order of :func:`write_kaldi`, run in numpy; UserError for another file."""
 
     def __init__(self, path: Path):
-        text = path.read_text(encoding="utf-8")
-        try:
+        text = read_text(path)
+        with reading(path, "export again"):
             components, _, end = text.partition("</Nnet3>")
             self.normalise, *self.layers = map(_component, components.split("<ComponentName>")[1:])
             _, left, _, right, *_ = end.split()
             self.context = int(left), int(right)
-        except (IndexError, ValueError) as error:
-            raise UserError(f"{path} is not a network in Kaldi's text form ({error}); export again") from None
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32"""

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from asrdistill.errors import UserError
 from asrdistill.features.context import add_deltas, splice
 from asrdistill.files import atomic, hash_of
+from asrdistill.reader import read_tensors, reading
 
 FILE = "front.safetensors"
 
@@ -51,9 +50,9 @@ class FeatureTransform:
     def read(cls, folder: Path) -> FeatureTransform:
         """Read it; raises UserError if it is missing or damaged."""
         path = Path(folder) / FILE
-        try:
-            arrays = load_file(path)
+        arrays = read_tensors(path, "make the folder again", {"transform": 2, "context": 1})
+        with reading(path, "make the folder again"):
             transform, (deltas, context) = arrays["transform"], arrays["context"].tolist()
-        except (OSError, SafetensorError, KeyError, ValueError):
-            raise UserError(f"{path} is missing or damaged; make the folder again") from None
+            if not (arrays["context"].dtype.kind in "iu" and 0 <= deltas <= 4 and 0 <= context <= 100):
+                raise ValueError(f"deltas {deltas}, splice {context}")
         return cls(deltas, context, transform if transform.size else None)

@@ -8,17 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numba
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
+from asrdistill.data.archive import Settings
 from asrdistill.errors import UserError
-from asrdistill.files import atomic, read_json, write_json
+from asrdistill.files import atomic, write_json
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.senones import Senones
+from asrdistill.reader import Count, Positive, read_json, read_tensors
 
 BLOCK = 256  # frames scored at once, whose (G, BLOCK) scores fit into the cache
 
@@ -116,6 +117,13 @@ def _sum_runs(values: np.ndarray, first: np.ndarray, total: np.ndarray) -> None:
                 total[run, t] += values[row, t]
 
 
+class _Meta(TypedDict, total=False):
+    kind: str
+    features: Settings
+    frame_shift: Positive
+    parameters: Count
+
+
 @dataclass
 class Gmm:
     """A GMM-HMM with the settings of its features (`meta`) and their transform.
@@ -156,17 +164,18 @@ class Gmm:
 def load_gmm(folder: Path) -> Gmm:
     """Read a GMM folder; raises UserError if it is not one, or damaged."""
     folder = Path(folder)
-    meta = read_json(folder / "meta.json")
+    meta = read_json(folder / "meta.json", _Meta)
     if meta.get("kind") != "gmm":
         raise UserError(f"{folder} holds a {meta.get('kind')}; give the folder of a GMM")
     senones = Senones.read(folder)
     path = folder / "gmm.safetensors"
-    try:
-        arrays = load_file(path)
-        mixtures = Mixtures(arrays["log_weights"], arrays["means"], arrays["variances"], arrays["first"])
-        sound = mixtures.first[-1] == mixtures.gaussians and len(mixtures.first) == senones.count + 1
-    except (OSError, SafetensorError, KeyError, IndexError):
-        sound = False
-    if not sound:
-        raise UserError(f"{path} is missing, damaged or of other senones; train the model again")
-    return Gmm(mixtures, senones, meta, FeatureTransform.read(folder))
+    wanted = {"log_weights": 1, "means": 2, "variances": 2, "first": 1}
+    arrays = read_tensors(path, "train the model again", wanted, ["log_weights"])
+    mixtures, transform = Mixtures(*(arrays[name] for name in wanted)), FeatureTransform.read(folder)
+    first, means, size = mixtures.first, mixtures.means, mixtures.gaussians
+    sound = first.dtype.kind in "iu" and len(first) == senones.count + 1 and (first[0], first[-1]) == (0, size)
+    sound = sound and bool((np.diff(first) > 0).all()) and len(mixtures.log_weights) == size
+    sound = sound and mixtures.variances.shape == means.shape and bool((mixtures.variances > 0).all())
+    if not (sound and (transform.matrix is None or len(transform.matrix) == means.shape[1])):
+        raise UserError(f"{path} is damaged or of other senones or features; train the model again")
+    return Gmm(mixtures, senones, meta, transform)

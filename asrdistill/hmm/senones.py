@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asrdistill.errors import UserError
-from asrdistill.files import hash_of, read_json, write_json
+from asrdistill.files import hash_of, write_json
 from asrdistill.lang.lexicon import SILENCE, root_of
+from asrdistill.reader import read_json, reading
 
 if TYPE_CHECKING:
     from asrdistill.data.archive import FrameArchive
@@ -201,7 +202,7 @@ class Senones:
         """Read ``senones.json`` of a model folder; raises UserError when it is missing or inconsistent."""
         path = Path(folder) / "senones.json"
         record = read_json(path)
-        try:
+        with reading(path, "train the model again"):
             senones = cls(record["phones"], record["states"], np.asarray(record["self_loop"], dtype=np.float64))
             senones.ctc, senones.subsampling = record.get("ctc", False), int(record.get("subsampling", 1))
             used = {leaf for trees in senones.states.values() for tree in trees for leaf in leaves(tree)}
@@ -210,10 +211,8 @@ class Senones:
             sound = sound and {phone for phones, _ in senones._questions() for phone in phones} <= set(senones.phones)
             sound = sound and bool(np.all(senones.self_loop < 0)) and senones.subsampling >= 1
             sound = sound and (senones.subsampling == 1 or int(senones.lengths.max()) <= 2)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
-            sound = False
-        if not sound:
-            raise UserError(f"{path} is not a senone inventory; train the model again")
+            if not sound:
+                raise ValueError("it is not a senone inventory")
         return senones
 
     def write(self, folder: Path) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import TABLES, parse_lines, write_text
+from asrdistill.files import TABLES, write_text
 from asrdistill.lang.lexicon import RESERVED, SILENCE, Lang, Pronunciation
+from asrdistill.reader import parse_lines
 
 log = logging.getLogger("asrdistill")
 

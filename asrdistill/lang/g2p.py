@@ -18,15 +18,15 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from kaldialign import edit_distance
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json, write_json, write_text
+from asrdistill.files import write_json, write_text
 from asrdistill.lang.dictionary import Dictionary, phones_of
 from asrdistill.lang.lexicon import Pronunciation
 from asrdistill.lang.ngram import count_ngrams, estimate
 from asrdistill.lang.options import G2POptions
+from asrdistill.reader import AGAIN, read_json, read_lines, read_tensors, reading
 
 log = logging.getLogger("asrdistill")
 
@@ -115,19 +115,13 @@ class G2P:
         folder = Path(folder)
         if not folder.is_dir():
             raise UserError(f"G2P model {folder} does not exist; make it with asrdistill lang g2p")
-        meta = read_json(folder / "meta.json")
-        if not isinstance(meta, dict) or meta.get("kind") != "g2p":
+        if read_json(folder / "meta.json").get("kind") != "g2p":
             raise UserError(f"{folder} is no G2P model; make one with asrdistill lang g2p")
-        try:
-            lines = (folder / "graphones.txt").read_text(encoding="utf-8").splitlines()
-            pairs = [line.split("\t") for line in lines]
-            tree = NgramTree(**load_file(folder / "ngrams.safetensors"))
+        with reading(folder, "make the G2P model again with asrdistill lang g2p"):
+            pairs = [line.split("\t") for line in read_lines(folder / "graphones.txt")]
+            tree = NgramTree(**read_tensors(folder / "ngrams.safetensors", AGAIN, logarithms=["logprob", "backoff"]))
             graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
             _check(tree, len(graphones) + 2)
-        except (OSError, SafetensorError, TypeError, ValueError) as error:
-            raise UserError(
-                f"G2P model {folder} is damaged ({error}); make it again with asrdistill lang g2p"
-            ) from None
         return cls(graphones, tree)
 
 

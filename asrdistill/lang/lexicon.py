@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.files import parse_lines, write_text
+from asrdistill.files import write_text
+from asrdistill.reader import parse_lines
 
 SILENCE = "SIL"
 SILENCE_PROBABILITY = 0.5  # until it is estimated from an alignment

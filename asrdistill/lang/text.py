@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
+from asrdistill.reader import read_lines
 
 AROUND = re.compile(r"^\s*<s>(?!\S)|(?<!\S)</s>\s*$", re.IGNORECASE)  # the marks of a sentence
 WITHIN = re.compile(r"(?<!\S)</?s>(?!\S)", re.IGNORECASE)

@@ -2,19 +2,64 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from asrdistill.data.archive import Settings
 from asrdistill.errors import UserError
-from asrdistill.files import read_json, sha256
+from asrdistill.files import sha256
 from asrdistill.hmm.senones import Senones
+from asrdistill.reader import Count, Positive, read_json, read_tensors
 
 log = logging.getLogger("asrdistill")
 
 FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
+
+
+class Export(TypedDict, total=False):
+    format: int
+    form: str
+    asrdistill: str
+    senones: Count
+    sha256: dict[str, str]
+    weights: list[str]
+
+
+class Specialist(TypedDict, total=False):
+    own: list[Count]
+    softmax: str
+
+
+class _Meta(TypedDict):
+    kind: str
+
+
+class Meta(_Meta, total=False):
+    """meta.json of a model folder; `kind` decides what there must be."""
+
+    parameters: Count
+    senones: str | int  # hash; of a GMM their number
+    features: Settings
+    frame_shift: Positive
+    subsampling: Annotated[int, (1, 10)]
+    options: dict[str, Any]
+    level: dict[str, list[float]]
+    history: list[dict[str, Any]]
+    members: list[str]
+    combine: str
+    weights: list[float]
+    gmm: str
+    scale: Positive
+    generalist: str
+    active: Count
+    specialist: Specialist
+    export: Export
+    updates: Count
+    loss: str
+    precision: str
+    teacher: str
+    bias: dict[str, Any]
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -22,10 +67,7 @@ def read_meta(folder: Path) -> dict[str, Any]:
     path = Path(folder) / "meta.json"
     if not path.is_file():
         raise UserError(f"{folder} is not a model folder (no meta.json in it); run the stage that trains it")
-    meta = read_json(path)
-    if "kind" not in meta:
-        raise UserError(f"{path} names no kind of model; train it again")
-    return meta
+    return read_json(path, Meta)
 
 
 def checked_meta(folder: Path) -> dict[str, Any]:
@@ -57,15 +99,6 @@ def read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
     return senones
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of a safetensors file; raises UserError when it is missing, cut short or has NaN or infinity in it."""
-    try:
-        arrays = load_file(path)
-        for name, array in arrays.items():
-            if not np.isfinite(np.exp(array) if name == "log_priors" else array).all():  # priors may be 0
-                raise UserError(f"{path}: {name} is not finite; train the model again, with a lower learning rate")
-        return arrays
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; train the model first") from None
-    except (SafetensorError, KeyError) as error:  # a KeyError is of a type that NumPy lacks
-        raise UserError(f"{path} is damaged ({error}); train the model again") from None
+def read_arrays(path: Path, **wanted: int) -> dict[str, np.ndarray]:
+    """Arrays of a model's safetensors file, finite but for log priors; `wanted`: dimensions of those it must have."""
+    return read_tensors(path, "train the model again", wanted, ["log_priors"])

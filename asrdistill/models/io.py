@@ -24,13 +24,13 @@ from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError
 from asrdistill.features.paste import has_columns
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, Evidence
-from asrdistill.models.folder import checked_meta, read_arrays, read_senones
+from asrdistill.models.folder import checked_meta, read_arrays, read_meta, read_senones
 from asrdistill.models.native import NativeModel
 from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
@@ -95,10 +95,10 @@ def save_ensemble(
     `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
     """
     check_members(members, features=features)
-    first = read_json(Path(members[0]) / "meta.json")
+    first = read_meta(members[0])
     models = [*members, gmm] if gmm else members
     names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in models]
-    parameters = sum(read_json(Path(model) / "meta.json")["parameters"] for model in models)
+    parameters = sum(read_meta(model)["parameters"] for model in models)
     meta = {"kind": "ensemble", "members": names[: len(members)], "combine": how, "parameters": parameters}
     if gmm:
         check_gmm(gmm, scale, members[0], first)
@@ -113,7 +113,7 @@ def save_ensemble(
 def save_specialists(folder: Path, generalist: Path, members: Sequence[Path], active: int) -> None:
     """Write the folder of a generalist with its specialists, by relative path; they must fit together."""
     check_members([generalist, *members], ("dnn", "specialist"))
-    metas = [read_json(Path(model) / "meta.json") for model in (generalist, *members)]
+    metas = [read_meta(model) for model in (generalist, *members)]
     if "specialist" in metas[0]:
         raise UserError(f"{generalist} is a specialist; the generalist comes first")
     for member, meta in zip(members, metas[1:], strict=True):
@@ -203,7 +203,7 @@ def load_network(folder: Path) -> AcousticModel:
 
 def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) -> AcousticModel:
     senones = read_senones(folder, meta)
-    tensors = read_tensors(folder / "model.safetensors")
+    tensors = read_tensors(folder / "model.safetensors", log_priors=1, mean=1)
     log_priors = tensors.pop("log_priors").numpy()
     options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
     outputs = senones.count
@@ -212,6 +212,8 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
     module = build_network(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)
+        if len(log_priors) != outputs:
+            raise RuntimeError(f"log_priors has {len(log_priors)} values, not {outputs}")
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}; train it again") from None
@@ -221,6 +223,6 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
     return model
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, **wanted: int) -> dict[str, Tensor]:
     """Tensors of a safetensors file; raises UserError as :func:`asrdistill.models.folder.read_arrays`."""
-    return {name: torch.from_numpy(array) for name, array in read_arrays(path).items()}
+    return {name: torch.from_numpy(array) for name, array in read_arrays(path, **wanted).items()}

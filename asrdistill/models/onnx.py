@@ -16,6 +16,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.layout import pad
 from asrdistill.models.options import NetworkConfig
 from asrdistill.parallel import THREADS, default_jobs
+from asrdistill.reader import read_text, reading
 
 
 class OnnxModel:
@@ -56,13 +57,12 @@ class OnnxModel:
 
 def read_priors(path: Path) -> np.ndarray:
     """(S,) float32 from Kaldi's vector in text form; raises UserError for anything else."""
-    try:
-        begin, *numbers, end = path.read_text().split()
-        if (begin, end) == ("[", "]"):
-            return np.array(numbers, np.float32)
-    except (OSError, ValueError):
-        pass
-    raise UserError(f"{path} is missing or is not a vector '[ 0.1 0.2 … ]'; export again")
+    with reading(path, "export again"):
+        begin, *numbers, end = read_text(path).split()
+        priors = np.array(numbers, np.float32)
+        if (begin, end) != ("[", "]") or not (np.isfinite(priors) & (priors >= 0)).all():
+            raise ValueError("it is not a vector '[ 0.1 0.2 … ]'")
+        return priors
 
 
 def write_priors(priors: np.ndarray, path: Path) -> None:

@@ -15,10 +15,11 @@ import numpy as np
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.whisper import model_folder
 from asrdistill.errors import UserError
-from asrdistill.files import atomic, parse_lines, write_text
+from asrdistill.files import atomic, write_text
 from asrdistill.lang.normalize import normalize_text
 from asrdistill.parallel import Chunk, chunks, map_utterances, split
 from asrdistill.pseudo_label.options import PseudoLabelOptions
+from asrdistill.reader import parse_lines
 
 log = logging.getLogger("asrdistill")
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from asrdistill import stage
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
+from asrdistill.reader import read_json
 from asrdistill.results.measurements import TABLE, Measurement, Measurements, append, read, rounded
 from asrdistill.results.plan import SEARCHED, Plan, Results, System, find_models
 from asrdistill.results.stages import describe_environment, describe_lms, read_markers, stage_costs

@@ -11,10 +11,12 @@ from typing import Any
 from asrdistill import stage
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory
+from asrdistill.distill.cluster import read_sets
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, Tree, side_of
 from asrdistill.lang.lexicon import Lang, root_of
+from asrdistill.models.folder import read_meta
+from asrdistill.reader import read_json, read_lines
 from asrdistill.results.tables import duration
 
 Facts = list[tuple[str, Any]]  # what, and its value
@@ -27,10 +29,7 @@ def describe(path: Path) -> Facts:
         raise UserError(f"{path} does not exist; check the path")
     for is_it, facts in KINDS:
         if is_it(path):
-            try:
-                return [*facts(path), *_made(path)]
-            except KeyError as error:
-                raise UserError(f"{path} is damaged: a file in it lacks {error}; make it again") from None
+            return [*facts(path), *_made(path)]
     if made := _made(path):
         names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
         return [("kind", "folder that asrdistill made"), ("holds", shorten(names, 8)), *made]
@@ -68,7 +67,7 @@ def _archive(path: Path) -> Facts:
 
 
 def _model(path: Path) -> Facts:
-    meta, senones = read_json(path / "meta.json"), Senones.read(path)
+    meta, senones = read_meta(path), Senones.read(path)
     names = {"gmm": "GMM", "dnn": "DNN", "ensemble": "ensemble of DNNs", "onnx": "DNN in ONNX"}
     names |= {
         "int8": "DNN in 8-bit integers",
@@ -122,16 +121,15 @@ def _lang(path: Path) -> Facts:
 def _language_model(path: Path) -> Facts:
     """Counts from the header of an ARPA file."""
     file = path if path.is_file() else path / "lm.arpa"
-    with open(file, encoding="utf-8", errors="replace") as handle:
-        head = "".join(itertools.islice(handle, 100))
-    counts = {f"{order}-grams": int(count) for order, count in re.findall(r"^ngram (\d+)=(\d+)", head, re.M)}
+    head = "\n".join(itertools.islice(read_lines(file), 100))
+    counts = {f"{order}-grams": int(count) for order, count in re.findall(r"^ngram (\d{1,3})=(\d{1,15})$", head, re.M)}
     if not counts:
         raise UserError(f"{file} does not begin like an ARPA file; make the language model again")
     return [("kind", f"language model of order {len(counts)} (ARPA)"), *counts.items()]
 
 
 def _hypotheses(path: Path) -> Facts:
-    lines = [line.split() for line in (path / "hyp.txt").read_text(encoding="utf-8").splitlines()]
+    lines = [line.split() for line in read_lines(path / "hyp.txt")]
     counts = [("utterances", len(lines)), ("words", sum(map(len, lines)) - len(lines))]
     return [("kind", "hypotheses"), *counts, *_measured(path / "decode.json")]
 
@@ -143,7 +141,7 @@ def _measured(path: Path) -> Facts:
 
 def _sets(path: Path) -> Facts:
     """One line per specialist: mass of its senones, and their number by phone."""
-    record = read_json(path / "sets.json")
+    record = read_sets(path)
     facts: Facts = [("kind", f"senones of {len(record['sets'])} specialists, by {record['by']}")]
     facts += [(key, record[key]) for key in ("generalist", "covered", "frames")]
     for number, part in enumerate(record["sets"]):

@@ -4,6 +4,7 @@ A figure that is measured again is another row; the last one of a (system, seed,
 """
 
 import fcntl
+import math
 import os
 import statistics
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import NamedTuple
 
 from asrdistill.errors import UserError
 from asrdistill.files import make_folder
+from asrdistill.reader import decoded
 
 TABLE = "measurements.tsv"
 DIGITS = 6  # of a value, so that it does not depend on the machine's last bit
@@ -77,13 +79,15 @@ def read(path: Path) -> list[Measurement]:
     """All rows of a table in order; empty where it is not there. Raises UserError for a line that is no row."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = decoded(path.read_bytes(), str(path)).split("\n")
     rows = []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last line end was cut off by a kill
         if number == 1 and line == HEADER:
             continue
         try:
             system, seed, part, measure, value, count, source = line.split("\t")
+            if not (math.isfinite(float(value)) and abs(int(count)) < 1 << 53):
+                raise ValueError
             rows.append(Measurement(system, seed, part, measure, float(value), int(count), source))
         except ValueError:
             raise UserError(f"{path}, line {number} has not {len(Measurement._fields)} columns; remove it") from None

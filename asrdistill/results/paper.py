@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asrdistill.config import build, read_yaml
-from asrdistill.errors import UserError
-from asrdistill.files import read_json
+from asrdistill.config import build
+from asrdistill.reader import read_json, read_yaml, reading
 from asrdistill.results.plan import read_results
 from asrdistill.results.tables import NOTHING, Table
 
@@ -35,13 +34,11 @@ Tables = list[tuple[str, str, list[Row]]]  # title, note, rows
 
 def read_paper(path: Path) -> Tables:
     """The tables of PAPER.yaml; raises UserError for what is none."""
-    try:
+    with reading(path, "give 'paper' a list of tables with title and rows"):
         return [
-            (t["title"], t.get("note", ""), [build(Row, row, f"{path}, {t['title']}") for row in t["rows"]])
+            (str(t["title"]), str(t.get("note", "")), [build(Row, row, f"{path}, {t['title']}") for row in t["rows"]])
             for t in read_yaml(path)["paper"]
         ]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: 'paper' is not a list of tables with title and rows ({error})") from None
 
 
 def markdown(tables: Tables, experiments: Sequence[Path]) -> str:
@@ -82,7 +79,7 @@ def look_up(way: Sequence[Any], experiments: Sequence[Path]) -> float | None:
     path = next((experiment / way[0] for experiment in experiments if (experiment / way[0]).is_file()), None)
     if not path:
         return None
-    value: Any = read_json(path)
+    value: Any = read_json(path, Any)
     try:
         if "measurements" in value:
             system, measure, *sets = way[1:]

@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import re
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asrdistill.config import build, option, read_yaml
+from asrdistill.config import build, option
 from asrdistill.errors import UserError
-from asrdistill.files import read_json, write_text
+from asrdistill.files import write_text
+from asrdistill.reader import conform, read_json, read_yaml, reading
 from asrdistill.results.measurements import Measurement, Measurements
 
 SEARCHED = "decode"  # where the recipes decode to
@@ -82,12 +84,12 @@ class Results:
 def read_results(path: Path) -> Results:
     """results.json; raises UserError for any other file."""
     found = read_json(path)
-    try:
-        rows = [Measurement(*row) for row in found.pop("measurements")]
-        environment = found.pop("environment")
+    with reading(path, "make it with asrdistill report"):
+        kinds = typing.get_type_hints(Measurement).values()
+        table = [zip(row, kinds, strict=True) for row in found.pop("measurements")]
+        rows = [Measurement(*(conform(cell, kind, str(path), "measurements") for cell, kind in row)) for row in table]
+        environment = conform(found.pop("environment"), dict[str, str], str(path), "environment")
         systems = {name: build(System, values, str(path)) for name, values in found["systems"].items()}
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path} has no measurements; make it with asrdistill report") from None
     return Results(build(Plan, {**found, "systems": systems}, str(path)), Measurements(rows), environment)
 
 

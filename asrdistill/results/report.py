@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from asrdistill.config import read_yaml
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_text
+from asrdistill.reader import read_text, read_yaml
 from asrdistill.results import paper
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.plan import Results, read_plan, read_results
@@ -102,7 +102,7 @@ def update(document: Path, write: bool = True) -> bool:
 
     Indented markers are left alone. Raises UserError for a marker that cannot be drawn.
     """
-    text = document.read_text(encoding="utf-8")
+    text = read_text(document)
     begins, ends = (len(re.findall(f"^<!-- {word}", text, re.M)) for word in ("table:", "end -->"))
     if begins != ends or begins != len(_BLOCK.findall(text)):
         raise UserError(f"{document} has {begins} lines '<!-- table: … -->' and {ends} '<!-- end -->'; pair them")

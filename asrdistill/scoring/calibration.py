@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import read_json, read_lines, write_json
+from asrdistill.files import write_json
+from asrdistill.reader import conform, read_json, read_lines
 from asrdistill.scoring.edit_distance import align_words
 from asrdistill.scoring.wer import read_transcripts
 
@@ -36,11 +37,7 @@ NONE = Calibration(1.0, 0.0)
 def read_calibration(folder: Path) -> Calibration:
     """The calibration in a folder; raises UserError where there is none."""
     path = Path(folder) / "calibration.json"
-    found = read_json(path)
-    try:
-        return Calibration(float(found["slope"]), float(found["offset"]))
-    except (TypeError, KeyError, ValueError):
-        raise UserError(f"{path} is no calibration (it needs slope and offset); make it again") from None
+    return Calibration(**{name: conform(read_json(path)[name], float, str(path), name) for name in Calibration._fields})
 
 
 def _log_odds(posterior: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ A line lists a token's names in ever smaller sets; the last one is scored. A tok
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
+from asrdistill.reader import read_lines
 from asrdistill.scoring.wer import Transcripts
 
 Map = dict[str, str | None]  # token -> what it counts as; None: nothing

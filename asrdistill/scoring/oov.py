@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
+from asrdistill.reader import read_lines
 from asrdistill.scoring.edit_distance import align_words
 from asrdistill.scoring.wer import Transcripts
 

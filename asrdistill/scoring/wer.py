@@ -11,7 +11,7 @@ import numpy as np
 
 from asrdistill.data.ctm import CTM, STM, Interval, parse_ctm, parse_stm
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import parse_lines
+from asrdistill.reader import parse_lines
 from asrdistill.scoring.edit_distance import count_errors
 
 Transcripts = dict[str, list[str]]  # utterance -> its words

@@ -23,8 +23,8 @@ from asrdistill.distill.store import make_store
 from asrdistill.distill.train import train_model
 from asrdistill.errors import UserError
 from asrdistill.features.perturb import expand_to_copies
-from asrdistill.files import read_json
 from asrdistill.models.io import save_ensemble
+from asrdistill.reader import read_json
 from asrdistill.scoring.frames import evaluate
 from asrdistill.sweep.spec import Layout, Settings, Sweep, plain
 from asrdistill.training.options import TrainOptions

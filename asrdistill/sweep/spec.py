@@ -6,9 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asrdistill.config import build, option, read_yaml
+from asrdistill.config import build, option
 from asrdistill.errors import UserError
 from asrdistill.models.options import COMBINATIONS
+from asrdistill.reader import read_yaml
 from asrdistill.training.options import TrainOptions
 
 SYSTEMS = ("student", "hard", "single", "ensemble")

@@ -11,11 +11,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +25,7 @@ from asrdistill.errors import UserError
 from asrdistill.models.dnn import Widths
 from asrdistill.models.network import Network, cropped
 from asrdistill.progress import Meter
+from asrdistill.reader import Count, conform, reading
 from asrdistill.training import distributed
 from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
@@ -176,6 +177,17 @@ class HeldOut:
         return {"held_out_accuracy": 100 * sums[1] / sums[0], "held_out_cross_entropy": sums[2] / sums[0]}
 
 
+class _Counters(TypedDict):
+    """Where training stands."""
+
+    epoch: Count
+    pool: Count
+    updates: Count
+    loss_sum: float
+    frames: Count
+    history: list[dict[str, Any]]
+
+
 class _State:
     """Training state: everything that a checkpoint holds."""
 
@@ -237,7 +249,7 @@ class _State:
         tensors["random"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
-        counters = {key: getattr(self, key) for key in ("epoch", "pool", "updates", "loss_sum", "frames", "history")}
+        counters = {key: getattr(self, key) for key in _Counters.__annotations__}
         _save(self.path, tensors, {"counters": json.dumps(counters)})
         self.saved = time.monotonic()
 
@@ -245,12 +257,15 @@ class _State:
         """Resume from the checkpoint, if any; raises UserError if it is damaged."""
         if not self.path.is_file():
             return
-        try:
+        with reading(self.path, "delete it to train from the start"):
             with safe_open(self.path, "pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                counters: dict[str, Any] = json.loads(file.metadata()["counters"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"checkpoint {self.path} is damaged ({error}); delete it to train from the start") from None
+                counters = conform(json.loads(file.metadata()["counters"]), _Counters, str(self.path))
+            self._restore(tensors, counters)
+        self._continue_losses()
+        log.info("resuming after %d updates (epoch %d)", self.updates, self.epoch + 1)
+
+    def _restore(self, tensors: dict[str, Tensor], counters: dict[str, Any]) -> None:
         self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
         moments: dict[int, dict[str, Tensor]] = {}
         for key in [key for key in tensors if key.startswith("optimiser.")]:
@@ -261,7 +276,5 @@ class _State:
         torch.set_rng_state(tensors["random"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        for key, value in counters.items():
-            setattr(self, key, value)
-        self._continue_losses()
-        log.info("resuming after %d updates (epoch %d)", self.updates, self.epoch + 1)
+        for key in _Counters.__annotations__:
+            setattr(self, key, counters[key])

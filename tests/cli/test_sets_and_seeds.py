@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import find, main
-from asrdistill.files import read_json
+from asrdistill.reader import read_json
 from tests.refusals import assert_refused
 
 SMALL = ["--epochs", "1", "--layers", "1", "--width", "4", "--left", "1", "--right", "1"]

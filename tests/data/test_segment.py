@@ -11,7 +11,7 @@ from asrdistill.cli import main
 from asrdistill.data.directory import DataDirectory
 from asrdistill.data.options import SegmentOptions
 from asrdistill.data.segment import levels, pieces
-from asrdistill.files import read_json
+from asrdistill.reader import read_json
 from tests.refusals import assert_refused
 
 RATE = 8000

@@ -6,7 +6,7 @@ from pathlib import Path
 from asrdistill.decode.lattice import Lattice
 from asrdistill.decode.lattice_formats import EMPTY, Link, _assemble, _topological
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
+from asrdistill.reader import read_lines
 
 
 def read_kaldi(path: Path) -> Iterator[tuple[str, Lattice]]:

@@ -10,9 +10,9 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.online import OnlineTeacher, TaughtTargets
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
+from asrdistill.reader import read_json
 from asrdistill.training.masks import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool

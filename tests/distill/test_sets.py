@@ -10,11 +10,11 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.cluster import by_confusion, by_phones, check_sizes, cluster, moments, read_set, unit
 from asrdistill.distill.options import ClusterOptions
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from asrdistill.results.info import describe, show
 from tests.refusals import refused
 

@@ -18,11 +18,12 @@ from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.specialists import Relabelled, read_specialty
 from asrdistill.distill.store import make_store
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import _load_single, load_model, save_specialists
 from asrdistill.models.specialists import Specialists
+from asrdistill.reader import read_json
 from asrdistill.results.coverage import count, describe, tables
 from asrdistill.results.info import describe as facts
 from asrdistill.training.options import TrainOptions

@@ -10,7 +10,7 @@ from torch.nn import functional
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
+from asrdistill.reader import read_json
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import UNLABELLED, HardTargets
 from tests.refusals import refused

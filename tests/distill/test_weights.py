@@ -6,8 +6,8 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.weights import mixture_weights
 from asrdistill.features.paste import paste
-from asrdistill.files import read_json
 from asrdistill.models.io import load_model
+from asrdistill.reader import read_json
 from tests.conftest import write_archive
 from tests.refusals import assert_refused
 

@@ -2,8 +2,9 @@
 
 from asrdistill.export.forms import open_form, write_form
 from asrdistill.export.options import kind_of
-from asrdistill.files import read_json, sha256, write_json
+from asrdistill.files import sha256, write_json
 from asrdistill.models.io import load_model
+from asrdistill.reader import read_json
 
 
 def exported(form: str, folder, out, calibration=()):

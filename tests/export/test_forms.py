@@ -17,13 +17,14 @@ from asrdistill.export import kaldi as export_kaldi
 from asrdistill.export import onnx as export_onnx
 from asrdistill.export.onnx import _layers, _smoothed, ends_of
 from asrdistill.export.options import INT8
-from asrdistill.files import read_json, sha256, write_json
+from asrdistill.files import sha256, write_json
 from asrdistill.hmm.formats.kaldi import read_symbols, read_transitions, senones_of
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.network import pad
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from tests.export.exported import exported
 from tests.refusals import refused
 from tests.trees import between

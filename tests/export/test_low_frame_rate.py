@@ -8,11 +8,12 @@ import asrdistill
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.acoustic import PosteriorScorer, ScoreStream
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, save_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_json
 from tests.export.exported import exported
 from tests.export.test_recogniser import LANG, TEXTS, plant, run, say
 from tests.refusals import assert_refused, refused

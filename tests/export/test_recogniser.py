@@ -28,13 +28,14 @@ from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.options import FORMS, INT8
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import save_model
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from asrdistill.runtime import recogniser as recogniser_module
 from asrdistill.runtime.recogniser import Recogniser
 from tests.refusals import assert_names, assert_refused, only_line, refused

@@ -8,10 +8,10 @@ import pytest
 from asrdistill.cli import main
 from asrdistill.data import kaldi
 from asrdistill.data.archive import FrameArchive
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import train, write_arpa
+from asrdistill.reader import read_json
 from tests.refusals import assert_names, assert_refused
 
 WORDS = {"ab": [(1.0, ("A", "B"))], "ba": [(1.0, ("B", "A"))], "b": [(1.0, ("B",))]}

@@ -12,9 +12,9 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import SoftTargets, StoredLogits, make_store
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
 from asrdistill.models.adjust import best_offset
 from asrdistill.models.io import load_model, replace_tensor
+from asrdistill.reader import read_json
 from asrdistill.training.loop import constrain
 from asrdistill.training.options import TrainOptions
 from tests.refusals import assert_refused, refused

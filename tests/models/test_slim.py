@@ -9,10 +9,10 @@ import torch
 from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn, Widths
 from asrdistill.models.io import load_model
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from asrdistill.training.options import TrainOptions
 from tests.refusals import assert_refused, refused
 

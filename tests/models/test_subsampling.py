@@ -12,7 +12,6 @@ from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.store import make_store
 from asrdistill.distill.teacher import ModelTeacher
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.adjust import adjust_priors
@@ -20,6 +19,7 @@ from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.io import load_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_json
 from asrdistill.scoring.frames import evaluate
 from asrdistill.training.options import TrainOptions
 from tests.conftest import write_archive

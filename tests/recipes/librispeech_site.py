@@ -21,9 +21,9 @@ import yaml
 
 from asrdistill.corpora.librispeech import CORPUS, DOCUMENTS
 from asrdistill.data.directory import DataDirectory
-from asrdistill.files import read_lines
 from asrdistill.lang.dictionary import Dictionary, phones_of, read_dictionary
 from asrdistill.lang.ngram import train, write_arpa
+from asrdistill.reader import read_lines
 from tests.recipes.librispeech_corpus import RATE, Speech, copy_part, make_corpus, offer_all, speech_of
 
 ROOT = Path(__file__).resolve().parents[2]

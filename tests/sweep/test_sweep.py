@@ -8,7 +8,7 @@ import pytest
 from asrdistill import stage
 from asrdistill.cli import main
 from asrdistill.errors import UserError
-from asrdistill.files import read_json
+from asrdistill.reader import read_json
 from asrdistill.results.plan import read_results
 from asrdistill.sweep.plan import Plan, Run
 from asrdistill.sweep.run import execute

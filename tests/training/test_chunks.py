@@ -8,10 +8,10 @@ import torch
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.network import pad
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from asrdistill.training import distributed, loop
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool

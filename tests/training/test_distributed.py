@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from asrdistill.cli import main
-from asrdistill.files import read_json
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.options import NetworkConfig
+from asrdistill.reader import read_json
 from asrdistill.training import distributed, loop
 from asrdistill.training.pool import Batch
 from asrdistill.training.targets import HardTargets

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.train import train_model
-from asrdistill.files import read_json
+from asrdistill.reader import read_json
 from asrdistill.training.options import TrainOptions
 from tests.refusals import assert_refused, refused
 

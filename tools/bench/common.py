@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from asrdistill import parallel
-from asrdistill.config import build, read_yaml
+from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.reader import read_yaml
 from asrdistill.stage import peak_mb
 
 ROOT = Path(__file__).resolve().parents[2]

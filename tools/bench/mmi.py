@@ -15,10 +15,11 @@ import torch
 from common import arguments, fastest, finish
 
 from asrdistill import parallel
-from asrdistill.config import build, read_yaml
+from asrdistill.config import build
 from asrdistill.data.archive import FrameArchive
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_yaml
 from asrdistill.training.mmi import MmiTargets
 from asrdistill.training.options import TrainOptions
 

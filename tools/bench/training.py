@@ -15,8 +15,9 @@ from common import arguments, fastest, finish
 from torch.utils.flop_counter import FlopCounterMode
 
 from asrdistill import parallel
-from asrdistill.config import build, read_yaml
+from asrdistill.config import build
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_yaml
 from asrdistill.training import loop
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch

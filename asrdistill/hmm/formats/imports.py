@@ -27,6 +27,7 @@ from asrdistill.hmm.formats.times import Transcription, ctm_transcriptions, phn_
 from asrdistill.hmm.senones import START_SELF_LOOP, Senones, begins, leaves
 from asrdistill.hmm.viterbi import Segment, segments
 from asrdistill.lang.lexicon import Lang, root_of
+from asrdistill.reader import read_text
 
 log = logging.getLogger("asrdistill")
 
@@ -266,7 +267,7 @@ def _fill_gaps(placed: Iterable[tuple[int, int, int]], rows: int) -> list[Segmen
 def _silence(lang: Path, symbols: dict[int, str]) -> str:
     """Silence phone of a lang folder: Kaldi's optional_silence.txt, or the first phone."""
     named = lang / "phones" / "optional_silence.txt"
-    return named.read_text().strip() if named.is_file() else symbols[min(symbols)]
+    return read_text(named).strip() if named.is_file() else symbols[min(symbols)]
 
 
 def _archives(source: Path) -> list[Path]:

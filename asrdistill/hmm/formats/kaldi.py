@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.files import parse_lines
 from asrdistill.hmm.senones import START_SELF_LOOP, Senones, Tree, leaves
 from asrdistill.lang.lexicon import root_of
+from asrdistill.reader import parse_lines
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from scipy.special import logsumexp
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.matrices import check_scores, read_matrices
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
 from asrdistill.hmm.formats.options import PosteriorOptions
 from asrdistill.hmm.senones import Senones, log_priors
+from asrdistill.reader import read_lines
 
 PRIORS = "log_priors.npy"  # priors that the posteriors were divided by
 TOLERANCE = 0.05  # of a frame's sum of posteriors, for half precision

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from asrdistill import parallel, stage
 from asrdistill.cli.command import JOBS, Args, Group, arg, count
-from asrdistill.config import build, hash_fields, read_yaml
+from asrdistill.config import build, hash_fields
 from asrdistill.distill.train import train_model
+from asrdistill.reader import read_yaml
 from asrdistill.scoring.frames import evaluate
 from asrdistill.training.options import TrainOptions
 

@@ -25,8 +25,8 @@ from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-from asrdistill.files import read_lines
 from asrdistill.lang.normalize import normalize_text
+from asrdistill.reader import read_lines
 
 log = logging.getLogger("asrdistill")
 
