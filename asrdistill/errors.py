@@ -8,6 +8,9 @@ class UserError(Exception):
     and what to do. The command line prints it without a traceback and exits with status 2.
     """
 
+    def __str__(self) -> str:
+        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in super().__str__())
+
 
 def shorten(names, limit: int = 3) -> str:
     """``"a, b, c and 7 more"``: the first few of many names, for messages."""

@@ -9,13 +9,16 @@ import gzip
 import json
 import lzma
 import math
+import struct
 import types
 import typing
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Annotated, Any, Literal, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -30,7 +33,17 @@ BYTES = 1 << 28  # of a JSON file; a YAML file has at most a hundredth
 AGAIN = "make it again"
 DAMAGE = (  # what parsers raise for content that they do not expect
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, SyntaxError, AssertionError),
-    *(EOFError, OSError, MemoryError, zlib.error, lzma.LZMAError, SafetensorError),
+    *(
+        EOFError,
+        OSError,
+        MemoryError,
+        zlib.error,
+        lzma.LZMAError,
+        SafetensorError,
+        struct.error,
+        TokenError,
+        BadZipFile,
+    ),
 )
 
 Count = Annotated[int, (0, 1 << 53)]

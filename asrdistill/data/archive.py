@@ -56,6 +56,7 @@ class Meta(_Meta, total=False):
     features: Settings
     feature_hash: str
     senones: str
+    index: str
     joined: list[str]
     temperatures: list[Positive]
     kept: Count
@@ -121,10 +122,10 @@ def finish(folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any
     """
     shards = sorted(shards, key=lambda shard: shard["number"])
     lines = [(utterance, str(shard["number"]), *place) for shard in shards for utterance, *place in shard["index"]]
-    _write_index(Path(folder), lines)
+    index = _write_index(Path(folder), lines)
     content = hash_of([shard["hash"] for shard in shards])
     described = {name: {"dtype": np.dtype(dtype).str, "shape": list(shape)} for name, (dtype, shape) in parts.items()}
-    write_json(Path(folder) / "meta.json", {"kind": kind, "parts": described, "hash": content, **meta})
+    write_json(Path(folder) / "meta.json", {"kind": kind, "parts": described, "hash": content, "index": index, **meta})
 
 
 class FrameArchive:
@@ -148,6 +149,9 @@ class FrameArchive:
             if line[0] in self._index:
                 raise UserError(f"{self.folder / 'index.tsv'} has utterance {line[0]} twice; make {folder} again")
             self._index[line[0]] = line[1:]
+        found = f"{crc32((self.folder / 'index.tsv').read_bytes()):08x}"
+        if self.meta.get("index", found) != found:
+            raise UserError(f"{self.folder / 'index.tsv'} is not as it was written (CRC-32); make {folder} again")
         self._maps: dict[tuple[str, str], Any] = {}
         self._checked: set[tuple[str, str]] = set()  # utterances and parts whose CRC is right
         self._joined = [FrameArchive(self.folder / name) for name in self.meta.get("joined", [])]
@@ -297,11 +301,11 @@ def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = N
     wanted = list(lines) if utterances is None else list(utterances)
     if missing := [utterance for utterance in wanted if utterance not in lines]:
         raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}; make these first")
-    _write_index(Path(out), [lines[utterance] for utterance in wanted])
+    contents = {"index": _write_index(Path(out), [lines[utterance] for utterance in wanted])}
     made_of = {"hash": [archive.hash for archive in archives]}
     if "feature_hash" in first.meta:  # equal to that of the same subset of the features
         made_of["feature_hash"] = [archive.frames_of for archive in archives]
-    contents = {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
+    contents |= {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
     write_json(Path(out) / "meta.json", {**first.meta, **contents})
 
 
@@ -316,9 +320,9 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
         raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}; make these first")
     lines = _lines(archive, out, of)
     lines += [(name, str(shard["number"]), *place) for shard in own for name, *place in shard["index"]]
-    _write_index(Path(out), lines)
+    index = _write_index(Path(out), lines)
     content = hash_of([sorted(of.items()), archive.hash, *(shard["hash"] for shard in own)])
-    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content, **meta})
+    write_json(Path(out) / "meta.json", {**archive.meta, "hash": content, "index": index, **meta})
 
 
 def joined_hash(archives: Sequence[FrameArchive]) -> str:
@@ -362,12 +366,15 @@ def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
 
 
-def _write_index(folder: Path, lines: list[Line]) -> None:
+def _write_index(folder: Path, lines: list[Line]) -> str:
+    """Write index.tsv and return its CRC-32."""
     lines = sorted(lines)
     for a, b in itertools.pairwise(lines):
         if a[0] == b[0]:
             raise UserError(f"utterance {a[0]} was written twice into {folder}; give each its own id")
-    write_text(folder / "index.tsv", "".join("\t".join(map(str, line)).rstrip() + "\n" for line in lines))
+    text = "".join("\t".join(map(str, line)).rstrip() + "\n" for line in lines)
+    write_text(folder / "index.tsv", text)
+    return f"{crc32(text.encode()):08x}"
 
 
 def _parse_index(line: str) -> Line:

@@ -49,6 +49,8 @@ def read_audio(
                 sound.seek(min(round(start * native), sound.frames))
             promised = max(0, _promised_frames(sound, handle) - sound.tell())
             samples = sound.read(count, dtype="float32", always_2d=True).mean(axis=1)
+        except MemoryError:
+            raise UserError(f"{source} claims {sound.frames} samples, too many for memory; cut or copy it") from None
         except soundfile.LibsndfileError as error:
             raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
         if count < 0 or len(samples) < count:

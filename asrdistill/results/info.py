@@ -54,7 +54,7 @@ def _archive(path: Path) -> Facts:
     archive = FrameArchive(path)
     meta, shift = archive.meta, archive.meta.get("frame_shift")
     parts = [f"{name} {part['dtype']} {tuple(part['shape'])}" for name, part in meta["parts"].items()]
-    known = ("kind", "parts", "hash", "frame_shift")
+    known = ("kind", "parts", "hash", "index", "frame_shift")
     return [
         ("kind", f"frame archive of {archive.meta['kind']}"),
         ("utterances", len(archive)),

@@ -89,7 +89,10 @@ def test_read_returns_a_copy_of_the_rows(tmp_path, shards):
 def test_index_longer_than_its_shard_is_refused(tmp_path):
     folder = make(tmp_path / "a", {"u0": frames(3), "u1": frames(4)})
     index = folder / "index.tsv"
-    index.write_text(index.read_text().replace("u1\t0\t3\t4", "u1\t0\t3\t5"))
+    index.write_text("u0\t0\t0\t3\nu1\t0\t3\t5\n")
+    meta = json.loads((folder / "meta.json").read_text())
+    del meta["index"]
+    (folder / "meta.json").write_text(json.dumps(meta))
     with refused(folder, "shard 0", "index.tsv"):
         FrameArchive(folder).read(["u0", "u1"])
 
@@ -262,4 +265,20 @@ def test_negative_places_in_an_index_are_refused(tmp_path):
     archive = make(tmp_path / "a", {"utt1": frames(5)})
     (archive / "index.tsv").write_text("utt1\t0\t-2\t2\n")
     with refused(archive / "index.tsv", "line 1"):
+        FrameArchive(archive)
+
+
+def test_changed_bytes_and_indices_are_named(tmp_path):
+    archive = make(tmp_path / "a", {"utt1": frames(5), "utt2": frames(5)})
+    path = archive / "frames.0.npy"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    FrameArchive(archive)["utt1"]
+    for read in (lambda found: found["utt2"], lambda found: found.read(["utt1", "utt2"]), lambda found: found.verify()):
+        with refused(archive, "utt2", "frames"):
+            read(FrameArchive(archive))
+    index = archive / "index.tsv"
+    index.write_text(index.read_text().splitlines()[0] + "\n")
+    with refused(index):
         FrameArchive(archive)

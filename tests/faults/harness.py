@@ -245,11 +245,11 @@ def summary(records: list[dict[str, Any]]) -> tuple[str, dict[str, int]]:
 
 def faults(records: list[dict[str, Any]]) -> list[str]:
     """A line for each place with a fault, the most frequent first."""
-    found = Counter(
-        (r["how"], r["why"] if r["how"] == "traceback" else r["target"]) for r in records if r["how"] in BAD
-    )
-    example = {(r["how"], r["why"] if r["how"] == "traceback" else r["target"]): r for r in records if r["how"] in BAD}
+    places: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        if (how := record["how"]) in BAD:
+            places.setdefault((how, record["why"] if how == "traceback" else record["target"]), []).append(record)
     return [
-        f"{count} × {how}: {example[how, why]['file']} (seed {example[how, why]['seed']:012x}): {example[how, why]['why']}"
-        for (how, why), count in found.most_common()
+        f"{len(found)} × {how}: {found[0]['file']} (seed {found[0]['seed']:012x}): {found[0]['why']}"
+        for (how, _), found in sorted(places.items(), key=lambda place: -len(place[1]))
     ]

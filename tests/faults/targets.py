@@ -72,7 +72,8 @@ def cli(*words: object) -> str:
         status = main([str(word) for word in words])
     if status:
         lines = err.getvalue().strip().splitlines()
-        assert status == 2 and lines and lines[-1].startswith("asrdistill"), err.getvalue()
+        assert status == 2, err.getvalue()
+        assert lines[-1].startswith("asrdistill"), err.getvalue()
         raise UserError(lines[-1])
     return out.getvalue()
 
@@ -151,7 +152,7 @@ def arpa(world: Path, file: Path) -> Any:
     return [
         {
             words: (round(p / math.log(10), 6), round(b / math.log(10), 6))
-            for words, p, b in zip(level, level.logprob.tolist(), level.backoff.tolist())
+            for words, p, b in zip(level, level.logprob.tolist(), level.backoff.tolist(), strict=True)
         }
         for level in model.levels
     ]
@@ -168,7 +169,8 @@ def plain_arpa(world: Path, file: Path) -> Any:
         elif levels and fields:
             n = len(levels)
             words = tuple(fields[1 : 1 + n])
-            assert len(words) == n and words not in levels[-1]
+            assert len(words) == n
+            assert words not in levels[-1]
             backoff = float(fields[1 + n]) if len(fields) > 1 + n else 0.0
             levels[-1][words] = round(float(fields[0]), 6), round(backoff, 6)
     return levels
