@@ -1,23 +1,27 @@
 """Downloads that resume and are verified; archives that cannot write outside of their folder."""
 
+import errno
 import fcntl
+import gzip
 import hashlib
 import http.client
 import logging
 import os
 import re
 import shutil
+import socket
 import tarfile
+import threading
 import time
 import urllib.error
 import urllib.request
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from asrdistill.errors import UserError
+from asrdistill.reader import reading
 
 log = logging.getLogger("asrdistill")
 
@@ -25,6 +29,8 @@ BLOCK = 1 << 18  # bytes read at once
 TIMEOUT = 60.0  # seconds without a byte
 PAUSE = 0.5  # seconds before the second try, doubled for each further one
 TRIES = 8  # in a row without a new byte
+SLOWEST = 100  # bytes a second over TIMEOUT seconds; a slower connection counts as one without a new byte
+EXPANDED, EXTRA = 50, 1 << 27  # an archive unpacks to at most so many times its bytes, and so many more
 
 Advance = Callable[[int], None]  # receives the bytes of each read, negative if they are dropped; may raise to stop
 
@@ -40,6 +46,33 @@ class Remote:
 
 class ConnectionCutError(Exception):
     """The connection broke or the server is busy: worth another try."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """One whose answer must begin within TIMEOUT seconds, however many headers or `100 Continue` come before."""
+
+    def getresponse(self) -> http.client.HTTPResponse:
+        watchdog = threading.Timer(TIMEOUT, lambda: self.sock and self.sock.shutdown(socket.SHUT_RDWR))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            return super().getresponse()
+        finally:
+            watchdog.cancel()
+
+
+class _SecureConnection(_Connection, http.client.HTTPSConnection):
+    pass
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, request)
 
 
 def partial_of(path: Path) -> Path:
@@ -86,9 +119,9 @@ def size_of(url: str) -> int:
         try:
             with _open(urllib.request.Request(url, method="HEAD")) as response:
                 length = response.headers.get("Content-Length", "")
-            if not length.isdigit():
+            if (size := _number(length)) is None:
                 raise UserError(f"{url}: the server does not report its size; try another --mirror")
-            return int(length)
+            return size
         except ConnectionCutError as cut:
             failures += 1
             _wait(url, failures, cut)
@@ -122,29 +155,56 @@ def extract(
 ) -> None:
     """Unpack a .tar.gz into the existing folder; `place` maps a member's name to its path in the folder.
 
-    Raises UserError for a damaged archive, links, devices, and names that lead out of the folder.
+    Raises UserError for a damaged archive, links, devices, names that lead out of the folder or cannot be written, and
+    contents that are many times larger than the archive, or than the space there is.
     """
-    try:
-        with tarfile.open(archive, "r|gz", bufsize=1 << 20) as tar:
+    with reading(archive, "delete it and fetch it again"), gzip.open(archive) as unpacked:
+        counted: Any = _Counted(archive, unpacked)
+        with tarfile.open(fileobj=counted, mode="r|", bufsize=1 << 20) as tar:
             for member in tar:
                 advance(0)
                 target = folder / place(_safe_name(archive, member))
-                if member.isdir():
-                    target.mkdir(parents=True, exist_ok=True)
-                elif content := tar.extractfile(member):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with open(target, "wb") as out:
-                        shutil.copyfileobj(content, out, BLOCK)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UserError(f"{archive} cannot be unpacked ({error}); delete it and fetch it again") from None
+                require_space(folder, member.size, f"{archive}, {member.name}")
+                try:
+                    if member.isdir():
+                        target.mkdir(parents=True, exist_ok=True)
+                    elif content := tar.extractfile(member):
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        with open(target, "wb") as out:
+                            shutil.copyfileobj(content, out, BLOCK)
+                except (OSError, ValueError) as error:  # a name that is too long, a file where a folder must be, …
+                    if isinstance(error, gzip.BadGzipFile) or getattr(error, "errno", 0) == errno.ENOSPC:
+                        raise
+                    reason = getattr(error, "strerror", None) or error
+                    raise UserError(
+                        f"{archive} holds {member.name[:100]}, which cannot be written ({reason})"
+                    ) from None
+        while counted.read(BLOCK):  # up to the checksum
+            pass
+
+
+class _Counted:
+    """What an archive unpacks to; raises UserError if that is many times its own size."""
+
+    def __init__(self, archive: Path, unpacked: IO[bytes]):
+        self.archive, self.unpacked = archive, unpacked
+        self.left = EXPANDED * archive.stat().st_size + EXTRA
+
+    def read(self, size: int) -> bytes:
+        block = self.unpacked.read(min(size, self.left + 1))
+        self.left -= len(block)
+        if self.left < 0:
+            raise UserError(f"{self.archive} unpacks to over {EXPANDED} times its size; do not use this archive")
+        return block
 
 
 def _safe_name(archive: Path, member: tarfile.TarInfo) -> PurePosixPath:
     name = PurePosixPath(member.name)
-    regular = member.isfile() or member.isdir()
-    if not regular or name.is_absolute() or ".." in name.parts or "\\" in member.name:
-        what = "would leave its folder" if regular else "is a link or a device"
-        raise UserError(f"{archive} holds {member.name}, which {what}; do not use this archive")
+    regular = (member.isfile() and not member.issparse()) or member.isdir()
+    nameless = not name.parts and not member.isdir()
+    if not regular or nameless or name.is_absolute() or ".." in name.parts or "\\" in member.name:
+        what = "would leave its folder" if regular else "is a link, a device or sparse"
+        raise UserError(f"{archive} holds {member.name[:100]}, which {what}; do not use this archive")
     return name
 
 
@@ -182,7 +242,7 @@ def _append_rest(remote: Remote, handle: IO[bytes], advance: Advance) -> None:
         handle.truncate()
     failures = 0
     while (before := handle.tell()) < remote.size:
-        problem = ConnectionCutError("the connection was cut")
+        problem, begun, slow = ConnectionCutError("the connection was cut"), time.monotonic(), False
         try:
             for block in _blocks(remote, before):
                 if handle.tell() + len(block) > remote.size:
@@ -190,9 +250,13 @@ def _append_rest(remote: Remote, handle: IO[bytes], advance: Advance) -> None:
                 handle.write(block)
                 handle.flush()
                 advance(len(block))
+                seconds = time.monotonic() - begun
+                slow = seconds > TIMEOUT and handle.tell() - before < SLOWEST * seconds
+                if slow and handle.tell() < remote.size:
+                    raise ConnectionCutError(f"only {(handle.tell() - before) / seconds:.0f} bytes a second")
         except ConnectionCutError as cut:
             problem = cut
-        failures = 0 if handle.tell() > before else failures + 1
+        failures = 0 if handle.tell() > before and not slow else failures + 1
         if failures:
             advance(0)
             _wait(remote.url, failures, problem)
@@ -221,12 +285,15 @@ def _wrong_size(remote: Remote, found: int | str | None) -> UserError:
 def _extent(response: http.client.HTTPResponse) -> tuple[int, int | None]:
     """(first byte that is sent, size of the whole file if known)"""
     if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.fullmatch("bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|[*])", response.headers.get("Content-Range", ""))
         if not found:
             raise ConnectionCutError("the server does not report the range it sends")
         return int(found[1]), None if found[2] == "*" else int(found[2])
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+    return 0, _number(response.headers.get("Content-Length", ""))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
@@ -242,7 +309,7 @@ def _open(request: urllib.request.Request) -> http.client.HTTPResponse:
     """The server's answer; raises ConnectionCutError if another try may help, UserError otherwise."""
     url = request.full_url
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
+        return urllib.request.build_opener(_Http, _Https).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code in (408, 429) or error.code >= 500:
             raise ConnectionCutError(f"HTTP status {error.code}") from None

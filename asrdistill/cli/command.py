@@ -13,6 +13,7 @@
 """
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import inspect
@@ -280,12 +281,19 @@ def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]],
             return 0 if rest else 2
         name = program(found.name)
         found.run(rest)
+        sys.stdout.flush()  # a full disk is an error, not a remark at the end of the process
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except (OSError, MemoryError) as error:  # a full disk, a folder that cannot be written, …
+        parts = (getattr(error, "strerror", None) or str(error) or "out of memory", getattr(error, "filename", None))
+        print(f"{name}: {': '.join(str(part) for part in parts if part)}; make room or check the path", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # what could not be written
+        return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted; run the same command again to continue", file=sys.stderr)
         return 130

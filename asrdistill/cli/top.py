@@ -217,6 +217,7 @@ def transcribe(args: Args) -> None:
 @group.command(
     arg("path", help="folder, or ARPA file"),
     arg("--phone", type=str, help="show the decision trees of this phone of a model"),
+    flag("--verify", "read all of an archive, or all weights of a model, and compare checksums"),
 )
 def info(args: Args) -> None:
     """Show what a folder is: data, archive, model, lexicon, language model, recogniser …
@@ -226,4 +227,4 @@ def info(args: Args) -> None:
     """
     from asrdistill.results.info import describe, phone_trees, show
 
-    print(phone_trees(args.path, args.phone) if args.phone else show(describe(args.path)))
+    print(phone_trees(args.path, args.phone) if args.phone else show(describe(args.path, args.verify)))

@@ -4,7 +4,7 @@ After Kaldi's sources (nnet3/nnet-nnet.cc, nnet-simple-component.cc, am-nnet-sim
 hmm-topology.cc, tree/event-map.cc); checked against that format, not with Kaldi's binaries.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,9 @@ class Nnet3:
             self.normalise, *self.layers = map(_component, components.split("<ComponentName>")[1:])
             _, left, _, right, *_ = end.split()
             self.context = int(left), int(right)
+            if not (min(self.context) >= 0 and sum(self.context) < 10_000):
+                raise ValueError(f"context {self.context}")
+            self.log_posteriors(np.zeros((1, self.normalise.keywords["weight"].shape[1]), np.float32))  # shapes fit
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32"""
@@ -186,16 +189,20 @@ class Nnet3:
         return x
 
 
-def _component(text: str) -> Callable[[np.ndarray], np.ndarray]:
+def _mapped(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return x @ weight.T + bias
+
+
+def _component(text: str) -> partial[np.ndarray]:
     """Function (T, in) -> (T, out) of a component."""
     kind = text.split(None, 2)[1]
     if kind in ("<FixedAffineComponent>", "<NaturalGradientAffineComponent>"):
         rows = text[text.index("<LinearParams>") + 14 : text.index("<BiasParams>")].strip(" []\n").split("\n")
         weight = np.array([row.split() for row in rows], np.float32)
         bias = np.array(text[text.index("<BiasParams>") :].split("]")[0].split()[2:], np.float32)
-        return lambda x: x @ weight.T + bias
+        return partial(_mapped, weight=weight, bias=bias)
     if kind == "<RectifiedLinearComponent>":
-        return lambda x: np.maximum(x, 0)
+        return partial(np.maximum, 0)
     if kind == "<LogSoftmaxComponent>":
         return partial(log_softmax, axis=1)
     raise ValueError(kind)

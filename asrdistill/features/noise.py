@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from asrdistill.data.directory import Utterance
 from asrdistill.errors import UserError
 
 BABBLE = 5  # utterances in a babble
+LONG = 60.0  # seconds
 _TRIES = 20  # to find a piece that is not silent
 
 
@@ -46,6 +48,9 @@ class Noise:
         """A piece (length,) of a random recording that is not silent."""
         for _ in range(_TRIES):
             source = sources[int(rng.integers(len(sources)))]
+            if (rest := (source.seconds or 0.0) - length / rate) > LONG:  # not read as a whole
+                begin = source.start + rng.uniform(0, rest)
+                source = replace(source, start=begin, end=begin + length / rate, duration=None)
             samples = source.samples(rate, self.pipes)
             piece = np.resize(np.roll(samples, -rng.integers(len(samples))), length)
             if np.any(piece):

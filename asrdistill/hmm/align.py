@@ -171,7 +171,7 @@ def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[d
     shift, silence, every = archive.meta["frame_shift"], scorer.senones.silence, scorer.senones.subsampling
     writer, summary = ShardWriter(out, shard.number, PARTS), Summary()
     parts = [out / f"{name}.{shard.number}" for name in CTMS]
-    with open(parts[0], "w") as phones_file, open(parts[1], "w") as words_file:
+    with open(parts[0], "w", encoding="utf-8") as phones_file, open(parts[1], "w", encoding="utf-8") as words_file:
         for utterance, words in shard:
             graph = compiler(words)
             found, columns = graph.senones()

@@ -143,7 +143,15 @@ class Gmm:
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) -> (T, D): input vectors of the Gaussians."""
-        return features if self.meta["features"]["type"] == "fmllr" else self.transform.vectors(features)
+        adapted = self.meta["features"]["type"] == "fmllr"
+        found, wanted = features.shape[1], self.mixtures.means.shape[1]
+        if not adapted and self.transform.matrix is not None:
+            wanted = self.transform.matrix.shape[1] // (2 * self.transform.splice + 1)
+        elif not adapted:
+            found *= self.transform.deltas + 1
+        if found != wanted:
+            raise UserError(f"the GMM takes vectors of {wanted} values, not of {found}; give its own features")
+        return features if adapted else self.transform.vectors(features)
 
     def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
         """Features (T, F) float32 -> log-likelihoods (T, S) float32, or (T, len(senones)) of these senones only."""

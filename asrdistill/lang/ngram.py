@@ -359,7 +359,10 @@ def read_arpa(path: Path) -> NGram:
     path = Path(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            return _Arpa(path, file).read()
+            model = _Arpa(path, file).read()
+            while file.read(1 << 20):  # up to the checksum of a gzip file
+                pass
+            return model
     except FileNotFoundError:
         raise UserError(f"language model {path} does not exist; make it with asrdistill lang lm") from None
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:

@@ -179,6 +179,8 @@ def load_model(folder: Path, every_frame: bool = False) -> Model:
         return load(folder, meta)
     members = [load(folder / name, checked_meta(folder / name)) for name in meta.get("members", [])]
     if meta["kind"] == "ensemble":
+        if not members or len(meta.get("weights", members)) != len(members):
+            raise UserError(f"{folder / 'meta.json'} has no members, or not a weight for each; make the ensemble again")
         evidence = Evidence(load_gmm(folder / meta["gmm"]), meta["scale"]) if "gmm" in meta else None
         return Ensemble(members, meta["combine"], meta, evidence)
     if meta["kind"] == "specialists":

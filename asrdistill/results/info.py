@@ -15,20 +15,27 @@ from asrdistill.distill.cluster import read_sets
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones, Tree, side_of
 from asrdistill.lang.lexicon import Lang, root_of
-from asrdistill.models.folder import read_meta
+from asrdistill.models.folder import checked_meta, read_meta
 from asrdistill.reader import read_json, read_lines
 from asrdistill.results.tables import duration
 
 Facts = list[tuple[str, Any]]  # what, and its value
 
 
-def describe(path: Path) -> Facts:
-    """Facts about a folder (or an ARPA file), its kind first; raises UserError for any other path."""
+def describe(path: Path, verify: bool = False) -> Facts:
+    """Facts about a folder (or an ARPA file), its kind first; raises UserError for any other path.
+
+    verify  compare all content of archives and models with their checksums
+    """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} does not exist; check the path")
     for is_it, facts in KINDS:
         if is_it(path):
+            if verify and facts is _archive:
+                FrameArchive(path).verify()
+            if verify and facts is _model and read_meta(path)["kind"] != "gmm":
+                checked_meta(path)
             return [*facts(path), *_made(path)]
     if made := _made(path):
         names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))

@@ -136,7 +136,7 @@ def _write(
     shift, missing = features.meta["frame_shift"], set(features)
     frames, visits = np.zeros(senones.count, np.int64), np.zeros(senones.count, np.int64)
     writer = ShardWriter(out, 0, PARTS)
-    with open(out / CTMS[0], "w") as phones, open(out / CTMS[1], "w") as words:
+    with open(out / CTMS[0], "w", encoding="utf-8") as phones, open(out / CTMS[1], "w", encoding="utf-8") as words:
         for item in aligned:
             if item.utterance not in missing:
                 raise UserError(f"{source} has utterance {item.utterance} twice; remove one")
