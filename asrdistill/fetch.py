@@ -186,7 +186,7 @@ def extract(
 class _Counted:
     """What an archive unpacks to; raises UserError if that is many times its own size."""
 
-    def __init__(self, archive: Path, unpacked: IO[bytes]):
+    def __init__(self, archive: Path, unpacked: Any):
         self.archive, self.unpacked = archive, unpacked
         self.left = EXPANDED * archive.stat().st_size + EXTRA
 

@@ -4,6 +4,7 @@
 hash of options and inputs; a stage whose hash still matches is skipped. After a kill the same command resumes.
 """
 
+import contextlib
 import dataclasses
 import fcntl
 import logging
@@ -47,6 +48,9 @@ def make(out: Path, work: Callable[[Path], object], verb: str, options: Any, inp
     recipe = {"verb": verb, "options": settings, "inputs": [fingerprint(path) for path in inputs]}
     wanted = hash_of(recipe)
     if _is_current(out, wanted):
+        if any(path.exists() for path in _beside(out)):  # left by a run that was killed when it was done
+            with contextlib.suppress(OSError, UserError), _locked(out):
+                shutil.rmtree(_beside(out)[1], ignore_errors=True)
         return False
     start = time.time()
     try:
@@ -73,11 +77,16 @@ def _is_current(out: Path, wanted: str) -> bool:
     return current
 
 
+def _beside(out: Path) -> tuple[Path, Path]:
+    """The lock of a folder, and where its predecessor stands for a moment."""
+    return out.with_name(f".{out.name}.lock"), out.with_name(f".{out.name}.old")
+
+
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Keep a second process from making the same folder; the lock ends with the process that holds it."""
     make_folder(out.parent)
-    path = out.with_name(f".{out.name}.lock")
+    path, _ = _beside(out)
     while True:
         with open(path, "w") as handle:
             try:
@@ -109,7 +118,7 @@ def _complete(
     }
     write_json(partial / MARKER, record)
     (partial / ".wanted").unlink()
-    old = out.with_name(f".{out.name}.old")
+    _, old = _beside(out)
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         os.replace(out, old)

@@ -15,7 +15,7 @@ def test_names_are_found_in_the_message(tmp_path):
         raise_user_error(f"{tmp_path}/x.txt, line 3: bad --prune")
 
 
-@pytest.mark.parametrize("message", ["line 31", "baseline 3", "line 3\nline 4", "line 3. One. Two.", ""])
+@pytest.mark.parametrize("message", ["line 31", "baseline 3", "line 3. One. Two.", ""])
 def test_other_names_and_long_messages_fail(message):
     with pytest.raises(AssertionError), refused("line 3"):
         raise_user_error(message)

@@ -11,7 +11,6 @@ from typing import Any
 from asrdistill import stage
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory
-from asrdistill.distill.cluster import read_sets
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones, Tree, side_of
 from asrdistill.lang.lexicon import Lang, root_of
@@ -148,6 +147,8 @@ def _measured(path: Path) -> Facts:
 
 def _sets(path: Path) -> Facts:
     """One line per specialist: mass of its senones, and their number by phone."""
+    from asrdistill.distill.cluster import read_sets  # which needs torch
+
     record = read_sets(path)
     facts: Facts = [("kind", f"senones of {len(record['sets'])} specialists, by {record['by']}")]
     facts += [(key, record[key]) for key in ("generalist", "covered", "frames")]
