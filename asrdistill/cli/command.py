@@ -17,6 +17,7 @@ import contextlib
 import difflib
 import importlib
 import inspect
+import io
 import os
 import sys
 import textwrap
@@ -274,6 +275,8 @@ class Group:
 
 def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]], argv: list[str] | None = None) -> int:
     """Find a command and run it; returns the exit status. `name` stands before errors until the command is known."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # as in files, whatever the locale
     try:
         found, rest = find(sys.argv[1:] if argv is None else argv)
         if isinstance(found, str):

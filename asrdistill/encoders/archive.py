@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.data.directory import DataDirectory
+from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.base import Encoder, WindowedStream
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.errors import UserError, shorten
@@ -90,16 +90,29 @@ def _write_shard(
     encoder, archive = state
     options = options_of(archive.meta["features"])
     writer = ShardWriter(out, chunk.number, _parts(encoder.dimension))
+    faults: list[str] = []
     for name in chunk:
-        waveform = data[name].samples(encoder.rate, pipes)
-        rows, expected = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
-        if abs(rows - expected) > 1:  # the rates' rounding makes one more or less
-            raise UserError(
-                f"utterance {name} has {rows} frames in {archive.folder}, its audio {expected}; make them again"
-            )
-        seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
-        writer.write(name, frames=interpolate(_frames(encoder, name, waveform), encoder, seconds))
+        try:
+            writer.write(name, frames=_encoded(encoder, archive, data[name], pipes, options))
+        except UserError as error:  # all of the shard are named at once
+            faults.append(str(error))
+    if faults:
+        rest = f"; {len(faults) - 1} others near it: {shorten(faults[1:])}" if faults[1:] else ""
+        raise UserError(f"{faults[0]}{rest}")
     return chunk.number, writer.close()
+
+
+def _encoded(
+    encoder: Encoder, archive: FrameArchive, utterance: Utterance, pipes: bool, options: FbankOptions
+) -> np.ndarray:
+    name, waveform = utterance.id, utterance.samples(encoder.rate, pipes)
+    rows, expected = archive.rows(name), frames(round(len(waveform) / encoder.rate * options.rate), options)
+    if abs(rows - expected) > 1:  # the rates' rounding makes one more or less
+        raise UserError(
+            f"utterance {name} has {rows} frames in {archive.folder}, its audio {expected}; make them again"
+        )
+    seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
+    return interpolate(_frames(encoder, name, waveform), encoder, seconds)
 
 
 def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarray:

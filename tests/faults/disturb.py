@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
 
 def attempt(world: Path, line: str, before: Callable[[], None] = lambda: None, after: float | None = None) -> Outcome:
-    """Run a command in the world; `before` runs in its process, which is killed `after` seconds with all its workers."""
+    """Run a command in the world; `before` runs in its process, which is killed `after` seconds with its workers."""
     note = world / "STDERR"
     child = os.fork()
     if not child:
@@ -117,16 +117,18 @@ def made(world: Path) -> dict[str, str]:
 def killed_at(number: int, count: list[int]) -> Callable[[], None]:
     """Kill the process before its call `number` of a rename, an fsync or a removal; count calls."""
 
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            count[0] += 1
+            if count[0] == number:
+                os.killpg(0, signal.SIGKILL)
+            return call(*args, **named)
+
+        return wrapped
+
     def before() -> None:
         for name in ("replace", "fsync", "rename", "unlink", "rmdir", "mkdir"):
-
-            def wrapped(*args: Any, _call: Any = getattr(os, name), **named: Any) -> Any:
-                count[0] += 1
-                if count[0] == number:
-                    os.killpg(0, signal.SIGKILL)
-                return _call(*args, **named)
-
-            setattr(os, name, wrapped)
+            setattr(os, name, counted(getattr(os, name)))
 
     return before
 
