@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import get_type_hints
 
 from asrdistill.config import option
 from asrdistill.errors import UserError
@@ -63,4 +64,5 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     """
     record = read_json(path := Path(folder) / "tuned.json")
     known = {field.name for field in fields(options)} & record.keys() | {"lm_weight", "insertion_penalty"}
-    return replace(options, **{name: conform(record[name], float, str(path), name) for name in known})
+    kinds = get_type_hints(DecodeOptions)
+    return replace(options, **{name: conform(record[name], kinds[name], str(path), name) for name in known})

@@ -1,11 +1,11 @@
 """Import of ARPA language models."""
 
 import gzip
-import zlib
 from pathlib import Path
 
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_text
+from asrdistill.reader import reading
 
 BLOCK = 1 << 22  # bytes in memory at a time
 
@@ -18,17 +18,13 @@ def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
     Raises UserError if it is no ARPA file, or truncated; its n-grams are checked when it is compiled.
     """
     begun, last = False, b""
-    try:
+    with reading(arpa, "fetch it again"):
         source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
         with source, atomic(folder / "lm.arpa", "wb") as out:
             while block := source.read(BLOCK):
                 out.write(block.lower() if lower else block)
                 last += block
                 begun, last = begun or b"\\data\\" in last, last[-100:]
-    except FileNotFoundError:
-        raise UserError(f"language model {arpa} does not exist; check the path") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"language model {arpa} cannot be unpacked ({error}); fetch it again") from None
     if not begun:
         raise UserError(f"{arpa} has no \\data\\ line; is it an ARPA file?")
     if b"\\end\\" not in last:

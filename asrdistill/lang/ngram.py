@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import logging
 import math
-import zlib
 from array import array
 from bisect import bisect_left
 from codecs import BOM_UTF8
@@ -23,6 +22,7 @@ from asrdistill.errors import UserError, shorten
 from asrdistill.files import atomic, write_json, write_text
 from asrdistill.lang import entropy
 from asrdistill.lang.lexicon import is_continuation, is_prefix
+from asrdistill.reader import reading
 
 log = logging.getLogger("asrdistill")
 
@@ -357,16 +357,14 @@ def read_arpa(path: Path) -> NGram:
     Raises UserError naming the line for wrong counts, bad numbers, n-grams without their history, truncated files.
     """
     path = Path(path)
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            model = _Arpa(path, file).read()
-            while file.read(1 << 20):  # up to the checksum of a gzip file
-                pass
-            return model
-    except FileNotFoundError:
-        raise UserError(f"language model {path} does not exist; make it with asrdistill lang lm") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise UserError(f"language model {path} cannot be read ({error}); make it again") from None
+    with (
+        reading(path, "make it with asrdistill lang lm"),
+        (gzip.open if path.suffix == ".gz" else open)(path, "rb") as f,
+    ):
+        model = _Arpa(path, f).read()
+        while f.read(1 << 20):  # up to the checksum of a gzip file
+            pass
+        return model
 
 
 Row = list[bytes]  # the fields of a line
