@@ -1,5 +1,12 @@
 """The one exception that a user is meant to read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# what only the extra [train] brings
+TRAINING = {"torch", "torchaudio", "librosa", "scipy", "numba", "yaml", "rich", "kaldiio", "kaldialign", "inflect"}
+TRAINING |= {"sentencepiece", "matplotlib", "threadpoolctl"}
+
 
 class UserError(Exception):
     """A mistake in what the user gave us.
@@ -17,3 +24,14 @@ def shorten(names, limit: int = 3) -> str:
     names = list(names)
     head = ", ".join(str(name) for name in names[:limit])
     return head if len(names) <= limit else f"{head} and {len(names) - limit} more"
+
+
+@contextmanager
+def training_packages(what: str) -> Iterator[None]:
+    """Raise UserError where `what` imports a package that is only installed with the extra [train]."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (package := (error.name or "").partition(".")[0]) not in TRAINING:
+            raise
+        raise UserError(f"{what} needs the package {package}; install it: pip install 'asrdistill[train]'") from None

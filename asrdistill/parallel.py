@@ -14,8 +14,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-import threadpoolctl
-
 from asrdistill.errors import UserError
 from asrdistill.progress import Meter
 
@@ -216,6 +214,8 @@ def single_thread() -> Any:
         os.environ[variable] = "1"  # for libraries that are loaded later
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+    import threadpoolctl
+
     return threadpoolctl.threadpool_limits(1)  # for those that are loaded
 
 

@@ -26,8 +26,8 @@ class Meter:
 
     def __enter__(self) -> Meter:
         self.start = self.last = time.monotonic()
-        if self.shown and sys.stderr.isatty():
-            self.bar = _bar()
+        if self.shown and sys.stderr.isatty() and (bar := _bar()):
+            self.bar = bar
             self.task = self.bar.add_task(self.what, total=self.total, rate="")
             self.bar.start()
         return self
@@ -62,9 +62,12 @@ class Meter:
             self._print(f"{self.what}: {self.done:.0f} {self.unit} in {seconds:.1f} s, {self._rate()}")
 
 
-def _bar() -> Progress:
-    from rich.console import Console  # not needed for a log file
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar() -> Progress | None:
+    try:
+        from rich.console import Console  # not needed for a log file, and not among what recognising needs
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        return None
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, TextColumn("{task.fields[rate]}"), console=Console(stderr=True))

@@ -79,7 +79,7 @@ if ! .venv/bin/python asrdistill/core/build.py --has-compiler; then
 fi
 if [ -L .venv ]; then
   say "adding to $(readlink .venv) what it lacks"
-  pip install --editable '.[test]'
+  pip install --editable '.[train,test]'
 else
   say "installing the versions of tools/requirements.lock (minutes)"
   pip install --requirement tools/requirements.lock

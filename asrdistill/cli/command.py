@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, training_packages
 
 HELP = ("-h", "--help")
 Args = argparse.Namespace
@@ -283,7 +283,8 @@ def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]],
             print(found, file=sys.stdout if rest else sys.stderr)
             return 0 if rest else 2
         name = program(found.name)
-        found.run(rest)
+        with training_packages("this command"):
+            found.run(rest)
         sys.stdout.flush()  # a full disk is an error, not a remark at the end of the process
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)

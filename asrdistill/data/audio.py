@@ -5,6 +5,7 @@ import math
 import mmap
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import soxr
 
 from asrdistill.errors import UserError
 
+PIECE = 1 << 16  # samples that are read at a time
 FLAC_BLOCK = 4096  # samples: the usual block, which is decoded as a whole
 UNKNOWN = 2**63 - 1  # libsndfile's frame count of a FLAC stream that does not say how long it is
 # kbit/s of MPEG 2 and of MPEG 1, layer III
@@ -40,8 +42,7 @@ def read_audio(
     with open_sound(handle, source) as sound:
         if sound.channels != 1 and not mix:
             raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
-        if sound.frames == UNKNOWN:
-            raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
+        _check_length(sound, source)
         native = sound.samplerate
         count = -1 if end is None else max(0, round(end * native) - round(start * native))
         try:
@@ -52,13 +53,49 @@ def read_audio(
         except MemoryError:
             raise UserError(f"{source} claims {sound.frames} samples, too many for memory; cut or copy it") from None
         except soundfile.LibsndfileError as error:
-            raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
+            raise _not_audio(source, error) from None
         if count < 0 or len(samples) < count:
             check_whole(sound, handle, source)
-    _check(source, samples, promised if count < 0 else min(count, promised), count)
+    _check_count(source, len(samples), promised if count < 0 else min(count, promised), count)
+    _check_values(source, samples)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, the segment at {end} s; correct it")
     return samples if native == rate else _resampled(samples, native, rate)
+
+
+def audio_pieces(source: str) -> tuple[int, Iterator[np.ndarray]]:
+    """Sample rate in Hz and the samples, float32 (N,) in [-1, 1), piece by piece, of an audio file of any length.
+
+    Several channels are mixed. Raises UserError as :func:`read_audio`, at the latest after the last piece.
+    """
+    handle = _open(source, pipes=False)
+    sound = open_sound(handle, source)
+    return sound.samplerate, _pieces(sound, handle, source)
+
+
+def _pieces(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -> Iterator[np.ndarray]:
+    with sound:
+        _check_length(sound, source)
+        promised, done = _promised_frames(sound, handle), 0
+        try:
+            while len(read := sound.read(PIECE, dtype="float32", always_2d=True)):
+                samples = read.mean(axis=1) if sound.channels > 1 else read[:, 0]
+                _check_values(source, samples)
+                done += len(samples)
+                yield samples
+        except soundfile.LibsndfileError as error:
+            raise _not_audio(source, error) from None
+        check_whole(sound, handle, source)
+        _check_count(source, done, promised)
+
+
+def _check_length(sound: soundfile.SoundFile, source: str) -> None:
+    if sound.frames == UNKNOWN:
+        raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
+
+
+def _not_audio(source: str, error: soundfile.LibsndfileError) -> UserError:
+    return UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV")
 
 
 def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
@@ -73,7 +110,7 @@ def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
                 sound = soundfile.SoundFile(io.BytesIO(content))
         return sound
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{source} is not audio ({error.error_string.rstrip('.')}); convert it to WAV") from None
+        raise _not_audio(source, error) from None
     except TypeError:
         raise UserError(f"{source} is headerless audio; pipe it: transcribe --stream --rate HZ < FILE") from None
 
@@ -198,12 +235,15 @@ def _open(source: str, pipes: bool) -> io.BytesIO | str:
     return source
 
 
-def _check(source: str, samples: np.ndarray, promised: int, asked: int) -> None:
-    if len(samples) == 0:
+def _check_count(source: str, count: int, promised: int, asked: int = -1) -> None:
+    if count == 0:
         raise UserError(f"{source} {'holds no samples' if asked < 0 else 'ends before the segment begins'}; check it")
-    if len(samples) < promised:
-        raise UserError(f"{source} is cut short: {len(samples)} of {promised} samples; copy it again")
+    if count < promised:
+        raise UserError(f"{source} is cut short: {count} of {promised} samples; copy it again")
+
+
+def _check_values(source: str, samples: np.ndarray) -> None:
     if not np.isfinite(samples).all():
         raise UserError(f"{source} holds samples that are not finite (NaN or infinity); convert it again")
-    if (loudest := float(np.abs(samples).max())) > LOUDEST:
+    if (loudest := float(np.abs(samples).max(initial=0))) > LOUDEST:
         raise UserError(f"{source} holds samples up to {loudest:g} instead of 1; scale them")

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, shorten, training_packages
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import checked_meta, read_meta, read_senones
 from asrdistill.models.native import NETWORKS, NativeModel
@@ -108,10 +108,9 @@ def open_network(folder: Path) -> Any:
         from asrdistill.models.onnx import OnnxModel
 
         return OnnxModel(folder, read_senones(folder, meta), meta)
-    try:
+    with training_packages(str(folder)):
         from asrdistill.models.io import load_model
-    except ImportError as error:
-        raise UserError(f"{folder} is run by {error.name}; install it: pip install 'asrdistill[train]'") from None
+
     return load_model(folder)
 
 

@@ -126,7 +126,10 @@ def _check(exported: dict[str, Any]) -> str:
 
 
 def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> str:
-    extra = "[onnx]" if meta["kind"] == "onnx" else ""
+    recurrent = NETWORKS[NetworkConfig(**meta["options"]).architecture].is_recurrent
+    trained = meta["features"]["type"] == "whisper" or (meta["kind"] == "dnn" and recurrent)  # run by torch
+    extras = ["onnx"] * (meta["kind"] == "onnx") + ["train"] * trained
+    extra = f"[{','.join(extras)}]" if extras else ""
     lines = [
         f"```sh\npip install 'asrdistill{extra}'\nasrdistill transcribe {name} speech.wav\n```",
         f'```python\nimport asrdistill\n\nwords = asrdistill.load("{name}").transcribe("speech.wav").words\n```',

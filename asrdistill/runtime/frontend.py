@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.config import build
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, training_packages
 from asrdistill.features.cepstra import CepstraOptions, CepstraStream
 from asrdistill.features.fbank import FbankStream, fbank
 from asrdistill.features.options import options_of
@@ -38,8 +38,9 @@ def frontend_of(meta: dict[str, Any], folder: Path) -> Frontend:
         options = options_of(features)
         sizes = (options.rate, options.shift, options.window)
         return Frontend(*sizes, 0, lambda samples: fbank([samples], options)[0], lambda: FbankStream(options))
-    from asrdistill.encoders.archive import InterpolatedStream
-    from asrdistill.encoders.whisper_encoder import WhisperEncoder
+    with training_packages(str(folder)):
+        from asrdistill.encoders.archive import InterpolatedStream
+        from asrdistill.encoders.whisper_encoder import WhisperEncoder
 
     encoder, shift = WhisperEncoder.open(folder / ENCODER, features), features["shift"] / 1000
 

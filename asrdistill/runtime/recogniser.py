@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from asrdistill import stage
-from asrdistill.data.audio import read_audio
+from asrdistill.data.audio import audio_pieces
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.decode.decoder import RETRIES, WIDER, Decoder, Hypothesis
 from asrdistill.decode.graph import SearchGraph, compile_graph, keep_graph
@@ -35,18 +35,21 @@ class Recogniser:
     def transcribe(self, path: Path) -> Hypothesis:
         """Recognise one audio file of any format that soundfile reads, its channels mixed; UserError for bad audio.
 
-        If no path within the beams ends with the audio, the search is repeated with wider ones.
+        Memory does not grow with the file's length. If no path within the beams ends with the audio, the search is
+        repeated with wider ones.
         """
-        samples, decoder = read_audio(str(path), self.front.rate, mix=True), self.decoder
+        decoder = self.decoder
         try:
             for _ in range(1 + RETRIES):
-                stream = Stream(self.front, self.scorer, decoder, self.front.rate)
-                stream.accept(samples)
+                rate, pieces = audio_pieces(str(path))
+                stream = Stream(self.front, self.scorer, decoder, rate)
+                for samples in pieces:
+                    stream.accept(samples)
                 if not (found := stream.finish()).partial:
                     return found
                 decoder = decoder.with_options(decoder.options.wider(WIDER))
         except UserError as error:
-            raise UserError(f"{path}: {error}") from None
+            raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
         log.warning("%s ends inside a word, which is left out", path)
         return found
 

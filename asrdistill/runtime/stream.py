@@ -11,7 +11,7 @@ from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
 from asrdistill.runtime.frontend import Frontend
 
-MOST = 200  # steps that are taken at once where there is audio enough: half a minute
+MOST = 40  # steps that are taken at once where there is audio enough: ten seconds
 
 
 class Stream:
