@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # what only the extra [train] brings
-TRAINING = {"torch", "torchaudio", "librosa", "scipy", "numba", "yaml", "rich", "kaldiio", "kaldialign", "inflect"}
+TRAINING = {"torch", "torchaudio", "scipy", "numba", "yaml", "rich", "kaldiio", "kaldialign", "inflect"}
 TRAINING |= {"sentencepiece", "matplotlib", "threadpoolctl"}
 
 

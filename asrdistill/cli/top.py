@@ -136,10 +136,11 @@ def sweep(args: Args) -> None:
 def export(args: Args) -> None:
     """Export a network, lexicon, language model and scales as one recogniser folder
 
-    --to says how the network is stored, in increasing order of effort:
-    safetensors  float32, for torch
+    --to says how the network is stored; pip install asrdistill runs the first two:
+    safetensors  float32
+    int8         8-bit integers, a quarter of the size and faster; needs --check
     onnx         float32, for ONNX Runtime: pip install 'asrdistill[onnx]'
-    int8         8-bit ONNX, a quarter of the size and several times as fast; needs --check
+    onnx-int8    8-bit integers for ONNX Runtime; needs --check
     torchscript  also TorchScript, for libtorch
     kaldi        also Kaldi's nnet3, transition model and tree, as text
 
