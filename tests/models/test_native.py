@@ -12,12 +12,13 @@ from asrdistill.core.layers import LARGEST, Layer, delayed
 from asrdistill.decode.acoustic import open_network
 from asrdistill.errors import UserError
 from asrdistill.export.forms import write_form
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model, load_network, save_model
 from asrdistill.models.layout import pad
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_json
 from tests.refusals import refused
 
 NETWORKS = {

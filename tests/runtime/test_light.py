@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from asrdistill.errors import TRAINING
-from asrdistill.files import read_json, write_json
+from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import save_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
+from asrdistill.reader import read_json
 from tests.export.test_recogniser import LANG, OPTIONS, plant, recogniser, run, tuned, world
 from tests.refusals import assert_names
 
