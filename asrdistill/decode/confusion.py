@@ -36,9 +36,9 @@ def minimum_risk(lattice: Lattice, lm_weight: float, insertion_penalty: float) -
 
 def _aligned(lattice: Lattice, lm_weight: float, insertion_penalty: float, words: list[str], rounds: int) -> Consensus:
     """Align all paths with the words; in each further round with the most probable word of each slot."""
-    number = {word: index for index, word in enumerate(lattice.words)}
+    number = {lattice.words[index]: index for index in np.unique(lattice.word).tolist() if index >= 0}
     posterior = np.exp(lattice.log_posteriors(lm_weight, insertion_penalty))
-    hypothesis = [*(number[word] for word in words), NOTHING]
+    hypothesis = [*(number[word] if word in number else lattice.words.index(word) for word in words), NOTHING]
     kinds, word = np.unique(np.append(lattice.word, hypothesis), return_inverse=True)
     arc_word, row, nothing = word[: len(lattice.word)], word[len(lattice.word) : -1], word[-1]
     while True:
