@@ -15,7 +15,7 @@
 #define MEMORY 8192     /* cached look-aheads, */
 #define REMEMBERED 8    /* and the most classes of one */
 #define LANES 4         /* blocks whose acoustic look-ahead is computed at a time */
-#define SOON 6          /* tokens from now a node's children are read, and its node in twice as many */
+#define SOON 4          /* in so many tokens, what is asked for now is in the cache */
 #define NOT_LAST (-1e4f) /* acoustic look-ahead of a senone in which no utterance can end, at the last frame */
 
 /* One for each language model state with tokens (begin … end - 1) or with words that end in it. root: look-ahead of the
@@ -354,13 +354,6 @@ INLINE int propagate(core_search *search, token_set *next, filling *to, int32_t 
     return 1;
 }
 
-/* Bring the node of token t of a set into the cache. */
-INLINE void ask_for_node(const core_graph *graph, const token_set *set, int64_t t)
-{
-    if (t < set->tokens)
-        __builtin_prefetch(&graph->node[set->token[t].node]);
-}
-
 /* Fill the next set with the successors of the current one; 0: no memory. */
 static int propagate_all(core_search *search)
 {
@@ -387,9 +380,12 @@ static int propagate_all(core_search *search)
         const group *from = &set->group[g];
         to.first = to.filled;
         for (int64_t t = from->begin; t < from->end; t++) {
-            ask_for_node(graph, set, t + 2 * SOON);
-            if (t + SOON < set->tokens)
+            if (t + 2 * SOON < set->tokens)
+                __builtin_prefetch(&graph->node[set->token[t + 2 * SOON].node]);
+            if (t + SOON < set->tokens) {
                 __builtin_prefetch(&graph->child[graph->node[set->token[t + SOON].node].first]);
+                __builtin_prefetch(&search->place[set->token[t + SOON].node]);
+            }
             if (set->token[t].score >= cutoff && !propagate(search, next, &to, from->state, set->token[t]))
                 return 0;
         }
