@@ -10,7 +10,7 @@ The folder's marker has the hash of lexicon, language model, senones and code; a
 import logging
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,11 +178,24 @@ def _write(folder: Path, parts: dict[str, Any], words: list[str], others: dict[s
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the folder's files are as they were written."""
+    """Whether the files are as they were written: they are hashed once, and later known by their sizes and times.
+
+    Other content would be a wrong result, not an unsafe one: :func:`_load` checks all arrays each time.
+    """
+    known = folder / ".whole"
     try:
-        return all(sha256(folder / name) == wanted for name, wanted in read_json(folder / "sha256.json").items())
-    except (UserError, OSError, AttributeError):
+        hashes = read_json(folder / "sha256.json")
+        found = [(folder / name).stat() for name in sorted(hashes)]
+        state = hash_of([hashes, *([stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for stat in found)])
+        if known.is_file() and known.read_text() == state:
+            return True
+        if not all(sha256(folder / name) == wanted for name, wanted in hashes.items()):
+            return False
+    except (UserError, OSError, AttributeError, TypeError, ValueError):
         return False
+    with suppress(OSError):
+        write_text(known, state)
+    return True
 
 
 def _read(folder: Path) -> SearchGraph:

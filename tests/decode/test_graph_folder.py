@@ -18,6 +18,7 @@ from asrdistill.decode.graph import PARTS, SearchGraph, compile_graph, keep_gram
 from asrdistill.decode.lattice_formats import read_slf, write_slf
 from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.files import sha256
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import read_arpa, train, write_arpa
@@ -126,6 +127,21 @@ def test_a_damaged_graph_is_made_again(world, compiled, caplog, damage, name):
     assert_names(caplog.text, world.graph)
     assert_same(world.keep(), world.compile())
     assert len(compiled) == 2
+
+
+def test_a_graph_is_hashed_again_only_after_a_change(world, monkeypatch):
+    hashed: list[Path] = []
+    monkeypatch.setattr(module, "sha256", lambda path: hashed.append(path) or sha256(path))
+    world.keep()
+    world.keep()
+    files = {path for path in hashed if path.parent == world.graph}
+    assert len(files) > 20
+    hashed.clear()
+    world.keep()
+    assert not files & set(hashed)
+    (world.graph / "words.txt").touch()
+    world.keep()
+    assert files <= set(hashed)
 
 
 def change_senones(world: World) -> None:
