@@ -91,8 +91,8 @@ def test_a_surface_that_is_bent_down_leaves_the_best_point():
     assert _bottom(points) == (best.lm_weight, best.insertion_penalty)
 
 
-@pytest.mark.parametrize("record", [{"beam": 12.0}, [8.0, 0.5]])
-def test_a_file_without_scales_is_refused(record, tmp_path):
+@pytest.mark.parametrize(("record", "lacking"), [({"beam": 12.0}, ["insertion_penalty"]), ([8.0, 0.5], [])])
+def test_a_file_without_scales_is_refused(record, lacking, tmp_path):
     (tmp_path / "tuned.json").write_text(json.dumps(record))
-    with refused(tmp_path / "tuned.json", "lm_weight", "insertion_penalty"):
+    with refused(tmp_path / "tuned.json", *lacking):
         tuned(DecodeOptions(), tmp_path)
