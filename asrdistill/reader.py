@@ -257,18 +257,18 @@ def read_array(
 
 
 def read_tensors(
-    path: Path, remedy: str = AGAIN, wanted: Mapping[str, int] | None = None, logarithms: Sequence[str] = ()
+    path: Path, remedy: str = AGAIN, wanted: Mapping[str, str] | None = None, logarithms: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
     """Arrays of a safetensors file; floats must be finite, those of `logarithms` finite or -inf.
 
-    wanted  name -> number of dimensions of arrays that must be there
+    wanted  arrays that must be there: name -> type and number of dimensions, such as f4/2 for a matrix of float32
     """
     with reading(path, remedy):
         with safe_open(path, "np") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         for name, dimensions in (wanted or {}).items():
-            if found[name].ndim != dimensions:
-                raise ValueError(f"{name} has {found[name].ndim} dimensions instead of {dimensions}")
+            if (form := f"{found[name].dtype.str[1:]}/{found[name].ndim}") != dimensions:
+                raise ValueError(f"{name} is {form} (type and dimensions) instead of {dimensions}")
         for name, array in found.items():
             if array.dtype.kind == "f" and not np.isfinite(np.exp(array) if name in logarithms else array).all():
                 raise ValueError(f"{name} is not finite")

@@ -3,6 +3,7 @@
 import io
 import math
 import mmap
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -105,7 +106,7 @@ def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
         if sound.frames == 0 and sound.format in ("WAV", "WAVEX"):
             content = bytearray(_content(handle)[:])
             place = content.find(b"data", 12, 1 << 12) + 8
-            if place > 8 and not content[place : place + 4].strip().isalnum():  # no further chunk
+            if 8 < place <= len(content) and not content[place : place + 4].strip().isalnum():  # no further chunk
                 content[place - 4 : place] = min(len(content) - place, (1 << 32) - 1).to_bytes(4, "little")
                 sound = soundfile.SoundFile(io.BytesIO(content))
         return sound
@@ -228,7 +229,7 @@ def _open(source: str, pipes: bool) -> io.BytesIO | str:
             raise UserError(f"'{source}' failed with exit status {done.returncode}: {reason}")
         return io.BytesIO(done.stdout)
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(source):
         raise UserError(f"{source} does not exist; check the path")
     if path.stat().st_size == 0:
         raise UserError(f"{source} is empty; copy it again")

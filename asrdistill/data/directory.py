@@ -290,7 +290,7 @@ def _check_source(folder: Path, recording: str, source: str, pipes: bool) -> Non
                 f"{folder / 'wav.scp'}: {recording} is a shell command ('{source}'); "
                 "allow such entries with --pipes if you trust the file"
             )
-    elif not Path(_resolve(folder, source)).is_file():
+    elif not os.path.isfile(_resolve(folder, source)):
         raise UserError(f"{folder / 'wav.scp'}: {recording} names {source}, which does not exist; correct the path")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import os
 import re
 import struct
 from collections.abc import Iterable, Iterator
@@ -100,11 +101,11 @@ def _entries(path: Path) -> Iterator[tuple[str, Path, int]]:
                     f"{path}: the entry of utterance {utterance} is a range of a matrix; write it out with copy-feats"
                 )
             ark = Path(name)
-            yield utterance, ark if ark.is_file() else path.parent / ark, int(offset or 0)
+            yield utterance, ark if os.path.isfile(ark) else path.parent / ark, int(offset or 0)
 
 
 def _open(path: Path) -> IO[bytes]:
-    if not path.is_file():
+    if not os.path.isfile(path):  # also for names that are too long
         raise UserError(f"{path} does not exist; check the path")
     return gzip.open(path) if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
 

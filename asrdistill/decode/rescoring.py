@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -16,11 +16,17 @@ from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_json
 from asrdistill.parallel import map_utterances
-from asrdistill.reader import read_json
+from asrdistill.reader import Positive, read_json
 from asrdistill.scoring.calibration import NONE, Calibration, read_calibration
 from asrdistill.scoring.wer import read_transcripts
 
 State = tuple[tuple[Grammar, dict[str, int]] | None, Calibration]  # of a worker process
+
+
+class _Searched(TypedDict):
+    lm_weight: Positive
+    insertion_penalty: float
+    frame_shift: Positive
 
 
 def rescore(
@@ -31,7 +37,7 @@ def rescore(
     The language model is compiled into the folder `graph`, from which all processes map it. Raises UserError if there
     are no lattices, and for a lattice that is damaged or that the language model leaves empty.
     """
-    searched = read_json(Path(decoded) / "decode.json")
+    searched = read_json(Path(decoded) / "decode.json", _Searched)
     if not (Path(decoded) / "lattices").is_dir():
         raise UserError(f"{decoded} has no lattices; decode again with --lattice-beam 5")
     penalty = searched["insertion_penalty"] if np.isnan(options.insertion_penalty) else options.insertion_penalty

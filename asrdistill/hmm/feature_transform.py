@@ -50,9 +50,9 @@ class FeatureTransform:
     def read(cls, folder: Path) -> FeatureTransform:
         """Read it; raises UserError if it is missing or damaged."""
         path = Path(folder) / FILE
-        arrays = read_tensors(path, "make the folder again", {"transform": 2, "context": 1})
+        arrays = read_tensors(path, "make the folder again", {"transform": "f8/2", "context": "i8/1"})
         with reading(path, "make the folder again"):
             transform, (deltas, context) = arrays["transform"], arrays["context"].tolist()
-            if not (arrays["context"].dtype.kind in "iu" and 0 <= deltas <= 4 and 0 <= context <= 100):
+            if not (0 <= deltas <= 4 and 0 <= context <= 100):
                 raise ValueError(f"deltas {deltas}, splice {context}")
         return cls(deltas, context, transform if transform.size else None)

@@ -26,7 +26,7 @@ from asrdistill.lang.dictionary import Dictionary, phones_of
 from asrdistill.lang.lexicon import Pronunciation
 from asrdistill.lang.ngram import count_ngrams, estimate
 from asrdistill.lang.options import G2POptions
-from asrdistill.reader import AGAIN, read_json, read_lines, read_tensors, reading
+from asrdistill.reader import read_json, read_lines, read_tensors, reading
 
 log = logging.getLogger("asrdistill")
 
@@ -119,7 +119,10 @@ class G2P:
             raise UserError(f"{folder} is no G2P model; make one with asrdistill lang g2p")
         with reading(folder, "make the G2P model again with asrdistill lang g2p"):
             pairs = [line.split("\t") for line in read_lines(folder / "graphones.txt")]
-            tree = NgramTree(**read_tensors(folder / "ngrams.safetensors", AGAIN, logarithms=["logprob", "backoff"]))
+            kinds = dict(zip(NgramTree._fields, ("i4/1", "f4/1", "f4/1", "i4/1", "i4/1"), strict=True))
+            tree = NgramTree(
+                **read_tensors(folder / "ngrams.safetensors", "make the G2P model again", kinds, ["logprob", "backoff"])
+            )
             graphones = [(letters, tuple(phones.split())) for letters, phones in pairs]
             _check(tree, len(graphones) + 2)
         return cls(graphones, tree)

@@ -99,6 +99,6 @@ def read_senones(folder: Path, meta: dict[str, Any]) -> Senones:
     return senones
 
 
-def read_arrays(path: Path, **wanted: int) -> dict[str, np.ndarray]:
-    """Arrays of a model's safetensors file, finite but for log priors; `wanted`: dimensions of those it must have."""
+def read_arrays(path: Path, **wanted: str) -> dict[str, np.ndarray]:
+    """Arrays of a model's safetensors file, finite but for log priors; `wanted`: those it must have."""
     return read_tensors(path, "train the model again", wanted, ["log_priors"])

@@ -205,7 +205,7 @@ def load_network(folder: Path) -> AcousticModel:
 
 def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) -> AcousticModel:
     senones = read_senones(folder, meta)
-    tensors = read_tensors(folder / "model.safetensors", log_priors=1, mean=1)
+    tensors = read_tensors(folder / "model.safetensors", log_priors="f4/1", mean="f4/1")
     log_priors = tensors.pop("log_priors").numpy()
     options = build(NetworkConfig, meta["options"], str(folder / "meta.json"))
     outputs = senones.count
@@ -225,6 +225,6 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
     return model
 
 
-def read_tensors(path: Path, **wanted: int) -> dict[str, Tensor]:
+def read_tensors(path: Path, **wanted: str) -> dict[str, Tensor]:
     """Tensors of a safetensors file; raises UserError as :func:`asrdistill.models.folder.read_arrays`."""
     return {name: torch.from_numpy(array) for name, array in read_arrays(path, **wanted).items()}

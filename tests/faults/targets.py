@@ -183,7 +183,8 @@ def transcripts(world: Path, file: Path) -> Any:
 def plain_text(world: Path, file: Path) -> Any:
     rows = [line.split() for line in file.read_bytes().decode("utf-8-sig").split("\n") if line.strip()]
     if file.suffix == ".trn":
-        rows = [[row[-1].strip("()"), *row[:-1]] for row in rows]
+        found = [re.fullmatch(r"(.*)\(([^()]*)\)", " ".join(row)) for row in rows]
+        return {row[2].strip(): row[1].split() for row in found}
     return {row[0]: row[1:] for row in rows}
 
 
