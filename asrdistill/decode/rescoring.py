@@ -24,7 +24,7 @@ State = tuple[tuple[Grammar, dict[str, int]] | None, Calibration]  # of a worker
 
 
 class _Searched(TypedDict):
-    lm_weight: Positive
+    lm_weight: float
     insertion_penalty: float
     frame_shift: Positive
 
