@@ -99,7 +99,7 @@ def read_lines(path: Path) -> Iterator[str]:
 def decoded(octets: bytes, where: str) -> str:
     """UTF-8 text, without a byte order mark; raises UserError that names `where` for other encodings."""
     try:
-        return octets.decode("utf-8-sig")
+        return octets.decode().removeprefix("\ufeff")  # several times as fast as utf-8-sig
     except UnicodeDecodeError:
         found = " (it is UTF-16)" if octets[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         raise UserError(f"{where} is not UTF-8 text{found}; convert it, for example with iconv") from None
