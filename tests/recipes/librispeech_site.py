@@ -33,7 +33,8 @@ MINUTES = 12.0  # of the game's speech
 VOCABULARY = 10_000  # of the books
 HELD_OUT = 4  # utterances of each set but the train set: decoding takes most of the time
 
-SAMPLE = Path(os.environ["LIBRISPEECH_SAMPLE"]) if "LIBRISPEECH_SAMPLE" in os.environ else None  # an hour of real books
+# An hour of real books: a folder with sample/LibriSpeech, a lexicon and a 3-gram.
+SAMPLE = Path(os.environ.get("LIBRISPEECH_SAMPLE", ROOT.parent / "shared/data/librispeech"))
 
 MINI = ("train-clean-5", "dev-clean-2", "test-clean")
 FULL = ("train-clean-100", "dev-clean", "dev-other", "test-clean", "test-other")

@@ -1,8 +1,8 @@
 """recipes/librispeech in its smallest form: from a bad server to WER and a student that transcribes, mini and full.
 
-Both run at once, on amazon_queen's speech where the game is there or can be fetched, else on tones. With the variable
-LIBRISPEECH_SAMPLE, a folder with sample/LibriSpeech, a lexicon and a 3-gram, --mini gets these real books (ten minutes
-on two cores) and --hours tones.
+Both run at once. Where the folder LIBRISPEECH_SAMPLE (without that variable shared/data/librispeech beside the project) is
+there, --mini gets its real books and --hours tones; elsewhere both get amazon_queen's speech if it is there or can be
+fetched, else tones.
 """
 
 import os
@@ -71,7 +71,7 @@ class Run:
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory) -> dict[str, Site]:
     folder = tmp_path_factory.mktemp("openslr")
-    if SAMPLE:
+    if SAMPLE.is_dir():
         return {"mini": book_site(folder / "books", SAMPLE), "full": make_site(folder / "tones", spoken_phones())}
     return dict.fromkeys(("mini", "full"), make_site(folder / "site", queen_speech(folder) or spoken_phones()))
 
@@ -87,7 +87,7 @@ def servers(sites) -> Iterator[dict[str, FlakyServer]]:
 def runs(tmp_path_factory, sites, servers) -> dict[str, Run]:
     """The recipe's two sizes, side by side; the books take longer."""
     started = {}
-    for size, parts, jobs in (("mini", MINI, 2 if SAMPLE else 1), ("full", FULL, 1)):
+    for size, parts, jobs in (("mini", MINI, 2 if SAMPLE.is_dir() else 1), ("full", FULL, 1)):
         folder, site = tmp_path_factory.mktemp(size), sites[size]
         command = [
             *(str(RECIPE / "run.sh"), "--mirror", servers[size].url, "--table", str(site.table)),
