@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from asrdistill.core.layers import LARGEST
 from asrdistill.export.onnx import ends_of, evened
@@ -27,4 +27,4 @@ def write_int8(folder: Path, model: AcousticModel, frames: Iterable[np.ndarray],
         arrays[f"{name}.scale"] = (step * steps[:, 0]).astype(np.float32)
         arrays[f"{name}.factor"] = (1 / (step * c)).astype(np.float32)
         arrays[f"{name}.zero"] = np.array([zero], np.uint8)
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
