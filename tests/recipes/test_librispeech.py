@@ -1,8 +1,8 @@
 """recipes/librispeech in its smallest form: from a bad server to WER and a student that transcribes, mini and full.
 
-Both run at once. Where the folder LIBRISPEECH_SAMPLE (without that variable shared/data/librispeech beside the project) is
-there, --mini gets its real books and --hours tones; elsewhere both get amazon_queen's speech if it is there or can be
-fetched, else tones.
+Both run at once. Where the folder LIBRISPEECH_SAMPLE is there (without that variable shared/data/librispeech beside the
+project), --mini gets its real books and --hours tones; elsewhere both get the speech of amazon_queen if it is there or
+can be fetched, else tones.
 """
 
 import os
