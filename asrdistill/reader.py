@@ -261,13 +261,15 @@ def read_tensors(
 ) -> dict[str, np.ndarray]:
     """Arrays of a safetensors file; floats must be finite, those of `logarithms` finite or -inf.
 
-    wanted  arrays that must be there: name -> type and number of dimensions, such as f4/2 for a matrix of float32
+    wanted  arrays that must be there: name -> type and number of dimensions, such as f4/2 for a matrix of float32, f/2
+            for one of any float
     """
     with reading(path, remedy):
         with safe_open(path, "np") as file:
             found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         for name, dimensions in (wanted or {}).items():
-            if (form := f"{found[name].dtype.str[1:]}/{found[name].ndim}") != dimensions:
+            kind, size = found[name].dtype.kind, found[name].dtype.itemsize
+            if dimensions not in (form := f"{kind}{size}/{found[name].ndim}", f"{kind}/{found[name].ndim}"):
                 raise ValueError(f"{name} is {form} (type and dimensions) instead of {dimensions}")
         for name, array in found.items():
             if array.dtype.kind == "f" and not np.isfinite(np.exp(array) if name in logarithms else array).all():

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 from zlib import crc32
 
 import numpy as np
@@ -52,7 +52,7 @@ class _Meta(TypedDict):
 class Meta(_Meta, total=False):
     """meta.json of an archive."""
 
-    frame_shift: Positive
+    frame_shift: Annotated[float, (0, 1e9)]  # seconds; 0: rows are no frames of speech
     features: Settings
     feature_hash: str
     senones: str

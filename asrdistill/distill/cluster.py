@@ -72,14 +72,14 @@ def read_sets(folder: Path) -> dict[str, Any]:
     return read_json(Path(folder) / SETS, _Sets)
 
 
-class _Set(TypedDict):
+class _Set(TypedDict, total=False):
     names: list[str]
     senones: list[Count]
     mass: float
     inertia: float
 
 
-class _Sets(TypedDict):
+class _Sets(TypedDict, total=False):
     senones: str
     by: str
     generalist: str

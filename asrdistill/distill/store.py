@@ -43,7 +43,7 @@ class SoftTargets:
             raise UserError(f"{store.folder} is for temperature {listed}, not {temperature:g}; set --temperatures")
         self.store, self.temperature, self.column = store, temperature, known.index(temperature)
         self.treatment = treatment
-        record = read_tensors(store.folder / TAILS, "make the soft targets again", {"tails": "f4/3", "owner": "i8/1"})
+        record = read_tensors(store.folder / TAILS, "make the soft targets again", {"tails": "f/3", "owner": "i8/1"})
         with reading(store.folder / TAILS, "make the soft targets again"):
             self.tails, self.owner = (torch.from_numpy(x) for x in (record["tails"][self.column], record["owner"]))
             if not (self.owner.min() >= 0 and self.owner.max() < len(self.tails)):

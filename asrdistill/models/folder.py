@@ -41,7 +41,7 @@ class Meta(_Meta, total=False):
     parameters: Count
     senones: str | int  # hash; of a GMM their number
     features: Settings
-    frame_shift: Positive
+    frame_shift: Annotated[float, (0, 1e9)]  # seconds; 0: rows are no frames of speech
     subsampling: Annotated[int, (1, 10)]
     options: dict[str, Any]
     level: dict[str, list[float]]

@@ -214,8 +214,8 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
     module = build_network(options, len(tensors["mean"]), outputs)
     try:
         module.load_state_dict(tensors)
-        if len(log_priors) != outputs:
-            raise RuntimeError(f"log_priors has {len(log_priors)} values, not {outputs}")
+        if len(log_priors) != senones.count:  # of a specialist too
+            raise RuntimeError(f"log_priors has {len(log_priors)} values, not {senones.count}")
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}; train it again") from None

@@ -67,7 +67,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 # The same for 39 minutes of books.
 BOOK_GMM = {"iterations": 15}
-BOOK_NET = {"width": 256, "phone_histories": 500, "epochs": 4, "learning_rate": 3e-3, "batch": 800, "threads": 1}
+BOOK_NET = {"width": 256, "phone_histories": 200, "epochs": 3, "learning_rate": 3e-3, "batch": 800, "threads": 1}
 BOOKS: dict[str, dict[str, Any]] = {
     "mono_set": {"shortest": 90},
     "tri_set": {"utterances": 180},
