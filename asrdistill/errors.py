@@ -16,7 +16,8 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in super().__str__())
+        harmless = (sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}" for sign in super().__str__())
+        return "".join(harmless)
 
 
 def shorten(names, limit: int = 3) -> str:
