@@ -16,8 +16,8 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        harmless = (sign if sign.isprintable() or sign == "\t" else "\N{REPLACEMENT CHARACTER}" for sign in super().__str__())
-        return "".join(harmless)
+        message, unknown = super().__str__(), "\N{REPLACEMENT CHARACTER}"
+        return "".join(sign if sign.isprintable() or sign == "\t" else unknown for sign in message)
 
 
 def shorten(names, limit: int = 3) -> str:
