@@ -149,7 +149,7 @@ if stage 11 "teachers: networks with different seeds, and their ensemble" "16 mi
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine "$mean"
 fi
 
-if stage 12 "student: taught by the ensemble on its very batches" "4 min"; then
+if stage 12 "student: taught by the ensemble on its very batches" "8 min"; then
   "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/student" --seeds "${students[@]}" --config "$student" --teacher "$exp/ensemble" "${held_out[@]}" --jobs "$at_once"
 fi
 
