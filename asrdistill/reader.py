@@ -48,7 +48,7 @@ DAMAGE = (  # what parsers raise for content that they do not expect
 
 Count = Annotated[int, (0, 1 << 53)]
 Positive = Annotated[float, (1e-9, 1e9)]
-Time = Annotated[float, (0, 1e11)]  # seconds since 1970
+Time = Annotated[float, (-1e11, 1e11)]  # seconds since 1970
 NAMES: dict[Any, str] = {int: "int (a whole number)", float: "float (a finite number)", str: "str (text)"}
 NAMES |= {bool: "bool (true or false)", list: "list", dict: "mapping (key: value)"}
 

@@ -105,7 +105,8 @@ def save_ensemble(
         meta |= {"gmm": names[-1], "scale": scale}
     meta |= {"weights": list(weights)} if weights is not None else {}
     meta |= {"features": features or first["features"], "senones": first["senones"]}
-    meta |= {"loss": first["loss"]} if "loss" in first else {}
+    losses = {read_json(Path(member) / "meta.json").get("loss") for member in members}
+    meta |= {"loss": "mmi"} if losses == {"mmi"} else {}
     write_json(Path(folder) / "meta.json", meta)
     Senones.read(members[0]).write(folder)
 
@@ -142,8 +143,6 @@ def check_members(
             raise UserError(f"{member} is of kind '{meta['kind']}'; only single DNNs can be put together")
         if meta["senones"] != metas[0]["senones"]:
             raise UserError(f"{member} and {members[0]} differ in their senone inventory; train both on one alignment")
-        if meta.get("loss") != metas[0].get("loss"):
-            raise UserError(f"{member} and {members[0]}: one was trained with loss mmi; train both alike")
         if features is None and meta["features"] != metas[0]["features"]:
             remedy = "choose weights on pasted features (asrdistill feats paste, --weights-on)"
             raise UserError(f"{member} and {members[0]} differ in their feature settings; {remedy}")

@@ -36,7 +36,7 @@ def describe_lms(exp: Path, decoded: Mapping[str, Path]) -> dict[str, str]:
     """LM of FOLDER, where EXP/FOLDER/PATH are hypotheses -> size and origin of their language model, if known."""
     made = {name: stage.marker(exp / name / path).get("inputs", []) for name, path in decoded.items()}
     origins = [(name, Path(path, "origin.txt")) for name, inputs in made.items() for path in inputs]
-    return {f"LM of {name}": read_text(path) for name, path in origins if path.is_file()}
+    return {f"LM of {name}": read_text(path).strip() for name, path in origins if path.is_file()}
 
 
 def union(intervals: Iterable[tuple[float, float]]) -> float:

@@ -45,7 +45,7 @@ NET = {
     **{"width": 64, "left": 14, "right": 14, "dilations": [1, 1, 3, 3, 6], "chunk": 30, "batch": 300, "dropout": 0.0},
     **{"time_masks": 0, "frequency_masks": 0, "learning_rate": 4e-3, "phone_histories": 200, "threads": 1},
 }
-EPOCHS = {"mini": 5, "full": 9}  # the networks of --mini hear three copies
+EPOCHS = {"mini": 8, "full": 9}  # the networks of --mini hear three copies
 SMALL: dict[str, dict[str, Any]] = {
     "mono_set": {"shortest": 60},
     "tri_set": {"utterances": 80},

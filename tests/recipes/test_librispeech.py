@@ -143,10 +143,10 @@ def test_data_directories_are_as_kaldi_wants_them(run):
 
 
 def test_networks_learn_the_alignment_of_the_last_triphones(run):
-    train = FrameArchive(run.exp / "ali/sat/train")
+    train = FrameArchive(run.exp / "ali/low/train")
     assert len(train) > 0.95 * len(FrameArchive(run.data / "fbank/train"))
     if "train-clean-5" in run.parts:
-        assert len(FrameArchive(run.exp / "ali/sat/train_copies")) == 3 * len(train)
+        assert len(FrameArchive(run.exp / "ali/low/train_copies")) == 3 * len(train)
 
 
 def test_results_have_every_system_and_set(run):

@@ -69,7 +69,8 @@ def test_right_words_are_those_of_the_hypothesis():
 def test_calibration_is_read_again(tmp_path):
     Calibration(0.7, -0.1).write(tmp_path)
     assert read_calibration(tmp_path) == Calibration(0.7, -0.1)
-    (tmp_path / "calibration.json").write_text("[1]")
-    with refused(tmp_path / "calibration.json", "slope", "offset"):
-        read_calibration(tmp_path)
+    for content, names in (("[1]", []), ('{"offset": 0}', ["slope"])):
+        (tmp_path / "calibration.json").write_text(content)
+        with refused(tmp_path / "calibration.json", *names):
+            read_calibration(tmp_path)
     assert NONE(np.array([0.3]))[0] == pytest.approx(0.3)
