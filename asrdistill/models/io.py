@@ -105,7 +105,7 @@ def save_ensemble(
         meta |= {"gmm": names[-1], "scale": scale}
     meta |= {"weights": list(weights)} if weights is not None else {}
     meta |= {"features": features or first["features"], "senones": first["senones"]}
-    losses = {read_json(Path(member) / "meta.json").get("loss") for member in members}
+    losses = {read_meta(member).get("loss") for member in members}
     meta |= {"loss": "mmi"} if losses == {"mmi"} else {}
     write_json(Path(folder) / "meta.json", meta)
     Senones.read(members[0]).write(folder)
