@@ -46,6 +46,8 @@ class SoftTargets:
         record = read_tensors(store.folder / TAILS, "make the soft targets again", {"tails": "f/3", "owner": "i8/1"})
         with reading(store.folder / TAILS, "make the soft targets again"):
             self.tails, self.owner = (torch.from_numpy(x) for x in (record["tails"][self.column], record["owner"]))
+            if len(self.owner) != self.tails.shape[1]:
+                raise ValueError(f"{len(self.owner)} owners of {self.tails.shape[1]} senones")
             if not (self.owner.min() >= 0 and self.owner.max() < len(self.tails)):
                 raise ValueError("owners are not numbers of states")
 
