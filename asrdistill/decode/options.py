@@ -1,6 +1,5 @@
 """Options of the decoder, apart from it so that reading them compiles nothing."""
 
-import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import get_type_hints
@@ -8,6 +7,8 @@ from typing import get_type_hints
 from asrdistill.config import option
 from asrdistill.errors import UserError
 from asrdistill.reader import conform, read_json
+
+LARGEST = 1e6  # weight and penalty
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class DecodeOptions:
 
     def __post_init__(self) -> None:
         positive = self.lm_weight > 0 and self.beam > 0 and self.word_end_beam > 0 and self.max_active >= 1
-        if not positive or not math.isfinite(self.lm_weight + self.insertion_penalty):
+        if not positive:
             raise UserError("lm_weight, beam, word_end_beam and max_active must be positive numbers")
+        if not max(self.lm_weight, abs(self.insertion_penalty)) <= LARGEST:  # scores stay finite
+            raise UserError(f"lm_weight and insertion_penalty must be within ±{LARGEST:g}; correct them")
         if not self.lattice_beam >= 0:
             raise UserError(f"lattice_beam must not be negative, but it is {self.lattice_beam:g}")
         if not 0 < self.prior_floor < 1:
@@ -44,6 +47,9 @@ class DecodeOptions:
             word_end_beam=factor * self.word_end_beam,
             max_active=round(factor * self.max_active),
         )
+
+
+LARGEST = 1e6  # weight and penalty
 
 
 @dataclass(frozen=True)
@@ -65,4 +71,4 @@ def tuned(options: DecodeOptions, folder: Path) -> DecodeOptions:
     record = read_json(path := Path(folder) / "tuned.json")
     known = {field.name for field in fields(options)} & record.keys() | {"lm_weight", "insertion_penalty"}
     kinds = get_type_hints(DecodeOptions)
-    return replace(options, **{name: conform(record[name], kinds[name], str(path), name) for name in known})
+    return replace(options, **{name: conform(record[name], kinds[name], str(path), name) for name in sorted(known)})

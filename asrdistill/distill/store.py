@@ -63,7 +63,9 @@ class SoftTargets:
         known = (ids, scaled - norm[:, None], rest - norm)
         if self.treatment == "one":
             return self.temperature**2 * one_rest_cross_entropy(logits, *known, self.temperature)
-        targets = completed(*known, self._tails(ids[:, 0]) if self.treatment == "states" else torch.ones_like(logits))
+        targets = completed(
+            *known, self._tails(ids[:, 0]).to(logits.dtype) if self.treatment == "states" else torch.ones_like(logits)
+        )
         return self.temperature**2 * soft_cross_entropy(logits, targets, self.temperature)
 
     def _tails(self, best: Tensor) -> Tensor:
