@@ -95,17 +95,18 @@ def save_ensemble(
     `features` are the settings of joined features that hold every member's, `weights` (M,) those of the members.
     """
     check_members(members, features=features)
-    first = read_meta(members[0])
     models = [*members, gmm] if gmm else members
+    metas = [read_meta(model) for model in models]
+    first = metas[0]
     names = [os.path.relpath(Path(model).resolve(), Path(folder).resolve()) for model in models]
-    parameters = sum(read_meta(model)["parameters"] for model in models)
+    parameters = sum(meta["parameters"] for meta in metas)
     meta = {"kind": "ensemble", "members": names[: len(members)], "combine": how, "parameters": parameters}
     if gmm:
         check_gmm(gmm, scale, members[0], first)
         meta |= {"gmm": names[-1], "scale": scale}
     meta |= {"weights": list(weights)} if weights is not None else {}
     meta |= {"features": features or first["features"], "senones": first["senones"]}
-    losses = {read_meta(member).get("loss") for member in members}
+    losses = {meta.get("loss") for meta in metas[: len(members)]}
     meta |= {"loss": "mmi"} if losses == {"mmi"} else {}
     write_json(Path(folder) / "meta.json", meta)
     Senones.read(members[0]).write(folder)

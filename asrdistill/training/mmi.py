@@ -57,7 +57,7 @@ class MmiTargets:
         if options.stride != senones.subsampling:
             raise UserError(f"the senones of {alignment.folder} need stride {senones.subsampling}; set stride to it")
         self.alignment, self.senones, self.options = alignment, senones, options
-        self.lengths = alignment if features is None else features
+        self.hard = HardTargets(alignment, features)
         self.pathless, self.taught = torch.zeros(()), False
         phones = (self._phones(utterance)[0] for utterance in alignment)
         ngram = PhoneNgram(phones, len(senones.phones), options.phone_order, options.phone_histories)
@@ -76,7 +76,7 @@ class MmiTargets:
 
     def gather(self, utterances: Sequence[str]) -> list[Tensor]:
         """Of each frame: senone, number of the first phone that may be there, and instances (K,) from it on, or -1."""
-        (labels,) = HardTargets(self.alignment, self.lengths).gather(utterances)
+        (labels,) = self.hard.gather(utterances)
         rows = [self._rows(utterance) for utterance in utterances]
         most = max(near.shape[1] for _, near in rows)
         near = [np.pad(near, ((0, 0), (0, most - near.shape[1])), constant_values=-1) for _, near in rows]
@@ -119,7 +119,7 @@ class MmiTargets:
     def _rows(self, utterance: str) -> tuple[np.ndarray, np.ndarray]:
         if utterance in self.alignment:
             return self._near(*self._phones(utterance))
-        frames = self.lengths.rows(utterance)
+        frames = self.hard.lengths.rows(utterance)
         return np.zeros(frames, np.int64), np.full((frames, 1), -1)
 
     def _near(self, phones: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
