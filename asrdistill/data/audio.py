@@ -24,6 +24,7 @@ MP3_RATES = (
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
 )
+STREAM = 0x7FFF0000  # bytes: sizes from here on are those of streams, whose length nobody knew
 LOUDEST = 8.0  # of float samples; beyond it they are no numbers in [-1, 1)
 OVERSHOOT = 0.5  # seconds that a segment may exceed its recording, as in Kaldi
 
@@ -106,7 +107,8 @@ def open_sound(handle: io.BytesIO | str, source: str) -> soundfile.SoundFile:
         if sound.frames == 0 and sound.format in ("WAV", "WAVEX"):
             content = bytearray(_content(handle)[:])
             place = content.find(b"data", 12, 1 << 12) + 8
-            if 8 < place <= len(content) and not content[place : place + 4].strip().isalnum():  # no further chunk
+            size, further = _riff_size(content), content[place : place + 4].strip().isalnum()
+            if 8 < place <= len(content) and not further and (not 44 < size < STREAM or size == len(content)):
                 content[place - 4 : place] = min(len(content) - place, (1 << 32) - 1).to_bytes(4, "little")
                 sound = soundfile.SoundFile(io.BytesIO(content))
         return sound
@@ -196,7 +198,7 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     """Frames according to the file's header; 0 if unknown.
 
     libsndfile lowers its frame count to what is there; only its log, "data : 16000 (should be 7978)", and the header of
-    SPHERE files have the original. Sizes from 2 GB on (streams) and MP3s without a Xing header are unknown.
+    SPHERE files have the original. Sizes from 2 GB on in a file of unknown size (streams) and MP3s without a Xing header are unknown.
     """
     if sound.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", _content(handle)[:1024])
@@ -206,9 +208,15 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     if large := re.search(r"does not match value from 'ds64' chunk of (\d+)", sound.extra_info):
         return int(large[1])
     for written, there in re.findall(r"(?:data|riff|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
-        if int(there) < int(written) < 0x7FFF0000:
+        streamed = int(written) >= STREAM and not 44 < _riff_size(_content(handle)) < STREAM
+        if int(there) < int(written) and not streamed:
             return round(sound.frames * int(written) / max(int(there), 1))
     return sound.frames
+
+
+def _riff_size(content: Any) -> int:
+    """Size of a WAV file in bytes, as it says itself; 8 if it does not."""
+    return int.from_bytes(content[4:8], "little") + 8
 
 
 def _content(handle: io.BytesIO | str) -> Any:

@@ -128,6 +128,14 @@ def test_streamed_wav_of_unknown_length_is_read(tmp_path):
     assert len(read_audio(str(tmp_path / "stream.wav"), RATE)) == RATE
 
 
+@pytest.mark.parametrize(("size", "kept"), [(0xBB31DC34, 1.0), (0, 0.5)])
+def test_wav_whose_whole_size_contradicts_that_of_its_samples_is_refused(tmp_path, size, kept):
+    content = bytearray(Path(write(tmp_path / "a.wav")).read_bytes())
+    content[40:44] = struct.pack("<I", size)
+    (tmp_path / "b.wav").write_bytes(content[: int(len(content) * kept)])
+    refuses((), str(tmp_path / "b.wav"), RATE)
+
+
 def test_streamed_flac_of_unknown_length_is_refused(tmp_path):
     content = bytearray(Path(write(tmp_path / "a.flac")).read_bytes())
     content[21] &= 0xF0  # the 36 bits of the sample count
