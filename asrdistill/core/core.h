@@ -189,6 +189,29 @@ CORE double core_confusion_align(int64_t arcs, const int32_t *source, const int3
                                  const int32_t *slot, int32_t nothing, int64_t kinds, double *share, double *starts,
                                  double *ends);
 
+/* Online front end (frontend.c): samples in [-1, 1) to frames of `bins` log-mel energies, or of `cepstra` cepstra if that
+ * is not 0. The arrays must outlive it. */
+typedef struct {
+    int64_t window, shift, fft, bins, cepstra; /* samples; a power of two that holds a window; sizes of frames */
+    int32_t snip_edges;                        /* only frames within the samples; otherwise these are reflected */
+    float preemphasis, floor;                  /* floor: of log-mel energies that become cepstra */
+    const float *taper;                        /* (window): the window, times the scale of samples */
+    const float *filter;                       /* (fft / 2, bins) */
+    const float *dct;                          /* (bins, cepstra) */
+    const double *mean, *deviation;            /* (cepstra): of training, or NULL: frames are not normalised */
+    double prior;                              /* frames that the mean counts for in the running mean */
+} core_features;
+
+typedef struct core_frontend core_frontend;
+
+/* For one stream; NULL: no memory. */
+CORE core_frontend *core_frontend_new(const core_features *features);
+CORE void core_frontend_free(core_frontend *front);
+/* More samples, the last ones if so (then `front` can only be freed). Returns how many frames they complete, which stand
+ * in `frames` until the next call; -1: no memory. */
+CORE int64_t core_frontend_accept(core_frontend *front, const float *samples, int64_t count, int32_t last,
+                                  const float **frames);
+
 /* Words (words.c): aligns ref (n) with hyp (m) as sclite does and returns the first of the rows of pairs (n + m, 2) that
  * is used: places in ref and hyp, -1 where there is none. cost (m + 1) and move ((n + 1) * (m + 1)) are room to work. */
 CORE int64_t core_align_words(int64_t n, const int32_t *ref, int64_t m, const int32_t *hyp, int64_t *cost,

@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,11 +34,11 @@ class CepstraOptions:
 def cepstra(fbank: np.ndarray, options: CepstraOptions) -> np.ndarray:
     """Cepstra without normalisation: log-mel (T, bins) -> float32 (T, coefficients)."""
     floored = np.maximum(fbank, np.float32(options.floor))
-    return floored @ _transform(fbank.shape[1], options.coefficients, options.lifter)
+    return floored @ dct_matrix(fbank.shape[1], options.coefficients, options.lifter)
 
 
 @functools.lru_cache
-def _transform(bins: int, coefficients: int, lifter: float) -> np.ndarray:
+def dct_matrix(bins: int, coefficients: int, lifter: float) -> np.ndarray:
     """Orthonormal DCT-II and lifter as one matrix, float32 (bins, coefficients), as Kaldi's feature/mfcc."""
     i = np.arange(coefficients)
     dct = np.cos(np.pi / bins * np.outer(np.arange(bins) + 0.5, i)) * np.sqrt(2 / bins)
@@ -120,33 +120,3 @@ def _level(sums: Iterable[np.ndarray]) -> dict[str, list[float]]:
     count, *rest = np.sum(list(sums), 0)
     mean, variance = np.split(np.array(rest) / max(count, 1), 2)
     return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
-
-
-class CepstraStream:
-    """Cepstra of a stream, less their running mean and divided by the training deviation.
-
-    filterbank  a stream of filterbanks, with accept(samples) and finish()
-    level       of the meta.json of the training features; None: no normalisation
-
-    The training mean counts for PRIOR_FRAMES frames of the running mean, as in Kaldi's online CMVN.
-    """
-
-    def __init__(self, filterbank: Any, options: CepstraOptions, level: Mapping[str, Sequence[float]] | None):
-        self._filterbank, self._options, self._level = filterbank, options, level
-        self._sum, self._count = PRIOR_FRAMES * np.array(level["mean"] if level else 0.0), PRIOR_FRAMES
-
-    def accept(self, samples: np.ndarray) -> np.ndarray:
-        """More samples (N,) -> the next frames (T, F) float32."""
-        return self._normalised(cepstra(self._filterbank.accept(samples), self._options))
-
-    def finish(self) -> np.ndarray:
-        """The last frames."""
-        return self._normalised(cepstra(self._filterbank.finish(), self._options))
-
-    def _normalised(self, frames: np.ndarray) -> np.ndarray:
-        if self._level is None or not len(frames):
-            return frames
-        sums = self._sum + np.cumsum(frames, 0, np.float64)
-        counts = self._count + np.arange(1, len(frames) + 1)
-        self._sum, self._count = sums[-1], int(counts[-1])
-        return ((frames - sums / counts[:, None]) / self._level["std"]).astype(np.float32)

@@ -5,7 +5,6 @@ Without dither, so that equal audio gives equal features.
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -24,48 +23,6 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
         _log_mel(_stretch(samples, count, options), options) if count else np.empty((0, options.bins), np.float32)
         for samples, count in zip(utterances, counts, strict=True)
     ]
-
-
-class FbankStream:
-    """:func:`fbank` of one utterance whose samples come in pieces; equal but for rounding."""
-
-    def __init__(self, options: FbankOptions):
-        self.options = options
-        self._snipped = replace(options, snip_edges=True)
-        self._begun = False
-        self._waiting = np.empty(0, np.float32)  # samples from the next frame on
-        self._last = self._waiting  # samples to reflect at the end
-        self._samples = self._frames = 0  # received and returned
-
-    def accept(self, samples: np.ndarray) -> np.ndarray:
-        """Frames (T, bins) float32 that more samples (N,) complete; T may be 0."""
-        options = self.options
-        self._waiting = np.append(self._waiting, samples)
-        self._last = np.append(self._last, samples)[-options.window :]
-        self._samples += len(samples)
-        if not self._begun:
-            if self._samples < options.window + options.shift:
-                return np.empty((0, options.bins), np.float32)
-            self._begun = True
-            if not options.snip_edges:
-                self._waiting = _reflect(self._waiting, options, 0)
-        return self._complete(len(self._waiting) - max(options.shift - options.window, 0))  # with the gap after a frame
-
-    def finish(self) -> np.ndarray:
-        """The last frames (T, bins) float32."""
-        if not self._begun:
-            return fbank([self._waiting], self.options)[0]
-        if not self.options.snip_edges:
-            missing = frames(self._samples, self.options) - self._frames
-            right = (missing - 1) * self.options.shift + self.options.window - len(self._waiting)
-            self._waiting = np.append(self._waiting, self._last[::-1][: max(right, 0)])
-        return self._complete(len(self._waiting))
-
-    def _complete(self, samples: int) -> np.ndarray:
-        (found,) = fbank([self._waiting[: max(samples, 0)]], self._snipped)
-        self._waiting = self._waiting[len(found) * self.options.shift :]
-        self._frames += len(found)
-        return found
 
 
 def _reflect(samples: np.ndarray, options: FbankOptions, right: int) -> np.ndarray:
@@ -89,7 +46,7 @@ def _log_mel(signal: np.ndarray, options: FbankOptions) -> np.ndarray:
     Pre-emphasises the whole signal, so that a frame's mean m becomes (1 - preemphasis) · m. Equal to Kaldi but for a
     frame's first sample, which the window multiplies by 0.
     """
-    window, filters = _povey(options), _filters(options)
+    window, filters = povey(options), _filters(options)
     emphasised = signal.copy()
     emphasised[1:] -= np.float32(options.preemphasis) * signal[:-1]
     plain, cut = (sliding_window_view(x, options.window)[:: options.shift] for x in (signal, emphasised))  # (T, window)
@@ -104,7 +61,7 @@ def _log_mel(signal: np.ndarray, options: FbankOptions) -> np.ndarray:
 
 
 @functools.lru_cache
-def _povey(options: FbankOptions) -> np.ndarray:
+def povey(options: FbankOptions) -> np.ndarray:
     """Povey window (window,), Hann to the power of 0.85, times the scale to 16 bit."""
     angle = 2 * np.pi / (options.window - 1) * np.arange(options.window)
     return (_SCALE * (0.5 - 0.5 * np.cos(angle)).clip(min=0) ** 0.85).astype(np.float32)

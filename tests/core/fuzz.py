@@ -11,6 +11,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,10 @@ from asrdistill.decode.graph import PARTS, SearchGraph, compile_graph
 from asrdistill.decode.lm import compile_grammar
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.errors import UserError
+from asrdistill.features.cepstra import CepstraOptions
+from asrdistill.features.options import FbankOptions, frames
 from asrdistill.lang.ngram import train
+from asrdistill.runtime.frontend import frontend_of
 from tests.decode.test_search import low_frame_rate, random_problem
 
 
@@ -82,12 +86,34 @@ def run(graph: SearchGraph, scores: np.ndarray, rng: np.random.Generator) -> Non
         found.lattice.rescored(compile_grammar(lm), lm.levels[0].number)
 
 
+def make_features(rng: np.random.Generator) -> None:
+    """Filterbanks and cepstra of samples that come in pieces, some of them NaN or infinite."""
+    size = {"frame_length": float(rng.integers(2, 60)), "frame_shift": float(rng.integers(1, 90))}
+    of = FbankOptions(bins=int(rng.integers(1, 5)), low=0.0, high=0.0, snip_edges=bool(rng.integers(2)), **size)
+    meta: dict[str, Any] = {"features": of.describe()}
+    if rng.random() < 0.5:
+        own = CepstraOptions(coefficients=int(rng.integers(1, 9)), normalise=str(rng.choice(["none", "speaker"])))
+        meta["features"] = {"type": "cepstra", **own.__dict__, "fbank": of.describe()}
+        meta["level"] = {"mean": [1.0] * own.coefficients, "std": [2.0] * own.coefficients}
+    samples = rng.normal(size=int(rng.integers(0, 5000))).astype(np.float32)
+    samples[rng.random(len(samples)) < 0.01] = rng.choice([np.nan, np.inf, 1e38])
+    stream, begin, count = frontend_of(meta, Path("model")).stream(), 0, 0
+    while begin < len(samples):
+        size = int(rng.integers(0, 700))
+        count += len(stream.accept(samples[begin : begin + size]))
+        begin += size
+    assert count + len(stream.finish()) == frames(len(samples), of)
+
+
 def main(library: str, first: str, count: str) -> None:
     core.LIBRARY = Path(library)
     outcomes = {"refused": 0, "searched": 0}
     for seed in range(int(first), int(first) + int(count)):
         print(seed, file=sys.stderr, flush=True)
         rng = np.random.default_rng(seed)
+        for _ in range(10):
+            with contextlib.suppress(UserError):  # filters that are empty
+                make_features(rng)
         search.ROOM = int(rng.choice([1, 64]))
         graph, scores = problem(seed)
         run(graph, scores, rng)

@@ -12,6 +12,7 @@ import pytest
 from asrdistill import core
 from asrdistill.core import Kernel, build
 from asrdistill.decode import confusion, lattice, lookahead, search, tree
+from asrdistill.runtime import frontend
 from tests.refusals import refused
 
 HEADER = (build.FOLDER / "core.h").read_text()
@@ -91,7 +92,7 @@ def declared(name: str) -> list[Any]:
 
 
 def test_kernels_are_called_as_the_header_declares_them() -> None:
-    modules = (confusion, lattice, lookahead, search)
+    modules = (confusion, frontend, lattice, lookahead, search)
     kernels = {value for module in modules for value in vars(module).values() if isinstance(value, Kernel)}
     assert len(kernels) > 15
     for kernel in kernels:
@@ -108,6 +109,7 @@ def test_structs_are_laid_out_as_in_the_header(tmp_path: Path) -> None:
     natives = {
         **{"grammar": search.NativeGrammar, "look": search.NativeLook, "graph": search.NativeGraph},
         **{"scales": search._Scales, "view": search.View, "arcs": search.Arcs, "entries": lookahead._Entries},
+        **{"features": frontend.NativeFeatures},
     }
     for name, native in natives.items():
         fields = {field: getattr(native, field).offset for field, _ in native._fields_}
