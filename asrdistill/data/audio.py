@@ -198,7 +198,8 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
     """Frames according to the file's header; 0 if unknown.
 
     libsndfile lowers its frame count to what is there; only its log, "data : 16000 (should be 7978)", and the header of
-    SPHERE files have the original. Sizes from 2 GB on in a file of unknown size (streams) and MP3s without a Xing header are unknown.
+    SPHERE files have the original. Sizes from 2 GB on in a file of unknown size (streams) and MP3s without a Xing
+    header are unknown.
     """
     if sound.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", _content(handle)[:1024])

@@ -1,7 +1,7 @@
 """Training loop for any network and targets; a resumed run ends with the same bytes.
 
-AdamW with linear warm-up and linear decay to zero. A checkpoint, one safetensors file, is written after each epoch and
-after a pool when a minute has passed.
+AdamW or Muon with linear warm-up and linear decay to zero. A checkpoint, one safetensors file, is written after each
+epoch and after a pool when a minute has passed.
 """
 
 import json
@@ -28,6 +28,7 @@ from asrdistill.progress import Meter
 from asrdistill.reader import Count, conform, reading
 from asrdistill.training import distributed
 from asrdistill.training.masks import masked
+from asrdistill.training.muon import Muon
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
 from asrdistill.training.targets import UNLABELLED, ChunkTargets, Targets
@@ -55,9 +56,13 @@ def train(
     Checkpoints go to `folder`; an existing one is resumed. Raises UserError if the loss is not finite.
     """
     model.to(device).train()
-    optimiser = torch.optim.AdamW(
-        model.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=True
-    )
+    optimiser: torch.optim.Optimizer
+    if options.optimiser == "muon":
+        optimiser = Muon(model, options.learning_rate, options.weight_decay, dtype)
+    else:
+        optimiser = torch.optim.AdamW(
+            model.parameters(), options.learning_rate, weight_decay=options.weight_decay, fused=True
+        )
     total = pool.updates(options.epochs)
     state = _State(model, optimiser, device, folder / "checkpoint.safetensors")
     state.load()

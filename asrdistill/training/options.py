@@ -9,6 +9,7 @@ from asrdistill.models.options import NetworkConfig, at_least
 DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TAIL_MODES = ("states", "even", "one", "drop")  # see asrdistill.distill.store
+OPTIMISERS = ("adamw", "muon")
 LOSSES = ("soft", "logits", "hard", "mmi")
 
 
@@ -18,9 +19,15 @@ class TrainOptions(NetworkConfig):
     batch: int = option(512, "frames in a batch")
     chunk: int = option(1, "consecutive frames drawn together", since_version="0.1")
     stride: int = option(1, "train on every Nth frame of a chunk", since_version="0.1")
-    learning_rate: float = option(1e-3, "peak learning rate of AdamW")
+    optimiser: str = option(
+        "adamw",
+        "AdamW, or Muon for the matrices of hidden layers and AdamW for the rest",
+        OPTIMISERS,
+        since_version="0.2",
+    )
+    learning_rate: float = option(1e-3, "peak learning rate")
     warmup: float = option(0.05, "fraction of the updates with rising learning rate")
-    weight_decay: float = option(0.01, "AdamW's decoupled weight decay")
+    weight_decay: float = option(0.01, "decoupled weight decay")
     pool_frames: int = option(400_000, "frames held in memory and shuffled together")
     temperature: float = option(2.0, "temperature of soft targets")
     hard_weight: float = option(0.5, "weight of the hard-target cross-entropy beside T²·CE(soft, T)")

@@ -42,8 +42,10 @@ def test_same_seed_same_bytes(corpus, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_gives_the_same_bytes(corpus, tmp_path):
-    whole = fit(corpus, tmp_path / "whole")
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_killed_and_resumed_gives_the_same_bytes(corpus, tmp_path, optimiser):
+    options = dataclasses.replace(OPTIONS, optimiser=optimiser)
+    whole = fit(corpus, tmp_path / "whole", options)
     script = """
 import os, signal
 from pathlib import Path
@@ -63,14 +65,14 @@ from asrdistill.distill.train import train_model
 from asrdistill.training.options import TrainOptions
 def fit():
     features, alignment = Path({str(corpus.features)!r}), Path({str(corpus.alignment)!r})
-    train_model(features, alignment, None, (features, alignment), {OPTIONS!r}, Path({str(tmp_path / "cut")!r}))
+    train_model(features, alignment, None, (features, alignment), {options!r}, Path({str(tmp_path / "cut")!r}))
 """
     (tmp_path / "tests_helper.py").write_text(helper)
     (tmp_path / "cut").mkdir()
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "cut/checkpoint.safetensors").is_file()
-    assert weights(fit(corpus, tmp_path / "cut")) == weights(whole)
+    assert weights(fit(corpus, tmp_path / "cut", options)) == weights(whole)
     assert read_json(tmp_path / "cut/meta.json") == read_json(whole / "meta.json")
 
 
