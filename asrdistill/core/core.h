@@ -199,7 +199,8 @@ typedef struct {
     const float *filter;                       /* (fft / 2, bins) */
     const float *dct;                          /* (bins, cepstra) */
     const double *mean, *deviation;            /* (cepstra): of training, or NULL: frames are not normalised */
-    double prior;                              /* frames that the mean counts for in the running mean */
+    int64_t recent;                            /* so many frames make the running mean, above 0 if there is one, */
+    double prior;                              /* and the mean of training counts for so many more */
 } core_features;
 
 typedef struct core_frontend core_frontend;

@@ -16,8 +16,7 @@ struct core_frontend {
     int64_t held_room, frame_room;
     int64_t *span, *order;             /* (bins, 2): where a filter is above 0; (fft / 2): places in a transform */
     double *turn, *re, *im, *sum;      /* (fft / 2, 2) cos, -sin of 2 pi k / fft; (fft / 2); (fft / 2); (size) */
-    double frames;                     /* that the sum is of */
-    float *mel;                        /* (bins) */
+    float *mel, *past;                 /* (bins); (recent, size): frames that the sum is of, besides the prior */
 };
 
 static int64_t size_of(const core_features *features) { return features->cepstra ? features->cepstra : features->bins; }
@@ -33,7 +32,8 @@ core_frontend *core_frontend_new(const core_features *features)
     front->order = calloc(half, sizeof *front->order);
     front->turn = calloc(4 * half + size, sizeof *front->turn);
     front->mel = calloc(bins, sizeof *front->mel);
-    if (!front->span || !front->order || !front->turn || !front->mel) {
+    front->past = calloc((size_t)features->recent + 1, size * sizeof *front->past);
+    if (!front->span || !front->order || !front->turn || !front->mel || !front->past) {
         core_frontend_free(front);
         return NULL;
     }
@@ -54,7 +54,6 @@ core_frontend *core_frontend_new(const core_features *features)
                 span[1] = span[1] ? span[1] : (int64_t)k + 1;
             }
     }
-    front->frames = features->prior;
     for (size_t i = 0; features->mean && i < size; i++)
         front->sum[i] = features->prior * features->mean[i];
     return front;
@@ -64,7 +63,8 @@ void core_frontend_free(core_frontend *front)
 {
     if (!front)
         return;
-    void *arrays[] = {front->held, front->frame, front->span, front->order, front->turn, front->mel, front};
+    void *arrays[] = {front->held, front->frame, front->span, front->order, front->turn, front->mel, front->past,
+                      front};
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
         free(arrays[k]);
 }
@@ -95,8 +95,8 @@ static double sample(const core_frontend *front, int64_t i, int64_t total)
     return front->held[i - front->first];
 }
 
-/* The frame whose samples begin at number `begin`. */
-static void make_frame(core_frontend *front, int64_t begin, int64_t total, float *frame)
+/* The frame whose number is `number`, as are those of samples. */
+static void make_frame(core_frontend *front, int64_t number, int64_t begin, int64_t total, float *frame)
 {
     const core_features *of = &front->features;
     int64_t half = of->fft / 2, size = size_of(of);
@@ -135,10 +135,12 @@ static void make_frame(core_frontend *front, int64_t begin, int64_t total, float
             sum += (double)(mel[b] > of->floor ? mel[b] : of->floor) * of->dct[b * of->cepstra + i];
         frame[i] = (float)sum;
     }
-    front->frames += 1.0;
+    double frames = of->prior + (double)(number < of->recent ? number + 1 : of->recent);
+    float *past = front->past + (of->recent ? number % of->recent : 0) * size;
     for (int64_t i = 0; of->mean && i < size; i++) {
-        front->sum[i] += frame[i];
-        frame[i] = (float)((frame[i] - front->sum[i] / front->frames) / of->deviation[i]);
+        front->sum[i] += (double)frame[i] - past[i]; /* which is 0 as long as there are few */
+        past[i] = frame[i];
+        frame[i] = (float)((frame[i] - front->sum[i] / frames) / of->deviation[i]);
     }
 }
 
@@ -161,7 +163,7 @@ int64_t core_frontend_accept(core_frontend *front, const float *samples, int64_t
     if (!ROOM(front->frame, front->frame_room, made * size))
         return -1;
     for (int64_t k = 0; k < made; k++)
-        make_frame(front, (front->made + k) * of->shift + offset, total, front->frame + k * size);
+        make_frame(front, front->made + k, (front->made + k) * of->shift + offset, total, front->frame + k * size);
     front->made += made;
     int64_t keep = front->made * of->shift + offset; /* from there on, and what may be reflected at the end */
     keep = (keep < total - of->window ? keep : total - of->window) - front->first;

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asrdistill.core import FLAG, HANDLE, SIZE, Kernel
+from asrdistill.core import FLAG, HANDLE, SIZE, Kernel, pack
 
 PANEL = 16  # units whose weights stand together
 LARGEST = 64  # magnitude of an 8-bit weight: two products with a byte fit into 16 bits
@@ -17,18 +17,23 @@ MOST_INPUTS = 1 << 17  # of a layer, so that sums of bytes fit into 32 bits
 INSTRUCTIONS = 2  # the largest set that kernels may use: see core.h
 
 
-class _Layer(ctypes.Structure):
+class NativeLayer(ctypes.Structure):
+    """core_layer of ``core/core.h``."""
+
+    ELEMENTS = {"weight": None, "scale": np.float32, "bias": np.float32}  # noqa: RUF012
     _fields_ = (
         *(("weight", HANDLE), ("scale", HANDLE), ("bias", HANDLE)),
         *(("inputs", SIZE), ("units", SIZE), ("relu", FLAG)),
     )
 
 
-class _Rows(ctypes.Structure):
+class NativeRows(ctypes.Structure):
+    """core_rows."""
+
     _fields_ = (("x", HANDLE), ("count", SIZE), ("stride", SIZE), ("add", HANDLE), ("add_stride", SIZE), ("y", HANDLE))
 
 
-_run = Kernel("core_layer_run", None, FLAG, ctypes.POINTER(_Layer), ctypes.POINTER(_Rows))
+_run = Kernel("core_layer_run", None, FLAG, ctypes.POINTER(NativeLayer), ctypes.POINTER(NativeRows))
 _to_bytes = Kernel("core_to_bytes", None, FLAG, HANDLE, SIZE, SIZE, HANDLE, FLAG, HANDLE)
 _delayed = Kernel("core_delayed", None, FLAG, HANDLE, *[SIZE] * 5, HANDLE, HANDLE)
 
@@ -60,22 +65,16 @@ class Layer:
         quads = -(-self.inputs // group)
         filled = np.zeros((panels * PANEL, quads * group), np.float32 if scale is None else np.int8)
         filled[: self.units, : self.inputs] = weight
-        self._weight = np.ascontiguousarray(filled.reshape(panels, PANEL, quads, group).transpose(0, 2, 1, 3))
-        self._bias, self._scale = (_filled(numbers, self.units, panels * PANEL) for numbers in (bias, scale))
-        self._factor, self._zero = None if factor is None else np.array(factor, np.float32), int(zero)
+        weights = np.ascontiguousarray(filled.reshape(panels, PANEL, quads, group).transpose(0, 2, 1, 3))
+        parts = {"weight": weights, "bias": _filled(bias, self.units, panels * PANEL)}
+        self.factor, self.zero = None if factor is None else np.array(factor, np.float32), int(zero)
         if scale is not None:
-            offset = self._zero * weight.astype(np.int64).sum(1)  # of the bytes' zero
-            self._bias[: self.units] -= (offset * np.asarray(scale, np.float64)).astype(np.float32)
+            parts["scale"] = _filled(scale, self.units, panels * PANEL)
+            offset = self.zero * weight.astype(np.int64).sum(1)  # of the bytes' zero
+            parts["bias"][: self.units] -= (offset * np.asarray(scale, np.float64)).astype(np.float32)
             if factor is None or self.inputs > MOST_INPUTS or np.abs(weight.astype(int)).max(initial=0) > LARGEST:
                 raise ValueError("weights of bytes are too large")
-        self._struct = _Layer(
-            self._weight.ctypes.data,
-            None if scale is None else self._scale.ctypes.data,
-            self._bias.ctypes.data,
-            self.inputs,
-            self.units,
-            relu,
-        )
+        self.struct = pack(NativeLayer, **parts, inputs=self.inputs, units=self.units, relu=relu)
 
     def __call__(self, x: np.ndarray, step: int = 1, add: np.ndarray | None = None) -> np.ndarray:
         """Outputs of every `step`-th window of frames, float32 (T', units), plus `add` of that shape if it is given."""
@@ -83,7 +82,7 @@ class Layer:
         width = x.shape[1]
         taps, rest = divmod(self.inputs, width)
         count = max(0, (len(x) - taps) // step + 1)
-        if rest or step < 1 or (self._factor is not None and len(self._factor) != width):
+        if rest or step < 1 or (self.factor is not None and len(self.factor) != width):
             raise ValueError(f"a layer of {self.inputs} inputs got frames of {width}")
         y = np.empty((count, self.units), np.float32)
         other: tuple[int | None, int] = None, 0
@@ -91,13 +90,13 @@ class Layer:
             if add.shape != y.shape or add.dtype != np.float32 or add.strides[1] != 4 or add.strides[0] % 4:
                 raise ValueError(f"what is added to outputs of shape {y.shape} has shape {add.shape}")
             other = add.ctypes.data, add.strides[0] // 4
-        if self._factor is not None:
+        if self.factor is not None:
             x, frames = np.empty(x.size + 3, np.uint8), x  # four bytes are read at a time
             x[-3:] = 0
-            how = self._factor.ctypes.data, self._zero
+            how = self.factor.ctypes.data, self.zero
             _to_bytes(INSTRUCTIONS, frames.ctypes.data, len(frames), width, *how, x.ctypes.data)
         if count:
-            _run(INSTRUCTIONS, self._struct, _Rows(x.ctypes.data, count, step * width, *other, y.ctypes.data))
+            _run(INSTRUCTIONS, self.struct, NativeRows(x.ctypes.data, count, step * width, *other, y.ctypes.data))
         return y
 
 

@@ -17,6 +17,7 @@ from asrdistill.features.perturb import by_speaker, original_id
 from asrdistill.features.statistics import moments
 from asrdistill.parallel import map_utterances
 
+WINDOW = 600  # frames of a stream's running mean: 6 s, so that it follows another speaker
 PRIOR_FRAMES = 100  # that the mean over training counts for in a stream's running mean
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 

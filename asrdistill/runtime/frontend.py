@@ -11,7 +11,7 @@ import numpy as np
 from asrdistill.config import build
 from asrdistill.core import FLAG, FLOATS, HANDLE, REAL, SIZE, Kernel, copied, pack
 from asrdistill.errors import UserError, training_packages
-from asrdistill.features.cepstra import PRIOR_FRAMES, CepstraOptions, dct_matrix
+from asrdistill.features.cepstra import PRIOR_FRAMES, WINDOW, CepstraOptions, dct_matrix
 from asrdistill.features.fbank import povey
 from asrdistill.features.options import FbankOptions, mel_filters, options_of
 
@@ -29,7 +29,7 @@ class NativeFeatures(ctypes.Structure):
         *((name, SIZE) for name in ("window", "shift", "fft", "bins", "cepstra")),
         *(("snip_edges", FLAG), ("preemphasis", ctypes.c_float), ("floor", ctypes.c_float)),
         *((name, HANDLE) for name in ELEMENTS),
-        ("prior", REAL),
+        *(("recent", SIZE), ("prior", REAL)),
     )
 
 
@@ -98,8 +98,8 @@ def frontend_of(meta: dict[str, Any], folder: Path) -> Frontend:
 def native_features(meta: dict[str, Any], folder: Path) -> tuple[FbankOptions, NativeFeatures]:
     """Filterbanks or cepstra as the library makes them.
 
-    Cepstra that training normalised per speaker are normalised by a running mean, as in Kaldi's online CMVN: the
-    training mean counts for PRIOR_FRAMES frames. Raises UserError if the folder has no training mean.
+    Cepstra that training normalised per speaker are normalised by a running mean, as in Kaldi's online CMVN: that of
+    the last WINDOW frames, where the training mean counts for PRIOR_FRAMES more. Raises UserError if the folder has no training mean.
     """
     features, level = meta["features"], meta.get("level")
     more: dict[str, Any] = {"cepstra": 0}
@@ -107,8 +107,8 @@ def native_features(meta: dict[str, Any], folder: Path) -> tuple[FbankOptions, N
     if features["type"] == "cepstra":
         settings = {key: value for key, value in features.items() if key not in ("type", "fbank")}
         of = build(CepstraOptions, settings, "the feature settings")
-        matrix = dct_matrix(options.bins, of.coefficients, of.lifter)
-        more = {"cepstra": of.coefficients, "floor": of.floor, "dct": matrix, "prior": PRIOR_FRAMES}
+        more = {"dct": dct_matrix(options.bins, of.coefficients, of.lifter)}
+        more |= {"cepstra": of.coefficients, "floor": of.floor, "recent": WINDOW, "prior": PRIOR_FRAMES}
         if of.normalise != "none":
             if level is None:
                 raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asrdistill import core
-from asrdistill.core import Kernel, build
+from asrdistill.core import Kernel, build, layers
 from asrdistill.decode import confusion, lattice, lookahead, search, tree
 from asrdistill.runtime import frontend
 from tests.refusals import refused
@@ -108,8 +108,8 @@ def test_structs_are_laid_out_as_in_the_header(tmp_path: Path) -> None:
         structs[f"core_{name}"] = {field: kind.fields[field][1] for field in kind.names} | {"": kind.itemsize}
     natives = {
         **{"grammar": search.NativeGrammar, "look": search.NativeLook, "graph": search.NativeGraph},
-        **{"scales": search._Scales, "view": search.View, "arcs": search.Arcs, "entries": lookahead._Entries},
-        **{"features": frontend.NativeFeatures},
+        **{"scales": search.NativeScales, "view": search.View, "arcs": search.Arcs, "entries": lookahead._Entries},
+        **{"features": frontend.NativeFeatures, "layer": layers.NativeLayer, "rows": layers.NativeRows},
     }
     for name, native in natives.items():
         fields = {field: getattr(native, field).offset for field, _ in native._fields_}

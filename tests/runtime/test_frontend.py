@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asrdistill.features.cepstra import CepstraOptions, cepstra
+from asrdistill.features.cepstra import PRIOR_FRAMES, WINDOW, CepstraOptions, cepstra
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions, mel_filters
 from asrdistill.runtime.frontend import Frontend, frontend_of
@@ -87,6 +87,22 @@ def test_cepstra_of_a_voice_are_those_of_the_whole(normalise: str, tmp_path: Pat
         found = in_pieces(made, samples, pieces)
         assert np.array_equal(found, made.frames(samples))
     np.testing.assert_allclose(found, raw, atol=1e-4)
+
+
+def test_running_mean_forgets_what_is_old(tmp_path: Path) -> None:
+    """Compared with the mean over the last frames, computed anew for each; the level changes on the way."""
+    samples = voice(10.0, 8000)
+    samples[40000:] *= 0.01
+    own, mean, std = CepstraOptions(4), np.array([80.0, 1, -2, 3]), np.array([2.0, 1, 0.5, 3])
+    raw = cepstra(fbank([samples], FbankOptions())[0], own).astype(np.float64)
+    features = {"type": "cepstra", **own.__dict__, "fbank": FbankOptions().describe()}
+    made = frontend_of({"features": features, "level": {"mean": mean.tolist(), "std": std.tolist()}}, tmp_path)
+    slow = []
+    for t, frame in enumerate(raw):
+        recent = raw[max(0, t + 1 - WINDOW) : t + 1]
+        slow.append((frame - (PRIOR_FRAMES * mean + recent.sum(0)) / (PRIOR_FRAMES + len(recent))) / std)
+    assert len(raw) > WINDOW + 300
+    np.testing.assert_allclose(in_pieces(made, samples, [777] * 90), slow, atol=2e-4)
 
 
 def test_frame_is_returned_with_its_last_sample() -> None:
