@@ -94,7 +94,8 @@ class Decoder:
         """Start a search; several can run at a time."""
         return Search(self)
 
-    def _scales(self) -> search.Scales:
+    def scales(self) -> search.Scales:
+        """The options in the units of the acoustic score."""
         options, weight = self.options, self.options.lm_weight
         beams = options.beam * weight, options.word_end_beam * weight, options.max_active
         pauses = self.graph.pause * weight, self.graph.no_pause * weight
@@ -110,7 +111,7 @@ class Search:
         self.final: list[Word] = []  # which :meth:`partial_traceback` found
         self._open: list[Word] = []  # pieces of a word whose end it did not find yet
         self._state = decoder._free_states.pop() if decoder._free_states else search.SearchState(decoder._native)
-        self._scales = decoder._scales()
+        self._scales = decoder.scales()
         self._frame = 0  # that is searched next
         self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
         self._state.start(self._scales)

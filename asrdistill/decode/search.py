@@ -77,7 +77,9 @@ class NativeGraph(ctypes.Structure):
     )
 
 
-class _Scales(ctypes.Structure):
+class NativeScales(ctypes.Structure):
+    """core_scales."""
+
     _fields_ = tuple((name, SIZE if name == "max_active" else REAL) for name in Scales._fields)
 
 
@@ -169,7 +171,7 @@ class SearchState:
 
     def start(self, scales: Scales) -> None:
         """Begin an utterance."""
-        self._enough(_start(self._handle, ctypes.byref(_Scales(*scales))))
+        self._enough(_start(self._handle, ctypes.byref(NativeScales(*scales))))
 
     def advance(self, loglikes: np.ndarray, block: int, beyond: int, last: bool) -> int:
         """Search on with loglikes (T, S) in blocks, which need `beyond` more frames each for their acoustic look-ahead.

@@ -5,9 +5,8 @@ int8 the weights are int8, and NAME.scale, NAME.factor and NAME.zero stand besid
 :class:`asrdistill.core.layers.Layer`. Everything is checked on loading, since a folder may come from anywhere.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +20,22 @@ from asrdistill.models.options import NetworkConfig
 
 ROWS = 64  # frames whose outputs stay in the cache while they become log posteriors
 MOST_FRAMES = 10_000  # of context
+
+
+class Step(NamedTuple):
+    """What the network does with its frames x (T, C) next; :mod:`asrdistill.export.web` gives these to the page.
+
+    layer    the layer of all windows that are `step` frames apart
+    delayed  sums of frames that are `place` apart, one each `step`
+    pair     with z = the first half of x + its second half `place` frames later: z beside z, `place` apart, each `step`
+    relu     negative numbers become 0
+    keep     x is remembered; add: a layer, plus what was remembered from frame `place` on, each `step`
+    """
+
+    kind: str
+    name: str = ""
+    step: int = 1
+    place: int = 0
 
 
 class NativeModel:
@@ -37,10 +52,11 @@ class NativeModel:
         if min(self.context) < 0 or sum(self.context) > MOST_FRAMES:
             raise UserError(f"{folder} has a context of {self.context} frames, which is impossible; export it again")
         self.dimension = len(self._arrays.get("mean", ()))
-        self._mean, self._std = (self._take(name, self.dimension) for name in ("mean", "std"))
+        self.mean, self.std = (self._take(name, self.dimension) for name in ("mean", "std"))
         self.priors = np.exp(self._take("log_priors", senones.count))
         self.layers: dict[str, Layer] = {}
-        self._run = NETWORKS[config.architecture](self, config)
+        self.delays: dict[str, np.ndarray] = {}
+        self.steps: list[Step] = NETWORKS[config.architecture](self, config)
         if self._arrays:
             raise self._unfit(f"{min(self._arrays)} belongs to no layer")
 
@@ -54,7 +70,7 @@ class NativeModel:
             raise self._unfit(f"{name} {found}")
         return array
 
-    def _layer(self, name: str, inputs: int, units: int, relu: bool = False, bias: bool = True, taps: int = 1) -> Layer:
+    def _layer(self, name: str, inputs: int, units: int, relu: bool = False, bias: bool = True, taps: int = 1) -> None:
         """The layer `name`, whose inputs are those of `taps` frames."""
         kind = np.int8 if self._is_int8 else np.float32
         weight = self._take(f"{name}.weight", units, inputs * taps, dtype=kind)
@@ -69,68 +85,66 @@ class NativeModel:
             self.layers[name] = Layer(weight, given, relu, *parts)
         except ValueError as error:
             raise self._unfit(f"{name}: {error}") from None
-        return self.layers[name]
 
-    def _dnn(self, config: NetworkConfig) -> Callable[[np.ndarray], np.ndarray]:
-        layers, inputs, taps = [], self.dimension, sum(self.context) + 1
-        for number in range(config.layers):
-            layers.append(self._layer(f"hidden.{number}", inputs, config.width, relu=True, taps=taps))
+    def _dnn(self, config: NetworkConfig) -> list[Step]:
+        inputs, taps, names = self.dimension, sum(self.context) + 1, [f"hidden.{n}" for n in range(config.layers)]
+        for name in names:
+            self._layer(name, inputs, config.width, relu=True, taps=taps)
             inputs, taps = config.width, 1
-        output = self._layer("output", inputs, self.senones.count)
+        self._layer("output", inputs, self.senones.count)
+        first, *others = [*names, "output"]
+        return [Step("layer", first, self.senones.subsampling), *(Step("layer", name) for name in others)]
 
-        def run(x: np.ndarray) -> np.ndarray:
-            step = self.senones.subsampling
-            for layer in layers:
-                x, step = layer(x, step), 1
-            return output(x)
-
-        return run
-
-    def _tdnn(self, config: NetworkConfig) -> Callable[[np.ndarray], np.ndarray]:
+    def _tdnn(self, config: NetworkConfig) -> list[Step]:
         width, (span, places) = config.width, lay_out(config)
-        apart, steps = rates(self.senones.subsampling, places)
-        first = self._layer("first", self.dimension, width, relu=True, taps=span)
-        blocks = []
-        for number, (place, (rate, step)) in enumerate(zip(places, steps, strict=True)):
+        apart, each = rates(self.senones.subsampling, places)
+        self._layer("first", self.dimension, width, relu=True, taps=span)
+        steps = [Step("layer", "first", apart)]
+        for number, (place, (rate, step)) in enumerate(zip(places, each, strict=True)):
             name = f"blocks.{number}"
-            expanded = self._take(f"{name}.delay", config.taps, width), place.dilation // rate, step
-            expand = self._layer(f"{name}.expand", width, EXPANSION * width, relu=True)
-            project = self._layer(f"{name}.project", EXPANSION * width, width)
-            blocks.append((place.centre // rate, expanded, expand, project))
-        output = self._layer("output", width, self.senones.count)
+            self.delays[f"{name}.delay"] = self._take(f"{name}.delay", config.taps, width)
+            self._layer(f"{name}.expand", width, EXPANSION * width, relu=True)
+            self._layer(f"{name}.project", EXPANSION * width, width)
+            steps += [Step("keep"), Step("delayed", f"{name}.delay", step, place.dilation // rate)]
+            steps += [Step("layer", f"{name}.expand"), Step("add", f"{name}.project", step, place.centre // rate)]
+        self._layer("output", width, self.senones.count)
+        return [*steps, Step("relu"), Step("layer", "output")]
 
-        def run(x: np.ndarray) -> np.ndarray:
-            x = first(x, apart)
-            for centre, (weight, dilation, step), expand, project in blocks:
-                hidden = expand(delayed(x, weight, dilation, step))
-                x = project(hidden, add=x[centre::step][: len(hidden)])
-            return output(np.maximum(x, 0))
-
-        return run
-
-    def _tdnnf(self, config: NetworkConfig) -> Callable[[np.ndarray], np.ndarray]:
+    def _tdnnf(self, config: NetworkConfig) -> list[Step]:
         width, (span, places) = config.width, lay_out(config)
         size, squeezed = max(1, width // NARROW), max(1, 2 * width // NARROW)
-        apart, steps = rates(self.senones.subsampling, places)
-        first = self._layer("first", self.dimension, width, taps=span)
-        blocks = []
-        for number, (place, (rate, step)) in enumerate(zip(places, steps, strict=True)):
-            narrow = self._layer(f"blocks.{number}.narrow", width, 2 * size, bias=False)
-            wide = self._layer(f"blocks.{number}.wide", 2 * size, width)
-            blocks.append((place.centre // rate, place.dilation // rate, step, narrow, wide))
-        squeeze = self._layer("squeeze", width, squeezed, bias=False)
-        output = self._layer("output", squeezed, self.senones.count)
+        apart, each = rates(self.senones.subsampling, places)
+        self._layer("first", self.dimension, width, taps=span)
+        steps = [Step("layer", "first", apart)]
+        for number, (place, (rate, step)) in enumerate(zip(places, each, strict=True)):
+            name = f"blocks.{number}"
+            self._layer(f"{name}.narrow", width, 2 * size, bias=False)
+            self._layer(f"{name}.wide", 2 * size, width)
+            steps += [Step("keep"), Step("relu"), Step("layer", f"{name}.narrow")]
+            steps += [Step("pair", "", step, place.dilation // rate)]
+            steps += [Step("add", f"{name}.wide", step, place.centre // rate)]
+        self._layer("squeeze", width, squeezed, bias=False)
+        self._layer("output", squeezed, self.senones.count)
+        return [*steps, Step("relu"), Step("layer", "squeeze"), Step("layer", "output")]
 
-        def run(x: np.ndarray) -> np.ndarray:
-            x = first(x, apart)
-            for centre, delay, step, narrow, wide in blocks:
-                y = narrow(np.maximum(x, 0))
-                z = y[:-delay, :size] + y[delay:, size:]
-                paired = np.concatenate([z[:-delay:step], z[delay::step]], 1)
-                x = wide(paired, add=x[centre::step][: len(paired)])
-            return output(squeeze(np.maximum(x, 0)))
-
-        return run
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        """Logits (T', S) of normalised features with their context."""
+        for kind, name, step, place in self.steps:
+            if kind == "keep":
+                kept = x
+            elif kind == "relu":
+                x = np.maximum(x, 0)
+            elif kind == "layer":
+                x = self.layers[name](x, step)
+            elif kind == "delayed":
+                x = delayed(x, self.delays[name], place, step)
+            elif kind == "pair":
+                size = x.shape[1] // 2
+                z = x[:-place, :size] + x[place:, size:]
+                x = np.concatenate([z[:-place:step], z[place::step]], 1)
+            else:
+                x = self.layers[name](x, add=kept[place::step][: len(x)])
+        return x
 
     def log_posteriors(self, features: np.ndarray) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors."""
@@ -138,7 +152,7 @@ class NativeModel:
 
     def forward_chunk(self, features: np.ndarray, memory: Any = None) -> tuple[np.ndarray, Any]:
         """As :meth:`asrdistill.models.acoustic.AcousticModel.forward_chunk`."""
-        logits = self._run((features - self._mean) / self._std)
+        logits = self._run((features - self.mean) / self.std)
         for begin in range(0, len(logits), ROWS):
             rows = logits[begin : begin + ROWS]
             rows -= rows.max(1, keepdims=True)
