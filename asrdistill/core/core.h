@@ -214,9 +214,9 @@ CORE int64_t core_frontend_accept(core_frontend *front, const float *samples, in
                                   const float **frames);
 
 /* Words (words.c): aligns ref (n) with hyp (m) as sclite does and returns the first of the rows of pairs (n + m, 2) that
- * is used: places in ref and hyp, -1 where there is none. cost (m + 1) and move ((n + 1) * (m + 1)) are room to work. */
-CORE int64_t core_align_words(int64_t n, const int32_t *ref, int64_t m, const int32_t *hyp, int64_t *cost,
-                              uint8_t *move, int64_t *pairs);
+ * is used: places in ref and hyp, -1 where there is none; -1: no memory. Keeps the moves of at most `most` cells. */
+CORE int64_t core_align_words(int64_t n, const int32_t *ref, int64_t m, const int32_t *hyp, int64_t most,
+                              int64_t *pairs);
 
 /* Layers of networks (network.c). `most` is the largest set of instructions that may be used: 0 plain, 1 AVX2,
  * 2 AVX-512 with VNNI. In float32 the sets differ by rounding; a row's outputs do not depend on the rows beside it. */

@@ -1,15 +1,17 @@
 """Edit-distance alignment of hypothesis and reference as sclite's: a substitution costs 4, an insertion or deletion 3.
 
-Traced from the end, a word pair is preferred, then an insertion, then a deletion.
+Traced from the end, a word pair is preferred, then an insertion, then a deletion. Memory is linear in the words.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from asrdistill.core import INTS, LONGS_OUT, SIZE, Kernel, filled
+from asrdistill.core import INTS, LONGS_OUT, SIZE, Kernel
 
-_align = Kernel("core_align_words", SIZE, SIZE, INTS, SIZE, INTS, LONGS_OUT, filled(np.uint8), LONGS_OUT)
+CELLS = 1 << 22  # bytes of moves that are kept; longer utterances are aligned in parts
+
+_align = Kernel("core_align_words", SIZE, SIZE, INTS, SIZE, INTS, SIZE, LONGS_OUT)
 
 Pair = tuple[str | None, str | None]  # (reference word, hypothesis word); None where there is none
 
@@ -38,7 +40,7 @@ def _numbered(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[np.n
 
 def _positions(ref: np.ndarray, hyp: np.ndarray) -> np.ndarray:
     """Word numbers (N,), (M,) -> aligned positions (P, 2), -1 where there is no word."""
-    n, m = len(ref), len(hyp)
-    pairs = np.empty((n + m, 2), np.int64)
-    begin = _align(n, ref, m, hyp, np.empty(m + 1, np.int64), np.empty((n + 1) * (m + 1), np.uint8), pairs)
+    pairs = np.empty((len(ref) + len(hyp), 2), np.int64)
+    if (begin := _align(len(ref), ref, len(hyp), hyp, CELLS, pairs)) < 0:
+        raise MemoryError
     return pairs[begin:]

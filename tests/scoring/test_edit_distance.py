@@ -10,6 +10,7 @@ import kaldialign
 import numpy as np
 import pytest
 
+from asrdistill.scoring import edit_distance
 from asrdistill.scoring.edit_distance import align_words, count_errors
 
 
@@ -90,6 +91,20 @@ def test_alignment_equals_the_reference_and_the_cost_of_kaldialign(vocabulary: i
         peer = kaldialign.edit_distance(reference, hypothesis, sclite_mode=True)
         assert 3 * (ins + dels) + 4 * subs == 3 * (peer["ins"] + peer["del"]) + 4 * peer["sub"]
         assert ins - dels == peer["ins"] - peer["del"]
+
+
+@pytest.mark.parametrize("kept", [1, 30, 2000])
+def test_alignment_in_parts_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    """Also where long runs are lost or added, so that the path leaves the diagonals that are tried first."""
+    rng = random.Random(kept)
+    pairs = [pair for vocabulary in (1, 2, 5) for pair in random_pairs(100, vocabulary, 60, vocabulary)]
+    for vocabulary in (2, 500):
+        words = rng.choices([f"w{i}" for i in range(vocabulary)], k=1000)
+        run = rng.choices(words, k=150)
+        pairs += [(words[:300] + words[450:], words), (words, words[:300] + run + words[310:]), (run + words, words)]
+    whole = [align_words(*pair) for pair in pairs]
+    monkeypatch.setattr(edit_distance, "CELLS", kept)
+    assert [align_words(*pair) for pair in pairs] == whole
 
 
 def sclite() -> list[str] | None:
