@@ -173,6 +173,24 @@ def _open_partial(out: Path, wanted: str) -> Path:
     return partial
 
 
+def empty(partial: Path) -> None:
+    """Remove what an interrupted run left in a partial folder, for work that does not continue it."""
+    for path in partial.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != ".wanted":
+            path.unlink()
+
+
+def remove(out: Path) -> None:
+    """Remove a stage's folder, which is whole up to its end: what a killed run leaves goes with the next one."""
+    _, old = _beside(out)
+    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(out, old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def peak_mb() -> int:
     """Largest resident size so far of this process or one of its finished workers, in MB."""
     per_mb = 1 << 20 if sys.platform == "darwin" else 1 << 10  # bytes there, kilobytes here

@@ -234,6 +234,25 @@ def test_kill_between_the_two_renames_is_repaired(tmp_path, monkeypatch):
     assert names(tmp_path) == ["out"]
 
 
+def test_folder_whose_removal_is_killed_can_be_made_again(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def work(folder: Path) -> None:
+        stage.empty(folder)
+        (folder / "below").mkdir()
+        assert names(folder) == [".wanted", "below"]
+
+    make(out, work)
+    monkeypatch.setattr(os, "rmdir", lambda *args, **named: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        stage.remove(out)
+    monkeypatch.undo()
+    assert not out.exists()
+    assert make(out, work)
+    stage.remove(out)
+    assert names(tmp_path) == []
+
+
 def test_stage_names_come_from_the_recipe(tmp_path, monkeypatch):
     monkeypatch.setenv("ASRDISTILL_STAGE", "3 features")
     make(tmp_path / "out")

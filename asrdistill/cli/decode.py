@@ -141,14 +141,13 @@ def rescore(args: Args) -> None:
     Example:
       asrdistill decode rescore exp/decode/student.0/test exp/rescored/test --lm data/lm4 --risk
     """
-    import shutil
-
+    from asrdistill import stage
     from asrdistill.decode.rescoring import rescore
 
     def work(out: Path) -> None:
         graph = args.graph or out / "graph"
         rescore(args.decoded, args.lm, graph, args.calibration, args.options, out, args.jobs)
-        shutil.rmtree(out / "graph", ignore_errors=True)
+        stage.remove(out / "graph")
 
     make(args, work, args.decoded, args.lm, args.calibration)
 

@@ -144,6 +144,8 @@ class FrameArchive:
         self.meta: dict[str, Any] = read_json(self.folder / "meta.json", Meta)
         if kind and self.meta["kind"] != kind:
             raise UserError(f"{folder} holds {self.meta['kind']}; give an archive of {kind}")
+        if not self.meta["parts"]:
+            raise UserError(f"{self.folder / 'meta.json'} names no parts; make {folder} again")
         self._index: dict[str, Place] = {}
         for line in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
             if line[0] in self._index:

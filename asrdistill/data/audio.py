@@ -1,5 +1,6 @@
 """Reading audio of any format of libsndfile, at the sample rate of the features."""
 
+import hashlib
 import io
 import math
 import mmap
@@ -38,7 +39,8 @@ def read_audio(
     mix     take the mean of several channels
 
     Returns float32 (N,) in [-1, 1), mono, at `rate` Hz, resampled by soxr if needed. Raises UserError for audio that is
-    missing, empty, unreadable, truncated, longer than it says, stereo (without `mix`) or not finite.
+    missing, empty, unreadable, truncated, longer than it says, stereo (without `mix`) or not finite, and for FLAC that
+    is read as a whole and whose samples are not those of its MD5.
     """
     handle = _open(source, pipes)
     with open_sound(handle, source) as sound:
@@ -51,7 +53,12 @@ def read_audio(
             if start > 0:
                 sound.seek(min(round(start * native), sound.frames))
             promised = max(0, _promised_frames(sound, handle) - sound.tell())
-            samples = sound.read(count, dtype="float32", always_2d=True).mean(axis=1)
+            read = sound.read(count, dtype="float32", always_2d=True)
+            if start <= 0 and count < 0:
+                digest = _Digest(sound, handle)
+                digest.add(read)
+                digest.check(source)
+            samples = read[:, 0] if sound.channels == 1 else read.mean(axis=1)
         except MemoryError:
             raise UserError(f"{source} claims {sound.frames} samples, too many for memory; cut or copy it") from None
         except soundfile.LibsndfileError as error:
@@ -78,9 +85,10 @@ def audio_pieces(source: str) -> tuple[int, Iterator[np.ndarray]]:
 def _pieces(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -> Iterator[np.ndarray]:
     with sound:
         _check_length(sound, source)
-        promised, done = _promised_frames(sound, handle), 0
+        promised, done, digest = _promised_frames(sound, handle), 0, _Digest(sound, handle)
         try:
             while len(read := sound.read(PIECE, dtype="float32", always_2d=True)):
+                digest.add(read)
                 samples = read.mean(axis=1) if sound.channels > 1 else read[:, 0]
                 _check_values(source, samples)
                 done += len(samples)
@@ -89,6 +97,28 @@ def _pieces(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -
             raise _not_audio(source, error) from None
         check_whole(sound, handle, source)
         _check_count(source, done, promised)
+        digest.check(source)
+
+
+class _Digest:
+    """MD5 of a FLAC file's samples, for comparison with that of its header (RFC 9639), if it has one."""
+
+    def __init__(self, sound: soundfile.SoundFile, handle: io.BytesIO | str):
+        head = bytes(_content(handle)[:42]) if sound.format == "FLAC" else b""
+        self.bits = ((head[20] & 1) << 4 | head[21] >> 4) + 1 if len(head) == 42 else 0
+        self.known = head[:4] == b"fLaC" and any(head[26:]) and self.bits in (8, 16, 24)
+        self.wanted, self.found = head[26:], hashlib.md5(usedforsecurity=False)
+
+    def add(self, samples: np.ndarray) -> None:
+        """The next samples, float32 (N, channels)."""
+        if self.known:
+            width = self.bits // 8  # bytes
+            whole = (samples * np.float32(1 << self.bits - 1)).astype("<i4" if width == 3 else f"<i{width}")
+            self.found.update(whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes() if width == 3 else whole.data)
+
+    def check(self, source: str) -> None:
+        if self.known and self.found.digest() != self.wanted:
+            raise UserError(f"{source} is damaged: its samples are not those of its MD5; copy it again")
 
 
 def _check_length(sound: soundfile.SoundFile, source: str) -> None:

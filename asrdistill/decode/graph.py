@@ -8,7 +8,6 @@ The folder's marker has the hash of lexicon, language model, senones and code; a
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,7 +115,7 @@ def graph_folder(kept: Path | None, out: Path) -> Iterator[Path]:
     """
     passing = out.with_name(f".{out.name}.graph")
     yield kept or passing
-    shutil.rmtree(passing, ignore_errors=True)
+    stage.remove(passing)
 
 
 def keep_grammar(folder: Path, lm: Path) -> None:
@@ -151,7 +150,7 @@ def _keep(folder: Path, work: Callable[[Path], None], kind: str, made_from: dict
         return False
     log.warning("the search graph in %s is damaged; it is made again", folder)
     try:
-        shutil.rmtree(folder)
+        stage.remove(folder)
     except OSError as error:
         raise stage.UnwritableError(f"{folder} could not be made again ({error.strerror})") from None
     return stage.make(folder, work, kind, made_from, inputs)
@@ -164,6 +163,7 @@ def arpa_of(lm: Path) -> Path:
 
 
 def _write(folder: Path, parts: dict[str, Any], words: list[str], others: dict[str, Any]) -> None:
+    stage.empty(folder)
     numbers = {}
     for part, fields in parts.items():
         for name, value in fields._asdict().items():

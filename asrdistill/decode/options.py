@@ -11,6 +11,13 @@ from asrdistill.reader import conform, read_json
 LARGEST = 1e6  # weight and penalty
 
 
+def check_scales(lm_weight: float, insertion_penalty: float) -> None:
+    """Raise UserError for scales with which scores are of no use or not finite."""
+    if not (0 < lm_weight <= LARGEST and abs(insertion_penalty) <= LARGEST):
+        wanted = f"lm_weight must be above 0 and at most {LARGEST:g}, insertion_penalty within ±{LARGEST:g}"
+        raise UserError(f"{wanted}, not {lm_weight:g} and {insertion_penalty:g}; correct them")
+
+
 @dataclass(frozen=True)
 class DecodeOptions:
     """A path's score is its acoustic log-likelihood + log transition probabilities
@@ -29,11 +36,9 @@ class DecodeOptions:
     prior_floor: float = option(1e-5, "lower bound of priors (networks)")
 
     def __post_init__(self) -> None:
-        positive = self.lm_weight > 0 and self.beam > 0 and self.word_end_beam > 0 and self.max_active >= 1
-        if not positive:
-            raise UserError("lm_weight, beam, word_end_beam and max_active must be positive numbers")
-        if not max(self.lm_weight, abs(self.insertion_penalty)) <= LARGEST:  # scores stay finite
-            raise UserError(f"lm_weight and insertion_penalty must be within ±{LARGEST:g}; correct them")
+        check_scales(self.lm_weight, self.insertion_penalty)
+        if not (self.beam > 0 and self.word_end_beam > 0 and self.max_active >= 1):
+            raise UserError("beam, word_end_beam and max_active must be positive numbers")
         if not self.lattice_beam >= 0:
             raise UserError(f"lattice_beam must not be negative, but it is {self.lattice_beam:g}")
         if not 0 < self.prior_floor < 1:
@@ -47,9 +52,6 @@ class DecodeOptions:
             word_end_beam=factor * self.word_end_beam,
             max_active=round(factor * self.max_active),
         )
-
-
-LARGEST = 1e6  # weight and penalty
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from asrdistill.decode.confusion import confidences, minimum_risk
 from asrdistill.decode.graph import keep_grammar, read_grammar
 from asrdistill.decode.lattice_formats import kaldi_text, lattice_path, packed, read_slf
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.options import RescoreOptions
+from asrdistill.decode.options import RescoreOptions, check_scales
 from asrdistill.decode.words import Word, join
 from asrdistill.errors import UserError
 from asrdistill.files import atomic, write_json
@@ -42,8 +42,7 @@ def rescore(
         raise UserError(f"{decoded} has no lattices; decode again with --lattice-beam 5")
     penalty = searched["insertion_penalty"] if np.isnan(options.insertion_penalty) else options.insertion_penalty
     scales = (options.lm_weight or searched["lm_weight"], penalty)
-    if scales[0] <= 0:
-        raise UserError(f"the language model's weight must be above 0, not {scales[0]:g}")
+    check_scales(*scales)
     utterances = list(read_transcripts(Path(decoded) / "hyp.txt"))
     if lm:
         keep_grammar(graph, lm)

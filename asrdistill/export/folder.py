@@ -5,7 +5,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from asrdistill import __version__
+from asrdistill import __version__, stage
 from asrdistill.data.directory import DataDirectory
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.options import DecodeOptions
@@ -17,7 +17,7 @@ from asrdistill.export.forms import write_form
 from asrdistill.export.options import INT8, kind_of
 from asrdistill.files import sha256, write_json, write_text
 from asrdistill.lang.lexicon import Lang
-from asrdistill.models.folder import FORMAT
+from asrdistill.models.folder import FORMAT, hash_of_meta, read_meta
 from asrdistill.models.io import load_network
 from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.recogniser import graph_of
@@ -52,12 +52,12 @@ def export(
         raise UserError(f"a network on an encoder's frames has no form '{form}'; give safetensors, onnx or int8")
     if form in INT8 and audio is None:
         raise UserError(f"{form} takes its scales from real frames; give a data directory with --check")
+    stage.empty(out)  # all files are hashed, so none may be of an interrupted run
     for source in (model / "senones.json", lm / "lm.arpa"):
         if not source.is_file():
             raise UserError(f"{source} does not exist; run the stage that makes it")
         shutil.copyfile(source, out / source.name)
     write_json(out / "tuned.json", asdict(options))
-    shutil.rmtree(out / "lang", ignore_errors=True)  # of an interrupted run
     (out / "lang").mkdir()
     lexicon.write(out / "lang")
     features = network.meta["features"]
@@ -78,5 +78,7 @@ def export(
     named = {"data": data.name} if data else {}
     exported["check"] = named | check(form, model, out, decoder, audio, alignment, jobs)
     log.info("check: %s", exported["check"])
+    write_json(out / "meta.json", meta)
+    exported["meta"] = hash_of_meta(read_meta(out))
     write_json(out / "meta.json", meta)
     write_text(out / "README.md", card(name, out, meta, lexicon, decoder.options))

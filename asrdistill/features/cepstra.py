@@ -13,6 +13,7 @@ import numpy as np
 from asrdistill.config import option
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, shorten
+from asrdistill.features.options import options_of
 from asrdistill.features.perturb import by_speaker, original_id
 from asrdistill.features.statistics import moments
 from asrdistill.parallel import map_utterances
@@ -69,13 +70,9 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
 def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> FrameArchive:
     """The archive `fbank`; raises UserError if cepstra cannot be made from it."""
     archive = FrameArchive(fbank, kind="features")
-    made_of = archive.meta["features"]
-    if made_of["type"] != "fbank":
-        raise UserError(f"{fbank} holds {made_of['type']}; cepstra are made from fbank features")
-    if not 1 <= options.coefficients <= made_of["bins"]:
-        raise UserError(
-            f"{options.coefficients} coefficients do not fit {made_of['bins']} bins of {fbank}; change --coefficients"
-        )
+    bins = options_of(archive.meta["features"], str(fbank)).bins
+    if not 1 <= options.coefficients <= bins:
+        raise UserError(f"{options.coefficients} coefficients do not fit {bins} bins of {fbank}; change --coefficients")
     if missing := [u for u in speakers if u not in archive]:
         raise UserError(f"{fbank} lacks {len(missing)} utterances: {shorten(missing)}; make it again")
     if missing := [u for u in archive if u not in speakers and original_id(u) not in speakers]:

@@ -61,11 +61,11 @@ class FbankOptions:
         return {"type": "fbank", **asdict(self)}
 
 
-def options_of(features: dict[str, Any]) -> FbankOptions:
-    """Options from :meth:`FbankOptions.describe`; raises UserError for other features."""
+def options_of(features: dict[str, Any], where: str = "the feature settings") -> FbankOptions:
+    """Options from :meth:`FbankOptions.describe`; raises UserError, which names `where`, for other features."""
     if features.get("type") != "fbank":
-        raise UserError(f"these features are {features.get('type')}, not fbank")
-    return build(FbankOptions, {key: value for key, value in features.items() if key != "type"}, "the feature settings")
+        raise UserError(f"{where} are {features.get('type')}, not fbank; give filterbanks")
+    return build(FbankOptions, {key: value for key, value in features.items() if key != "type"}, where)
 
 
 def frames(samples: int, options: FbankOptions) -> int:

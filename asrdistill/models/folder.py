@@ -8,7 +8,7 @@ import numpy as np
 
 from asrdistill.data.archive import Settings
 from asrdistill.errors import UserError
-from asrdistill.files import sha256
+from asrdistill.files import hash_of, sha256
 from asrdistill.hmm.senones import Senones
 from asrdistill.reader import Count, Positive, read_json, read_tensors
 
@@ -24,6 +24,7 @@ class Export(TypedDict, total=False):
     senones: Count
     sha256: dict[str, str]
     weights: list[str]
+    meta: str
 
 
 class Specialist(TypedDict, total=False):
@@ -81,6 +82,8 @@ def checked_meta(folder: Path) -> dict[str, Any]:
     weights = meta["export"].get("weights", hashes)  # lexicon, language model and scales may be exchanged
     if not isinstance(version, int) or version > FORMAT:
         raise UserError(f"{folder} was exported in format {version}, above {FORMAT}; upgrade asrdistill")
+    if meta["export"].get("meta", known := hash_of_meta(meta)) != known:
+        raise UserError(f"{folder / 'meta.json'} was changed after it was exported (its hash is another); export again")
     for name, wanted in hashes.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing; export again")
@@ -90,6 +93,11 @@ def checked_meta(folder: Path) -> dict[str, Any]:
             raise UserError(f"{folder / name} was changed after it was exported (its SHA-256 is another); export again")
         log.warning("%s was changed after it was exported", folder / name)
     return meta
+
+
+def hash_of_meta(meta: dict[str, Any]) -> str:
+    """Hash of an exported folder's meta.json, as read, but for this hash, which is export.meta in it."""
+    return hash_of({**meta, "export": {key: value for key, value in meta["export"].items() if key != "meta"}})
 
 
 def read_senones(folder: Path, meta: dict[str, Any]) -> Senones:

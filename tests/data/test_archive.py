@@ -164,6 +164,10 @@ def test_damaged_index_and_meta_are_refused(tmp_path):
     (folder / "index.tsv").unlink()
     with refused(folder / "index.tsv", "index.tsv"):
         FrameArchive(folder)
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"parts": {}}))
+    with refused(folder / "meta.json", "parts"):
+        FrameArchive(folder)
     (folder / "meta.json").write_text('{"kind": ')
     with refused(folder / "meta.json", "JSON"):
         FrameArchive(folder)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrdistill.data.audio import read_audio
+from asrdistill.data.audio import audio_pieces, read_audio
 from tests.refusals import refused
 
 RATE = 8000
@@ -134,6 +134,25 @@ def test_wav_whose_whole_size_contradicts_that_of_its_samples_is_refused(tmp_pat
     content[40:44] = struct.pack("<I", size)
     (tmp_path / "b.wav").write_bytes(content[: int(len(content) * kept)])
     refuses((), str(tmp_path / "b.wav"), RATE)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_flac_whose_samples_are_not_those_of_its_md5_is_refused(tmp_path, subtype, channels):
+    path = tmp_path / "a.flac"
+    source = write(path, np.tile(tone(seconds=9)[:, None], channels), subtype=subtype)
+    whole = read_audio(source, RATE, mix=True)
+    assert sum(map(len, audio_pieces(source)[1])) == len(whole)
+    content = bytearray(path.read_bytes())
+    content[30] ^= 1
+    path.write_bytes(content)
+    refuses(("MD5",), source, RATE, mix=True)
+    with refused(source, "MD5"):
+        list(audio_pieces(source)[1])
+    assert len(read_audio(source, RATE, 1.0, 2.0, mix=True)) == RATE  # a part has no sum of its own
+    content[26:42] = bytes(16)  # unknown
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_audio(source, RATE, mix=True), whole)
 
 
 def test_streamed_flac_of_unknown_length_is_refused(tmp_path):

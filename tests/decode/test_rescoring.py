@@ -140,6 +140,7 @@ def test_inputs_that_do_not_fit_are_refused(world, tmp_path):
         (("decode", "calibrate", plain, world / "text", tmp_path / "b"), [plain / "words.ctm", "--lattice-beam"]),
         (("decode", "calibrate", decoded, plain / "hyp.txt", tmp_path / "c"), [decoded / "words.ctm", "85 words"]),
         (("decode", "rescore", decoded, tmp_path / "d", "--calibration", plain), [plain / "calibration.json"]),
+        (("decode", "rescore", decoded, tmp_path / "e", "--lm-weight", "1e308"), ["lm_weight", "1e+308"]),
     ]:
         assert_refused(command, *names)
 

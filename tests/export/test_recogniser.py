@@ -17,6 +17,7 @@ import soundfile
 import torch
 
 import asrdistill
+from asrdistill import stage
 from asrdistill.cli import main
 from asrdistill.cli.stream import Line
 from asrdistill.data.directory import DataDirectory, Utterance
@@ -327,9 +328,12 @@ def test_bad_checks_and_differing_forms_are_refused(tuned, world, monkeypatch):
 def test_changed_and_newer_folders_are_refused(tuned, world):
     assert run(world, "export", "model", "lang", "lm", "tuned", "out", "--to=onnx") == 0
     meta = read_json(world / "out/meta.json")
+    transcribe = ["transcribe", world / "out", world / "u1.wav"]
+    write_json(world / "out/meta.json", {**meta, "frame_shift": 0.02})
+    assert_refused(transcribe, world / "out/meta.json", "hash")
+    write_json(world / "out/meta.json", meta)
     with open(world / "out/model.onnx", "ab") as file:
         file.write(b"\0")
-    transcribe = ["transcribe", world / "out", world / "u1.wav"]
     assert_refused(transcribe, world / "out/model.onnx", "SHA-256")
     write_json(world / "out/meta.json", {**meta, "export": {**meta["export"], "format": 2}})
     assert_refused(transcribe, world / "out", "format 2", 1)
@@ -554,6 +558,27 @@ def test_chosen_floor_of_priors_reaches_recogniser_and_kaldi(tuned, world, monke
     assert run(world, "export", "model", "lang", "lm", "tuned", "out", "--to=kaldi") == 0
     assert asked == [floor]
     assert np.exp(asrdistill.load(world / "out").scorer.log_priors).min() == pytest.approx(floor)
+
+
+def test_export_that_was_killed_at_its_end_makes_the_same_bytes(recogniser, world, monkeypatch):
+    def content() -> dict[str, bytes]:
+        return {
+            path.name: path.read_bytes() for path in recogniser.rglob("*") if path.is_file() and path.name[0] != "."
+        }
+
+    def killed(partial, out, *more):
+        if out == recogniser:
+            raise KeyboardInterrupt
+        complete(partial, out, *more)
+
+    wanted, complete = content(), stage._complete
+    monkeypatch.setattr(stage, "_complete", killed)
+    shutil.rmtree(recogniser)
+    command = ["export", "model", "lang", "lm", "tuned", "recogniser"]
+    assert run(world, *command) == 130
+    monkeypatch.undo()
+    assert run(world, *command) == 0
+    assert content() == wanted
 
 
 def test_exchanged_language_model_is_named(recogniser, world, caplog):

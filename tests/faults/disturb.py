@@ -56,7 +56,7 @@ transcribe recogniser u1.wav u1.flac
 info model
 """.strip().splitlines()
 LIMITS = (0, 1, 100, 1000, 4096, 20_000)  # bytes that a file may have on the full disk
-UNEQUAL = (".done", "decode.json", "README.md")  # files with times
+UNEQUAL = (".done", ".whole", "decode.json", "README.md")  # files with times
 
 
 class Outcome(NamedTuple):

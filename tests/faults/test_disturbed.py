@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.disturb import LINES, faults_of_disks, faults_of_kills
 
-KILLED = [line for line in LINES if line.split()[1] in ("subset", "lm", "train", "targets", "run")]
+KILLED = [line for line in LINES if line.split()[1] in ("subset", "lm", "train", "targets", "run", "tune")]
 FULL = [line for line in LINES if line.split()[0] in ("score", "convert", "export", "transcribe", "info")]
 
 

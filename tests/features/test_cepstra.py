@@ -14,6 +14,8 @@ from asrdistill.features import cepstra as module
 from asrdistill.features.cepstra import PRIOR_FRAMES, CepstraOptions, cepstra, make_cepstra
 from asrdistill.features.fbank import fbank
 from asrdistill.features.options import FbankOptions
+from asrdistill.files import write_json
+from asrdistill.reader import read_json
 from asrdistill.runtime.frontend import frontend_of
 from tests.refusals import assert_refused, refused
 
@@ -157,6 +159,14 @@ def test_cepstra_of_cepstra_are_refused(world: World) -> None:
         "cepstra",
         "fbank",
     )
+
+
+@pytest.mark.parametrize("bins", ["x", [40], None, -1])
+def test_settings_of_other_types_are_refused(world: World, bins: object) -> None:
+    meta = read_json(world.fbank / "meta.json")
+    write_json(world.fbank / "meta.json", meta | {"features": meta["features"] | {"bins": bins}})
+    with refused(*["bins", world.fbank][: 1 + (bins != -1)]):
+        world.make("out")
 
 
 def test_floor_holds_up_what_is_below_it():
