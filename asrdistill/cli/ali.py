@@ -35,7 +35,8 @@ def make_(args: Args) -> None:
     model, lang = load_scorer(args.model), Lang.read(args.lang)
     archive = open_frames(args.features, args.model)
     GraphCompiler(lang, model.senones)  # checks that the model has the lexicon's phones
-    utterances = transcripts(archive, args.data, lang, read_transcripts(text) if text else None)
+    texts = read_transcripts(text) if text else None
+    utterances = transcripts(archive, args.data, lang, texts)
     work = (load_scorer, args.model, args.features, utterances, lang)
     inputs = (args.model, args.features, args.data, args.lang, text)
     make(args, lambda out: align(*work, out, args.options, args.jobs), inputs)

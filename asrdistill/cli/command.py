@@ -14,6 +14,7 @@
 
 import argparse
 import contextlib
+import contextvars
 import difflib
 import importlib
 import inspect
@@ -27,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from asrdistill.errors import UserError, training_packages
+from asrdistill.errors import MOST_LEFT_OUT, UserError, training_packages
 
 HELP = ("-h", "--help")
 Args = argparse.Namespace
@@ -58,6 +59,13 @@ FEATURES = arg("features", help="feature archive")
 GRAPH = arg("--graph", metavar="FOLDER", help="keep the compiled search graph there for the next call")
 JOBS = arg("--jobs", type=count, metavar="N", help="processes (default: one per processor)")
 LANG = arg("lang", help="lang folder: phones and lexicon")
+LEFT_OUT = arg(
+    "--max-left-out",
+    type=float,
+    default=5.0,
+    metavar="X",
+    help="percent of the utterances that may be missing or damaged, and are left out (default: %(default)g)",
+)
 LM = arg("lm", help="folder with lm.arpa, or an ARPA file")
 MODEL = arg("model", help="model folder")
 PIPES = flag("--pipes", "run the shell commands in wav.scp")
@@ -208,12 +216,12 @@ class Command:
             for each in runs:
                 each.jobs //= apart
             threads = any(getattr(vars(each).get("options"), "threads", 1) > 1 for each in runs)
-            work = partial(_run_apart, self.function)
+            work = partial(_call, self.function)
             for _ in map_utterances(work, runs, apart, self.name, unit="runs", spawn=threads):
                 pass
             return
         for given in [runs] if self.joint else runs:
-            self.function(given)
+            _call(self.function, given)
 
 
 def _place(name: str, metavar: str = "", nargs: str = "", **_: Any) -> str:
@@ -222,9 +230,12 @@ def _place(name: str, metavar: str = "", nargs: str = "", **_: Any) -> str:
     return {"+": f"{shown}…", "*": f"[{shown}…]"}.get(nargs, shown)
 
 
-def _run_apart(function: Callable[[Args], None], args: Args) -> None:
-    """One of several runs, in a worker process."""
+def _call(function: Callable[..., None], args: Any) -> None:
+    """A run, or a list of runs, maybe in a worker process; --max-left-out is an argument or an option."""
     log_to_stderr()
+    first = args[0] if isinstance(args, list) else args
+    limits = [getattr(each, "max_left_out", None) for each in (first, vars(first).get("options"))]
+    MOST_LEFT_OUT.set(next((limit for limit in limits[::-1] if limit is not None), MOST_LEFT_OUT.get()))
     function(args)
 
 
@@ -284,7 +295,7 @@ def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]],
             return 0 if rest else 2
         name = program(found.name)
         with training_packages("this command"):
-            found.run(rest)
+            contextvars.copy_context().run(found.run, rest)
         sys.stdout.flush()  # a full disk is an error, not a remark at the end of the process
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)

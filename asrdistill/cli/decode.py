@@ -6,7 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from asrdistill.cli.command import FEATURES, GRAPH, JOBS, LANG, LM, SCORER, Args, Group, arg, make
+from asrdistill.cli.command import FEATURES, GRAPH, JOBS, LANG, LEFT_OUT, LM, SCORER, Args, Group, arg, make
 
 group = Group("decode")
 OUT = arg("out", help="folder to make: hyp.txt, words.ctm, decode.json")
@@ -21,6 +21,7 @@ CALIBRATION = arg("--calibration", metavar="FOLDER", help="folder from asrdistil
     OUT,
     arg("--tuned", metavar="FOLDER", help="take both scales from asrdistill decode tune"),
     GRAPH,
+    LEFT_OUT,
     JOBS,
     options="asrdistill.decode.options.DecodeOptions",
     sets="features out",

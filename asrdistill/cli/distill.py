@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asrdistill.cli.command import FEATURES, JOBS, Args, Group, arg, make
+from asrdistill.cli.command import FEATURES, JOBS, LEFT_OUT, Args, Group, arg, make
 
 group = Group("distill")
 
@@ -13,6 +13,7 @@ group = Group("distill")
     arg("out", help="soft-target store to make"),
     arg("--map", metavar="ALIGNMENT", help="map the teacher's units to the senones of this alignment"),
     arg("--unseen", nargs="+", default=[], metavar="ALIGNMENT", help="train alignment of each member, in their order"),
+    LEFT_OUT,
     JOBS,
     options="asrdistill.distill.options.StoreOptions",
 )

@@ -1,6 +1,6 @@
 """``asrdistill feats``: archives with one feature vector per frame."""
 
-from asrdistill.cli.command import DATA, JOBS, PIPES, Args, Group, arg, make
+from asrdistill.cli.command import DATA, JOBS, LEFT_OUT, PIPES, Args, Group, arg, make
 
 group = Group("feats")
 OUT = arg("out", help="feature archive to make")
@@ -20,6 +20,7 @@ def _factors(name: str, default: list[float], help: str) -> tuple:
     arg("--noise", metavar="DATA", help="data directory the noise is cut from (default: babble from DATA)"),
     arg("--seed", type=int, default=0, metavar="N", help="seed of the noise (default: %(default)s)"),
     PIPES,
+    LEFT_OUT,
     JOBS,
     options="asrdistill.features.options.FbankOptions",
     sets="data out",
@@ -47,6 +48,7 @@ def fbank(args: Args) -> None:
     arg("fbank", help="archive from asrdistill feats fbank"),
     DATA,
     OUT,
+    LEFT_OUT,
     JOBS,
     options="asrdistill.features.cepstra.CepstraOptions",
     sets="fbank data out",
@@ -58,10 +60,9 @@ def cepstra(args: Args) -> None:
       asrdistill feats cepstra fbank data cepstra --sets train dev
     """
     from asrdistill.data.directory import read_speakers
-    from asrdistill.features.cepstra import check, make_cepstra
+    from asrdistill.features.cepstra import make_cepstra
 
     speakers = read_speakers(args.data)
-    check(args.fbank, speakers, args.options)
     work = (args.options, args.jobs)
     make(args, lambda out: make_cepstra(args.fbank, speakers, out, *work), args.fbank, args.data)
 
@@ -72,6 +73,7 @@ def cepstra(args: Args) -> None:
     arg("alignment", help="alignment of the utterances, by any model of these phones"),
     DATA,
     OUT,
+    LEFT_OUT,
     JOBS,
     options="asrdistill.hmm.options.FmllrOptions",
     sets="features alignment data out",
@@ -100,6 +102,7 @@ def fmllr(args: Args) -> None:
     OUT,
     arg("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it runs (default: %(default)s)"),
     PIPES,
+    LEFT_OUT,
     JOBS,
     sets="fbank data out",
 )
@@ -126,7 +129,9 @@ def encode(args: Args) -> None:
     make(args, lambda out: encode(*what, out, *how), args.fbank, args.data, options=encoder.settings)
 
 
-@group.command(arg("features", nargs="+", help="feature archives with the same frames"), OUT, sets="features out")
+@group.command(
+    arg("features", nargs="+", help="feature archives with the same frames"), OUT, LEFT_OUT, sets="features out"
+)
 def paste(args: Args) -> None:
     """Put feature archives side by side, for an ensemble whose members take different features
 

@@ -22,7 +22,8 @@ def mono(args: Args) -> None:
     from asrdistill.lang.lexicon import Lang
 
     lang = Lang.read(args.lang)
-    utterances = transcripts(FrameArchive(args.features, kind="features"), args.data, lang)
+    archive = FrameArchive(args.features, kind="features")
+    utterances = transcripts(archive, args.data, lang)
     inputs = (args.features, args.data, args.lang)
     make(args, lambda out: train_mono(args.features, utterances, lang, out, args.options, args.jobs), inputs)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asrdistill.cli.command import ALIGNMENT, FEATURES, JOBS, MODEL, Args, Group, arg, count, listed, make
+from asrdistill.cli.command import ALIGNMENT, FEATURES, JOBS, LEFT_OUT, MODEL, Args, Group, arg, count, listed, make
 from asrdistill.distill.options import SOFTMAXES
 from asrdistill.errors import UserError
 from asrdistill.models.options import COMBINATIONS
@@ -84,6 +84,7 @@ def _special(args: Args) -> tuple[Path, int, str] | None:
     FEATURES,
     ALIGNMENT,
     arg("out", help="folder to make, with frames.json"),
+    LEFT_OUT,
     JOBS,
     sets="features alignment out",
     seeds="model out",

@@ -19,9 +19,9 @@ from zlib import crc32
 
 import numpy as np
 
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, check_left_out, noting, shorten
 from asrdistill.files import hash_of, write_json, write_text
-from asrdistill.reader import Count, Positive, parse_lines, read_array, read_json
+from asrdistill.reader import Count, Positive, one_line, parse_lines, read_array, read_json
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
 INDEX = "utterance <tab> shard <tab> first row <tab> rows <tab> CRC-32 of each part, in hexadecimal"
@@ -72,6 +72,7 @@ class ShardWriter:
     def __init__(self, folder: Path, number: int, parts: Parts):
         self.folder, self.number, self.parts = Path(folder), number, dict(parts)
         self.rows = 0
+        self.faults: dict[str, str] = {}  # utterances that are left out, and why
         self.index: list[tuple[str, int, int, str]] = []
         self.digest = hashlib.sha256()
         self.files = {name: open(self._path(name), "wb") for name in self.parts}  # noqa: SIM115 (closed by close)
@@ -111,16 +112,21 @@ class ShardWriter:
             handle.flush()
             os.fsync(handle.fileno())
             handle.close()
-        return {"number": self.number, "index": self.index, "hash": self.digest.hexdigest()}
+        return {"number": self.number, "index": self.index, "hash": self.digest.hexdigest(), "faults": self.faults}
 
 
-def finish(folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any]], **meta: Any) -> None:
+def finish(
+    folder: Path, kind: str, parts: Parts, shards: Iterable[dict[str, Any]], utterances: int = 0, **meta: Any
+) -> None:
     """Write index.tsv and meta.json over shards that are closed.
 
-    kind  features, alignment, soft-targets, …
-    meta  further fields of meta.json: frame shift, senone hash, teachers, …
+    kind        features, alignment, soft-targets, …
+    utterances  that the shards are made of (0: those in them); UserError if too many of these have faults
+    meta        further fields of meta.json: frame shift, senone hash, teachers, …
     """
     shards = sorted(shards, key=lambda shard: shard["number"])
+    faults = {name: fault for shard in shards for name, fault in shard["faults"].items()}
+    check_left_out(faults, utterances or len(faults) + sum(len(shard["index"]) for shard in shards))
     lines = [(utterance, str(shard["number"]), *place) for shard in shards for utterance, *place in shard["index"]]
     index = _write_index(Path(folder), lines)
     content = hash_of([shard["hash"] for shard in shards])
@@ -212,6 +218,24 @@ class FrameArchive:
             raise UserError(f"{self.folder}: shard {shard} ends within utterance {utterance}; make the archive again")
         self._check(utterance, name, frames)
         return frames
+
+    def readable(self, utterances: Iterable[str], faults: dict[str, str]) -> list[str]:
+        """Those whose rows are there and as they were written; `faults` gets why the others are not."""
+        found = []
+        for utterance in utterances:
+            with noting(faults, utterance):
+                for name in self.parts:
+                    self.part(utterance, name)
+                found.append(utterance)
+        return found
+
+    def restrict(self, others: "FrameArchive") -> None:
+        """Leave out utterances that another archive lacks; raises UserError if they are too many."""
+        lacking = [utterance for utterance in self if utterance not in others]
+        reason = f"of {self.folder} are not in {others.folder}"
+        check_left_out(lacking, len(self), reason=reason, remedy="make both of the same utterances")
+        for utterance in lacking:
+            del self._index[utterance]
 
     def verify(self) -> None:
         """Read everything; raises UserError that names the first utterance whose content is not as it was written."""
@@ -386,10 +410,12 @@ def _parse_index(line: str) -> Line:
     return utterance, sys.intern(shard), int(first), int(rows), "".join(sums)
 
 
-def check_features(archive: FrameArchive, wanted: dict[str, Any], model: Path) -> None:
+def check_features(
+    archive: FrameArchive, wanted: dict[str, Any], model: Path, remedy: str = "give those that it was trained on"
+) -> None:
     """Raise UserError unless the archive's features are those that the model was trained on."""
     found = archive.meta.get("features", {})
     if wanted != found:
         keys = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        differences = ", ".join(f"{key} {found.get(key)} instead of {wanted.get(key)}" for key in keys)
-        raise UserError(f"{archive.folder} holds other features than those of {model}: {differences}; make those")
+        values = (f"{key} {one_line(found.get(key), 40)} instead of {one_line(wanted.get(key), 40)}" for key in keys)
+        raise UserError(f"{archive.folder} holds other features than those of {model} ({shorten(values)}); {remedy}")

@@ -238,11 +238,14 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
         return 0
     if large := re.search(r"does not match value from 'ds64' chunk of (\d+)", sound.extra_info):
         return int(large[1])
-    for written, there in re.findall(r"(?:data|riff|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info):
+    for written, there in re.findall(
+        r"(?:data|riff|SSND|BODY|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info
+    ):
         streamed = int(written) >= STREAM and not 44 < _riff_size(_content(handle)) < STREAM
         if int(there) < int(written) and not streamed:
             return round(sound.frames * int(written) / max(int(there), 1))
-    return sound.frames
+    counts = re.findall(r"(?:^ *Frames|\bCols) *: (\d+)", sound.extra_info, re.M)  # of AVR, MPC2K, and MATLAB's arrays
+    return max(sound.frames + ("a truncated file" in sound.extra_info), int((counts or [0])[-1]))
 
 
 def _riff_size(content: Any) -> int:

@@ -16,28 +16,27 @@ Transcript = tuple[str, list[str]]  # utterance id, its words
 
 
 class Texts(Sequence[Transcript]):
-    """Transcripts in the order of the file; only offsets are in memory. Slices share the file.
+    """Transcripts in the order of the file; only offsets are in memory. Slices, and selections by number, share it.
 
-    places  (U + 1,) int64: byte offsets of the lines and of the end
+    places  (U,) int64: byte offsets of the lines
     """
 
     def __init__(self, path: Path, places: np.ndarray):
         self.path, self.places = path, places
 
     def __len__(self) -> int:
-        return len(self.places) - 1
+        return len(self.places)
 
     def __iter__(self) -> Iterator[Transcript]:
         with open(self.path, "rb") as lines:
-            lines.seek(self.places[0])
-            for _ in range(len(self)):
+            for place in self.places.tolist():
+                lines.seek(place)
                 utterance, *words = lines.readline().decode("utf-8-sig").split()
                 yield utterance, words
 
     def __getitem__(self, key: Any) -> Any:
-        first, last, _ = (key if isinstance(key, slice) else slice(key, key + 1)).indices(len(self))
-        some = Texts(self.path, self.places[first : max(first, last) + 1])
-        return some if isinstance(key, slice) else next(iter(some))
+        some = Texts(self.path, np.atleast_1d(self.places[key]))
+        return next(iter(some)) if isinstance(key, int) else some
 
 
 def read_texts(folder: Path) -> Texts:
@@ -53,7 +52,7 @@ def read_texts(folder: Path) -> Texts:
 
 
 def _places(folder: Path) -> np.ndarray | None:
-    """Offsets of the lines of text and of its end; None unless there is one line per utterance, in order."""
+    """Offsets of the lines of text; None unless there is one line per utterance, in order."""
     segments = folder / "segments"
     others = segments if segments.exists() else folder / "wav.scp"
     ends, previous = [0], b""
@@ -67,4 +66,4 @@ def _places(folder: Path) -> np.ndarray | None:
                 previous = key
     except (OSError, UnicodeDecodeError, IndexError):
         return None
-    return np.array(ends)
+    return np.array(ends[:-1])

@@ -15,7 +15,7 @@ from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_formats import lattice_path, write_slf
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, check_left_out, noting, shorten
 from asrdistill.files import atomic, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.parallel import Workers
@@ -51,17 +51,23 @@ def recognisers(model: Path, decoder: Decoder, jobs: int) -> Workers:
 def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: Workers) -> dict:
     """Decode all utterances into the folder `out`: hyp.txt, words.ctm and decode.json, whose content is returned.
 
-    With a lattice beam also lattices/UTTERANCE.slf.gz. `workers` are :func:`recognisers`.
+    With a lattice beam also lattices/UTTERANCE.slf.gz. `workers` are :func:`recognisers`. Raises UserError if too many
+    utterances cannot be decoded.
     """
     shift = archive.meta["frame_shift"] * decoder.graph.subsampling
-    seconds, search, both, words, partial = archive.total_rows * archive.meta["frame_shift"], 0.0, 0.0, 0, []
+    rows, search, both, words, partial, faults = 0, 0.0, 0.0, 0, [], dict[str, str]()
     lattices = out / "lattices" if decoder.options.lattice_beam else None
     if lattices:
         lattices.mkdir(exist_ok=True)
     with atomic(out / "hyp.txt") as text, atomic(out / "words.ctm") as ctm:
         work = [(archive.folder, utterance, lattices) for utterance in archive]
         results = workers.map(_decode, work, "decode", "frames", lambda item: archive.rows(item[1]))
-        for utterance, hypothesis, model_seconds, search_seconds in results:
+        for result in results:
+            if isinstance(result, dict):
+                faults |= result
+                continue
+            utterance, hypothesis, model_seconds, search_seconds = result
+            rows += archive.rows(utterance)
             text.write(" ".join([utterance, *hypothesis.words]) + "\n")
             for word in hypothesis.times:
                 ctm.write(word.ctm(utterance, shift) + "\n")
@@ -69,10 +75,12 @@ def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: 
             words += len(hypothesis.words)
             if hypothesis.partial:
                 partial.append(utterance)
+    check_left_out(faults, len(archive))
+    seconds = rows * archive.meta["frame_shift"]
     if partial:
         log.warning("%d utterances were cut off inside a word: %s", len(partial), shorten(partial))
     record = {
-        "utterances": len(archive),
+        "utterances": len(archive) - len(faults),
         "words": words,
         "partial": partial,  # ended inside a word even with wider beams
         "seconds_of_speech": round(seconds, 2),
@@ -122,10 +130,14 @@ def recognise(state: Recogniser, features: Path, utterance: str, lm_weight: floa
     return Result(utterance, hypothesis, middle - start, end - middle)
 
 
-def _decode(state: Recogniser, work: tuple[Path, str, Path | None]) -> Result:
+def _decode(state: Recogniser, work: tuple[Path, str, Path | None]) -> Result | dict[str, str]:
+    """The result, or utterance and fault."""
     features, utterance, lattices = work
-    options = state.decoder.options
-    result = recognise(state, features, utterance, options.lm_weight, options.insertion_penalty)
+    options, faults = state.decoder.options, dict[str, str]()
+    with noting(faults, utterance):
+        result = recognise(state, features, utterance, options.lm_weight, options.insertion_penalty)
+    if faults:
+        return faults
     lattice = result.hypothesis.lattice
     if lattices and lattice:
         path, shift = lattice_path(lattices, utterance), _archive(features).meta["frame_shift"]

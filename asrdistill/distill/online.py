@@ -53,7 +53,7 @@ class OnlineTeacher:
         self.columns = [_beside(beside, member.meta["features"]) for member in model.members]  # None: the student's
         for member, own in zip(model.members, self.columns, strict=True):
             if own is None:
-                check_features(features, member.meta["features"], folder)
+                check_features(features, member.meta["features"], folder, "name its own with --teacher-features")
         if beside and not any(self.columns):
             raise UserError(f"{folder} does not read {beside.folder}; leave it out")
         if model.senones.hash != senones.hash:

@@ -23,7 +23,7 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, fini
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.teacher import CrossFittedTeacher, Mapping, Teacher, open_teacher
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, noting
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_tensors, reading
 
@@ -146,7 +146,7 @@ def make_store(
         shards.append(shard)
         mass += kept
         tails = tails + tail
-    mass /= features.total_rows
+    mass /= max(1, sum(place[2] for shard in shards for place in shard["index"]))
     _write_tails(out / TAILS, tails, owner)
     for temperature, share in zip(temperatures, mass, strict=True):
         log.info("the %d kept of %d senones hold %.2f %% of the mass at T = %g", keep, count, 100 * share, temperature)
@@ -185,7 +185,10 @@ def _write_shard(
     owner = torch.from_numpy(teacher.senones.owner)
     tails = torch.zeros(len(temperatures), int(owner.max()) + 1, len(owner))
     for utterance in chunk:
-        logp = torch.from_numpy(teacher.log_posteriors(utterance))
+        with noting(writer.faults, utterance):
+            logp = torch.from_numpy(teacher.log_posteriors(utterance))
+        if utterance in writer.faults:
+            continue
         top, rest, outside = truncate(logp, keep, temperatures)
         for tail, p in zip(tails, outside, strict=True):
             tail.index_add_(0, owner[top.indices[:, 0]], p)

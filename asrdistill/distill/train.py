@@ -61,7 +61,10 @@ def train_model(
     _check_inputs(options, soft_targets, teacher, held_out, special)
     if teacher_features and not teacher:
         raise UserError(f"{teacher_features} is for a teacher; name it with --teacher")
-    inputs, labels, senones = open_aligned(features, alignment)
+    inputs, labels, senones = open_aligned(features, alignment, options.unlabelled)
+    store = FrameArchive(soft_targets, "soft-targets") if soft_targets else None
+    if store and not options.unlabelled:
+        labels.restrict(store)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
         options = _with_network_of(generalist, options)
@@ -72,8 +75,7 @@ def train_model(
     mmi = MmiTargets(labels, senones, options, inputs) if options.loss == "mmi" else None
     if mmi:
         targets, utterances = mmi, mmi.utterances
-    if soft_targets:
-        store = FrameArchive(soft_targets, "soft-targets")
+    if store:
         utterances = store.utterances if options.unlabelled else utterances
         check_store(store, inputs, senones.hash, utterances)
         targets = _student_targets(store, hard, options, senones.count)
@@ -86,7 +88,7 @@ def train_model(
         utterances = [utterance for utterance in inputs.utterances if utterance not in lacking]
     if options.unlabelled:
         unlabelled = sum(utterance not in labels for utterance in utterances)
-        log.info("%d utterances without an alignment have soft targets only", unlabelled)
+        log.info("%d of %d utterances have no alignment and learn from the teacher only", unlabelled, len(utterances))
     if beside:
         check_match(inputs, beside, utterances)
     measured = _held_out(*held_out, specialty, senones) if held_out else None

@@ -12,7 +12,7 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.base import Encoder, WindowedStream
 from asrdistill.encoders.factory import open_encoder
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import MOST_LEFT_OUT, UserError, noting, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
 from asrdistill.features.perturb import original_id
 from asrdistill.files import write_json
@@ -29,7 +29,8 @@ def encode(
 ) -> None:
     """Write into `out` an archive of kind "features": float16 frames of the encoder, as many as `features` has.
 
-    A rerun after a kill keeps finished shards. Raises UserError if the features are not of this directory's audio.
+    A rerun after a kill keeps finished shards. Raises UserError, as soon as it is known, if too many utterances cannot
+    be encoded, such as those of other audio.
     """
     archive = FrameArchive(features, "features")
     options = options_of(archive.meta["features"])
@@ -39,14 +40,19 @@ def encode(
     if len(missing) < len(shards):
         log.info("%d of %d shards exist from an earlier run", len(shards) - len(missing), len(shards))
     load = partial(_load, encoder if jobs == 1 else None, name, device, archive.folder)
+    bad = 0
     for number, written in map_utterances(partial(_write_shard, out, data, pipes), missing, jobs, name, load):
         write_json(_record(out, number), written)
-    records = [_record(out, shard.number) for shard in shards]
+        bad += len(written["faults"])
+        if 100 * bad > MOST_LEFT_OUT.get() * len(archive):
+            break  # finish raises
+    records = [_record(out, shard.number) for shard in shards if _record(out, shard.number).is_file()]
     finish(
         out,
         "features",
         _parts(encoder.dimension),
         list(map(read_json, records)),
+        len(archive),
         frame_shift=archive.meta["frame_shift"],
         features={**encoder.settings, "rate": encoder.rate, "shift": options.frame_shift, "first": _middle(options)},
         feature_hash=archive.hash,
@@ -90,15 +96,9 @@ def _write_shard(
     encoder, archive = state
     options = options_of(archive.meta["features"])
     writer = ShardWriter(out, chunk.number, _parts(encoder.dimension))
-    faults: list[str] = []
     for name in chunk:
-        try:
+        with noting(writer.faults, name):
             writer.write(name, frames=_encoded(encoder, archive, data[name], pipes, options))
-        except UserError as error:  # all of the shard are named at once
-            faults.append(str(error))
-    if faults:
-        rest = f"; {len(faults) - 1} others near it: {shorten(faults[1:])}" if faults[1:] else ""
-        raise UserError(f"{faults[0]}{rest}")
     return chunk.number, writer.close()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from asrdistill.config import option
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, check_left_out, shorten
 from asrdistill.features.options import options_of
 from asrdistill.features.perturb import by_speaker, original_id
 from asrdistill.features.statistics import moments
@@ -54,7 +54,8 @@ def make_cepstra(fbank: Path, speakers: Mapping[str, str], out: Path, options: C
 
     speakers  utterance -> speaker; copies count as other speakers, see :func:`by_speaker`
 
-    Raises UserError if the utterances differ, or the filterbank has fewer bins than coefficients.
+    Utterances without filterbanks, or with damaged ones, are left out. Raises UserError if these are too many, for
+    utterances without a speaker, and if the filterbank has fewer bins than coefficients.
     """
     archive = check(fbank, speakers, options)
     groups = [[utterance] for utterance in archive]  # utterances that share one mean and variance
@@ -73,8 +74,8 @@ def check(fbank: Path, speakers: Mapping[str, str], options: CepstraOptions) -> 
     bins = options_of(archive.meta["features"], str(fbank)).bins
     if not 1 <= options.coefficients <= bins:
         raise UserError(f"{options.coefficients} coefficients do not fit {bins} bins of {fbank}; change --coefficients")
-    if missing := [u for u in speakers if u not in archive]:
-        raise UserError(f"{fbank} lacks {len(missing)} utterances: {shorten(missing)}; make it again")
+    missing = [u for u in speakers if u not in archive]
+    check_left_out(missing, len(speakers), reason=f"are not in {fbank}", remedy="make it again")
     if missing := [u for u in archive if u not in speakers and original_id(u) not in speakers]:
         raise UserError(f"the data directory lacks {len(missing)} utterances of {fbank}: {shorten(missing)}; add them")
     return archive
@@ -103,7 +104,7 @@ def _write_shard(
     """The closed shard; and summed over its frames (1 + 2 F,): ones, means and variances that normalised them."""
     number, groups = task
     writer, sums = ShardWriter(out, number, _parts(options)), np.zeros(1 + 2 * options.coefficients)
-    for group in groups:
+    for group in filter(None, (archive.readable(group, writer.faults) for group in groups)):
         mean, deviation = np.zeros(options.coefficients), np.ones(options.coefficients)
         if options.normalise != "none":
             mean, deviation = moments(cepstra(archive[utterance], options) for utterance in group)

@@ -10,7 +10,7 @@ import numpy as np
 
 from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, noting
 from asrdistill.features.fbank import fbank
 from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
@@ -28,8 +28,8 @@ def make_fbank(
 ) -> None:
     """Write the log-mel filterbank of every utterance into the existing folder `out`, an archive of kind "features".
 
-    Each utterance has a row block per copy, see :mod:`asrdistill.features.perturb`. Raises UserError that names the
-    utterance for audio that cannot be read or is too short for one frame.
+    Each utterance has a row block per copy, see :mod:`asrdistill.features.perturb`. Utterances whose audio cannot be
+    read or is too short for one frame are left out; raises UserError if they are too many.
     """
     if not len(data):
         raise UserError("the data directory has no utterances; there is nothing to make features of")
@@ -37,12 +37,8 @@ def make_fbank(
     tasks = split(data.utterances, -(-len(data) // UTTERANCES_PER_SHARD))
     write = partial(_write_shard, Path(out), variants, copies.pipes)
     shards = list(map_utterances(write, tasks, jobs, "features", partial(copies.source, data.utterances)))
-    if faults := [fault for shard in shards for fault in shard.pop("faults")]:
-        for fault in faults[1:]:
-            log.warning(fault)
-        raise UserError(f"{len(faults)} of {len(data)} utterances have no features: {faults[0]}")
     meta = {"frame_shift": options.frame_shift / 1000, "features": options.describe(), **copies.describe()}
-    finish(out, "features", _parts(options), shards, **meta)
+    finish(out, "features", _parts(options), shards, len(data), **meta)
 
 
 def _parts(options: FbankOptions) -> dict[str, tuple[str, tuple[int, ...]]]:
@@ -58,29 +54,28 @@ def _write_shard(
 ) -> dict[str, Any]:
     options = variants[0][1]
     writer = ShardWriter(out, shard.number, _parts(options))
-    faults: list[str] = []
-    readable = _samples(shard, options, pipes, faults)
+    readable = _samples(shard, options, pipes, writer.faults)
     for batch in gather(readable, _BATCH_SECONDS * options.rate, lambda pair: len(pair[1])):
         for copy, variant in variants:
             changed = [copy.samples(utterance, samples, options.rate, noise) for utterance, samples in batch]
             for (utterance, _), features in zip(batch, fbank(changed, variant), strict=True):
-                if not len(features):
-                    raise UserError(f"utterance {utterance.id} is too short at speed {copy.value:g}; remove it")
-                writer.write(copy.name(utterance.id), frames=features)
-    return {**writer.close(), "faults": faults}
+                if len(features):
+                    writer.write(copy.name(utterance.id), frames=features)
+                else:
+                    writer.faults[utterance.id] = f"utterance {utterance.id} is too short at speed {copy.value:g}"
+    return writer.close()
 
 
 def _samples(
-    utterances: Iterable[Utterance], options: FbankOptions, pipes: bool, faults: list[str]
+    utterances: Iterable[Utterance], options: FbankOptions, pipes: bool, faults: dict[str, str]
 ) -> Iterator[tuple[Utterance, np.ndarray]]:
     """Utterances with their samples; `faults` gets a sentence on each that cannot be read or is too short."""
     for utterance in utterances:
-        try:
+        samples = None
+        with noting(faults, utterance.id):
             samples = utterance.samples(options.rate, pipes)
-            if frames(len(samples), options):
-                yield utterance, samples
-                continue
-            few = f"{len(samples)} samples at {options.rate} Hz are no frame of {options.frame_length:g} ms"
-            faults.append(f"utterance {utterance.id}: {few}; remove it from the data directory")
-        except UserError as error:
-            faults.append(str(error))
+            if not frames(len(samples), options):
+                few = f"{len(samples)} samples at {options.rate} Hz are no frame of {options.frame_length:g} ms"
+                raise UserError(f"utterance {utterance.id}: {few}; remove it from the data directory")
+        if utterance.id not in faults and samples is not None:
+            yield utterance, samples

@@ -16,7 +16,8 @@ JOINED = "joined"  # the type of such features
 def paste(sources: Sequence[Path], out: Path) -> None:
     """Write into `out` an archive whose rows are those of all `sources` side by side; it stores only their paths.
 
-    Raises UserError unless they are features of different kinds, of the same frames.
+    Utterances that one of them lacks are left out. Raises UserError if these are too many, and unless they are features
+    of different kinds, of the same frames.
     """
     archives = [FrameArchive(source, "features") for source in sources]
     first, *others = archives
@@ -26,7 +27,10 @@ def paste(sources: Sequence[Path], out: Path) -> None:
     if any(settings in described[:number] for number, settings in enumerate(described)):
         raise UserError(f"{sources[0]} and others hold the same features; only different ones can be pasted")
     for other in others:
-        check_match(first, other)
+        first.restrict(other)
+        other.restrict(first)
+    for other in others:
+        check_match(first, other, first)
         if other.frames_of != first.frames_of or other.meta["frame_shift"] != first.meta["frame_shift"]:
             raise UserError(f"{other.folder} was not made for the frames of {first.folder}; encode with these features")
     sizes = [archive.parts["frames"][1][0] for archive in archives]

@@ -14,8 +14,8 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.data.directory import DataDirectory
-from asrdistill.data.text import Transcript, read_texts
-from asrdistill.errors import UserError, shorten
+from asrdistill.data.text import Texts, Transcript, read_texts
+from asrdistill.errors import UserError, check_left_out
 from asrdistill.files import atomic
 from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import AlignOptions
@@ -32,6 +32,7 @@ SHARDS = 32  # fixed, so that results do not depend on the number of jobs
 # senone of each frame, and its phone as an index into the inventory's phones
 PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
+PATHLESS = "have fewer frames than HMM states, or no path"
 
 
 class FrameScorer(Protocol):
@@ -53,13 +54,14 @@ class Summary(Sums):
     silence: int = 0  # frames
     loglike: float = 0.0  # sum over the frames
     left_out: tuple[str, ...] = ()
+    faults: tuple[tuple[str, str], ...] = ()  # utterances and why they cannot be read
 
     def record(self) -> dict[str, Any]:
         """For meta.json."""
         return {
             "loglike_per_frame": round(self.loglike / max(self.frames, 1), 4),
             "silence_percent": round(100 * self.silence / max(self.frames, 1), 2),
-            "left_out": list(self.left_out),
+            "left_out": [*self.left_out, *dict(self.faults)],
         }
 
     def __str__(self) -> str:
@@ -73,26 +75,34 @@ class Summary(Sums):
 def transcripts(
     archive: FrameArchive, data: Path, lang: Lang, texts: dict[str, list[str]] | None = None
 ) -> Sequence[Transcript]:
-    """The words of every utterance of the data directory, from `texts` instead of its own text if given.
+    """The words of the utterances of the data directory that have features, from `texts` instead of its own if given.
 
-    Raises UserError for an utterance without text or without features and for a word that the lexicon lacks.
+    Raises UserError for an utterance without text, for a word that the lexicon lacks, and if too many have no features.
     """
-    utterances = read_texts(data) if texts is None else _select(DataDirectory.read(data, pipes=True), texts)
-    for utterance, words in utterances:
+    utterances = read_texts(data) if texts is None else _select(data, texts)
+    without = []
+    for number, (utterance, words) in enumerate(utterances):
         if utterance not in archive:
-            raise UserError(f"utterance {utterance} is not in {archive.folder}; make its features again")
+            without.append((number, utterance))
         if lacking := [word for word in words if word not in lang.pronunciations]:
             raise UserError(
                 f"the lexicon has no pronunciation of '{lacking[0]}' in utterance {utterance}; "
                 "add the word to the lexicon"
             )
+    if without:
+        names = [utterance for _, utterance in without]
+        reason = f"of {data} are not in {archive.folder}"
+        check_left_out(names, len(utterances), reason=reason, remedy="make their features again")
+        kept = np.delete(np.arange(len(utterances)), [number for number, _ in without])
+        return utterances[kept] if isinstance(utterances, Texts) else [utterances[number] for number in kept]
     return utterances
 
 
-def _select(data: DataDirectory, texts: dict[str, list[str]]) -> list[Transcript]:
-    if missing := [utterance.id for utterance in data if utterance.id not in texts]:
-        raise UserError(f"utterance {missing[0]} has no transcript in --text; decode the whole set")
-    return [(utterance.id, texts[utterance.id]) for utterance in data]
+def _select(data: Path, texts: dict[str, list[str]]) -> list[Transcript]:
+    names = [utterance.id for utterance in DataDirectory.read(data, pipes=True)]
+    missing = [name for name in names if name not in texts]
+    check_left_out(missing, len(names), reason="have no transcript in --text", remedy="decode the whole set")
+    return [(name, texts[name]) for name in names if name in texts]
 
 
 def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None:
@@ -108,23 +118,6 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
     if not shared:
         raise UserError(f"{alignment} and {features.folder} have no utterance in common; give those of one set")
     check_match(features, found, shared)
-
-
-def check_left_out(
-    left_out: Sequence[str],
-    utterances: int,
-    limit: float,
-    reason: str = "have fewer frames than HMM states, or no path",
-    remedy: str = "check text and audio",
-) -> None:
-    """Log utterances that are left out; raise UserError if they are more than `limit` percent."""
-    if not left_out:
-        return
-    percent = 100 * len(left_out) / utterances
-    message = f"{len(left_out)} of {utterances} utterances ({percent:.1f} %) {reason}: {shorten(left_out)}"
-    if percent > limit:
-        raise UserError(f"{message}; {remedy}, or raise --max-left-out")
-    log.warning("left out: %s", message)
 
 
 def align(
@@ -149,7 +142,9 @@ def align(
     for shard, part in map_utterances(partial(_align_shard, out), tasks, jobs, "align", load_worker):
         shards.append(shard)
         summary += part
-    check_left_out(summary.left_out, len(utterances), options.max_left_out)
+    faults = dict(summary.faults)
+    check_left_out(faults, len(utterances), options.max_left_out)
+    check_left_out(summary.left_out, len(utterances) - len(faults), options.max_left_out, PATHLESS)
     for name in CTMS:
         _concatenate([out / f"{name}.{number}" for number in range(len(tasks))], out / name)
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
@@ -172,7 +167,9 @@ def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[d
     writer, summary = ShardWriter(out, shard.number, PARTS), Summary()
     parts = [out / f"{name}.{shard.number}" for name in CTMS]
     with open(parts[0], "w", encoding="utf-8") as phones_file, open(parts[1], "w", encoding="utf-8") as words_file:
-        for utterance, words in shard:
+        texts, faults = dict(shard.utterances), dict[str, str]()
+        for utterance in archive.readable(texts, faults):
+            words = texts[utterance]
             graph = compiler(words)
             found, columns = graph.senones()
             loglikes = scorer.loglikes(archive[utterance], found)
@@ -187,7 +184,7 @@ def _align_shard(out: Path, loaded: Loaded, shard: Chunk[Transcript]) -> tuple[d
             phones_file.writelines(ctm(utterance, phone_segments(path, graph), scorer.senones.phones, shift))
             words_file.writelines(ctm(utterance, word_segments(path, graph), words, shift))
             summary += Summary(1, len(senone), int(np.isin(senone, silence).sum()), loglike)
-    return writer.close(), summary
+    return writer.close(), summary + Summary(faults=tuple(faults.items()))
 
 
 def ctm(utterance: str, segments: Iterable[Segment], names: Sequence[str], shift: float) -> Iterable[str]:

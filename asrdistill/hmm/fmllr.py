@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, check_left_out, shorten
 from asrdistill.features.perturb import by_speaker
 from asrdistill.hmm.estimate import precisions, weighted_products
 from asrdistill.hmm.gmm import Gmm, load_gmm
@@ -37,13 +37,13 @@ def adapt(
     """Write an archive of the adapted vectors of the utterances of `who` (utterance -> speaker) and of their copies.
 
     A speaker's transform is estimated from the utterances in `alignment`; speakers with fewer than ``min_frames``
-    frames are not adapted. Raises UserError for an utterance that `features` lacks.
+    frames are not adapted. Utterances that `features` lacks are left out; raises UserError if they are too many.
     """
     if Senones.read(alignment).subsampling > 1:
         raise UserError(f"{alignment} is of a low frame rate; give the alignment that it was made from")
     gmm, archive = load_gmm(model), FrameArchive(features, kind="features")
-    if lacking := [utterance for utterance in who if utterance not in archive]:
-        raise UserError(f"{features} lacks {len(lacking)} utterances of the data: {shorten(lacking)}; make these first")
+    lacking = [utterance for utterance in who if utterance not in archive]
+    check_left_out(lacking, len(who), reason=f"are not in {features}", remedy="make these first")
     speakers = list(by_speaker(archive, who).items())
     shape = (gmm.mixtures.means.shape[1],)
     tasks = chunks(speakers, SPEAKERS_PER_SHARD)
@@ -84,10 +84,13 @@ def _load(model: Path, features: Path, alignment: Path) -> Loaded:
 def _adapt_shard(
     out: Path, options: FmllrOptions, loaded: Loaded, shard: Chunk[tuple[str, list[str]]]
 ) -> tuple[dict[str, Any], list[str]]:
-    gmm, archive, *_ = loaded
+    gmm, archive, alignment, _ = loaded
     size = gmm.mixtures.means.shape[1]
     writer, unadapted = ShardWriter(out, shard.number, {"frames": ("float32", (size,))}), []
-    for speaker, utterances in shard:
+    for speaker, names in shard:
+        utterances = archive.readable(names, writer.faults)
+        alignment.readable(filter(alignment.__contains__, utterances), writer.faults)
+        utterances = [utterance for utterance in utterances if utterance not in writer.faults]
         transform = _estimate(loaded, utterances, options)
         if transform is None:
             unadapted.append(speaker)

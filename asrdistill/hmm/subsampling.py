@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError
-from asrdistill.hmm.align import PARTS, SHARDS, check_left_out
+from asrdistill.errors import UserError, check_left_out
+from asrdistill.hmm.align import PARTS, SHARDS
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.estimate import self_loops
 from asrdistill.hmm.feature_transform import FeatureTransform

@@ -18,9 +18,9 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.text import Transcript
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, check_left_out
 from asrdistill.features.context import splice
-from asrdistill.hmm.align import SHARDS, check_left_out
+from asrdistill.hmm.align import PATHLESS, SHARDS
 from asrdistill.hmm.estimate import (
     VARIANCE_FLOOR,
     Statistics,
@@ -208,7 +208,7 @@ def _train(
         how, what = align(number), f"round {number + 1} of {options.iterations}"
         stats = trainer.sum(_accumulate_shard, what, Estimate(front, senones, mixtures), how)
         if stats.frames == 0 or (how == "viterbi" and not checked):  # equal parts need more frames than the best path
-            check_left_out(stats.left_out, utterances, options.max_left_out)
+            check_left_out(stats.left_out, utterances, options.max_left_out, PATHLESS)
             checked = stats.frames > 0
         if number == 0:
             floor = VARIANCE_FLOOR * _global_variance(stats)

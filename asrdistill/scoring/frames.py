@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive
+from asrdistill.errors import check_left_out
 from asrdistill.files import write_json
 from asrdistill.models.io import load_model, load_with, open_for
 from asrdistill.parallel import Chunk, chunks, map_utterances
@@ -16,14 +17,18 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int)
     """Write ``frames.json``: frames, correct, frame_accuracy (percent), cross_entropy (nats per frame), phones.
 
     At a low frame rate the frames are those that the network computes, every Nth.
-    `phones` has frames and correct senones per aligned phone. Raises UserError unless model and data fit.
+    `phones` has frames and correct senones per aligned phone. Raises UserError unless model and data fit, and if too
+    many utterances cannot be read.
     """
     _, labels, senones = open_for(load_model(model), model, features, alignment)
     phones = list(senones.states)
     sums = np.zeros(1 + 2 * len(phones))
     load = partial(load_with, model, features, alignment)
-    for part in map_utterances(_measure, chunks(labels.utterances, 100), jobs, f"frames of {model.name}", load):
+    faults: dict[str, str] = {}
+    for part, bad in map_utterances(_measure, chunks(labels.utterances, 100), jobs, f"frames of {model.name}", load):
         sums += part
+        faults |= bad
+    check_left_out(faults, len(labels))
     nats, (every, right) = sums[0], sums[1:].reshape(2, -1).astype(int)
     frames, correct = int(every.sum()), int(right.sum())
     accuracy = {"frame_accuracy": 100 * correct / frames, "cross_entropy": nats / frames}
@@ -33,15 +38,17 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int)
     write_json(out / "frames.json", {"frames": frames, "correct": correct, **accuracy, "phones": by_phone})
 
 
-def _measure(state: tuple[Any, FrameArchive, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
-    """(1 + 2P,) summed cross-entropy (nats), then frames and correct frames of each phone."""
+def _measure(
+    state: tuple[Any, FrameArchive, FrameArchive], utterances: Chunk[str]
+) -> tuple[np.ndarray, dict[str, str]]:
+    """(1 + 2P,) summed cross-entropy (nats), then frames and correct frames of each phone; and faults."""
     model, features, alignment = state
     phone = model.senones.phone
-    nats, counts = 0.0, np.zeros((2, phone.max() + 1))
-    for utterance in utterances:
+    nats, counts, faults = 0.0, np.zeros((2, phone.max() + 1)), dict[str, str]()
+    for utterance in alignment.readable(features.readable(utterances, faults), faults):
         logp, labels = model.log_posteriors(features[utterance]), np.asarray(alignment[utterance])
         labels = labels[:: model.senones.subsampling]
         nats -= logp[np.arange(len(labels)), labels].sum(dtype=np.float64)
         for row, chosen in enumerate((labels, labels[logp.argmax(-1) == labels])):
             counts[row] += np.bincount(phone[chosen], minlength=counts.shape[1])
-    return np.append(nats, counts)
+    return np.append(nats, counts), faults

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, check_left_out
 from asrdistill.hmm.denominator import DenominatorGraph
 from asrdistill.hmm.phone_ngram import PhoneNgram, find
 from asrdistill.hmm.senones import Senones, begins
@@ -24,7 +24,6 @@ from asrdistill.training.targets import UNLABELLED, HardTargets
 
 log = logging.getLogger("asrdistill")
 
-MOST_LEFT_OUT = 5.0  # percent of the utterances
 LOWEST = -60.0  # logits below their frame's largest by more count as this: float32 ends at e^-87
 LARGEST = 1e30
 CHUNKS, FLOATS = 32, 2**26  # most chunks whose forward probabilities are in memory at a time, and most of these
@@ -33,7 +32,7 @@ CHUNKS, FLOATS = 32, 2**26  # most chunks whose forward probabilities are in mem
 class MmiTargets:
     """The phones of an alignment, each shifted by some frames at most, against a phone n-gram of all utterances.
 
-    utterances   those that have a path; others are named, and refused if they are more than MOST_LEFT_OUT
+    utterances   those that have a path; others are named, and refused if they are more than 5 percent
     pathless     chunks so far that had no path and were left out
 
     `features` gives the lengths of utterances without an alignment, which have no objective of their own.
@@ -65,12 +64,8 @@ class MmiTargets:
         log.info("denominator graph: %s", ", ".join(f"{count} {name}" for name, count in self.graph.summary.items()))
         self._denominator = Denominator(self.graph, options.leak)
         self.lacking = [utterance for utterance in alignment if not self._has_path(utterance)]
-        if self.lacking:
-            counted = f"{len(self.lacking)} of {len(alignment)} utterances"
-            message = f"{counted} are too short for their phones: {shorten(self.lacking)}"
-            if 100 * len(self.lacking) > MOST_LEFT_OUT * len(alignment):
-                raise UserError(f"{message}; align again, or raise tolerance")
-            log.warning("left out: %s", message)
+        short = "are too short for their phones"
+        check_left_out(self.lacking, len(alignment), reason=short, remedy="align again, or raise tolerance")
         without = set(self.lacking)
         self.utterances = [utterance for utterance in alignment if utterance not in without]
 

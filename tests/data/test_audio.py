@@ -105,12 +105,16 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, bad):
     refuses(("finite",), write(tmp_path / "a.wav", samples, subtype="FLOAT"), RATE)
 
 
-@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3", "aiff", "au", "nist", "w64", "rf64"])
+@pytest.mark.parametrize(
+    "ending",
+    ["wav", "flac", "ogg", "mp3", "aiff", "au", "nist", "w64", "rf64", "voc", "svx", "avr", "mpc2k", "mat4", "mat5"],
+)
 @pytest.mark.parametrize("kept", [0.5, 0.9])
 def test_truncated_file_is_refused(tmp_path, ending, kept):
     """Noise, because a codec packs a tone into a few bytes; MP3 is one with a Xing header."""
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 4 * RATE)
     whole = Path(write(tmp_path / f"a.{ending}", noise, format="NIST" if ending == "nist" else None))
+    assert len(read_audio(str(whole), RATE)) == 4 * RATE
     content = whole.read_bytes()
     cut = tmp_path / f"cut.{ending}"
     cut.write_bytes(content[: int(len(content) * kept)])

@@ -19,8 +19,8 @@ import numpy as np
 from asrdistill.data import kaldi as arks
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.ctm import Interval
-from asrdistill.errors import UserError, shorten
-from asrdistill.hmm.align import CTMS, PARTS, check_left_out, ctm
+from asrdistill.errors import UserError, check_left_out, shorten
+from asrdistill.hmm.align import CTMS, PARTS, ctm
 from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
 from asrdistill.hmm.formats.options import ImportOptions
 from asrdistill.hmm.formats.times import Transcription, ctm_transcriptions, phn_transcription, textgrid_transcription
