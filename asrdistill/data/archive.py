@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -21,7 +22,7 @@ import numpy as np
 
 from asrdistill.errors import UserError, check_left_out, noting, shorten
 from asrdistill.files import hash_of, write_json, write_text
-from asrdistill.reader import Count, Positive, one_line, parse_lines, read_array, read_json
+from asrdistill.reader import Count, Positive, one_line, parse_lines, read_array, read_json, reading
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
 INDEX = "utterance <tab> shard <tab> first row <tab> rows <tab> CRC-32 of each part, in hexadecimal"
@@ -152,19 +153,31 @@ class FrameArchive:
             raise UserError(f"{folder} holds {self.meta['kind']}; give an archive of {kind}")
         if not self.meta["parts"]:
             raise UserError(f"{self.folder / 'meta.json'} names no parts; make {folder} again")
-        self._index: dict[str, Place] = {}
-        for line in parse_lines(self.folder / "index.tsv", _parse_index, INDEX):
-            if line[0] in self._index:
-                raise UserError(f"{self.folder / 'index.tsv'} has utterance {line[0]} twice; make {folder} again")
-            self._index[line[0]] = line[1:]
-        found = f"{crc32((self.folder / 'index.tsv').read_bytes()):08x}"
-        if self.meta.get("index", found) != found:
-            raise UserError(f"{self.folder / 'index.tsv'} is not as it was written (CRC-32); make {folder} again")
+        self._index: dict[str, Place] = self._read_index(self.folder / "index.tsv")
         self._maps: dict[tuple[str, str], Any] = {}
         self._checked: set[tuple[str, str]] = set()  # utterances and parts whose CRC is right
         self._joined = [FrameArchive(self.folder / name) for name in self.meta.get("joined", [])]
         if self._joined and joined_hash(self._joined) != self.hash:
             raise UserError(f"{self.folder} is pasted from archives that have changed; paste them again")
+
+    def _read_index(self, path: Path) -> dict[str, Place]:
+        remedy = f"make {self.folder} again"
+        with reading(path, remedy):
+            content = path.read_bytes()
+        known, found = self.meta.get("index"), f"{crc32(content):08x}"
+        try:
+            if known != found:
+                raise ValueError
+            lines = [_parse_index(line) for line in content.decode().split("\n")[:-1]]
+        except ValueError:  # this is slower, and names the line
+            lines = list(parse_lines(path, _parse_index, INDEX))
+        if known not in (None, found):
+            raise UserError(f"{path} is not as it was written (CRC-32); {remedy}")
+        index = {line[0]: line[1:] for line in lines}
+        if len(index) < len(lines):
+            name, _ = Counter(line[0] for line in lines).most_common(1)[0]
+            raise UserError(f"{path} has utterance {name} twice; {remedy}")
+        return index
 
     @property
     def parts(self) -> Parts:
@@ -404,10 +417,11 @@ def _write_index(folder: Path, lines: list[Line]) -> str:
 
 
 def _parse_index(line: str) -> Line:
-    utterance, shard, first, rows, *sums = line.split("\t")  # those of earlier versions have no sums
-    if not (0 <= int(first) < 1 << 53 and 0 <= int(rows) < 1 << 53) or not utterance or len(sums) > 1:
+    utterance, shard, *numbers, sums = line.split("\t") if line.count("\t") > 3 else [*line.split("\t"), ""]
+    first, rows = map(int, numbers)  # archives of earlier versions have no sums
+    if not (0 <= first < 1 << 53 and 0 <= rows < 1 << 53 and utterance):
         raise ValueError
-    return utterance, sys.intern(shard), int(first), int(rows), "".join(sums)
+    return utterance, sys.intern(shard), first, rows, sums
 
 
 def check_features(

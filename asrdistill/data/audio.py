@@ -238,9 +238,8 @@ def _promised_frames(sound: soundfile.SoundFile, handle: io.BytesIO | str) -> in
         return 0
     if large := re.search(r"does not match value from 'ds64' chunk of (\d+)", sound.extra_info):
         return int(large[1])
-    for written, there in re.findall(
-        r"(?:data|riff|SSND|BODY|Data Size)\s*: (\d+) \(should be (\d+)\)", sound.extra_info
-    ):
+    sizes = r"(?:data|riff|SSND|BODY|Data Size)\s*: (\d+) \(should be (\d+)\)"
+    for written, there in re.findall(sizes, sound.extra_info):
         streamed = int(written) >= STREAM and not 44 < _riff_size(_content(handle)) < STREAM
         if int(there) < int(written) and not streamed:
             return round(sound.frames * int(written) / max(int(there), 1))
