@@ -1,5 +1,6 @@
-"""Compiles the native library into the package; everything else about it is in setup.cfg."""
+"""Compiles the native library into the package, also as WebAssembly; everything else about it is in setup.cfg."""
 
+import logging
 import runpy
 from pathlib import Path
 
@@ -13,6 +14,10 @@ CORE = runpy.run_path(str(Path(__file__).parent / "asrdistill/core/build.py"))
 class BuildPy(build_py):
     def run(self) -> None:
         CORE["build"]()
+        try:
+            CORE["build_wasm"]()
+        except OSError as error:
+            logging.warning("without core.wasm: %s", error)
         super().run()
 
 
@@ -29,5 +34,5 @@ class OfOneMachine(Distribution):
 setup(
     cmdclass={"build_py": BuildPy, "bdist_wheel": Wheel},
     distclass=OfOneMachine,
-    setup_requires=[] if CORE["compiler"]() else ["ziglang"],
+    setup_requires=["ziglang"],  # core.wasm
 )

@@ -1,5 +1,6 @@
 """The wheel holds what the package reads at run time."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -21,7 +22,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("asrdistill", "data"):
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        shutil.copytree(
+            ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.wasm")
+        )
     build = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", out, source]
     made = subprocess.run(build, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
@@ -36,6 +39,8 @@ def test_tables_and_modules_are_in_it(wheel: Path) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "asrdistill").rglob("*.py")}
     assert modules <= held
     assert "asrdistill/core/libcore.so" in held
+    assert {f"asrdistill/export/page/{path.name}" for path in (ROOT / "asrdistill/export/page").iterdir()} <= held
+    assert ("asrdistill/core/core.wasm" in held) == bool(importlib.util.find_spec("ziglang"))
     assert wheel.name.split("-")[2:4] == ["py3", "none"]
     assert not any(name.startswith(("tests/", "tools/", "recipes/", "data/")) for name in held)
 

@@ -4,7 +4,7 @@ import logging
 
 from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError
-from asrdistill.export.options import FORMS
+from asrdistill.export.options import FORMS, PAGES
 
 group, log = Group(""), logging.getLogger("asrdistill")
 
@@ -126,7 +126,7 @@ def sweep(args: Args) -> None:
     LM,
     arg("tuned", help="folder from asrdistill decode tune, whose scales are used"),
     arg("out", help="recogniser folder to make"),
-    arg("--to", choices=list(FORMS), default="safetensors", help="form of the network (default: %(default)s)"),
+    arg("--to", choices=[*FORMS, *PAGES], default="safetensors", help="form of the network (default: %(default)s)"),
     arg("--check", metavar="DATA", help="compare with the original on a data directory with text"),
     arg("--alignment", metavar="ALIGNMENT", help="with --check: compare frame accuracy too"),
     arg("--encoder", type=str, help="encoder whose frames the network takes, for example whisper:tiny.en@2"),
@@ -143,6 +143,8 @@ def export(args: Args) -> None:
     onnx-int8    8-bit integers for ONNX Runtime; needs --check
     torchscript  also TorchScript, for libtorch
     kaldi        also Kaldi's nnet3, transition model and tree, as text
+    web          instead a page for browsers: speak, or open a file; no sound leaves the browser
+    web-int8     the same with 8-bit integers; needs --check
 
     The exported network is compared with the original. OUT/README.md is its model card.
 
@@ -153,6 +155,7 @@ def export(args: Args) -> None:
 
     from asrdistill.decode.options import tuned
     from asrdistill.export.folder import export
+    from asrdistill.export.web import export_page
 
     if args.alignment and not args.check:
         raise UserError("--alignment is of the utterances of --check; give both")
@@ -164,7 +167,8 @@ def export(args: Args) -> None:
     inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on)
     settings = {"to": args.to, "encoder": args.encoder, **asdict(options)}
     how = (args.out.name, *checked_on, args.encoder, args.jobs)
-    make(args, lambda out: export(*network, out, *how), inputs, options=settings)
+    work = export_page if args.to in PAGES else export
+    make(args, lambda out: work(*network, out, *how), inputs, options=settings)
 
 
 @group.command(

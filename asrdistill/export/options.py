@@ -11,6 +11,12 @@ FORMS = {
     "kaldi": "Kaldi's nnet3 and HMMs as text; `model.safetensors` is what `asrdistill` runs",
 }
 
+# Pages for browsers, and the forms of the networks in them
+PAGES = {
+    "web": ("safetensors", "a page for browsers with float32 weights (`model.bin`)"),
+    "web-int8": ("int8", "a page for browsers with weights of 8-bit integers (`model.bin`)"),
+}
+
 
 def kind_of(form: str) -> str:
     """The kind that meta.json of a recogniser folder names."""

@@ -77,7 +77,7 @@ def _lexicon(
     START ─ no silence ─► BETWEEN ─ phones of a word ─► BETWEEN (no silence) or BEFORE ─ silence ─► BETWEEN
     """
     start, between, before, after = range(4)
-    scales, weight = decoder._scales(), decoder.options.lm_weight
+    scales, weight = decoder.scales(), decoder.options.lm_weight
     number = {phone: index + 1 for index, phone in enumerate(senones.phones)}
     entries = [
         (index + 1, probability, tuple(number[phone] for phone in phones))

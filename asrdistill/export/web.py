@@ -1,0 +1,147 @@
+"""A recogniser as a page for browsers: the core as WebAssembly, and all that it reads in one file.
+
+model.bin, packed by gzip, is the length of the settings (uint32), the settings (JSON, padded to ALIGNED bytes) and the
+arrays. The settings hold structs of core.h as values, where a pointer is the number of an array, whose place is
+`arrays[number]`. page/recogniser.js reads it.
+"""
+
+import ctypes
+import gzip
+import json
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from asrdistill.core import FLAG, HANDLE, REAL, SIZE
+from asrdistill.core.build import MODULE, build_wasm
+from asrdistill.core.layers import NativeLayer, NativeRows
+from asrdistill.decode.acoustic import PosteriorScorer
+from asrdistill.decode.search import Arcs, NativeGrammar, NativeGraph, NativeLook, NativeScales, View, native_graph
+from asrdistill.errors import UserError
+from asrdistill.export.card import card
+from asrdistill.export.folder import export
+from asrdistill.export.options import PAGES
+from asrdistill.files import write_text
+from asrdistill.lang.lexicon import Lang
+from asrdistill.models.folder import read_meta
+from asrdistill.models.native import NETWORKS, NativeModel
+from asrdistill.reader import read_json
+from asrdistill.runtime.frontend import NativeFeatures, native_features
+from asrdistill.runtime.recogniser import Recogniser
+
+PAGE = Path(__file__).with_name("page")
+ALIGNED = 16
+LATTICE_BEAM = 5.0  # for confidences, in ln P(words), where the recogniser's options have none
+KINDS = {SIZE: "i64", REAL: "f64", FLAG: "i32", ctypes.c_float: "f32", HANDLE: "ptr"}
+BYTES = {"i64": 8, "f64": 8, "i32": 4, "f32": 4, "ptr": 4}  # in wasm32
+
+
+def export_page(form: str, model: Path, lang: Path, lm: Path, options: Any, out: Path, name: str, *how: Any) -> None:
+    """As :func:`asrdistill.export.folder.export`, but a page of PAGES instead of a recogniser folder.
+
+    Raises UserError also for networks and features that the core does not compute, and where there is no core.wasm.
+    """
+    meta = read_meta(model)
+    network = meta.get("options", {}).get("architecture", "dnn")
+    if meta["kind"] != "dnn" or network not in NETWORKS or meta["features"]["type"] == "whisper":
+        raise UserError(
+            f"{model} is nothing that a page can run; give a network ({', '.join(NETWORKS)}) on fbank or cepstra"
+        )
+    module = wasm()
+    with tempfile.TemporaryDirectory(dir=out, prefix=".") as scratch:
+        folder = Path(scratch)
+        export(PAGES[form][0], model, lang, lm, options, folder, name, *how)
+        for path in (*PAGE.iterdir(), module):
+            shutil.copyfile(path, out / path.name)
+        (out / "model.bin").write_bytes(gzip.compress(pack_model(Recogniser(folder), name), mtime=0))
+        meta = read_json(folder / "meta.json")
+        meta["export"]["form"] = form
+        write_text(out / "README.md", card(name, folder, meta, Lang.read(lang), options))
+
+
+def wasm() -> Path:
+    """The core as WebAssembly, made if need be; raises UserError where that is impossible."""
+    try:
+        return build_wasm()
+    except OSError as error:
+        raise UserError(f"{MODULE} is missing or of other sources, and {error}") from None
+
+
+def pack_model(recogniser: Recogniser, name: str) -> bytes:
+    """The unpacked content of model.bin."""
+    arrays: list[np.ndarray] = []
+
+    def number(array: np.ndarray | None) -> int | None:
+        if array is None:
+            return None
+        arrays.append(array)
+        return len(arrays) - 1
+
+    def values(made: Any) -> dict[str, Any]:
+        """Fields of a struct that knows its arrays, without the structs in it."""
+        fields = [(name, kind) for name, kind, *_ in made._fields_ if kind not in NESTED]
+        return {name: number(made.kept.get(name)) if kind is HANDLE else getattr(made, name) for name, kind in fields}
+
+    decoder, scorer = recogniser.decoder, cast(PosteriorScorer, recogniser.scorer)
+    model: NativeModel = scorer.model
+    _, features = native_features(scorer.meta, Path(name))
+    graph, scales = native_graph(decoder.graph, decoder.senones), decoder.scales()
+    lattice = scales.lattice_beam if scales.lattice_beam >= 0 else LATTICE_BEAM * decoder.options.lm_weight
+    settings = {
+        "format": 1,
+        "name": name,
+        "rate": recogniser.front.rate,
+        "frame_seconds": recogniser.frame_shift,
+        "subsampling": scorer.senones.subsampling,
+        "context": model.context,
+        "dimension": model.dimension,
+        "senones": scorer.senones.count,
+        "block": decoder.block,
+        "beyond": decoder.beyond,
+        "scales": {**scales._asdict(), "lattice_beam": lattice},
+        "steps": model.steps,
+        "features": values(features),
+        "graph": {**values(graph), "grammar": values(graph.parts[0]), "look": values(graph.parts[1])},
+        "layers": {
+            key: {"struct": values(layer.struct), "factor": number(layer.factor), "zero": layer.zero}
+            for key, layer in model.layers.items()
+        },
+        "delays": {key: {"weight": number(array), "taps": len(array)} for key, array in model.delays.items()},
+        **{key: number(array) for key, array in (("mean", model.mean), ("deviation", model.std))},
+        "log_priors": number(scorer.log_priors),
+        "words": decoder.words,
+        "layouts": LAYOUTS,
+    }
+    places, content = [], bytearray()
+    for array in arrays:
+        places.append(len(content))
+        content += np.ascontiguousarray(array).tobytes()
+        content += bytes(-len(content) % ALIGNED)
+    head = json.dumps({**settings, "arrays": places}, ensure_ascii=False, separators=(",", ":")).encode()
+    head += b" " * (-(4 + len(head)) % ALIGNED)
+    return struct.pack("<I", len(head)) + head + bytes(content)
+
+
+def layout(kind: Any) -> dict[str, Any]:
+    """Fields (name, type, offset) and size of a ctypes.Structure in wasm32."""
+    at, widest, fields = 0, 4, []
+    for name, of, *_ in kind._fields_:
+        inner = NESTED.get(of)
+        size = layout(of)["size"] if inner else BYTES[KINDS[of]]
+        least = 8 if inner else size
+        at += -at % least
+        fields.append((name, inner or KINDS[of], at))
+        at, widest = at + size, max(widest, least)
+    return {"fields": fields, "size": at + -at % widest}
+
+
+STRUCTS = {
+    **{"features": NativeFeatures, "graph": NativeGraph, "layer": NativeLayer, "rows": NativeRows},
+    **{"scales": NativeScales, "arcs": Arcs, "view": View, "grammar": NativeGrammar, "look": NativeLook},
+}
+NESTED = {kind: name for name, kind in STRUCTS.items()}
+LAYOUTS = {name: layout(kind) for name, kind in STRUCTS.items()}
