@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from asrdistill.errors import UserError
@@ -12,13 +13,12 @@ from asrdistill.errors import UserError
 log = logging.getLogger("asrdistill")
 
 
-def print_ctm(source: str, times: list, shift: float) -> None:
-    for word in times:
-        print(word.ctm(source, shift), flush=True)
+def listen(recogniser: Any, rate: int | None, channel: int | None, rules: Any, form: str, nbest: int) -> None:
+    """Recognise standard input and print each word, or in other forms than txt each utterance, as it becomes final.
 
-
-def listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
-    """Recognise standard input and print each word as it becomes final; Ctrl-C ends the stream."""
+    Ctrl-C ends the stream.
+    """
+    from asrdistill.runtime.formats import rendered
     from asrdistill.runtime.pcm import open_pcm
 
     if sys.stdin.isatty():
@@ -30,29 +30,45 @@ def listen(recogniser: Any, rate: int | None, ctm: bool) -> None:
 
     before = signal.signal(signal.SIGINT, end)
     try:
-        rate, pieces = open_pcm(sys.stdin.buffer, rate, recogniser.front.rate)
-        stream, line, written = recogniser.stream(rate), Line(), 0
-        for samples in pieces:
-            stream.accept(samples)
-            written += _write(stream, written, line, ctm, recogniser.frame_shift)
-        if stream.finish().partial:
-            log.warning("the audio ends inside a word, which is left out")
-        _write(stream, written, line, ctm, recogniser.frame_shift)
-        if not ctm:
-            print(flush=True)
+        rate, pieces = open_pcm(sys.stdin.buffer, rate, recogniser.front.rate, channel)
+        stream = recogniser.stream(rate, rules, form != "txt")
+        if form == "txt":
+            _write_words(stream, pieces)
+            return
+        options = recogniser.decoder.options
+        for text in rendered(form, _utterances(stream, pieces), recogniser.frame_shift, options, "stdin", nbest):
+            print(text, end="", flush=True)
     finally:
         os.set_blocking(0, True)
         signal.signal(signal.SIGINT, before)
 
 
-def _write(stream: Any, written: int, line: "Line", ctm: bool, shift: float) -> int:
-    """Write the final words after the first `written` ones; returns how many there are."""
-    new = stream.final[written:]
-    if ctm:
-        print_ctm("stdin", new, shift)
-    else:
-        line.show([word.word for word in new], [word.word for word in stream.partial])
-    return len(new)
+def _utterances(stream: Any, pieces: Iterable[Any]) -> Iterator[Any]:
+    for samples in pieces:
+        yield from stream.accept(samples)
+    yield _last(stream)
+
+
+def _last(stream: Any) -> Any:
+    if (found := stream.finish()).partial:
+        log.warning("the audio ends inside a word, which is left out")
+    return found
+
+
+def _write_words(stream: Any, pieces: Iterable[Any]) -> None:
+    """A line for each utterance, which grows word by word."""
+    line, written = Line(), 0
+    for samples in pieces:
+        for found in stream.accept(samples):
+            line.show(found.words[written:], [])
+            print(flush=True)
+            line, written = Line(), 0
+        line.show([word.word for word in stream.final[written:]], [word.word for word in stream.partial])
+        written = len(stream.final)
+    last = _last(stream)
+    line.show(last.words[written:], [])
+    if written or last.times or not stream.offset:
+        print(flush=True)
 
 
 class Line:

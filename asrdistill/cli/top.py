@@ -5,6 +5,7 @@ import logging
 from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError
 from asrdistill.export.options import FORMS, PAGES
+from asrdistill.runtime.options import FORMATS
 
 group, log = Group(""), logging.getLogger("asrdistill")
 
@@ -174,47 +175,62 @@ def export(args: Args) -> None:
 @group.command(
     arg("recogniser", help="folder from asrdistill export"),
     arg("files", nargs="*", metavar="FILE", help="audio files: WAV, FLAC, MP3, Ogg, Opus …"),
-    flag("--ctm", "print a line per word: file, channel, start and duration in seconds, word"),
-    flag("--stream", "read 16-bit mono audio, raw or WAV, from standard input; print words as they become final"),
+    arg("--format", choices=FORMATS, default="txt", help="what is printed: see above (default: %(default)s)"),
+    arg("--nbest", type=count, default=0, metavar="N", help="json: the N best word sequences of each utterance"),
+    arg("--channel", type=count, metavar="N", help="take this channel, from 1 (default: all of them mixed)"),
+    flag("--stream", "read 16-bit audio, raw or WAV, from standard input; print words as they become final"),
     arg("--rate", type=count, metavar="HZ", help="raw stream: sample rate (default: that of the features)"),
+    options="asrdistill.runtime.options.EndpointOptions",
 )
 def transcribe(args: Args) -> None:
     """Transcribe audio files, or a stream
 
-    Prints the words of each file; with several files, each line starts with the file's name.
+    Utterances end in silence, by the rules below; each is printed as it ends.
+
+    txt   the words of a file in a line, after the file's name if there are several; of a stream a line per utterance
+    json  a JSON object per utterance: start, end, text, words with times and confidences (conf)
+    ctm   a line per word: file, channel, start and duration in seconds, word, confidence
+    srt   subtitles (SubRip); vtt: WebVTT
 
     Example:
-      asrdistill transcribe exp/small speech.wav
+      asrdistill transcribe exp/small speech.wav --format srt
       arecord -f S16_LE -r 8000 -t raw | asrdistill transcribe exp/small --stream --rate 8000
     """
-    from asrdistill.cli.stream import listen, print_ctm
+    from asrdistill.cli.stream import listen
     from asrdistill.errors import shorten
+    from asrdistill.runtime.formats import rendered
     from asrdistill.runtime.recogniser import Recogniser
 
     if args.stream == bool(args.files):
         raise UserError("give either audio files, or --stream to read standard input")
     if args.rate is not None and not args.stream:
         raise UserError("--rate is for --stream; files have their own")
+    if args.nbest and args.format != "json":
+        raise UserError("--nbest is for --format json; give both")
+    if args.format in ("srt", "vtt") and len(args.files) > 1:
+        raise UserError(f"--format {args.format} makes the subtitles of one file, not of {len(args.files)}")
     if missing := [path for path in args.files if not path.is_file()]:
         raise UserError(f"{len(missing)} audio file(s) do not exist: {shorten(missing)}; check the paths")
     recogniser = Recogniser(args.recogniser)
     if args.stream:
-        listen(recogniser, args.rate, args.ctm)
+        listen(recogniser, args.rate, args.channel, args.options, args.format, args.nbest)
     faults = []
     for path in args.files:
+        found = recogniser.utterances(path, args.channel, args.options, args.format != "txt")
+        name = " ".join(str(path).splitlines()) if len(args.files) > 1 or args.format != "txt" else ""
+        begun = False
         try:
-            result = recogniser.transcribe(path)
+            for text in rendered(
+                args.format, found, recogniser.frame_shift, recogniser.decoder.options, name, args.nbest
+            ):
+                print(text, end="", flush=True)
+                begun = args.format == "txt"
         except UserError as error:
             faults.append(path)
+            print(end="\n" * begun, flush=True)
             if len(args.files) == 1:
                 raise
             log.error(error)
-            continue
-        if args.ctm:
-            print_ctm(str(path), result.times, recogniser.frame_shift)
-        else:
-            name = [" ".join(str(path).splitlines())] * (len(args.files) > 1)
-            print(*name, " ".join(result.words), sep="\t", flush=True)
     if faults:
         raise UserError(f"{len(faults)} of {len(args.files)} files have no words: {shorten(faults)}; see above")
 

@@ -131,6 +131,8 @@ typedef struct {
 typedef struct {
     int64_t tokens, ends, records, bytes;
     double cutoff; /* tokens below it are not passed on */
+    double best;   /* score of the best token, without look-aheads; -inf if there is none */
+    int64_t node;  /* of that token; -1 */
     const core_token *token;
     const core_end *end;
     const core_record *record;
@@ -146,12 +148,13 @@ CORE void core_search_view(const core_search *search, core_view *view);
 /* Begin an utterance. */
 CORE int32_t core_search_start(core_search *search, const core_scales *scales);
 /* Search on with loglikes (frames, S), all finite, in blocks, of which each needs `beyond` more frames for its acoustic
- * look-ahead; with all if the utterance ends with them (last). Returns how many frames were searched; the next call begins
- * with the frame after these. */
+ * look-ahead; with all if the utterance ends with them (last). Ends after `most` blocks. Returns how many frames were
+ * searched; the next call begins with the frame after these. */
 CORE int64_t core_search_advance(core_search *search, const float *loglikes, int64_t frames, int64_t block,
-                                 int64_t beyond, int32_t last);
-/* The number of paths on which a word or silence ended with the last frame (whole = 1), or of the best token's alone (0);
- * origins and scores with </s> stand in `origin` and `score` until the next call. */
+                                 int64_t beyond, int32_t last, int64_t most);
+/* The number of paths on which a word or silence ended with the last frame (whole = 1), or of the best token's alone (0),
+ * where there are none or where whole was 0 before; origins and scores with </s> stand in `origin` and `score` until the
+ * next call. */
 CORE int64_t core_search_finals(core_search *search, const int32_t **origin, const double **score, int32_t *whole);
 /* Record or merge of the best token; 0 if there is none. */
 CORE int32_t core_search_best(const core_search *search);

@@ -80,6 +80,7 @@ struct core_search {
     float *lookahead;   /* (LANES · block + 1, S): which begins with the frame before the first block, */
     float *word_ahead;  /* (LANES · block): and after a word */
     int64_t lookahead_room, word_ahead_room;
+    int64_t row, ready; /* row: the last frame's in lookahead; ready: blocks after it whose look-ahead is there */
     answer *memory;     /* cached look-aheads, valid for all utterances */
     int32_t *origin;    /* of paths to the end */
     double *score;
@@ -136,6 +137,15 @@ void core_search_free(core_search *search)
         free(arrays[k]);
 }
 
+/* The score of the best token, without look-aheads. */
+static double best_score(const core_search *search)
+{
+    const core_token *token = &search->set[search->now].token[search->best_token];
+    const float *lookahead = search->lookahead + search->row * search->graph.senones;
+    float ahead = (float)search->scales.lm_weight * token->ahead;
+    return token->score - lookahead[search->graph.node[token->node].senone] - ahead;
+}
+
 void core_search_view(const core_search *search, core_view *view)
 {
     const token_set *set = &search->set[search->now];
@@ -144,7 +154,9 @@ void core_search_view(const core_search *search, core_view *view)
     for (int k = 0; k < 2; k++)
         bytes += search->set[k].token_room * (int64_t)sizeof(core_token) +
                  search->set[k].group_room * (int64_t)sizeof(group) + search->set[k].end_room * (int64_t)sizeof(core_end);
-    *view = (core_view){set->tokens, set->ends, search->records, bytes, search->cutoff, set->token, set->end,
+    *view = (core_view){set->tokens, set->ends, search->records, bytes, search->cutoff,
+                        set->tokens ? best_score(search) : -INFINITY,
+                        set->tokens ? (int64_t)set->token[search->best_token].node : -1, set->token, set->end,
                         search->record};
 }
 
@@ -207,6 +219,7 @@ int32_t core_search_start(core_search *search, const core_scales *scales)
     for (int k = 0; k < 2; k++)
         search->set[k].tokens = search->set[k].groups = search->set[k].ends = 0;
     search->records = search->merges = search->arrivals = search->frame = search->best_token = search->finals = 0;
+    search->row = search->ready = 0;
     search->now = 0;
     search->cutoff = -INFINITY;
     size_t senones = (size_t)search->graph.senones;
@@ -601,7 +614,7 @@ static int search_frames(core_search *search, const float *loglikes, int64_t cou
     const core_graph *graph = &search->graph;
     int64_t senones = graph->senones;
     for (int64_t frame = 0; frame < count; frame++) {
-        const float *scores = loglikes + frame * senones, *before = search->lookahead + frame * senones;
+        const float *scores = loglikes + frame * senones, *before = search->lookahead + search->row * senones;
         const float *ahead = before + senones;
         for (int64_t s = 0; s < senones; s++)
             search->sound[s] = (sound){(double)scores[s] + ahead[s], graph->self_loop[s] - before[s],
@@ -612,34 +625,42 @@ static int search_frames(core_search *search, const float *loglikes, int64_t cou
         for (int64_t s = 0; s < senones; s++)
             search->sound[s].leave = graph->forward[s] - ahead[s];
         search->frame++;
+        search->row++;
         /* at the last frame keep every word end */
         double cutoff = search->best - (ending && frame == count - 1 ? INFINITY : search->scales.word_end_beam);
-        if (!end_words(search, search->word_ahead[frame], cutoff))
+        if (!end_words(search, search->word_ahead[search->row - 1], cutoff))
             return 0;
     }
-    memmove(search->lookahead, search->lookahead + count * senones, (size_t)senones * sizeof *search->lookahead);
     return 1;
 }
 
 int64_t core_search_advance(core_search *search, const float *loglikes, int64_t frames, int64_t block, int64_t beyond,
-                            int32_t last)
+                            int32_t last, int64_t most)
 {
     int64_t done = 0, senones = search->graph.senones, rows = LANES * block + 1;
     if (!ROOM(search->lookahead, search->lookahead_room, rows * senones) ||
         !ROOM(search->word_ahead, search->word_ahead_room, rows))
         return -1;
-    for (;;) {
+    for (int64_t blocks = 0; blocks < most; blocks++) {
         const float *here = loglikes + done * senones;
-        int64_t left = frames - done, lanes = left < block + beyond ? 0 : 1 + (left - block - beyond) / block;
-        if (!lanes && !(last && left))
-            return done;
-        lanes = lanes < LANES ? lanes : LANES;
-        int64_t count = lanes ? lanes * block : left < block ? left : block; /* without lanes: towards the end */
-        acoustic_lookahead(search, here, lanes ? block + beyond : left, lanes ? block : count, lanes ? lanes : 1, !lanes);
+        int64_t left = frames - done, count = block, lanes = left < block + beyond ? 0 : 1 + (left - block - beyond) / block;
+        if (!search->ready) {
+            if (!lanes && !(last && left))
+                return done;
+            memmove(search->lookahead, search->lookahead + search->row * senones,
+                    (size_t)senones * sizeof *search->lookahead);
+            search->row = 0;
+            lanes = lanes < LANES ? lanes : LANES;
+            count = lanes || left > block ? block : left; /* without lanes: towards the end */
+            acoustic_lookahead(search, here, lanes ? block + beyond : left, count, lanes ? lanes : 1, !lanes);
+            search->ready = lanes ? lanes : 1;
+        }
         if (!search_frames(search, here, count, !lanes && count == left))
             return -1;
+        search->ready--;
         done += count;
     }
+    return done;
 }
 
 int64_t core_search_finals(core_search *search, const int32_t **origin, const double **score, int32_t *whole)
@@ -662,12 +683,10 @@ int64_t core_search_finals(core_search *search, const int32_t **origin, const do
             search->score[count++] = value;
         }
     }
-    search->whole = *whole = count || !set->tokens;
+    search->whole = *whole = (count && *whole) || !set->tokens;
     if (!*whole) {
-        const core_token *token = &set->token[search->best_token];
-        float ahead = (float)scales->lm_weight * token->ahead;
-        search->origin[0] = token->back;
-        search->score[0] = token->score - search->lookahead[graph->node[token->node].senone] - ahead;
+        search->origin[0] = set->token[search->best_token].back;
+        search->score[0] = best_score(search);
         count = 1;
     }
     *origin = search->origin;

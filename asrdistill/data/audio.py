@@ -72,24 +72,39 @@ def read_audio(
     return samples if native == rate else _resampled(samples, native, rate)
 
 
-def audio_pieces(source: str) -> tuple[int, Iterator[np.ndarray]]:
+def audio_pieces(source: str, channel: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
     """Sample rate in Hz and the samples, float32 (N,) in [-1, 1), piece by piece, of an audio file of any length.
 
-    Several channels are mixed. Raises UserError as :func:`read_audio`, at the latest after the last piece.
+    channel  from 1; None: several channels are mixed
+
+    Raises UserError for a channel that is not there, and as :func:`read_audio`, at the latest after the last piece.
     """
     handle = _open(source, pipes=False)
     sound = open_sound(handle, source)
-    return sound.samplerate, _pieces(sound, handle, source)
+    check_channel(channel, sound.channels, source)
+    return sound.samplerate, _pieces(sound, handle, source, channel)
 
 
-def _pieces(sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str) -> Iterator[np.ndarray]:
+def check_channel(channel: int | None, channels: int, source: str) -> None:
+    if channel and channel > channels:
+        raise UserError(f"{source} has {channels} channel(s), not {channel}; choose one of them")
+
+
+def one_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
+    """(N, channels) -> (N,): the mean, or one, from 1."""
+    return samples[:, channel - 1] if channel else samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0]
+
+
+def _pieces(
+    sound: soundfile.SoundFile, handle: io.BytesIO | str, source: str, channel: int | None
+) -> Iterator[np.ndarray]:
     with sound:
         _check_length(sound, source)
         promised, done, digest = _promised_frames(sound, handle), 0, _Digest(sound, handle)
         try:
             while len(read := sound.read(PIECE, dtype="float32", always_2d=True)):
                 digest.add(read)
-                samples = read.mean(axis=1) if sound.channels > 1 else read[:, 0]
+                samples = one_channel(read, channel)
                 _check_values(source, samples)
                 done += len(samples)
                 yield samples

@@ -1,7 +1,7 @@
 """The decoder: compiles lexicon, senones and language model once, then finds the words of utterances."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from asrdistill.lang.lexicon import is_prefix
 
 BLOCK, BEYOND = 24, 8  # feature frames per search step, and of the look-ahead beyond it; see docs/internals.md
 IMPOSSIBLE = 1e4  # score of an impossible senone below the best of its frame: beyond every beam
+SPARE = 4  # states of searches that are kept for the next ones
 WIDER, RETRIES = 2.0, 3  # beams grow by this factor when no path reaches the end, at most so often
 
 
@@ -59,6 +60,7 @@ class Decoder:
         self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar = graph.tree, graph.grammar
         self.block = max(1, BLOCK // graph.subsampling)  # frames that are searched at a time
+        self.silence = self.tree.silence_nodes()
         self.beyond = -(-BEYOND // graph.subsampling)  # and those of their look-ahead
         self.window = self.block + self.beyond
         return self
@@ -103,6 +105,18 @@ class Decoder:
         return search.Scales(*beams, weight, options.insertion_penalty, *pauses, lattice_beam)
 
 
+class Ending(NamedTuple):
+    """What speaks for the end of an utterance at the frame that was searched last.
+
+    silence: frames of silence at the end of the best path; words: whether there are any before; cost: by which the best
+    path that may end there is worse, with </s>, in ln P(words)
+    """
+
+    silence: int
+    words: bool
+    cost: float
+
+
 class Search:
     """Search of one utterance, whose scores may come in chunks of any sizes with the same result."""
 
@@ -110,14 +124,23 @@ class Search:
         self.decoder = decoder
         self.final: list[Word] = []  # which :meth:`partial_traceback` found
         self._open: list[Word] = []  # pieces of a word whose end it did not find yet
-        self._state = decoder._free_states.pop() if decoder._free_states else search.SearchState(decoder._native)
+        try:
+            self._state = decoder._free_states.pop()  # another thread may have taken the last one
+        except IndexError:
+            self._state = search.SearchState(decoder._native)
         self._scales = decoder.scales()
-        self._frame = 0  # that is searched next
-        self._scores = np.empty((0, decoder.senones), np.float32)  # from there on
+        self.frame = 0  # that is searched next
+        self.scores = np.empty((0, decoder.senones), np.float32)  # from there on
         self._state.start(self._scales)
 
     def accept(self, loglikes: np.ndarray) -> None:
-        """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled.
+        """Search on with the next frames' loglikes, as :meth:`add` takes them, as far as the look-ahead reaches."""
+        self.add(loglikes)
+        self._advance(last=False)
+        self.scores = self.scores.copy()  # of the few that are left: the others are the caller's
+
+    def add(self, loglikes: np.ndarray) -> None:
+        """Keep for searching the next frames' loglikes (T, S), natural logarithms, unscaled.
 
         -inf marks an impossible senone. Raises UserError for another number of senones, NaN, +inf, and a frame without
         a possible senone.
@@ -126,14 +149,25 @@ class Search:
         least = check_scores(frames, self.decoder.senones, self.frames) - IMPOSSIBLE
         if len(frames) and frames.min() < least.max():
             frames = np.maximum(frames, least[:, None])
-        self._scores = np.concatenate([self._scores, frames]) if len(self._scores) else frames
-        self._advance(last=False)
-        self._scores = self._scores.copy()  # of the few that are left: the others are the caller's
+        self.scores = np.concatenate([self.scores, frames]) if len(self.scores) else frames
 
-    def _advance(self, last: bool) -> None:
+    def step(self) -> np.ndarray:
+        """Search one block on, if there are frames for its look-ahead; returns the scores of the frames searched."""
+        return self._advance(last=False, most=1)
+
+    def _advance(self, last: bool, most: int = search.ALL) -> np.ndarray:
         """Search as far as there are frames for the look-ahead."""
-        count = self._state.advance(self._scores, self.decoder.block, self.decoder.beyond, last)
-        self._frame, self._scores = self._frame + count, self._scores[count:]
+        count = self._state.advance(self.scores, self.decoder.block, self.decoder.beyond, last, most)
+        searched, self.scores = self.scores[:count], self.scores[count:]
+        self.frame += count
+        return searched
+
+    def ending(self) -> Ending:
+        """What speaks for the end of the utterance at this frame."""
+        _, scores, whole = self._state.finals()
+        cost = (self._state.view().best - scores.max()) / self._scales.lm_weight if whole else np.inf
+        silence = self.frame - self.settled if self._state.view().node in self.decoder.silence else 0
+        return Ending(silence, bool(self.partial or self.final), float(cost))
 
     def partial_traceback(self) -> None:
         """Move the words that all live paths share to `final` and free their memory; not with a lattice beam."""
@@ -145,9 +179,15 @@ class Search:
         self._open = units[whole:]
 
     @property
+    def settled(self) -> int:
+        """The frame before which the last word or silence of the best path ended."""
+        found = self._state.trace(self._state.best())
+        return int((found if len(found) else self._state.records()[:1])["end"][-1])
+
+    @property
     def frames(self) -> int:
         """How many were accepted."""
-        return self._frame + len(self._scores)
+        return self.frame + len(self.scores)
 
     @property
     def partial(self) -> list[Word]:
@@ -159,8 +199,15 @@ class Search:
         self._advance(last=True)
         if self.frames == 0:
             raise UserError("there are no frames to decode; give longer audio")
+        return self.close()
+
+    def close(self, whole: bool = True) -> Hypothesis:
+        """End the search: the result for the frames that were searched.
+
+        whole: on a path that may end there, if there is one; else on the best one, whose last word is left out
+        """
         decoder, state = self.decoder, self._state
-        origins, scores, whole = state.finals()
+        origins, scores, whole = state.finals(whole)
         if not len(scores):
             raise UserError("no path leads through the search graph; delete its folder, and it is made again")
         best = int(np.argmax(scores))
@@ -170,7 +217,8 @@ class Search:
             options = decoder.options
             sure = confidences(lattice, options.lm_weight, options.insertion_penalty, [word.word for word in times])
             times = [word._replace(confidence=c) for word, c in zip(times, sure.confidences, strict=True)]
-        decoder._free_states.append(state)
+        if len(decoder._free_states) < SPARE:
+            decoder._free_states.append(state)
         del self._state
         return Hypothesis(self.final + join(times), float(scores[best]), not whole, lattice)
 

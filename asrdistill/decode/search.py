@@ -88,7 +88,8 @@ class View(ctypes.Structure):
 
     _fields_ = (
         *((name, SIZE) for name in ("tokens", "ends", "records", "bytes")),
-        ("cutoff", REAL),
+        *((name, REAL) for name in ("cutoff", "best")),
+        ("node", SIZE),
         *((name, HANDLE) for name in ("token", "end", "record")),
     )
 
@@ -117,7 +118,8 @@ _new = Kernel("core_search_new", HANDLE, HANDLE, SIZE)
 _free = Kernel("core_search_free", None, HANDLE)
 _view = Kernel("core_search_view", None, HANDLE, HANDLE)
 _start = Kernel("core_search_start", FLAG, HANDLE, HANDLE)
-_advance = Kernel("core_search_advance", SIZE, HANDLE, FLOATS, SIZE, SIZE, SIZE, FLAG)
+_advance = Kernel("core_search_advance", SIZE, HANDLE, FLOATS, SIZE, SIZE, SIZE, FLAG, SIZE)
+ALL = 1 << 62  # blocks
 _finals = Kernel("core_search_finals", SIZE, HANDLE, HANDLE, HANDLE, HANDLE)
 _best = Kernel("core_search_best", FLAG, HANDLE)
 _trace = Kernel("core_search_trace", SIZE, HANDLE, FLAG, HANDLE)
@@ -173,23 +175,24 @@ class SearchState:
         """Begin an utterance."""
         self._enough(_start(self._handle, ctypes.byref(NativeScales(*scales))))
 
-    def advance(self, loglikes: np.ndarray, block: int, beyond: int, last: bool) -> int:
+    def advance(self, loglikes: np.ndarray, block: int, beyond: int, last: bool, most: int = ALL) -> int:
         """Search on with loglikes (T, S) in blocks, which need `beyond` more frames each for their acoustic look-ahead.
 
-        With all of them if the utterance ends there (last). Returns how many frames were searched.
+        With all of them if the utterance ends there (last). Ends after `most` blocks. Returns how many frames were
+        searched.
         """
         if loglikes.shape[1:] != (self._graph.senones,):
             raise ValueError(f"{loglikes.shape} is no block of scores")
-        return self._enough(_advance(self._handle, loglikes, len(loglikes), block, beyond, last))
+        return self._enough(_advance(self._handle, loglikes, len(loglikes), block, beyond, last, most))
 
-    def finals(self) -> tuple[np.ndarray, np.ndarray, bool]:
+    def finals(self, whole: bool = True) -> tuple[np.ndarray, np.ndarray, bool]:
         """(record or merge, score with </s>) of paths on which a word or silence ended with the last frame, and True.
 
-        Where none did, the best token's and False.
+        Where none did, or if not asked for whole ones, the best token's and False.
         """
-        origin, score, whole = HANDLE(), HANDLE(), FLAG()
-        count = self._enough(_finals(self._handle, *map(ctypes.byref, (origin, score, whole))))
-        return copied(origin.value, count, np.int32), copied(score.value, count, np.float64), bool(whole.value)
+        origin, score, found = HANDLE(), HANDLE(), FLAG(whole)
+        count = self._enough(_finals(self._handle, *map(ctypes.byref, (origin, score, found))))
+        return copied(origin.value, count, np.int32), copied(score.value, count, np.float64), bool(found.value)
 
     def best(self) -> int:
         """Record or merge of the best token; 0 if there is none."""

@@ -52,6 +52,15 @@ class Tree(NamedTuple):
     self_loop: np.ndarray  # (S,) float32: log P(stay in a senone)
     forward: np.ndarray  # (S,) float32: log P(leave it)
 
+    def silence_nodes(self) -> set[int]:
+        """The nodes of silence."""
+        found, waiting = set[int](), {0}
+        while waiting:
+            found.add(place := waiting.pop())
+            children = self.child["node"][self.node["first"][place] : self.node["first"][place + 1]]
+            waiting |= {*children.tolist(), int(self.node["stay"][place])} - found
+        return found
+
 
 def links(node: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """LINKs to nodes of (N + 1,) NODE by their numbers."""

@@ -1,12 +1,14 @@
 """Recogniser of an exported folder: audio to words."""
 
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from asrdistill import stage
 from asrdistill.data.audio import audio_pieces
 from asrdistill.decode.acoustic import load_scorer
-from asrdistill.decode.decoder import RETRIES, WIDER, Decoder, Hypothesis
+from asrdistill.decode.decoder import Decoder, Hypothesis
 from asrdistill.decode.graph import SearchGraph, compile_graph, keep_graph
 from asrdistill.decode.options import DecodeOptions, tuned
 from asrdistill.errors import UserError
@@ -14,9 +16,12 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.ngram import read_arpa
 from asrdistill.runtime.frontend import frontend_of
+from asrdistill.runtime.options import EndpointOptions
 from asrdistill.runtime.stream import Stream
 
 log = logging.getLogger("asrdistill")
+
+LATTICE_BEAM = 5.0  # for confidences, in ln P(words)
 
 
 class Recogniser:
@@ -32,30 +37,51 @@ class Recogniser:
         self.frame_shift: float = self.scorer.meta["frame_shift"] * self.scorer.senones.subsampling
         self.decoder = Decoder.of(graph_of(folder, self.scorer.senones), options)
 
-    def transcribe(self, path: Path) -> Hypothesis:
-        """Recognise one audio file of any format that soundfile reads, its channels mixed; UserError for bad audio.
+    def transcribe(self, path: Path, channel: int | None = None) -> Hypothesis:
+        """Recognise one audio file of any format that soundfile reads; UserError for bad audio.
 
-        Memory does not grow with the file's length. If no path within the beams ends with the audio, the search is
-        repeated with wider ones.
+        The words of its utterances, one after the other; `channel` and all else as in :meth:`utterances`.
         """
-        decoder = self.decoder
+        found = list(self.utterances(path, channel))
+        return Hypothesis(
+            [word for one in found for word in one.times], sum(one.score for one in found), found[-1].partial
+        )
+
+    def utterances(
+        self, path: Path, channel: int | None = None, rules: EndpointOptions | None = None, confidences: bool = False
+    ) -> Iterator[Hypothesis]:
+        """The utterances of an audio file as they end, also a last one without words.
+
+        channel      from 1; None: all of them mixed
+        rules        where utterances end
+        confidences  of words; each utterance then has its lattice, too
+
+        Memory does not grow with the file's length.
+        """
         try:
-            for _ in range(1 + RETRIES):
-                rate, pieces = audio_pieces(str(path))
-                stream = Stream(self.front, self.scorer, decoder, rate)
-                for samples in pieces:
-                    stream.accept(samples)
-                if not (found := stream.finish()).partial:
-                    return found
-                decoder = decoder.with_options(decoder.options.wider(WIDER))
+            rate, pieces = audio_pieces(str(path), channel)
+            stream = self.stream(rate, rules or EndpointOptions(), confidences)
+            for samples in pieces:
+                yield from stream.accept(samples)
+            yield (last := stream.finish())
         except UserError as error:
             raise UserError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
-        log.warning("%s ends inside a word, which is left out", path)
-        return found
+        if last.partial:
+            log.warning("%s ends inside a word, which is left out", path)
 
-    def stream(self, rate: int | None = None) -> Stream:
-        """Recognise samples at `rate` Hz (None: the rate that the features are made at) as they come."""
-        return Stream(self.front, self.scorer, self.decoder, self.front.rate if rate is None else rate)
+    def stream(
+        self, rate: int | None = None, endpoints: EndpointOptions | None = None, confidences: bool = False
+    ) -> Stream:
+        """Recognise samples as they come.
+
+        rate         Hz; None: the rate that the features are made at
+        endpoints    where utterances end; None: all is one
+        confidences  of words; without endpoints, memory then grows with the length
+        """
+        decoder = self.decoder
+        if confidences and not decoder.options.lattice_beam:
+            decoder = decoder.with_options(replace(decoder.options, lattice_beam=LATTICE_BEAM))
+        return Stream(self.front, self.scorer, decoder, self.front.rate if rate is None else rate, endpoints)
 
 
 def graph_of(folder: Path, senones: Senones) -> SearchGraph:

@@ -21,6 +21,7 @@ from asrdistill import stage
 from asrdistill.cli import main
 from asrdistill.cli.stream import Line
 from asrdistill.data.directory import DataDirectory, Utterance
+from asrdistill.decode.decoder import Search
 from asrdistill.decode.options import DecodeOptions
 from asrdistill.encoders.factory import open_encoder
 from asrdistill.export import kaldi as export_kaldi
@@ -37,7 +38,6 @@ from asrdistill.models.dnn import Dnn
 from asrdistill.models.io import save_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.reader import read_json
-from asrdistill.runtime import recogniser as recogniser_module
 from asrdistill.runtime.recogniser import Recogniser
 from tests.refusals import assert_names, assert_refused, only_line, refused
 
@@ -132,7 +132,7 @@ def test_transcribe_writes_words_and_times(recogniser, world, capsys):
     capsys.readouterr()
     assert main(["transcribe", str(recogniser), str(world / "u2.wav")]) == 0
     assert capsys.readouterr().out == "high high low\n"
-    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--ctm"]) == 0
+    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--format=ctm"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [row[4] for row in rows] == ["low", "high"]
     assert [float(row[2]) for row in rows] == pytest.approx([0.2, 0.7], abs=0.03)
@@ -410,13 +410,15 @@ def test_bad_samples_are_refused(recogniser):
             heard.stream().accept(samples)
     with refused("0 Hz"):
         heard.stream(0)
+    with refused("300000 Hz"):
+        heard.stream(300000)
 
 
 def test_transcribe_reads_standard_input(recogniser, world, monkeypatch, capsys):
     status, out, _ = listen(monkeypatch, capsys, pcm(say("high high low")), str(recogniser))
     assert (status, out) == (0, "high high low\n")
-    status, out, _ = listen(monkeypatch, capsys, (world / "u1.wav").read_bytes(), str(recogniser), "--ctm")
-    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--ctm"]) == 0
+    status, out, _ = listen(monkeypatch, capsys, (world / "u1.wav").read_bytes(), str(recogniser), "--format=ctm")
+    assert main(["transcribe", str(recogniser), str(world / "u1.wav"), "--format=ctm"]) == 0
     assert out == capsys.readouterr().out.replace(str(world / "u1.wav"), "stdin")
     import soxr
 
@@ -536,11 +538,11 @@ def test_graph_of_a_folder_that_cannot_be_written_is_compiled_in_memory(recognis
     assert before == {path: path.read_bytes() for path in recogniser.rglob("*") if path.is_file()}
 
 
-def test_names_with_blanks_make_a_ctm_of_five_columns(recogniser, world, capsys):
+def test_names_with_blanks_make_a_ctm_of_six_columns(recogniser, world, capsys):
     shutil.copy(world / "u1.wav", world / "my own\nspeech.wav")
     capsys.readouterr()
-    assert main(["transcribe", str(recogniser), str(world / "my own\nspeech.wav"), "--ctm"]) == 0
-    assert [len(line.split()) for line in capsys.readouterr().out.splitlines()] == [5, 5]
+    assert main(["transcribe", str(recogniser), str(world / "my own\nspeech.wav"), "--format=ctm"]) == 0
+    assert [len(line.split()) for line in capsys.readouterr().out.splitlines()] == [6, 6]
 
 
 def test_card_names_what_other_programs_must_know_of_the_features(recogniser):
@@ -592,21 +594,18 @@ def test_exchanged_language_model_is_named(recogniser, world, caplog):
 
 def test_beams_are_widened_until_a_path_reaches_the_end(recogniser, world, monkeypatch, caplog):
     heard, beams = asrdistill.load(recogniser), []
+    finish = Search.finish
 
-    class Narrow(recogniser_module.Stream):
-        """Its paths end inside a word unless the beam is at least `enough`."""
+    def narrow(search):
+        """Paths end inside a word unless the beam is at least `enough`."""
+        beams.append(search.decoder.options.beam)
+        return replace(finish(search), partial=beams[-1] < enough)
 
-        def __init__(self, front, scorer, decoder, rate):
-            super().__init__(front, scorer, decoder, rate)
-            beams.append(decoder.options.beam)
-
-        def finish(self):
-            return replace(super().finish(), partial=beams[-1] < enough)
-
-    monkeypatch.setattr(recogniser_module, "Stream", Narrow)
+    monkeypatch.setattr(Search, "finish", narrow)
     first = heard.decoder.options.beam
     enough = 3 * first
-    assert heard.transcribe(world / "u1.wav").words == ["low", "high"]
+    whole = heard.transcribe(world / "u1.wav")
+    assert whole.words == ["low", "high"]
     assert beams == [first, 2 * first, 4 * first]
     assert "inside a word" not in caplog.text
     enough = np.inf

@@ -346,7 +346,7 @@ export class Stream {
   searchOn(last) {
     const { settings, core } = this.recogniser;
     const sizes = [this.scores.count, settings.block, settings.beyond].map(BigInt);
-    const done = core.core_search_advance(this.search, this.scores.at, ...sizes, last ? 1 : 0);
+    const done = core.core_search_advance(this.search, this.scores.at, ...sizes, last ? 1 : 0, 1n << 62n);
     this.searched += this.recogniser.enough(done);
     this.scores.drop(Number(done));
   }
@@ -358,6 +358,7 @@ export class Stream {
     this.searchOn(true);
     this.partial = [];
     if (!this.searched) return;
+    r.ints(out + 16, 1)[0] = 1; // paths that may end here, where there are any
     const count = r.enough(core.core_search_finals(this.search, out, out + 8, out + 16));
     const whole = r.ints(out + 16, 1)[0];
     if (count) {
