@@ -1,7 +1,8 @@
 """Compile the C files of this folder into one shared library, unless it is there and up to date.
 
-With --wasm: into a WebAssembly module with SIMD, for the page of `asrdistill export --to web`. tools/install.sh and setup.py run this file, so it needs nothing but the standard library. The library holds the hash of
-its sources, by which :mod:`asrdistill.core` tells whether it is of the sources beside it.
+With --wasm: into a WebAssembly module with SIMD, for the page of `asrdistill export --to web`. tools/install.sh and
+setup.py run this file, so it needs nothing but the standard library. The library holds the hash of its sources, by
+which :mod:`asrdistill.core` tells whether it is of the sources beside it.
 """
 
 import hashlib

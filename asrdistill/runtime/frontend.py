@@ -99,7 +99,8 @@ def native_features(meta: dict[str, Any], folder: Path) -> tuple[FbankOptions, N
     """Filterbanks or cepstra as the library makes them.
 
     Cepstra that training normalised per speaker are normalised by a running mean, as in Kaldi's online CMVN: that of
-    the last WINDOW frames, where the training mean counts for PRIOR_FRAMES more. Raises UserError if the folder has no training mean.
+    the last WINDOW frames, where the training mean counts for PRIOR_FRAMES more. Raises UserError if the folder has no
+    training mean.
     """
     features, level = meta["features"], meta.get("level")
     more: dict[str, Any] = {"cepstra": 0}

@@ -110,7 +110,7 @@ def test_memory_does_not_grow_with_the_stream(monkeypatch):
             forgetful.partial_traceback()
         if piece == 40:
             early = forgetful._state.view().bytes
-            assert len(forgetful._scores) < decoding.BLOCK + decoding.BEYOND
+            assert len(forgetful.scores) < decoding.BLOCK + decoding.BEYOND
     assert forgetful._state.view().bytes == early
     assert len(going._state.records()) > 10 * len(forgetful._state.records())
     assert forgetful.finish() == going.finish()
