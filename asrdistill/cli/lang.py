@@ -1,8 +1,9 @@
 """``asrdistill lang``: lexicons and language models."""
 
+from collections import Counter
 from pathlib import Path
 
-from asrdistill.cli.command import ALIGNMENT, LANG, Args, Group, arg, flag, make
+from asrdistill.cli.command import ALIGNMENT, LANG, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError
 from asrdistill.lang.dictionary import DICTIONARY, dictionary_path
 
@@ -31,6 +32,7 @@ def _texts(data: Path) -> list[str]:
     arg("--g2p", metavar="MODEL", help="G2P model for words that DICTIONARY lacks; without it they are an error"),
     arg("--text", nargs="+", default=[], metavar="FILE", help="more text, one sentence per line"),
     flag("--all", "take all words of DICTIONARY too"),
+    arg("--most", type=count, metavar="N", help="take only the N most frequent of the words that DICTIONARY has"),
     flag("--positions", "word-position dependent phones: AA_B, AA_I, AA_E, AA_S"),
 )
 def build(args: Args) -> None:
@@ -50,8 +52,11 @@ def build(args: Args) -> None:
 
     if sum(map(bool, (args.dictionary, args.phones, args.graphemes))) != 1:
         raise UserError("give one of --dictionary, --phones and --graphemes")
-    words = {word for data in args.data for text in _texts(data) for word in text.split()}
-    words |= {word for path in args.text for line in read_sentences(path) for word in line.split()}
+    counts = Counter(word for data in args.data for text in _texts(data) for word in text.split())
+    counts.update(word for path in args.text for line in read_sentences(path) for word in line.split())
+    words = set(counts)
+    if args.most and not args.dictionary:
+        raise UserError("--most is of the words of --dictionary; give one")
     if not words and not (args.dictionary and args.all):
         raise UserError("there are no words: give data directories with text, or --dictionary with --all")
     inputs, positions = [*args.data, *args.text], args.positions
@@ -63,9 +68,13 @@ def build(args: Args) -> None:
         make(args, lambda out: make_lang(words, spelled, None, out, positions), inputs, options=options)
         return
     dictionary = read_dictionary(args.dictionary)
+    if args.most:
+        words = set(sorted(words & dictionary.keys(), key=lambda word: (-counts[word], word))[: args.most])
+        if not words:
+            raise UserError(f"{args.dictionary} has no word of the texts; check that both are in the same case")
     words |= dictionary.keys() if args.all else set()
     guess = G2P.read(args.g2p).pronounce if args.g2p else None
-    options = {"positions": positions, "all": args.all}
+    options = {"positions": positions, "all": args.all} | ({"most": args.most} if args.most else {})
     work = (words, dictionary, guess)
     make(args, lambda out: make_lang(*work, out, positions), inputs, args.dictionary, args.g2p, options=options)
 

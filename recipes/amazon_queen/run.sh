@@ -23,7 +23,7 @@ dictionary=$root/data/cmudict.txt.gz
 lang=$data/lang lm=$data/lm
 if $open; then lang=$data/lang_open lm=$data/lm_open; fi
 align_lang=$data/lang_probs decode_lang=${lang}_probs # with pronunciation probabilities
-ali=$exp/ali/sat
+sat=$exp/ali/sat ali=$exp/ali/low # of the GMM, every 10 ms; of the networks, every 30 ms
 tests=(dev test test_unseen)
 
 if stage 1 "corpus: fetch the game, extract its clips, make data directories" "0.1 min (0.1 min)"; then
@@ -64,30 +64,30 @@ if stage 6 "LDA and MLLT: triphones on spliced, projected cepstra" "0.6 min (0.2
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra/train" "$data/corpus/train" "$align_lang" "$exp/ali/lda_mllt/train" --jobs "$jobs"
 fi
 
-if stage 7 "speaker adaptation: triphones on fMLLR features, the networks' senones" "0.6 min (0.2 min)"; then
+if stage 7 "speaker adaptation: triphones on fMLLR features; the networks' senones" "0.6 min (0.2 min)"; then
   asrdistill feats fmllr "$exp/lda_mllt" "$data/cepstra/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$data/fmllr/train" --jobs "$jobs"
   asrdistill gmm tri "$data/fmllr/train" "$exp/ali/lda_mllt/train" "$data/corpus/train" "$align_lang" "$exp/sat" --config "$sizes/sat.yaml" --jobs "$jobs"
-  asrdistill ali make "$exp/sat" "$data/fmllr/train" "$data/corpus/train" "$align_lang" "$ali/train" --jobs "$jobs"
+  asrdistill ali make "$exp/sat" "$data/fmllr/train" "$data/corpus/train" "$align_lang" "$sat/train" --jobs "$jobs"
+  asrdistill ali expand "$sat/train" "$data/fmllr/train" "$ali/train" --config "$sizes/low.yaml" --jobs "$jobs"
   asrdistill ali expand "$ali/train" "$data/fbank/train_copies" "$ali/train_copies"
 fi
 
 if stage 8 "reference alignments: known words of dev and tests, for frame accuracy" "0.1 min (0.1 min)"; then
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${tests[@]}" --jobs "$jobs"
-  asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$ali" --sets "${tests[@]}" --jobs "$jobs"
+  asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$sat" --sets "${tests[@]}" --jobs "$jobs"
+  for set in "${tests[@]}"; do
+    asrdistill ali expand "$sat/$set" "$data/fmllr_known/$set" "$ali/$set" --tree "$ali/train" --jobs "$jobs"
+  done
 fi
 
-if stage 9 "teachers: four networks with different seeds" "13 min (1.2 min)"; then
+if stage 9 "teachers: four networks with different seeds, and their ensemble" "13 min (1.2 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" --held-out "$data/fbank/dev" "$ali/dev" --jobs "$jobs"
+  asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine geometric
 fi
 
-if stage 10 "soft targets: posteriors of their ensemble" "4 min (0.2 min)"; then
-  asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble"
-  asrdistill distill targets "$exp/ensemble" "$data/fbank/train_copies" "$exp/targets" --config "$conf/targets.yaml" --jobs "$jobs"
-fi
-
-if stage 11 "student: all other systems are decoded beside it, at a lower priority" "9 min (1 min)"; then
-  asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --soft-targets "$exp/targets" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
+if stage 10 "student: taught by the ensemble on its very batches; all other systems are decoded beside it, at a lower priority" "9 min (1 min)"; then
+  asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --teacher "$exp/ensemble" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
   for model in mono tri lda_mllt; do
     nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
     nice asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$jobs"
@@ -104,12 +104,12 @@ if stage 11 "student: all other systems are decoded beside it, at a lower priori
   wait_all
 fi
 
-if stage 12 "decode: the student, scales tuned on dev" "0.5 min (0.2 min)"; then
+if stage 11 "decode: the student, scales tuned on dev" "0.5 min (0.2 min)"; then
   asrdistill decode tune "$exp/student.$seed" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/student.$seed" --config "$conf/tune.yaml" --jobs "$jobs"
   asrdistill decode run "$exp/student" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --sets "${tests[@]}" --tuned "$exp/tune/student.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
 fi
 
-if stage 13 "score: frame accuracy, WER, significance, table; export of the student" "1 min (0.1 min)"; then
+if stage 12 "score: frame accuracy, WER, significance, table; export of the student" "1 min (0.1 min)"; then
   asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$ali" "$exp/frames/ensemble" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill nnet evaluate "$exp/student" "$data/fbank" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${tests[@]}" --jobs "$jobs"

@@ -20,17 +20,20 @@ variant=default sizes=$conf heard=train_copies quickly=()
 if $small; then quick=true variant=small; fi
 recipe=$root/recipes/amazon_queen
 data=${data:-$recipe/data/$variant} exp=${exp:-$recipe/exp/$variant} out=${out:-$here/exp/$variant}
-better=$exp/targets # the better teacher is the recipe's own ensemble of time-delay networks
-if $quick; then sizes=$conf/quick heard=train quickly=(--quick) better=$out/better_targets; fi
+better=$out/better_targets # of the better teacher, an ensemble of time-delay networks
+if $quick; then sizes=$conf/quick heard=train quickly=(--quick); fi
 lang=$data/lang_probs lm=$data/lm ali=$exp/ali/sat tests=(dev test test_unseen)
 train=("$data/fbank/$heard" "$ali/$heard") held_out=(--held-out "$data/fbank/dev" "$ali/dev")
 decode=(--config "$recipe/conf/decode.yaml" --jobs "$jobs") tune=(--config "$recipe/conf/tune.yaml" --jobs "$jobs")
 
-if stage 1 "teachers: the paper's networks, windows of frames; soft targets" ""; then
+if stage 1 "teachers: the paper's networks, windows of frames; better ones; soft targets" ""; then
+  asrdistill ali expand "$ali/train" "$data/fbank/train_copies" "$ali/train_copies"
   asrdistill nnet train "${train[@]}" "$out/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" "${held_out[@]}" --jobs "$jobs"
   asrdistill nnet ensemble "${teachers[@]/#/$out/teacher.}" "$out/ensemble"
   asrdistill distill targets "$out/ensemble" "$data/fbank/$heard" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
-  if $quick; then asrdistill distill targets "$exp/ensemble" "$data/fbank/$heard" "$better" --config "$conf/targets.yaml" --jobs "$jobs"; fi
+  asrdistill nnet train "${train[@]}" "$out/better_teacher" --seeds "${teachers[@]}" --config "$sizes/better_teacher.yaml" "${held_out[@]}" --jobs "$jobs"
+  asrdistill nnet ensemble "${teachers[@]/#/$out/better_teacher.}" "$out/better_ensemble"
+  asrdistill distill targets "$out/better_ensemble" "$data/fbank/$heard" "$better" --config "$conf/targets.yaml" --jobs "$jobs"
 fi
 
 if stage 2 "students: of the ensemble, and of the better one" ""; then

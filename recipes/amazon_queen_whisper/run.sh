@@ -13,9 +13,9 @@
 set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
-variant=default tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
+variant=default sizes="" tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
 if $small; then quick=true variant=small; fi
-if $quick; then tdnns=(causal_medium) epochs=(--epochs 1) minutes=6 smaller=(--small); fi
+if $quick; then sizes=/quick tdnns=(causal_medium) epochs=(--epochs 1) minutes=6 smaller=(--small); fi
 recipe=$root/recipes/amazon_queen networks=$root/recipes/amazon_queen_paper/conf
 data=${data:-$recipe/data/$variant} exp=${exp:-$recipe/exp/$variant} out=${out:-$here/exp/$variant}
 made=$out/data lang=$data/lang_probs lm=$data/lm ali=$exp/ali/sat tests=(dev test test_unseen)
@@ -37,12 +37,14 @@ if stage 2 "encoder: frames of Whisper's encoder, whole and cut" ""; then
   asrdistill feats encode "$cut" "$data/fbank" "$data/corpus" "$made/cut" --sets "${tests[@]}" --jobs "$jobs"
 fi
 
-if stage 3 "teacher: a head on the encoder, alone and with the recipe's ensemble" ""; then
+if stage 3 "teacher: a head on the encoder, alone and with time-delay networks" ""; then
+  asrdistill ali expand "$ali/train" "$data/fbank/train_copies" "$ali/train_copies"
+  asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$out/teacher" --seeds "${teachers[@]}" --config "$networks$sizes/better_teacher.yaml" --held-out "$data/fbank/dev" "$ali/dev" --jobs "$jobs"
   asrdistill nnet train "$made/whisper/more" "$ali/train" "$out/head" --seeds "${students[@]}" --config "$conf/head.yaml" --held-out "$made/whisper/dev" "$ali/dev" --jobs "$jobs"
-  # The weights of head and ensemble are chosen on dev.
+  # The weights of head and networks are chosen on dev.
   asrdistill feats paste "$data/fbank" "$made/whisper" "$made/both" --sets "${tests[@]}"
-  asrdistill nnet ensemble "$out/head.$seed" "${teachers[@]/#/$exp/teacher.}" "$out/company.$seed" --weights-on "$made/both/dev" "$ali/dev" --jobs "$jobs"
-  asrdistill distill targets "$out/head.$seed" "$made/whisper/more" "$out/targets" --config "$recipe/conf/targets.yaml" --jobs "$jobs"
+  asrdistill nnet ensemble "$out/head.$seed" "${teachers[@]/#/$out/teacher.}" "$out/company.$seed" --weights-on "$made/both/dev" "$ali/dev" --jobs "$jobs"
+  asrdistill distill targets "$out/head.$seed" "$made/whisper/more" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
   asrdistill ali expand "$out/targets" "$made/fbank/more_copies" "$out/targets_more"
 fi
 
@@ -59,9 +61,9 @@ fi
 
 if stage 5 "decode and evaluate: scales of each system's first seed" ""; then
   declare -A features=([head]=$made/whisper [cut]=$made/cut [company]=$made/both)
-  for name in head cut dnn dnn_hard "${tdnns[@]}" company; do
+  for name in head cut dnn dnn_hard "${tdnns[@]}" company teacher; do
     from=${features[$name]:-$data/fbank} numbers=("${students[@]}")
-    if [[ $name == company ]]; then numbers=("$seed"); fi
+    case $name in company) numbers=("$seed") ;; teacher) numbers=("${teachers[@]}") ;; esac
     asrdistill nnet evaluate "$out/$name" "$from" "$ali" "$out/frames/$name" --seeds "${numbers[@]}" --sets "${tests[@]}" --jobs "$jobs"
     asrdistill decode tune "$out/$name.$seed" "$from/dev" "$lang" "$lm" "$data/corpus/dev" "$out/tune/$name.$seed" --config "$recipe/conf/tune.yaml" --jobs "$jobs"
     asrdistill decode run "$out/$name" "$from" "$lang" "$lm" "$out/decode/$name" --seeds "${numbers[@]}" --sets "${tests[@]}" --tuned "$out/tune/$name.$seed" "${decode[@]}"
@@ -77,10 +79,7 @@ if stage 6 "export: recogniser folders of the students" ""; then
   done
 fi
 
-if stage 7 "score: table beside the recipe's teachers, words of Whisper itself" ""; then
-  ln -sfn "${teachers[@]/#/$exp/teacher.}" "$out"
-  ln -sfn "${teachers[@]/#/$exp/frames/teacher.}" "$out/frames"
-  ln -sfn "${teachers[@]/#/$exp/decode/teacher.}" "$out/decode"
+if stage 7 "score: table, words of Whisper itself" ""; then
   asrdistill report "$out" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant whisper
   asrdistill pseudo-label run "$data/corpus" "$out/pseudo_labels" --sets "${tests[@]}" --jobs "$jobs"
   for set in "${tests[@]}"; do

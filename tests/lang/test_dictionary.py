@@ -106,6 +106,18 @@ def test_lang_of_a_whole_dictionary(tmp_path, lang_and_data):
     assert_refused(["lang", "build", str(tmp_path / "none"), *arguments[:2]], "--dictionary", "--all")
 
 
+def test_the_most_frequent_words_that_the_dictionary_has(tmp_path):
+    (tmp_path / "d.txt").write_text("a AA\nb B\nc K\nd D\n")
+    (tmp_path / "text").write_text("x b x a b\nx c b a d\n")
+    command = ["lang", "build", str(tmp_path / "lang"), "--text", str(tmp_path / "text"), "--most"]
+    assert main([*command, "3", "--dictionary", str(tmp_path / "d.txt")]) == 0
+    assert Lang.read(tmp_path / "lang").words == ["a", "b", "c"]
+    assert_refused([*command, "3", "--graphemes"], "--most", "--dictionary")
+    (tmp_path / "capitals.txt").write_text("A AA\nB B\n")
+    assert_refused([*command, "3", "--dictionary", str(tmp_path / "capitals.txt")], tmp_path / "capitals.txt")
+    assert_refused([*command, "0", "--dictionary", str(tmp_path / "d.txt")], "--most")
+
+
 def test_stress_marks_on_some_words_are_left_out_of_all(tmp_path):
     """The same vowel is one phone; a dictionary with all marks, or with tones of another language, keeps them."""
     (tmp_path / "mixed.txt").write_text("a\tAH0\na\tAH1\na\tEY1\nbut\tB AH T\nrun\tR AH1 N\n")
