@@ -11,6 +11,7 @@ import json
 import shutil
 import struct
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,11 +32,12 @@ from asrdistill.models.folder import read_meta
 from asrdistill.models.native import NETWORKS, NativeModel
 from asrdistill.reader import read_json
 from asrdistill.runtime.frontend import NativeFeatures, native_features
-from asrdistill.runtime.recogniser import Recogniser
+from asrdistill.runtime.options import PAUSE, STRETCH, EndpointOptions
+from asrdistill.runtime.recogniser import LATTICE_BEAM, Recogniser
+from asrdistill.runtime.stream import LONGEST_WORD
 
 PAGE = Path(__file__).with_name("page")
 ALIGNED = 16
-LATTICE_BEAM = 5.0  # for confidences, in ln P(words), where the recogniser's options have none
 KINDS = {SIZE: "i64", REAL: "f64", FLAG: "i32", ctypes.c_float: "f32", HANDLE: "ptr"}
 BYTES = {"i64": 8, "f64": 8, "i32": 4, "f32": 4, "ptr": 4}  # in wasm32
 
@@ -103,6 +105,8 @@ def pack_model(recogniser: Recogniser, name: str) -> bytes:
         "block": decoder.block,
         "beyond": decoder.beyond,
         "scales": {**scales._asdict(), "lattice_beam": lattice},
+        "endpoints": {**asdict(EndpointOptions()), "pause": PAUSE, "stretch": STRETCH, "longest_word": LONGEST_WORD},
+        "silence": sorted(decoder.silence),
         "steps": model.steps,
         "features": values(features),
         "graph": {**values(graph), "grammar": values(graph.parts[0]), "look": values(graph.parts[1])},

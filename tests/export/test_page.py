@@ -101,6 +101,25 @@ def test_planted_words_are_found(world: Path, piece: tuple[int, ...]) -> None:
     assert_same(found["words"], expected(asrdistill.load(world / "out"), world / "three.wav"))
 
 
+@needs_node
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", [(), (3001,)])
+def test_utterances_end_where_those_of_transcribe_end(world: Path, piece: tuple[int, ...]) -> None:
+    """By pauses, by length in short pauses, and by length alone, in the middle of a tone."""
+    rng = np.random.default_rng(0)
+    parts = [say(" ".join(rng.choice(["low", "high"], size=3))) for _ in range(6)]
+    parts = [part for words in parts for part in (words, 0.002 * rng.normal(size=rng.integers(0, 30000)))]
+    parts += [
+        say(" ".join(rng.choice(["low", "high"], size=70))),
+        0.3 * np.sin(np.arange(45 * RATE) * 400 / RATE * 6.28),
+    ]
+    samples = np.concatenate([*parts, say("high low")]).astype(np.float32)
+    soundfile.write(world / "long.wav", samples, RATE, subtype="FLOAT")
+    wanted = expected(asrdistill.load(world / "out"), world / "long.wav")
+    assert len(wanted) > 80
+    assert_same(in_node(world / "page", samples, *piece)["words"], wanted)
+
+
 LANG = Lang.build(
     {
         "low": [(0.7, ("L",)), (0.3, ("L", "H"))],

@@ -2,10 +2,7 @@
 // It knows nothing of pages and microphones, and runs in any JavaScript engine.
 
 const PIECE = 2; // seconds of samples that are processed at a time
-const RETRIES = 3; // as often beams are doubled where no path ends with a file
-const PAUSE = 0.8; // seconds of silence after a word that end an utterance,
-const NOTHING = 5; // and without any word,
-const LONGEST = 60; // and seconds of speech without a pause
+const RETRIES = 3; // so often are beams doubled where no path ends with the sound
 const LINK = "‿"; // joins the pieces of a word
 
 const BYTES = { i64: 8, f64: 8, i32: 4, f32: 4, ptr: 4 };
@@ -193,20 +190,17 @@ export class Recogniser {
   /** Words of a whole file (samples at settings.rate): as `asrdistill transcribe` finds them. */
   transcribe(samples, progress = () => {}) {
     const size = PIECE * this.settings.rate;
-    const long = samples.length > LONGEST * this.settings.rate;
-    for (let wider = 1; ; wider *= 2) {
-      const stream = new Stream(this, { wider, longest: long ? LONGEST : Infinity });
-      try {
-        for (let at = 0; at < samples.length; at += size) {
-          stream.accept(samples.subarray(at, at + size));
-          progress(stream, Math.min(samples.length, at + size));
-        }
-        stream.finish();
-      } finally {
-        stream.free();
+    const stream = new Stream(this);
+    try {
+      for (let at = 0; at < samples.length; at += size) {
+        stream.accept(samples.subarray(at, at + size));
+        progress(stream, Math.min(samples.length, at + size));
       }
-      if (!stream.cut || wider === 2 ** RETRIES) return stream.words;
+      stream.finish();
+    } finally {
+      stream.free();
     }
+    return stream.words;
   }
 }
 
@@ -238,25 +232,24 @@ class Table {
   }
 }
 
-/** Recognition of samples that come in pieces; results do not depend on the pieces.
+/** Recognition of samples that come in pieces; results do not depend on the pieces. Utterances end by the rules of
+ *  asrdistill/runtime/options.py, as in runtime/stream.py.
  *
  *  words    final words: {word, start, end, confidence}, times in seconds
  *  partial  the best guess at those of the present utterance
  */
 export class Stream {
-  /** longest: seconds of an utterance that is not ended by pauses; wider: factor of beams. */
-  constructor(recogniser, { longest = 0, wider = 1 } = {}) {
+  constructor(recogniser) {
     const { core, settings } = recogniser;
-    Object.assign(this, { recogniser, longest, words: [], partial: [], cut: false, seconds: 0, frame: 0, searched: 0 });
+    Object.assign(this, { recogniser, words: [], partial: [], seconds: 0, frame: 0, scales: settings.scales });
     this.waiting = []; // samples until there are enough for a step of the search
     this.held = 0;
     this.step = settings.block * settings.subsampling * settings.features.shift;
+    this.silence = new Set(settings.silence);
     this.front = core.core_frontend_new(recogniser.features) >>> 0;
     this.search = core.core_search_new(recogniser.graph, 4096n) >>> 0;
     this.frames = new Table(recogniser, settings.dimension); // normalised, with the context of the next
-    this.scores = new Table(recogniser, settings.senones); // that are not searched yet
-    const beams = ["beam", "word_end_beam", "max_active"].map((name) => [name, wider * settings.scales[name]]);
-    this.scales = { ...settings.scales, ...Object.fromEntries(beams) };
+    this.scores = new Table(recogniser, settings.senones); // of the present utterance
     if (!this.front || !this.search) throw new Error("The browser does not give enough memory; close other pages.");
     this.start();
   }
@@ -268,13 +261,15 @@ export class Stream {
     this.scores.free();
   }
 
+  /** Begin to search the scores. */
   start() {
-    const scales = this.recogniser.allocate(this.recogniser.layout("scales").size);
-    this.recogniser.write(scales, "scales", this.scales);
-    this.recogniser.enough(this.recogniser.core.core_search_start(this.search, scales));
-    this.recogniser.core.free(scales);
-    this.frame += this.searched; // number of the utterance's first frame
-    this.searched = 0;
+    const { recogniser: r } = this;
+    const scales = r.allocate(r.layout("scales").size);
+    r.write(scales, "scales", this.scales);
+    r.enough(r.core.core_search_start(this.search, scales));
+    r.core.free(scales);
+    this.searched = 0; // frames of the utterance
+    this.tail = null; // the frame from which on an utterance without a pause may end
   }
 
   /** More samples (Float32Array in [-1, 1) at settings.rate). */
@@ -283,21 +278,95 @@ export class Stream {
     this.held += samples.length;
     if (this.held < this.step) return;
     this.advance(false);
-    this.partial = joined(this.trace(this.recogniser.core.core_search_best(this.search)));
-    const last = this.partial.at(-1);
-    const { frame_seconds: shift } = this.recogniser.settings;
-    const [now, length] = [(this.frame + this.searched) * shift, this.searched * shift];
-    const paused = last ? now - last.end >= PAUSE : length >= NOTHING;
-    if (length >= this.longest && (paused || length >= this.longest + LONGEST)) this.endUtterance();
+    this.utterances();
+    this.partial = joined(this.trace(this.recogniser.core.core_search_best(this.search)).units);
   }
 
   /** No more samples come. Throws where there were less than a frame. */
   finish() {
+    const { settings } = this.recogniser;
+    this.advance(false);
+    this.utterances();
     this.advance(true);
-    if (this.frame + this.searched === 0) throw new Error("The audio is too short: give at least a tenth of a second.");
-    this.endUtterance();
+    this.partial = [];
+    if (this.frame + this.scores.count === 0)
+      throw new Error("The audio is too short: give at least a tenth of a second.");
+    if (!this.scores.count) return;
+    for (let tries = 0; ; tries++) {
+      this.searchOn(true);
+      const found = this.close(true);
+      if (!found.whole && tries < RETRIES) {
+        const beams = ["beam", "word_end_beam", "max_active"].map((name) => [name, 2 * this.scales[name]]);
+        this.scales = { ...this.scales, ...Object.fromEntries(beams) };
+        this.start();
+        continue;
+      }
+      this.words.push(...found.words);
+      this.scales = settings.scales;
+      return;
+    }
   }
 
+  /** Search as far as there are scores, and end utterances by the rules. */
+  utterances() {
+    const { endpoints: rules, frame_seconds: shift } = this.recogniser.settings;
+    const longest = Math.round((rules.stretch * rules.longest) / shift);
+    for (let count; (count = this.searchOn(false)); ) {
+      if (this.tail === null && this.searched > longest - rules.longest_word / shift) this.tail = this.searched - count;
+      const { last, units } = this.trace(this.recogniser.core.core_search_best(this.search));
+      const silence = this.silence.has(this.view().node) ? this.searched - last : 0;
+      const limits = [rules.nothing];
+      if (units.length) {
+        const cost = this.cost();
+        limits[0] = rules.longest_silence;
+        if (cost <= rules.more) limits.push(rules.longer_silence);
+        if (cost <= rules.little) limits.push(rules.silence);
+        if (this.searched * shift >= rules.longest) limits.push(rules.pause);
+      }
+      const least = Math.ceil(Math.min(...limits) / shift);
+      let end;
+      if (silence >= least) end = this.searched - Math.min(silence - least, count);
+      else if (this.searched >= longest) end = Math.max(last, this.tail);
+      else continue;
+      this.words.push(...this.close(silence >= least).words);
+      this.frame += end;
+      this.scores.drop(end);
+      this.start();
+    }
+  }
+
+  /** By how much the best path that may end here is worse than the best one, in ln P(words). */
+  cost() {
+    const { score, whole } = this.finals(true);
+    return whole ? (this.view().best - Math.max(...score)) / this.scales.lm_weight : Infinity;
+  }
+
+  /** What core.h says of core_search_finals. */
+  finals(whole) {
+    const { recogniser: r, search } = this;
+    const { out } = r;
+    r.ints(out + 16, 1)[0] = whole ? 1 : 0;
+    const count = r.enough(r.core.core_search_finals(search, out, out + 8, out + 16));
+    const [origin, score] = [r.ints(out, 1)[0] >>> 0, r.ints(out + 8, 1)[0] >>> 0];
+    const found = r.ints(out + 16, 1)[0] === 1;
+    return { origin: Array.from(r.ints(origin, count)), score: Array.from(r.doubles(score, count)), whole: found };
+  }
+
+  view() {
+    const { recogniser: r } = this;
+    r.core.core_search_view(this.search, (r.viewed ??= r.allocate(r.layout("view").size)));
+    return r.read(r.viewed, "view");
+  }
+
+  /** The words of the frames that were searched; on a path that may end there, if wanted and if there is one. */
+  close(wanted) {
+    const { origin, score, whole } = this.finals(wanted);
+    const { units } = this.trace(origin[score.indexOf(Math.max(...score))]);
+    this.confide(units);
+    return { words: joined(units), whole };
+  }
+
+  /** From samples to scores. */
   advance(last) {
     const { recogniser: r, frames, scores } = this;
     const { core, settings } = r;
@@ -340,39 +409,20 @@ export class Stream {
       core.free(logits.at);
       frames.drop(ready);
     }
-    this.searchOn(last);
   }
 
+  /** Search a block, or all that is left of the sound; returns the number of frames. */
   searchOn(last) {
     const { settings, core } = this.recogniser;
-    const sizes = [this.scores.count, settings.block, settings.beyond].map(BigInt);
-    const done = core.core_search_advance(this.search, this.scores.at, ...sizes, last ? 1 : 0, 1n << 62n);
-    this.searched += this.recogniser.enough(done);
-    this.scores.drop(Number(done));
+    const sizes = [this.scores.count - this.searched, settings.block, settings.beyond].map(BigInt);
+    const at = this.scores.at + 4 * settings.senones * this.searched;
+    const all = last ? 1n << 62n : 1n;
+    const count = this.recogniser.enough(core.core_search_advance(this.search, at, ...sizes, last ? 1 : 0, all));
+    this.searched += count;
+    return count;
   }
 
-  /** Make the words of the utterance up to here final, and begin the next one. */
-  endUtterance() {
-    const { recogniser: r } = this;
-    const { core, out } = r;
-    this.searchOn(true);
-    this.partial = [];
-    if (!this.searched) return;
-    r.ints(out + 16, 1)[0] = 1; // paths that may end here, where there are any
-    const count = r.enough(core.core_search_finals(this.search, out, out + 8, out + 16));
-    const whole = r.ints(out + 16, 1)[0];
-    if (count) {
-      const score = Array.from(r.doubles(r.ints(out + 8, 1)[0] >>> 0, count));
-      const best = r.ints(r.ints(out, 1)[0] >>> 0, count)[score.indexOf(Math.max(...score))];
-      const units = this.trace(best);
-      this.confide(units);
-      this.words.push(...joined(units));
-    }
-    this.cut = !whole;
-    this.start();
-  }
-
-  /** Words and pieces on the best path to a record or merge. */
+  /** Words and pieces on the best path to a record or merge, and where the last of them, or silence, ended (frame). */
   trace(origin) {
     const { recogniser: r, frame } = this;
     const { frame_seconds: shift, words } = r.settings;
@@ -384,7 +434,7 @@ export class Stream {
       const index = r.ints(r.leaf + 16 * leaf, 1)[0];
       if (index >= 0) units.push({ word: words[index], index, start: (frame + begin) * shift, end: (frame + end) * shift });
     }
-    return units;
+    return { units, last: count ? row[6 * count - 2] : 0 };
   }
 
   /** Gives units their posterior probabilities in the lattice: asrdistill/decode/confusion.py. */
@@ -396,8 +446,7 @@ export class Stream {
     const arcs = r.read(found, "arcs");
     const [source, target, label] = ["source", "target", "label"].map((name) => r.ints(arcs[name], arcs.count).slice());
     const value = r.doubles(arcs.value, arcs.count).slice();
-    core.core_search_view(this.search, r.view ??= r.allocate(r.layout("view").size));
-    const view = r.read(r.view, "view");
+    const view = this.view();
     const record = r.ints(view.record, 6 * view.records).slice(); // score (two), leaf, end, back, state
     const nodes = [...new Set([0, view.records, ...source, ...target])].sort((a, b) => a - b);
     const number = new Map(nodes.map((node, k) => [node, k]));
