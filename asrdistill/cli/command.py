@@ -117,7 +117,8 @@ def page(usage: str, about: str, rows: Iterable[tuple[str, str]], *ending: str) 
 class Command:
     """A command; it makes one run for each seed and set. `sets` and `seeds` name the arguments that these change.
 
-    `apart`: --jobs runs go side by side, each with its share of the processes, instead of one after the other.
+    `apart`: runs go side by side, each with its share of the --jobs processes (a thread counts as one), instead of one
+    after the other.
     `joint`: the function gets the list of all runs.
     """
 
@@ -209,15 +210,15 @@ class Command:
         except SystemExit:  # --help
             return
         log_to_stderr()
-        apart = min(runs[0].jobs, len(runs)) if self.apart and "WORLD_SIZE" not in os.environ else 1
-        if apart > 1:
+        threads = max(getattr(vars(each).get("options"), "threads", 1) for each in runs)
+        alone = not self.apart or "WORLD_SIZE" in os.environ
+        if (apart := 1 if alone else min(runs[0].jobs // threads, len(runs))) > 1:
             from asrdistill.parallel import map_utterances
 
             for each in runs:
                 each.jobs //= apart
-            threads = any(getattr(vars(each).get("options"), "threads", 1) > 1 for each in runs)
             work = partial(_call, self.function)
-            for _ in map_utterances(work, runs, apart, self.name, unit="runs", spawn=threads):
+            for _ in map_utterances(work, runs, apart, self.name, unit="runs", spawn=threads > 1):
                 pass
             return
         for given in [runs] if self.joint else runs:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from asrdistill.cli import find, main
+from asrdistill import parallel
+from asrdistill.cli import command, find, main
 from asrdistill.reader import read_json
 from tests.refusals import assert_refused
 
@@ -12,8 +13,8 @@ SMALL = ["--epochs", "1", "--layers", "1", "--width", "4", "--left", "1", "--rig
 
 
 def runs(*words: object) -> list:
-    command, rest = find([str(word) for word in words])
-    return command.parse(rest)
+    found, rest = find([str(word) for word in words])
+    return found.parse(rest)
 
 
 @pytest.fixture
@@ -64,8 +65,8 @@ def test_training_takes_the_seed(folders):
 )
 def test_bad_sets_and_seeds_are_refused_before_the_first_run(folders, extra, names):
     model, fbank, out = folders / "model", folders / "fbank", folders / "out"
-    command = ["nnet", "evaluate", model if "--seeds" in extra else folders / "model.0", fbank, fbank, out]
-    assert_refused([*command, *extra], *names)
+    evaluate = ["nnet", "evaluate", model if "--seeds" in extra else folders / "model.0", fbank, fbank, out]
+    assert_refused([*evaluate, *extra], *names)
     assert not list(folders.glob("*out*"))
 
 
@@ -86,6 +87,16 @@ def test_networks_trained_side_by_side_are_those_trained_alone(corpus, tmp_path)
     evaluate = ["nnet", "evaluate", str(tmp_path / "2/net"), str(corpus.features), str(corpus.alignment)]
     assert main([*evaluate, str(tmp_path / "frames"), "--seeds", "0", "1", "--jobs", "1"]) == 0
     assert read_json(tmp_path / "frames.1/frames.json")["frames"] > 0
+
+
+@pytest.mark.parametrize(("jobs", "threads", "beside"), [(4, 1, 3), (4, 2, 2), (4, 3, 1), (2, 4, 1)])
+def test_runs_side_by_side_share_the_processors(corpus, tmp_path, monkeypatch, jobs, threads, beside):
+    begun = []
+    monkeypatch.setattr(parallel, "map_utterances", lambda work, runs, jobs, *_, **__: begun.append(jobs) or ())
+    monkeypatch.setattr(command, "_call", lambda *_: begun.append(1))
+    train = ["nnet", "train", corpus.features, corpus.alignment, tmp_path / "net", "--seeds", 0, 1, 2]
+    assert main(list(map(str, [*train, "--jobs", jobs, "--threads", threads]))) == 0
+    assert begun == ([beside] if beside > 1 else [1, 1, 1])
 
 
 def test_a_mistake_in_a_worker_is_one_sentence(corpus, tmp_path):
