@@ -10,6 +10,7 @@ from typing import Any
 from asrdistill import parallel
 from tests.faults.disturb import LINES, faults_of_disks, faults_of_kills
 from tests.faults.harness import faults, mutate, summary
+from tests.faults.sizes import sizes
 from tests.faults.world import make_world
 
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kills", type=int, default=0, help="random moments for each command, beside renames and fsyncs"
     )
+    parser.add_argument("--sizes", action="store_true", help="3 hours of audio, 100 MB of ARPA, 10⁵ words, one frame")
     parser.add_argument("--disks", action="store_true", help="run each command on disks of several sizes")
 
 
@@ -48,5 +50,11 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             found += filter(None, kills + disks)
             for name, count in (("kills", len(kills)), ("disks", len(disks))):
                 figures[name] = figures.get(name, 0) + count
+    if args.sizes:
+        figures["sizes"] = []
+        for row in sizes(make_world(args.folder / "sizes")):
+            print(f"{row.seconds:7.1f} s {row.peak_mb:6} MB, exit code {row.status}: {row.command}", flush=True)
+            found += [f"{row.command}: {row.message}"] if row.message else []
+            figures["sizes"].append(row._asdict())
     print("\n".join(found), flush=True)
     return figures | {"faults": len(found)}

@@ -65,7 +65,9 @@ class Outcome(NamedTuple):
     traceback: str
 
 
-def attempt(world: Path, line: str, before: Callable[[], None] = lambda: None, after: float | None = None) -> Outcome:
+def attempt(
+    world: Path, line: str | list[str], before: Callable[[], None] = lambda: None, after: float | None = None
+) -> Outcome:
     """Run a command in the world; `before` runs in its process, which is killed `after` seconds with its workers."""
     note = world / "STDERR"
     child = os.fork()
@@ -80,7 +82,7 @@ def attempt(world: Path, line: str, before: Callable[[], None] = lambda: None, a
                 from asrdistill.cli import main
 
                 before()
-                status = main(line.split())
+                status = main(line.split() if isinstance(line, str) else line)
             except BaseException:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
                 traceback.print_exc(file=sys.stderr)

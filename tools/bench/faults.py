@@ -1,7 +1,9 @@
-"""Mutate files of every format, kill commands at every rename and fsync, and fill disks: see tests/faults/bench.py.
+"""Mutate files of every format, kill commands at every rename and fsync, fill disks, bring inputs of unusual sizes.
+
+What it does is in tests/faults.
 
 Example:
-  python tools/bench/faults.py /tmp/faults --cases 10000 --kills 5 --disks
+  python tools/bench/faults.py /tmp/faults --cases 10000 --kills 5 --disks --sizes
 """
 
 import sys
