@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "asrdistill"
 ORDER = (  # each imports those before it
     *("core", "data", "corpora", "lang", "features", "hmm", "encoders", "models", "training", "distill", "decode"),
-    *("scoring", "results", "runtime", "export", "pseudo_label", "sweep", "cli"),
+    *("scoring", "results", "runtime", "serve", "export", "pseudo_label", "sweep", "cli"),
 )
 ALLOWED = {
     ("corpora", "lang"): "transcripts of TIMIT are normalised like any text",

@@ -235,6 +235,31 @@ def transcribe(args: Args) -> None:
         raise UserError(f"{len(faults)} of {len(args.files)} files have no words: {shorten(faults)}; see above")
 
 
+@group.command(arg("recogniser", help="folder from asrdistill export"), options="asrdistill.serve.options.ServeOptions")
+def serve(args: Args) -> None:
+    """Serve a recogniser to existing clients: many streams in one process
+
+    Needs pip install 'asrdistill[serve]'. The port speaks
+
+    /                         Vosk's WebSocket: 16-bit mono PCM; results, partial ones, config, eof
+    /v1/audio/transcriptions  uploads as OpenAI's clients send them: json, verbose_json, text, srt, vtt
+    /v1/models                the folder's name
+
+    --wyoming PORT adds the Wyoming protocol of Home Assistant. SIGTERM and Ctrl-C let streams end.
+
+    Example:
+      asrdistill serve exp/small --wyoming 10300
+    """
+    try:
+        from asrdistill.serve.server import serve
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        raise UserError("serving needs aiohttp, which is not installed; pip install 'asrdistill[serve]'") from None
+
+    serve(args.recogniser, args.options)
+
+
 @group.command(
     arg("path", help="folder, or ARPA file"),
     arg("--phone", type=str, help="show the decision trees of this phone of a model"),

@@ -1,0 +1,1 @@
+"""Server: recognition by the protocols that existing clients speak."""
