@@ -319,6 +319,7 @@ def run(name: str, find: Callable[[list[str]], tuple[Command | str, list[str]]],
 def log_to_stderr() -> None:
     import logging
 
+    logging.raiseExceptions = False  # a log on a full disk brings no tracebacks
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("asrdistill").setLevel(logging.INFO)
 

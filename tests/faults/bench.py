@@ -10,6 +10,7 @@ from typing import Any
 from asrdistill import parallel
 from tests.faults.disturb import LINES, faults_of_disks, faults_of_kills
 from tests.faults.harness import faults, mutate, summary
+from tests.faults.recipe import kill_recipe
 from tests.faults.sizes import sizes
 from tests.faults.world import make_world
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kills", type=int, default=0, help="random moments for each command, beside renames and fsyncs"
     )
+    parser.add_argument("--recipe-kills", type=int, default=0, help="of recipes/librispeech, in its smallest form")
     parser.add_argument("--sizes", action="store_true", help="3 hours of audio, 100 MB of ARPA, 10⁵ words, one frame")
     parser.add_argument("--disks", action="store_true", help="run each command on disks of several sizes")
 
@@ -50,6 +52,10 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
             found += filter(None, kills + disks)
             for name, count in (("kills", len(kills)), ("disks", len(disks))):
                 figures[name] = figures.get(name, 0) + count
+    if args.recipe_kills:
+        killed = kill_recipe(args.folder / "recipe", args.recipe_kills, random.Random(args.seed), args.jobs)
+        found += [] if killed["same_results"] and not killed["files_that_differ"] else [f"recipe: {killed}"]
+        figures["recipe"] = killed
     if args.sizes:
         figures["sizes"] = []
         for row in sizes(make_world(args.folder / "sizes")):
