@@ -91,7 +91,7 @@ def g2p(args: Args) -> None:
       asrdistill lang g2p cmudict exp/g2p
     """
     from asrdistill.lang.dictionary import read_dictionary
-    from asrdistill.lang.g2p import make_g2p
+    from asrdistill.lang.g2p_training import make_g2p
 
     dictionary = read_dictionary(args.dictionary)
     make(args, lambda out: make_g2p(dictionary, out, args.options), args.dictionary)

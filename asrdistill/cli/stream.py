@@ -5,7 +5,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from asrdistill.errors import UserError
@@ -41,6 +42,33 @@ def listen(recogniser: Any, rate: int | None, channel: int | None, rules: Any, f
     finally:
         os.set_blocking(0, True)
         signal.signal(signal.SIGINT, before)
+
+
+def spot(
+    recogniser: Any, keywords: Mapping[str, float], files: list[Path], rate: int | None, alarms: float | None
+) -> None:
+    """Print where keywords are said in files, or in standard input; with `alarms` per hour, thresholds instead."""
+    from asrdistill.data.audio import audio_pieces
+    from asrdistill.runtime.pcm import open_pcm
+
+    if alarms is not None:
+        for keyword, least in recogniser.thresholds(keywords, files, alarms).items():
+            print(f"{keyword}\t{least:g}", flush=True)
+        return
+    spotter = recogniser.with_keywords(keywords)
+    for path in map(str, files or ["stdin"]):
+        source = audio_pieces(path) if files else open_pcm(sys.stdin.buffer, rate, recogniser.front.rate)
+        stream, written = spotter.stream(source[0]), 0
+        for samples in source[1]:
+            stream.accept(samples)
+            written += _print_ctm(path, stream.final[written:], recogniser.frame_shift)
+        _print_ctm(path, stream.finish().times[written:], recogniser.frame_shift)
+
+
+def _print_ctm(source: str, words: list[Any], shift: float) -> int:
+    for word in words:
+        print(word._replace(word="_".join(word.word.split())).ctm(source, shift), flush=True)
+    return len(words)
 
 
 def _utterances(stream: Any, pieces: Iterable[Any]) -> Iterator[Any]:

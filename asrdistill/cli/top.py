@@ -130,6 +130,7 @@ def sweep(args: Args) -> None:
     arg("--to", choices=[*FORMS, *PAGES], default="safetensors", help="form of the network (default: %(default)s)"),
     arg("--check", metavar="DATA", help="compare with the original on a data directory with text"),
     arg("--alignment", metavar="ALIGNMENT", help="with --check: compare frame accuracy too"),
+    arg("--g2p", metavar="MODEL", help="G2P model that pronounces words which are added at run time"),
     arg("--encoder", type=str, help="encoder whose frames the network takes, for example whisper:tiny.en@2"),
     JOBS,
     options="asrdistill.decode.options.DecodeOptions",
@@ -153,6 +154,7 @@ def export(args: Args) -> None:
       asrdistill export exp/student.0 data/lang data/lm exp/tune/student exp/small --to int8 --check data/dev
     """
     from dataclasses import asdict
+    from functools import partial
 
     from asrdistill.decode.options import tuned
     from asrdistill.export.folder import export
@@ -165,10 +167,10 @@ def export(args: Args) -> None:
     options = tuned(args.options, args.tuned)
     network = (args.to, args.model, args.lang, args.lm, options)
     checked_on = (args.check, args.alignment)
-    inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on)
+    inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on, args.g2p)
     settings = {"to": args.to, "encoder": args.encoder, **asdict(options)}
     how = (args.out.name, *checked_on, args.encoder, args.jobs)
-    work = export_page if args.to in PAGES else export
+    work = export_page if args.to in PAGES else partial(export, g2p=args.g2p)
     make(args, lambda out: work(*network, out, *how), inputs, options=settings)
 
 
@@ -179,6 +181,15 @@ def export(args: Args) -> None:
     arg("--nbest", type=count, default=0, metavar="N", help="json: the N best word sequences of each utterance"),
     arg("--channel", type=count, metavar="N", help="take this channel, from 1 (default: all of them mixed)"),
     flag("--stream", "read 16-bit audio, raw or WAV, from standard input; print words as they become final"),
+    arg("--words", metavar="FILE", help="words to add, one a line; a pronunciation may follow after a tab"),
+    arg(
+        "--phrases",
+        metavar="FILE",
+        help="phrases to favour, one a line; what is added to ln P may follow",
+    ),
+    arg("--grammar", metavar="FILE", help="recognise these sentences alone, one a line; [unk] is any other word"),
+    arg("--spot", metavar="FILE", help="print where these keywords are said, one a line; a threshold may follow"),
+    arg("--false-alarms", type=float, metavar="N", help="with --spot: print thresholds of N per hour on FILEs without"),
     arg("--rate", type=count, metavar="HZ", help="raw stream: sample rate (default: that of the features)"),
     options="asrdistill.runtime.options.EndpointOptions",
 )
@@ -192,17 +203,31 @@ def transcribe(args: Args) -> None:
     ctm   a line per word: file, channel, start and duration in seconds, word, confidence
     srt   subtitles (SubRip); vtt: WebVTT
 
+    --words: `word`, or word <tab> phones; without phones the G2P model of the recogniser pronounces it (asrdistill
+    export --g2p). --phrases: `phrase`, or phrase <tab> weight; the weight is added to ln P of the phrase (default: 2).
+    --grammar: sentences that are said one after the other, and nothing else; [unk] is any other word.
+    --spot: `keyword`, or keyword <tab> threshold (log-likelihood ratio per frame against a loop of phones, default:
+    0.2); prints as --format ctm does. --false-alarms 1 prints the keywords with thresholds instead, from speech without them.
+
     Example:
       asrdistill transcribe exp/small speech.wav --format srt
       arecord -f S16_LE -r 8000 -t raw | asrdistill transcribe exp/small --stream --rate 8000
+      asrdistill transcribe exp/small speech.wav --words names.txt --phrases commands.txt
     """
-    from asrdistill.cli.stream import listen
+    from asrdistill.cli.stream import listen, spot
+    from asrdistill.decode.keywords import THRESHOLD
     from asrdistill.errors import shorten
+    from asrdistill.reader import read_lines
     from asrdistill.runtime.formats import rendered
     from asrdistill.runtime.recogniser import Recogniser
+    from asrdistill.runtime.vocabulary import WEIGHT, read_weights, read_words
 
     if args.stream == bool(args.files):
         raise UserError("give either audio files, or --stream to read standard input")
+    if args.false_alarms is not None and (args.stream or not args.spot or args.false_alarms < 0):
+        raise UserError(
+            "--false-alarms is a number from 0 on, for --spot and audio files in which nobody says a keyword"
+        )
     if args.rate is not None and not args.stream:
         raise UserError("--rate is for --stream; files have their own")
     if args.nbest and args.format != "json":
@@ -211,7 +236,15 @@ def transcribe(args: Args) -> None:
         raise UserError(f"--format {args.format} makes the subtitles of one file, not of {len(args.files)}")
     if missing := [path for path in args.files if not path.is_file()]:
         raise UserError(f"{len(missing)} audio file(s) do not exist: {shorten(missing)}; check the paths")
-    recogniser = Recogniser(args.recogniser)
+    vocabulary = {
+        "words": args.words and read_words(args.words),
+        "phrases": args.phrases and read_weights(args.phrases, WEIGHT),
+        "grammar": args.grammar and list(read_lines(args.grammar)),
+    }
+    recogniser = Recogniser(args.recogniser).with_vocabulary(**vocabulary)
+    if args.spot:
+        spot(recogniser, read_weights(args.spot, THRESHOLD), args.files, args.rate, args.false_alarms)
+        return
     if args.stream:
         listen(recogniser, args.rate, args.channel, args.options, args.format, args.nbest)
     faults = []

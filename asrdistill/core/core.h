@@ -69,8 +69,9 @@ CORE void core_entries_free(core_entries *entries);
 /* Everything that a search reads, with N nodes, S senones and E exits; asrdistill/decode/lookahead.py: successors. */
 typedef struct {
     core_grammar grammar;
-    core_look look;
-    int64_t nodes, senones, roots;
+    core_look look, more; /* more: of words that were added; its classes follow those of look */
+    int64_t nodes, senones, roots, more_roots, unknown_token;
+    const float *unknown; /* (classes of more): what is best ahead of the words with this token, without its probability */
     const core_node *node; /* (N + 1) */
     const core_link *child;
     const core_leaf *leaf;
@@ -82,6 +83,18 @@ typedef struct {
     const int32_t *begin, *target, *start, *last, *final, *once, *rest;
     int64_t initials, starts, lasts, finals, onces;
 } core_graph;
+
+/* Phrases to favour (phrases.c): an automaton over words (Aho, Corasick 1975), whose state 0 is the beginning. In state q
+ * the words arc_word[arc_begin[q]] … lead on; another word is looked up in state fail[q] < q. */
+typedef struct {
+    int64_t states;
+    const int32_t *arc_begin; /* (Q + 1) */
+    const int32_t *arc_word;  /* rising within a state */
+    const int32_t *arc_next;
+    const int32_t *fail;      /* (Q) */
+    const double *potential;  /* (Q): given in advance for what may become a phrase */
+    const double *earned;     /* (Q): for the phrases that end here */
+} core_phrases;
 
 /* Search (search.c): scores are natural logarithms, beams in their units. */
 typedef struct {
@@ -143,6 +156,12 @@ typedef struct core_search core_search;
 /* Memory for a search in the graph, whose arrays must outlive it; `room` tokens, records and ends at first. Calls that
  * need more memory return NULL or -1 where there is none; the search must then be started again or freed. */
 CORE core_search *core_search_new(const core_graph *graph, int64_t room);
+/* The phrases that the next utterances favour, whose arrays must outlive the search; NULL: none. */
+CORE void core_search_favour(core_search *search, const core_phrases *phrases);
+/* ln P(token) with its share of the phrases' weights, for states of records (N); `word` is the token's, -1 for </s>.
+ * 0 where the token is -1. After the search of an utterance. */
+CORE void core_search_logprobs(core_search *search, int64_t count, const int32_t *state, const int32_t *token,
+                               const int32_t *word, double *logprob);
 CORE void core_search_free(core_search *search);
 CORE void core_search_view(const core_search *search, core_view *view);
 /* Begin an utterance. */
@@ -220,6 +239,19 @@ CORE int64_t core_frontend_accept(core_frontend *front, const float *samples, in
  * is used: places in ref and hyp, -1 where there is none; -1: no memory. Keeps the moves of at most `most` cells. */
 CORE int64_t core_align_words(int64_t n, const int32_t *ref, int64_t m, const int32_t *hyp, int64_t most,
                               int64_t *pairs);
+
+/* Graphones (graphones.c), as in asrdistill/lang/g2p.py: n-grams of all lengths as a tree of N nodes. */
+typedef struct {
+    const int32_t *token;
+    const float *logprob, *backoff;
+    const int32_t *suffix, *children; /* (N); (N + 1) */
+} core_ngrams;
+
+/* The best sequences for a word: token[begin[2 i]] … token[begin[2 i + 1] - 1] are graphones of letter i, those up to
+ * begin[2 i + 2] of letters i and i + 1. Fills score (width) and spelled (width, letters), right-justified after -1, best
+ * first. Returns their number; -1: no memory. */
+CORE int64_t core_pronounce(const core_ngrams *ngrams, int64_t letters, const int64_t *begin, const int32_t *token,
+                            double beam, int64_t width, double *score, int32_t *spelled);
 
 /* Layers of networks (network.c). `most` is the largest set of instructions that may be used: 0 plain, 1 AVX2,
  * 2 AVX-512 with VNNI. In float32 the sets differ by rounding; a row's outputs do not depend on the rows beside it. */

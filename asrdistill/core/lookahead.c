@@ -20,8 +20,7 @@ int grow(void **array, int64_t *room, int64_t needed, size_t size)
     return 1;
 }
 
-/* First position in the rising values[begin … end - 1] whose value is not below `wanted`. */
-static inline int64_t find(const int32_t *values, int64_t begin, int64_t end, int64_t wanted)
+int64_t find(const int32_t *values, int64_t begin, int64_t end, int64_t wanted)
 {
     int64_t length = end - begin;
     while (length > 0) {

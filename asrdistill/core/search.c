@@ -14,9 +14,15 @@
 #define BINS 1024       /* of the histogram that limits the number of tokens */
 #define MEMORY 8192     /* cached look-aheads, */
 #define REMEMBERED 8    /* and the most classes of one */
+#define CHAINS 4096     /* of pairs with the same hash */
 #define LANES 4         /* blocks whose acoustic look-ahead is computed at a time */
 #define SOON 4          /* in so many tokens, what is asked for now is in the cache */
 #define NOT_LAST (-1e4f) /* acoustic look-ahead of a senone in which no utterance can end, at the last frame */
+
+/* A state of the language model inside of a phrase, where its number is H or more. next: another with the same hash, or -1 */
+typedef struct {
+    int32_t lm, phrase, next;
+} pair;
 
 /* One for each language model state with tokens (begin … end - 1) or with words that end in it. root: look-ahead of the
  * root; ended: the first of the ends in the state, -1 where there is none */
@@ -73,7 +79,11 @@ struct core_search {
     arrival *arrival;
     int64_t records, merges, arrivals, record_room, merge_room, arrival_room;
     uint32_t *place;    /* (N): where a node's token in the current group may be */
-    int32_t *group_of;  /* (H): where a state's group may be */
+    int32_t *group_of;  /* (H + pairs): where a state's group may be */
+    const core_phrases *phrases;
+    pair *pair;
+    int32_t *chain;     /* (CHAINS): the first of the pairs with a hash */
+    int64_t pairs, pair_room, group_of_room;
     sound *sound;       /* (S) */
     float *ahead;       /* (A): look-ahead of the classes of a node's children */
     float *scratch;     /* (4, S, LANES) of the acoustic look-ahead, */
@@ -105,20 +115,24 @@ core_search *core_search_new(const core_graph *graph, int64_t room)
         whole = whole && ROOM(set->end, set->end_room, room);
     }
     search->place = calloc((size_t)graph->nodes, sizeof *search->place);
-    search->group_of = calloc((size_t)graph->grammar.states, sizeof *search->group_of);
     search->sound = calloc((size_t)graph->senones, sizeof *search->sound);
-    search->ahead = calloc((size_t)graph->look.classes, sizeof *search->ahead);
+    search->ahead = calloc((size_t)(graph->look.classes + graph->more.classes), sizeof *search->ahead);
+    search->chain = malloc(CHAINS * sizeof *search->chain);
+    whole = whole && ROOM(search->group_of, search->group_of_room, graph->grammar.states);
     search->scratch = calloc((size_t)graph->senones, 4 * LANES * sizeof *search->scratch);
     search->memory = malloc(MEMORY * sizeof *search->memory);
-    if (!whole || !search->place || !search->group_of || !search->sound || !search->ahead || !search->scratch ||
+    if (!whole || !search->place || !search->chain || !search->sound || !search->ahead || !search->scratch ||
         !search->memory) {
         core_search_free(search);
         return NULL;
     }
     for (int k = 0; k < MEMORY; k++)
         search->memory[k].asked = -1;
+    memset(search->group_of, 0, (size_t)search->group_of_room * sizeof *search->group_of);
     return search;
 }
+
+void core_search_favour(core_search *search, const core_phrases *phrases) { search->phrases = phrases; }
 
 void core_search_free(core_search *search)
 {
@@ -132,7 +146,7 @@ void core_search_free(core_search *search)
     void *arrays[] = {search->record, search->merge, search->arrival, search->place, search->group_of, search->sound,
                       search->ahead, search->scratch, search->lookahead, search->word_ahead, search->memory,
                       search->origin, search->score, search->word, search->arcs.source, search->arcs.target,
-                      search->arcs.label, search->arcs.value, search};
+                      search->arcs.label, search->arcs.value, search->pair, search->chain, search};
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++)
         free(arrays[k]);
 }
@@ -160,18 +174,88 @@ void core_search_view(const core_search *search, core_view *view)
                         search->record};
 }
 
-/* lm_lookahead, from the cache if there are few classes; valid until the next call. */
+/* The state of the language model alone. */
+INLINE int32_t lm_of(const core_search *search, int32_t state)
+{
+    int64_t place = state - search->graph.grammar.states;
+    return place < 0 ? state : search->pair[place].lm;
+}
+
+/* Adds ln P(token | state), and what its word earns in phrases, to `*logprob`; the state after it replaces `*state`. 0: no
+ * memory. */
+INLINE int step(core_search *search, int32_t *state, int32_t token, int32_t word, double *logprob)
+{
+    int64_t states = search->graph.grammar.states, place = *state - states;
+    int32_t lm = place < 0 ? *state : search->pair[place].lm, phrase = place < 0 ? 0 : search->pair[place].phrase;
+    *logprob += next_word(&search->graph.grammar, &lm, token);
+    *state = lm;
+    if (!search->phrases)
+        return 1;
+    *logprob += next_phrase(search->phrases, &phrase, word);
+    if (phrase == 0)
+        return 1;
+    uint64_t key = (uint64_t)(uint32_t)lm << 32 | (uint32_t)phrase;
+    int32_t *chain = &search->chain[key * 0x9E3779B97F4A7C15u >> 32 & (CHAINS - 1)], k = *chain;
+    while (k >= 0 && (search->pair[k].lm != lm || search->pair[k].phrase != phrase))
+        k = search->pair[k].next;
+    if (k < 0) {
+        k = (int32_t)search->pairs;
+        if (!ROOM(search->pair, search->pair_room, search->pairs + 1) ||
+            !ROOM(search->group_of, search->group_of_room, states + search->pair_room))
+            return 0;
+        search->group_of[states + k] = 0;
+        search->pair[search->pairs++] = (pair){lm, phrase, *chain};
+        *chain = k;
+    }
+    *state = (int32_t)(states + k);
+    return 1;
+}
+
+void core_search_logprobs(core_search *search, int64_t count, const int32_t *state, const int32_t *token,
+                          const int32_t *word, double *logprob)
+{
+    for (int64_t k = 0; k < count; k++) {
+        int32_t after = lm_of(search, state[k]), phrase = 0;
+        logprob[k] = token[k] >= 0 ? next_word(&search->graph.grammar, &after, token[k]) : 0.0;
+        if (token[k] < 0 || !search->phrases)
+            continue;
+        if (state[k] >= search->graph.grammar.states)
+            phrase = search->pair[state[k] - search->graph.grammar.states].phrase;
+        logprob[k] += next_phrase(search->phrases, &phrase, word[k]);
+    }
+}
+
+/* lm_lookahead of classes that are all of the graph, or all of added words. */
+static void look_ahead(const core_search *search, int64_t state, int64_t first, int64_t count, float *out)
+{
+    const core_graph *graph = &search->graph;
+    int32_t lm = lm_of(search, (int32_t)state);
+    if (first < graph->look.classes) {
+        lm_lookahead(&graph->grammar, &graph->look, lm, first, count, out);
+        return;
+    }
+    first -= graph->look.classes;
+    lm_lookahead(&graph->grammar, &graph->more, lm, first, count, out);
+    double unknown = next_word(&graph->grammar, &lm, (int32_t)graph->unknown_token);
+    for (int64_t k = 0; k < count; k++) {
+        float value = (float)(unknown + graph->unknown[first + k]);
+        out[k] = value > out[k] ? value : out[k];
+    }
+}
+
+/* look_ahead, from the cache if there are few classes; valid until the next call. */
 INLINE const float *cached_lookahead(core_search *search, int64_t state, int64_t first, int64_t count)
 {
     const core_graph *graph = &search->graph;
     if (count > REMEMBERED) {
-        lm_lookahead(&graph->grammar, &graph->look, state, first, count, search->ahead);
+        look_ahead(search, state, first, count, search->ahead);
         return search->ahead;
     }
-    int64_t key = (state * graph->look.classes + first) * REMEMBERED + count - 1;
+    state = lm_of(search, (int32_t)state);
+    int64_t key = (state * (graph->look.classes + graph->more.classes) + first) * REMEMBERED + count - 1;
     answer *found = &search->memory[(uint64_t)key * 0x9E3779B97F4A7C1u >> 20 & (MEMORY - 1)]; /* the newest stays */
     if (found->asked != key) {
-        lm_lookahead(&graph->grammar, &graph->look, state, first, count, found->ahead);
+        look_ahead(search, state, first, count, found->ahead);
         found->asked = key;
     }
     return found->ahead;
@@ -188,7 +272,10 @@ static int32_t open_group(core_search *search, int32_t state)
         return -1;
     place = (int32_t)set->groups++;
     search->group_of[state] = place;
-    set->group[place] = (group){state, 0, 0, *cached_lookahead(search, state, 0, 1), -1};
+    float root = *cached_lookahead(search, state, 0, 1), more = root;
+    if (search->graph.more.classes)
+        more = *cached_lookahead(search, state, search->graph.look.classes, 1);
+    set->group[place] = (group){state, 0, 0, more > root ? more : root, -1};
     return place;
 }
 
@@ -221,6 +308,8 @@ int32_t core_search_start(core_search *search, const core_scales *scales)
     search->records = search->merges = search->arrivals = search->frame = search->best_token = search->finals = 0;
     search->row = search->ready = 0;
     search->now = 0;
+    search->pairs = 0;
+    memset(search->chain, 0xFF, CHAINS * sizeof *search->chain); /* -1 */
     search->cutoff = -INFINITY;
     size_t senones = (size_t)search->graph.senones;
     if (!ROOM(search->lookahead, search->lookahead_room, (int64_t)senones))
@@ -315,8 +404,11 @@ static int start_words(core_search *search, token_set *next, filling *to, const 
         double base = end.score + scales->insertion_penalty + (end.exit == AFTER_SILENCE ? 0.0 : scales->no_silence);
         if (!(base + scales->lm_weight * from->root + best_gain >= to->limit))
             continue;
+        int64_t more = graph->look.classes;
         if (!looked)
-            lm_lookahead(&graph->grammar, &graph->look, from->state, 0, graph->roots + 1, search->ahead);
+            look_ahead(search, from->state, 0, graph->roots + 1, search->ahead);
+        if (!looked && graph->more_roots)
+            look_ahead(search, from->state, more, graph->more_roots + 1, search->ahead + more);
         looked = 1;
         for (int64_t k = first; k < after; k++) {
             core_link link = graph->entry[k];
@@ -492,7 +584,9 @@ static int end_words(core_search *search, double word_ahead, double cutoff)
                 int32_t place = (int32_t)g;
                 if (graph->leaf[leaf].word != SILENCE) {
                     int32_t following = state;
-                    double logprob = next_word(&graph->grammar, &following, graph->leaf[leaf].token);
+                    double logprob = 0.0;
+                    if (!step(search, &following, graph->leaf[leaf].token, graph->leaf[leaf].word, &logprob))
+                        return 0;
                     value += weight * (logprob + graph->leaf[leaf].logprob);
                     if (value + word_ahead < cutoff)
                         continue;
@@ -675,9 +769,11 @@ int64_t core_search_finals(core_search *search, const int32_t **origin, const do
     for (int64_t e = 0; e < set->ends; e++) { /* beyond the end of a word stands silence */
         core_end end = set->end[e];
         int32_t state = set->group[end.group].state;
-        double left = end.exit == AFTER_SILENCE ? 0.0 : graph->pause[end.exit] ? scales->no_silence : -INFINITY;
+        double logprob = 0.0, left = end.exit == AFTER_SILENCE ? 0.0 : graph->pause[end.exit] ? scales->no_silence : -INFINITY;
         double value = end.score + left;
-        value += scales->lm_weight * next_word(&graph->grammar, &state, (int32_t)graph->grammar.end);
+        if (!step(search, &state, (int32_t)graph->grammar.end, -1, &logprob))
+            return -1;
+        value += scales->lm_weight * logprob;
         if (value > -INFINITY) {
             search->origin[count] = end.record;
             search->score[count++] = value;

@@ -24,11 +24,12 @@ def with_blanks(tree: Tree) -> Tree:
     blanks["senone"], blanks["exit"] = nodes["senone"][0], INSIDE
     blanks["look"] = tree.child["look"]  # the words ahead of a blank are those of its child
     child = links(grown, np.concatenate([ways[open_ways], tree.child["node"]]))
-    free = np.zeros_like(tree.self_loop)
-    return _with_exits(tree._replace(node=grown, child=child, self_loop=free, forward=free))
+    free, none = np.zeros_like(tree.self_loop), np.empty(0, np.int32)
+    tree = tree._replace(node=grown, child=child, self_loop=free, forward=free, root_class=none, root_begin=none)
+    return with_exits(tree._replace(root_node=none, exit_left=none, right_begin=none, right=none))
 
 
-def _with_exits(tree: Tree) -> Tree:
+def with_exits(tree: Tree) -> Tree:
     """After a unit every word may come that does not begin with it; at the start and after a blank any."""
     node = tree.node[:-1]
     words = (node["exit"] != INSIDE) & (node["exit"] != AFTER_SILENCE)

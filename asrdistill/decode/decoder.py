@@ -11,8 +11,9 @@ from asrdistill.decode.confusion import confidences
 from asrdistill.decode.graph import SearchGraph, compile_graph
 from asrdistill.decode.lattice import Lattice, build
 from asrdistill.decode.options import DecodeOptions
+from asrdistill.decode.phrases import Phrases, favoured
 from asrdistill.decode.tree import SILENCE
-from asrdistill.decode.words import Word, join
+from asrdistill.decode.words import UNKNOWN, Word, join
 from asrdistill.errors import UserError
 from asrdistill.lang.lexicon import is_prefix
 
@@ -53,10 +54,19 @@ class Decoder:
     def __init__(self, lang: Any, lm: Any, senones: Any, options: DecodeOptions | None = None):
         self._take(compile_graph(lang, lm, senones), options or DecodeOptions())
 
-    def _take(self, graph: SearchGraph, options: DecodeOptions, shared: tuple[Any, list] | None = None) -> "Decoder":
-        self.graph, self.options = graph, options
-        native: tuple[Any, list[search.SearchState]] = shared or (search.native_graph(graph, graph.senones), [])
-        self._native, self._free_states = native  # not in use by a search
+    def _take(
+        self,
+        graph: SearchGraph,
+        options: DecodeOptions,
+        phrases: Phrases | None = None,
+        shared: tuple[Any, list[search.SearchState]] | None = None,
+    ) -> "Decoder":
+        self.graph, self.options, self.phrases = graph, options, phrases
+        if shared is None:
+            native = search.native_graph(favoured(graph, phrases) if phrases else graph, graph.senones)
+            shared = (native, phrases.native() if phrases else None), []
+        self._native: Any
+        self._native, self._free_states = shared  # not in use by a search
         self.words, self.senones = graph.words, graph.senones
         self.tree, self.grammar = graph.tree, graph.grammar
         self.block = max(1, BLOCK // graph.subsampling)  # frames that are searched at a time
@@ -66,16 +76,16 @@ class Decoder:
         return self
 
     @classmethod
-    def of(cls, graph: SearchGraph, options: DecodeOptions) -> "Decoder":
+    def of(cls, graph: SearchGraph, options: DecodeOptions, phrases: Phrases | None = None) -> "Decoder":
         """The decoder of a graph that is compiled already (:func:`asrdistill.decode.graph.keep_graph`)."""
-        return cls.__new__(cls)._take(graph, options)
+        return cls.__new__(cls)._take(graph, options, phrases)
 
     def __reduce__(self) -> Any:
-        return Decoder.of, (self.graph, self.options)
+        return Decoder.of, (self.graph, self.options, self.phrases)
 
     def with_options(self, options: DecodeOptions) -> "Decoder":
         """The same decoder with other options; graph and search memory are shared."""
-        return Decoder.__new__(Decoder)._take(self.graph, options, (self._native, self._free_states))
+        return Decoder.__new__(Decoder)._take(self.graph, options, self.phrases, (self._native, self._free_states))
 
     def decode(self, loglikes: np.ndarray) -> Hypothesis:
         """The best path's words through loglikes (T, S), natural logarithms, unscaled.
@@ -127,7 +137,7 @@ class Search:
         try:
             self._state = decoder._free_states.pop()  # another thread may have taken the last one
         except IndexError:
-            self._state = search.SearchState(decoder._native)
+            self._state = search.SearchState(*decoder._native)
         self._scales = decoder.scales()
         self.frame = 0  # that is searched next
         self.scores = np.empty((0, decoder.senones), np.float32)  # from there on
@@ -174,7 +184,10 @@ class Search:
         if self._scales.lattice_beam >= 0:
             return
         units = self._open + self._words(self._state.settle())
-        whole = max((k for k, unit in enumerate(units, 1) if not is_prefix(unit.word)), default=0)
+        if units and units[-1].word == UNKNOWN:  # which may go on
+            units = join(units)
+        ends = (k for k, unit in enumerate(units, 1) if not is_prefix(unit.word) and unit.word != UNKNOWN)
+        whole = max(ends, default=0)
         self.final += join(units[:whole])
         self._open = units[whole:]
 

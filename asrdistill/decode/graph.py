@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,14 @@ from asrdistill import stage
 from asrdistill.decode.bounds import check_bounds
 from asrdistill.decode.ctc import with_blanks
 from asrdistill.decode.lm import Grammar, compile_grammar
-from asrdistill.decode.lookahead import LmLookahead, Successors, compile_lm_lookahead, compile_successors
+from asrdistill.decode.lookahead import (
+    NO_WORDS,
+    AddedLook,
+    LmLookahead,
+    Successors,
+    compile_lm_lookahead,
+    compile_successors,
+)
 from asrdistill.decode.tree import SILENCE, Tree, build_tree
 from asrdistill.errors import UserError, shorten
 from asrdistill.files import hash_of, sha256, write_json, write_text
@@ -30,7 +38,7 @@ from asrdistill.reader import read_array, read_json, read_lines, reading
 
 log = logging.getLogger("asrdistill")
 
-NUMBERS = ("senones", "subsampling", "pause", "no_pause", "warnings")  # of a graph, in graph.json
+NUMBERS = ("senones", "subsampling", "pause", "no_pause", "warnings", "unspoken")  # of a graph, in graph.json
 PARTS: dict[str, Any] = {"tree": Tree, "grammar": Grammar, "look": LmLookahead, "successors": Successors}
 CODE = [f"decode/{name}.py" for name in ("graph", "ctc", "tree", "lm", "lookahead")]
 CODE += ["core/lookahead.c", "hmm/senones.py", "lang/lexicon.py", "lang/ngram.py"]  # what determines a graph
@@ -50,7 +58,14 @@ class SearchGraph:
     look: LmLookahead
     successors: Successors
     warnings: list[str]  # about words that lexicon or language model lack
+    unspoken: dict[str, int]  # tokens of the language model that the lexicon lacks, <unk> among them
+    added: AddedLook = NO_WORDS  # look-ahead of words that were added (asrdistill.decode.extend)
     folder: Path | None = None  # from which the arrays are mapped
+
+    @cached_property
+    def number(self) -> dict[str, int]:
+        """word -> its index in `words`"""
+        return {word: index for index, word in enumerate(self.words)}
 
     def __reduce__(self) -> Any:
         return (_read, (self.folder,)) if self.folder else super().__reduce__()
@@ -66,7 +81,11 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     warnings = _oov_warnings(lang.words, tokens)
     for warning in warnings:
         log.warning(warning)
-    grammar = compile_grammar(lm)
+    return assemble(lang, compile_grammar(lm), tokens, senones, warnings)
+
+
+def assemble(lang: Any, grammar: Grammar, tokens: dict[str, int], senones: Any, warnings: list[str]) -> SearchGraph:
+    """The graph of a compiled language model, whose tokens are `tokens`."""
     tree = build_tree(lang, senones, _spoken(lang.words, tokens))
     silence = lang.silence_probability
     pauses = float(np.log(silence)), float(np.log1p(-silence))
@@ -75,7 +94,8 @@ def compile_graph(lang: Any, lm: Any, senones: Any) -> SearchGraph:
     tree = _without_price(tree, lang.words, pauses[1])
     look, successors = compile_lm_lookahead(tree, grammar), compile_successors(tree, senones.count)
     numbers = senones.count, senones.subsampling, *pauses
-    return SearchGraph(lang.words, *numbers, tree, grammar, look, successors, warnings)
+    unspoken = {word: token for word, token in tokens.items() if word not in lang.pronunciations}
+    return SearchGraph(lang.words, *numbers, tree, grammar, look, successors, warnings, unspoken)
 
 
 def _without_price(tree: Tree, words: list[str], no_pause: float) -> Tree:
@@ -222,6 +242,7 @@ def _load(folder: Path, kinds: dict[str, Any]) -> tuple[dict[str, Any], list[str
             if not (-np.inf < record["pause"] <= 0 and -np.inf < record["no_pause"] <= 0 < record["subsampling"]):
                 raise ValueError("pause or subsampling")
             record["warnings"] = list(map(str, record["warnings"]))
+            record["unspoken"] = {str(word): int(token) for word, token in record["unspoken"].items()}
         check_bounds(parts, len(words), record.get("senones", 0))
     return parts, words, record
 

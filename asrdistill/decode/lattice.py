@@ -13,7 +13,7 @@ import numpy as np
 
 from asrdistill.core import DOUBLES, DOUBLES_OUT, FLAG, HANDLE, INTS, INTS_OUT, SIZE, Kernel
 from asrdistill.decode.lm import Grammar
-from asrdistill.decode.search import Arcs, Scales, SearchState, logprobs, native_grammar
+from asrdistill.decode.search import Arcs, Scales, SearchState, native_grammar
 from asrdistill.decode.tree import SILENCE, Tree
 from asrdistill.decode.words import Word
 
@@ -145,7 +145,7 @@ def build(
     quiet[0] = False
     word = np.where(leaf >= 0, tree.leaf["word"][leaf], NOTHING).astype(np.int32)
     token = np.where(word >= 0, tree.leaf["token"][leaf], np.where(leaf == WHOLE, grammar.end, -1)).astype(np.int32)
-    lm, _ = logprobs(grammar, state[source], token)
+    lm = search.logprobs(state[source], token, word)
     lm = np.where(leaf == WHOLE, np.minimum(lm, LEAST), lm)
     pronunciation = np.where(word >= 0, tree.leaf["logprob"][leaf], 0.0)
     silence = (leaf >= 0) & (word < 0)

@@ -47,7 +47,7 @@ def compile_grammar(lm: Any) -> Grammar:
         arc_begin=np.append(0, np.cumsum(np.bincount(arc_state, minlength=1 + sum(map(len, weights))))),
         arc_token=np.concatenate([level.last for level in levels]).astype(np.int32),
         arc_logprob=np.concatenate([level.logprob for level in levels]).astype(np.float32),
-        arc_next=np.concatenate(nexts),
+        arc_next=np.concatenate(nexts).astype(np.int32),
         backoff_logprob=np.concatenate([[0.0], *weights]).astype(np.float32),
         backoff_state=np.concatenate([np.zeros(1, np.int32), *backoffs]),
     )

@@ -1,7 +1,8 @@
 """Compile the tables of language model look-ahead and acoustic look-ahead; see docs/internals.md."""
 
 import ctypes
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,10 @@ class LmLookahead(NamedTuple):
 def compile_lm_lookahead(tree: Tree, grammar: Grammar) -> LmLookahead:
     """Look-ahead tables of every state over the tree's classes; ``</s>`` counts as a word of the root."""
     end = np.array((SILENCE, grammar.end, 0, 0), LEAF)
-    leaf = np.append(tree.leaf[tree.leaf["token"] != SILENCE], end)
+    return _compile(tree, grammar, np.append(tree.leaf[tree.leaf["token"] != SILENCE], end))
+
+
+def _compile(tree: Tree, grammar: Grammar, leaf: np.ndarray) -> LmLookahead:
     leaf = leaf[np.argsort(leaf["token"], kind="stable")]
     first = np.searchsorted(leaf["token"], np.arange(grammar.arc_begin[1] + 1))
     classes, states = len(tree.look_parent), len(grammar.backoff_state)
@@ -47,6 +51,37 @@ def compile_lm_lookahead(tree: Tree, grammar: Grammar) -> LmLookahead:
     value = copied(entries.value, entries.count, np.float32)
     _free(found)
     return LmLookahead(begin, node, value, base)
+
+
+class AddedLook(NamedTuple):
+    """Look-ahead of added words with R roots and A classes; those of one token, <unk>, share its probability."""
+
+    look: LmLookahead  # of the other words
+    roots: int
+    token: int
+    unknown: np.ndarray  # (A,) float32: best log-probability ahead of words with the token, without the token's
+
+
+NOTHING = LmLookahead(np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0, np.float32))
+NO_WORDS = AddedLook(NOTHING, 0, 0, NOTHING.base)
+
+
+def compile_added_look(tree: Tree, grammar: Grammar, token: int) -> AddedLook:
+    """Look-ahead of a tree of added words."""
+    unknown = np.full(len(tree.look_parent), -np.inf, np.float32)
+    leaf = tree.leaf[tree.leaf["token"] != SILENCE]
+    raise_look(unknown, tree.look_parent, leaf[leaf["token"] == token][["look", "logprob"]].tolist())
+    rest = leaf[leaf["token"] != token]
+    states = len(grammar.backoff_state)
+    look = LmLookahead(np.zeros(states + 1, np.int64), *NOTHING[1:3], np.full_like(unknown, -np.inf))
+    return AddedLook(_compile(tree, grammar, rest) if len(rest) else look, tree.roots, token, unknown)
+
+
+def raise_look(values: np.ndarray, parent: np.ndarray, leaves: Iterable[tuple[int, float]]) -> None:
+    """Raise the values of classes (A,) to those of leaves (class, value) ahead of them."""
+    for look, value in leaves:
+        while look >= 0 and values[look] < value:
+            values[look], look = value, parent[look]
 
 
 class Successors(NamedTuple):
@@ -79,3 +114,19 @@ def compile_successors(tree: Tree, senones: int) -> Successors:
         once=once[once != rest].astype(np.int32),
         rest=rest[once != rest].astype(np.int32),
     )
+
+
+def join_successors(one: Successors, other: Successors) -> Successors:
+    """What one or the other allows."""
+    senones = len(one.begin) - 1
+
+    def pairs(firsts: Any, seconds: Any) -> list[np.ndarray]:
+        both = [first.astype(np.int64) * senones + second for first, second in zip(firsts, seconds, strict=True)]
+        return [part.astype(np.int32) for part in np.divmod(np.unique(np.concatenate(both)), senones)]
+
+    begins = [np.repeat(np.arange(senones), np.diff(each.begin)) for each in (one, other)]
+    before, target = pairs(begins, (one.target, other.target))
+    once, rest = pairs((one.once, other.once), (one.rest, other.rest))
+    others = {name: np.union1d(getattr(one, name), getattr(other, name)) for name in ("start", "end", "final")}
+    begin = np.searchsorted(before, np.arange(senones + 1)).astype(np.int32)
+    return Successors(begin=begin, target=target, once=once, rest=rest, **others)

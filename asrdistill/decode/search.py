@@ -67,13 +67,24 @@ class NativeGraph(ctypes.Structure):
 
     ELEMENTS = {  # noqa: RUF012
         **{"node": NODE, "child": LINK, "leaf": LEAF, "entry": LINK},
-        **{"pause": np.bool_, "self_loop": np.float32, "forward": np.float32},
+        **{"pause": np.bool_, "self_loop": np.float32, "forward": np.float32, "unknown": np.float32},
     }
     _fields_ = (
-        *(("grammar", NativeGrammar), ("look", NativeLook)),
-        *((name, SIZE) for name in ("nodes", "senones", "roots")),
+        *(("grammar", NativeGrammar), ("look", NativeLook), ("more", NativeLook)),
+        *((name, SIZE) for name in ("nodes", "senones", "roots", "more_roots", "unknown_token")),
+        ("unknown", HANDLE),
         *((name, HANDLE) for name in (*TREE, *SUCCESSORS)),
         *((name, SIZE) for name in ("initials", "starts", "ends", "finals", "onces")),
+    )
+
+
+class NativePhrases(ctypes.Structure):
+    """core_phrases."""
+
+    ELEMENTS = {"potential": np.float64, "earned": np.float64}  # noqa: RUF012
+    _fields_ = (
+        ("states", SIZE),
+        *((name, HANDLE) for name in ("arc_begin", "arc_word", "arc_next", "fail", "potential", "earned")),
     )
 
 
@@ -117,6 +128,8 @@ _logprobs = Kernel("core_grammar_logprobs", None, HANDLE, SIZE, INTS, INTS, DOUB
 _new = Kernel("core_search_new", HANDLE, HANDLE, SIZE)
 _free = Kernel("core_search_free", None, HANDLE)
 _view = Kernel("core_search_view", None, HANDLE, HANDLE)
+_favour = Kernel("core_search_favour", None, HANDLE, HANDLE)
+_spoken = Kernel("core_search_logprobs", None, HANDLE, SIZE, INTS, INTS, INTS, DOUBLES_OUT)
 _start = Kernel("core_search_start", FLAG, HANDLE, HANDLE)
 _advance = Kernel("core_search_advance", SIZE, HANDLE, FLOATS, SIZE, SIZE, SIZE, FLAG, SIZE)
 ALL = 1 << 62  # blocks
@@ -136,15 +149,21 @@ def native_graph(graph: Any, senones: int) -> NativeGraph:
     """A :class:`asrdistill.decode.graph.SearchGraph` as the library reads it; its arrays are shared."""
     tree, look, successors = graph.tree, graph.look, graph.successors
     sizes = {f"{name}s": len(getattr(successors, name)) for name in ("start", "end", "final", "once")}
-    parts = native_grammar(graph.grammar), pack(NativeLook, classes=len(look.base), **look._asdict())
+    parts = (
+        native_grammar(graph.grammar),
+        *(pack(NativeLook, classes=len(one.base), **one._asdict()) for one in (look, graph.added.look)),
+    )
     made = pack(
         NativeGraph,
         **{name: getattr(tree, name) for name in (*TREE, "roots")},
         **successors._asdict(),
         **sizes,
         **{"nodes": len(tree.node) - 1, "senones": senones, "initials": len(tree.initial)},
+        more_roots=graph.added.roots,
+        unknown_token=graph.added.token,
+        unknown=graph.added.unknown,
     )
-    made.grammar, made.look = parts
+    made.grammar, made.look, made.more = parts
     made.parts = parts
     return made
 
@@ -159,11 +178,12 @@ def logprobs(grammar: Grammar, states: np.ndarray, tokens: np.ndarray) -> tuple[
 class SearchState:
     """Memory of a search in a graph, which lies in the library; one utterance after the other may use it."""
 
-    def __init__(self, graph: NativeGraph):
-        self._graph = graph  # whose arrays it reads
+    def __init__(self, graph: NativeGraph, phrases: NativePhrases | None = None):
+        self._graph, self._phrases = graph, phrases  # whose arrays it reads
         self._handle = _new(ctypes.byref(graph), ROOM)
         if not self._handle:
             raise MemoryError("the search needs more memory than there is")
+        _favour(self._handle, ctypes.byref(phrases) if phrases else None)
         weakref.finalize(self, _free, self._handle)
 
     def _enough(self, result: int) -> int:
@@ -218,6 +238,12 @@ class SearchState:
         if not (found := _arcs(self._handle, end)):
             raise MemoryError("the lattice needs more memory than there is; give a narrower lattice beam")
         return found.contents.arrays()
+
+    def logprobs(self, states: np.ndarray, tokens: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """ln P(token | state of a record) with what the word earns in phrases; word -1: </s>; token -1: 0."""
+        found = np.empty(len(states))
+        _spoken(self._handle, len(states), states, tokens, words, found)
+        return found
 
     def view(self) -> View:
         """What the search holds at present, valid until it goes on."""

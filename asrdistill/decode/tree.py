@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
-from asrdistill.lang.lexicon import is_continuation, is_prefix
+from asrdistill.lang.lexicon import POSITIONS, is_continuation, is_prefix
 
 SILENCE = -1  # the word and the token of the leaf at the end of silence
 START, AFTER_SILENCE = 0, 1  # exits: the beginning of the utterance; the end of silence
@@ -38,7 +38,11 @@ LEAF = row(word=INT, token=INT, logprob=FLOAT, look=INT)
 
 
 class Tree(NamedTuple):
-    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes, S senones. Logarithms are natural."""
+    """N nodes, L leaves (ends of pronunciations), E exits, A look-ahead classes, S senones. Logarithms are natural.
+
+    The last six, which the search does not read, say how words can be added (:mod:`asrdistill.decode.extend`): R roots,
+    C context classes of phones. A tree of CTC units has none of them.
+    """
 
     roots: int  # classes 1 … roots are those of the phones that words begin with; node 0 begins silence
     node: np.ndarray  # (N + 1,) NODE; of the last only `first` counts
@@ -51,6 +55,12 @@ class Tree(NamedTuple):
     pause: np.ndarray  # (E,) bool: whether silence may follow
     self_loop: np.ndarray  # (S,) float32: log P(stay in a senone)
     forward: np.ndarray  # (S,) float32: log P(leave it)
+    exit_left: np.ndarray  # (E,) int32: context class of the last phone before an exit
+    right_begin: np.ndarray  # (E + 1,) int32: classes of the words that may follow are right[right_begin[e]] …
+    right: np.ndarray  # int32; none inside of words
+    root_class: np.ndarray  # (R,) int32: context class of each phone that words begin with, -1 if it continues a word
+    root_begin: np.ndarray  # (R · C + 1,) int32: its first nodes after class c are root_node[root_begin[r · C + c]] …
+    root_node: np.ndarray  # int32
 
     def silence_nodes(self) -> set[int]:
         """The nodes of silence."""
@@ -174,8 +184,8 @@ class _Forms:
         roots[0] = False
         ends = np.diff(phones.leaf_begin) > 0
         # on both sides of a word boundary, and with [True] of a boundary of pieces within a word
-        self.before = self._neighbours(phones, ends, LEAVES_OPEN)
-        self.following = self._neighbours(phones, roots, GOES_ON)
+        self.before = self._neighbours(phones, ends, LEAVES_OPEN, ("_E", "_S"))
+        self.following = self._neighbours(phones, roots, GOES_ON, ("_B", "_S"))
         # exits by (class of the word's last phone, classes that may follow, whether a piece ends within a word)
         self.exits: dict[Any, int] = {(self.silence, tuple(self.following[False]), False): START, None: AFTER_SILENCE}
         self._exits = cache(self._make_exits)
@@ -189,12 +199,19 @@ class _Forms:
         self.entries: list[dict[int, list[int]]] = []  # class to the left -> states that begin the form
         self.of_phone = self._make(phones)
 
-    def _neighbours(self, phones: _Phones, chosen: np.ndarray, bit: int) -> dict[bool, list[int]]:
-        """Context classes of the chosen phones (Q,) bool, without and with the bit in their kind."""
-        within = (phones.kind & bit) > 0
-        between = {self.silence, *self.context[phones.phone[chosen & ~within]].tolist()}
-        inside = set(self.context[phones.phone[chosen & within]].tolist())
-        return {False: sorted(between), True: sorted(inside or {self.silence})}
+    def _neighbours(
+        self, phones: _Phones, chosen: np.ndarray, bit: int, places: tuple[str, str]
+    ) -> dict[bool, list[int]]:
+        """Context classes of phones at the end or begin of words, and with [True] of word pieces inside words.
+
+        All phones that have such a place count for words, as words may be added. `chosen`: (Q,) bool.
+        """
+        names = self.senones.phones[1:]
+        free = {name[-2:] for name in names} - {*POSITIONS}
+        between = [k for k, name in enumerate(names, 1) if free or name[-2:] in places]
+        inside = set(self.context[phones.phone[chosen & ((phones.kind & bit) > 0)]].tolist())
+        words = {self.silence, *self.context[between].tolist()}
+        return {False: sorted(words), True: sorted(inside or {self.silence})}
 
     def _make(self, phones: _Phones) -> np.ndarray:
         """Make the forms that occur; returns the form of each phone (Q,)."""
@@ -272,31 +289,37 @@ def _spell_out(phones: _Phones, forms: _Forms, senones: Any) -> Tree:
     phone = np.repeat(np.arange(len(form)), size[form])  # of each node
     state = np.arange(len(phone)) - begin[phone] + _starts(size)[form][phone]
     source, child = _pairs(phones, forms, begin)
-    different, number = _entries(phones, forms, begin)
+    after, table = _entries(phones, forms, begin), _root_table(phones, forms, begin)
 
+    roots = slice(1, phones.roots + 1)
     nodes = np.zeros(len(phone) + 1, NODE)
     nodes["first"] = _starts(np.bincount(source, minlength=len(phone)))
     node = nodes[:-1]
-    node["senone"], exit, stay = np.array(forms.states, np.int32)[state].T
+    node["senone"], node["exit"], stay = np.array(forms.states, np.int32)[state].T
     node["stay"] = begin[phone] + stay
     node["look"] = phones.look[phone]
-    node["exit"] = np.append(number, INSIDE)[exit]
     ends = node["exit"] != INSIDE
     node["leaf_begin"] = np.where(ends, phones.leaf_begin[phone], 0)
     node["leaf_end"] = np.where(ends, phones.leaf_begin[phone + 1], 0)
-    entry = links(nodes, np.array([first for firsts, _ in different for first in firsts], np.int32))
+    entry = links(nodes, _flat(firsts for firsts, *_ in after))
     return Tree(
         roots=phones.roots,
         node=nodes,
         child=links(nodes, child),
         look_parent=phones.look_parent,
         leaf=phones.leaf,
-        entry_begin=_starts([len(firsts) for firsts, _ in different]),
+        entry_begin=_starts([len(firsts) for firsts, *_ in after]),
         entry=entry,
         initial=np.unique(entry["senone"]),
-        pause=np.array([pause for _, pause in different]),
+        pause=np.array([pause for _, pause, *_ in after]),
         self_loop=senones.self_loop.astype(FLOAT),
         forward=senones.forward.astype(FLOAT),
+        exit_left=np.array([left for _, _, left, _ in after], np.int32),
+        right_begin=_starts([len(rights) for *_, rights in after]),
+        right=_flat(rights for *_, rights in after),
+        root_class=np.where(phones.kind[roots] & GOES_ON, -1, forms.context[phones.phone[roots]]).astype(np.int32),
+        root_begin=_starts([len(firsts) for firsts in table]),
+        root_node=_flat(table),
     )
 
 
@@ -324,27 +347,36 @@ def _pairs(phones: _Phones, forms: _Forms, begin: np.ndarray) -> tuple[np.ndarra
     return pair // nodes, (pair % nodes).astype(np.int32)
 
 
-def _entries(
-    phones: _Phones, forms: _Forms, begin: np.ndarray
-) -> tuple[list[tuple[tuple[int, ...], bool]], np.ndarray]:
-    """Distinct (first nodes of the next word, whether silence may follow) of exits, and the number of each exit."""
-    numbers: list[int] = []
-    different: dict[Any, int] = {}
+def _entries(phones: _Phones, forms: _Forms, begin: np.ndarray) -> list[tuple[list[int], bool, int, tuple[int, ...]]]:
+    """For each exit the first nodes of the next word, whether silence may follow, and classes left and right of it."""
+    found: list[tuple[list[int], bool, int, tuple[int, ...]]] = []
     roots = range(1, phones.roots + 1)
     classes = forms.context[phones.phone[1 : phones.roots + 1]].tolist()
     begins_inside = ((phones.kind[1 : phones.roots + 1] & GOES_ON) > 0).tolist()
-    for key in forms.exits:
-        own, rights, inside = key or (forms.silence, forms.following[False], False)
-        nodes = tuple(
+    for key in forms.exits:  # an exit without silence differs from the exit of silence: it cannot end the utterance
+        own, rights, inside = key or (forms.silence, tuple(forms.following[False]), False)
+        nodes = [
             int(begin[root]) + state
             for root, right, continues in zip(roots, classes, begins_inside, strict=True)
             if right in rights and continues == inside
             for state in forms.entries[forms.of_phone[root]][own]
-        )
-        content = nodes, key is not None and not inside and forms.silence in rights
-        # an exit without silence differs from the exit of silence: it cannot end the utterance
-        numbers.append(different.setdefault((content, key is None), len(different)))
-    return [content for content, _ in different], np.array(numbers, np.int32)
+        ]
+        pause = key is not None and not inside and forms.silence in rights
+        found.append((nodes, pause, own, () if inside else rights))
+    return found
+
+
+def _root_table(phones: _Phones, forms: _Forms, begin: np.ndarray) -> list[list[int]]:
+    """The first nodes of each root after each context class."""
+    return [
+        [int(begin[root]) + state for state in forms.entries[forms.of_phone[root]].get(left, [])]
+        for root in range(1, phones.roots + 1)
+        for left in range(forms.classes)
+    ]
+
+
+def _flat(rows: Iterable[Iterable[int]]) -> np.ndarray:
+    return np.array([value for row in rows for value in row], np.int32)
 
 
 def _join(keys: np.ndarray, rising: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from asrdistill.lang.lexicon import LINK, is_continuation
 
+UNKNOWN = "[unk]"  # of grammars: each of its units is a phone of an unknown word
+
 
 class Word(NamedTuple):
     """A recognised word from frame `start` up to but not including frame `end`, with its share of the score.
@@ -28,7 +30,7 @@ def join(units: Iterable[Word]) -> list[Word]:
     """Words from words and pieces of words, each with its least confidence."""
     words: list[Word] = []
     for unit in units:
-        if words and is_continuation(unit.word):
+        if words and (is_continuation(unit.word) or words[-1].word == unit.word == UNKNOWN):
             unit = _joined(words.pop(), unit)
         words.append(unit)
     return [word._replace(word=word.word.strip(LINK)) for word in words]
@@ -36,4 +38,5 @@ def join(units: Iterable[Word]) -> list[Word]:
 
 def _joined(first: Word, other: Word) -> Word:
     sure = None if first.confidence is None or other.confidence is None else min(first.confidence, other.confidence)
-    return Word(first.word.rstrip(LINK) + other.word[1:], first.start, other.end, first.score + other.score, sure)
+    word = UNKNOWN if other.word == UNKNOWN else first.word.rstrip(LINK) + other.word[1:]
+    return Word(word, first.start, other.end, first.score + other.score, sure)

@@ -16,7 +16,8 @@ from asrdistill.export.encoder import copy_encoder
 from asrdistill.export.forms import write_form
 from asrdistill.export.options import INT8, kind_of
 from asrdistill.files import sha256, write_json, write_text
-from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.g2p import FILES, G2P
+from asrdistill.lang.lexicon import Lang, root_of
 from asrdistill.models.folder import FORMAT, hash_of_meta, read_meta
 from asrdistill.models.io import load_network
 from asrdistill.runtime.frontend import frontend_of
@@ -39,10 +40,12 @@ def export(
     alignment: Path | None = None,
     encoder: str | None = None,
     jobs: int = 1,
+    g2p: Path | None = None,
 ) -> None:
     """Write a recogniser that searches with these options into the existing folder `out`, which its card calls `name`.
 
-    The network is compared with the original on the audio of `data`. `encoder` names that of its frames, if any.
+    The network is compared with the original on the audio of `data`. `encoder` names that of its frames, if any; `g2p`
+    is a model that pronounces words which are added later.
     Raises UserError for an ensemble or a GMM, for what does not fit together, and if the export is not the original.
     """
     network, lexicon, audio = load_network(model), Lang.read(lang), DataDirectory.read(data) if data else None
@@ -60,18 +63,23 @@ def export(
     write_json(out / "tuned.json", asdict(options))
     (out / "lang").mkdir()
     lexicon.write(out / "lang")
+    if g2p:
+        spoken = {phone for _, phones in G2P.read(g2p).graphones for phone in phones}
+        if missing := spoken - set(map(root_of, network.senones.phones)):
+            raise UserError(f"{model} has no senones of the phone {min(missing)} of {g2p}; give one of its phones")
+        (out / "g2p").mkdir()
+        for name in FILES:
+            shutil.copyfile(g2p / name, out / "g2p" / name)
     features = network.meta["features"]
     encoders = copy_encoder(encoder, features, model, out)
     frames = features_of(audio, frontend_of(network.meta, out), CALIBRATION) if audio else iter(())
     weights = [*write_form(form, model, network, frames, out, options.prior_floor), *encoders]
-    files = sorted(
-        path for path in (*out.iterdir(), *(out / "lang").iterdir()) if path.is_file() and path.name[0] != "."
-    )
+    files = sorted(path for path in (*out.iterdir(), *out.glob("lang/*"), *out.glob("g2p/*")) if path.name[0] != ".")
     kind = kind_of(form)
     exported = {"format": FORMAT, "form": form, "asrdistill": __version__, "origin": origin(model)}
     exported["senones"] = network.senones.count
     exported["weights"] = weights
-    exported["sha256"] = {str(file.relative_to(out)): sha256(file) for file in files}
+    exported["sha256"] = {str(file.relative_to(out)): sha256(file) for file in files if file.is_file()}
     meta = {**network.meta, "kind": kind, "export": exported}
     write_json(out / "meta.json", meta)
     decoder = Decoder.of(graph_of(out, network.senones), options)

@@ -109,7 +109,12 @@ def pack_model(recogniser: Recogniser, name: str) -> bytes:
         "silence": sorted(decoder.silence),
         "steps": model.steps,
         "features": values(features),
-        "graph": {**values(graph), "grammar": values(graph.parts[0]), "look": values(graph.parts[1])},
+        "graph": {
+            **values(graph),
+            "grammar": values(graph.parts[0]),
+            "look": values(graph.parts[1]),
+            "more": values(graph.parts[2]),
+        },
         "layers": {
             key: {"struct": values(layer.struct), "factor": number(layer.factor), "zero": layer.zero}
             for key, layer in model.layers.items()

@@ -83,12 +83,12 @@ class Lang:
     def positioned(self) -> Lang:
         """The same words with position-dependent phones: AA_B, AA_I, AA_E, AA_S."""
         phones = [self.silence, *(phone + position for phone in self.phones[1:] for position in POSITIONS)]
-        return replace(self, phones=phones, pronunciations=_placed(self.pronunciations))
+        return replace(self, phones=phones, pronunciations=placed(self.pronunciations))
 
     def with_pieces(self, pieces: dict[str, float], pronunciations: dict[str, list[Pronunciation]]) -> Lang:
         """These words and subword pieces; the pieces' phones have no positions yet."""
         if all(phone[-2:] in POSITIONS for phone in self.phones[1:]):
-            pronunciations = _placed(pronunciations)
+            pronunciations = placed(pronunciations)
         both = {**self.pronunciations, **pronunciations}
         return replace(self, words=sorted(both), pronunciations=both, pieces=pieces)
 
@@ -144,7 +144,7 @@ def root_of(phone: str) -> str:
     return phone[:-2] if phone[-2:] in POSITIONS else phone
 
 
-def _placed(pronunciations: dict[str, list[Pronunciation]]) -> dict[str, list[Pronunciation]]:
+def placed(pronunciations: dict[str, list[Pronunciation]]) -> dict[str, list[Pronunciation]]:
     """Words or pieces with position-dependent phones."""
 
     def place(word: str, phones: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.dictionary import Dictionary
-from asrdistill.lang.g2p import Graphone, align_letters
+from asrdistill.lang.g2p import Graphone
+from asrdistill.lang.g2p_training import align_letters
 from asrdistill.lang.lexicon import LINK, Lang, Pronunciation, root_of
 from asrdistill.lang.ngram import UNKNOWN
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.lang.g2p import CHUNKS, G2P, _step, is_held_out, measure, train_g2p
+from asrdistill.lang.g2p import G2P
+from asrdistill.lang.g2p_training import CHUNKS, is_held_out, measure, train_g2p
 from asrdistill.lang.options import G2POptions
 from tests.refusals import assert_names, refused
 
@@ -39,6 +40,21 @@ def planted(words, seed=0):
     return found
 
 
+def step(node, symbol, tree):
+    """(ln P(symbol | n-gram of the node), the longest n-gram after it that has children), slowly."""
+    score = 0.0
+    while True:
+        children = range(tree.children[node], tree.children[node + 1]) if node >= 0 else ()
+        found = next((child for child in children if tree.token[child] == symbol), symbol if node < 0 else -1)
+        if found >= 0:
+            break
+        score, node = score + tree.backoff[node], tree.suffix[node]
+    score += tree.logprob[found]
+    while found >= 0 and tree.children[found] == tree.children[found + 1]:
+        found = tree.suffix[found]
+    return score, found
+
+
 @pytest.fixture(scope="module")
 def model():
     return train_g2p({word: p for word, p in planted(1500).items() if not is_held_out(word)}, OPTIONS)
@@ -61,7 +77,7 @@ def test_planted_graphones_are_found(model):
 def test_probabilities_sum_to_one_in_any_state(model):
     symbols = range(1, len(model.graphones) + 2)
     for node in [-1, 0, *np.random.default_rng(0).integers(0, len(model.tree.token), 20)]:
-        total = sum(math.exp(_step(node, symbol, *model.tree)[0]) for symbol in symbols)
+        total = sum(math.exp(step(node, symbol, model.tree)[0]) for symbol in symbols)
         assert total == pytest.approx(1, abs=1e-5)
 
 
@@ -80,7 +96,7 @@ def test_search_finds_the_best_of_all(model):
         for cut in cuts(word):
             node, logprob = 0, 0.0
             for token in (*cut, 1):
-                gain, node = _step(node, token, *model.tree)
+                gain, node = step(node, token, model.tree)
                 logprob += gain
             phones = tuple(phone for token in cut for phone in model.graphones[token - 2][1])
             total[phones] = total.get(phones, 0) + math.exp(logprob)

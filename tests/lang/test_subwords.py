@@ -3,7 +3,7 @@ import math
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.lang.g2p import align_letters
+from asrdistill.lang.g2p_training import align_letters
 from asrdistill.lang.lexicon import LINK, Lang
 from asrdistill.lang.ngram import read_arpa
 from asrdistill.lang.subwords import Speller, make_subword_lang, pronounce_pieces, spell_text, train_pieces, units
