@@ -56,7 +56,7 @@ def spot(
             print(f"{keyword}\t{least:g}", flush=True)
         return
     spotter = recogniser.with_keywords(keywords)
-    for path in map(str, files or ["stdin"]):
+    for path in [*map(str, files)] or ["stdin"]:
         source = audio_pieces(path) if files else open_pcm(sys.stdin.buffer, rate, recogniser.front.rate)
         stream, written = spotter.stream(source[0]), 0
         for samples in source[1]:

@@ -206,8 +206,8 @@ def transcribe(args: Args) -> None:
     --words: `word`, or word <tab> phones; without phones the G2P model of the recogniser pronounces it (asrdistill
     export --g2p). --phrases: `phrase`, or phrase <tab> weight; the weight is added to ln P of the phrase (default: 2).
     --grammar: sentences that are said one after the other, and nothing else; [unk] is any other word.
-    --spot: `keyword`, or keyword <tab> threshold (log-likelihood ratio per frame against a loop of phones, default:
-    0.2); prints as --format ctm does. --false-alarms 1 prints the keywords with thresholds instead, from speech without them.
+    --spot: `keyword`, or keyword <tab> threshold; prints as --format ctm does. --false-alarms 1 prints the keywords
+    with thresholds instead, at which each is found once an hour in FILEs, where nobody says them.
 
     Example:
       asrdistill transcribe exp/small speech.wav --format srt

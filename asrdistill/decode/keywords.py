@@ -1,7 +1,7 @@
 """Keyword spotting: keywords against a loop of all phones, over a model's senones, frame by frame.
 
 At each frame a keyword may begin. Its score is the log-likelihood ratio per frame of the best path through its states
-to the best path through the loop (Rose, Paul 1990), in which each phone costs PENALTY. There are no transition
+to the best path through the loop (Rose, Paul 1990), where each phone has ln P = PHONE. There are no transition
 probabilities, and log-likelihoods are divided by the language model's weight.
 """
 
@@ -17,9 +17,9 @@ from asrdistill.decode.words import Word
 from asrdistill.errors import UserError
 
 BLOCK = 8  # frames that are taken at a time
-SILENCES = 0.1  # per word
+PHONE = -0.8  # ln P of each phone
 MOST = 8  # pronunciations of a keyword
-THRESHOLD = 0.2  # unless another is given
+THRESHOLD = -0.1  # unless another is given
 LEAST = -1.0  # threshold, below which a keyword is found everywhere
 
 
@@ -30,15 +30,12 @@ class States:
         self.senones: list[np.ndarray] = []
         self.first: list[int] = []  # of each chain
         self.last: list[list[int]] = []  # states that a chain may end with
-        self.cost: list[float] = []  # of entering: ln P of a phone, in its first state
+        self.begins: list[bool] = []  # begins a phone
         self.once: list[bool] = []  # lasts one frame
         self.skipped: list[bool] = []  # may be left out
 
-    def add(self, senones: Any, phones: Sequence[int], costs: np.ndarray, left: int | None = None) -> None:
-        """A chain of phones, the first after those of a context class (None: all), the last before any.
-
-        costs  (P, C + 1): ln P of each phone after each class, and after any
-        """
+    def add(self, senones: Any, phones: Sequence[int], left: int | None = None) -> None:
+        """A chain of phones, the first after those of a context class (None: all), the last before any."""
         everything = np.arange(senones.table.shape[1])
         inside = [np.array([senones.contexts[phone]]) for phone in phones]
         around = [everything if left is None else np.array([left]), *inside, everything]
@@ -49,8 +46,7 @@ class States:
             answers = senones.table[phone][np.ix_(around[place], around[place + 2])]
             for state in range(length):
                 self.senones.append(np.unique(answers[:, :, state]))
-                before = -1 if place == 0 and left is None else int(around[place][0])
-                self.cost.append(float(costs[phone, before]) if state == 0 else 0.0)
+                self.begins.append(state == 0)
                 self.once.append(short and state == 0)
                 self.skipped.append(short and state == 1)
         end = len(self.senones) - 1
@@ -62,8 +58,7 @@ class States:
         inside = np.ones(len(sizes), bool)
         inside[self.first] = False
         self.stay = np.where(self.once, -np.inf, 0.0)
-        cost = np.array(self.cost)
-        self.entry = cost[self.first]
+        cost = PHONE * np.array(self.begins)
         self.step = np.where(inside, cost, -np.inf)
         second = np.append([False], self.skipped[:-1]) & inside
         self.skip = np.where(second & np.roll(inside, 1), cost, -np.inf)
@@ -97,7 +92,6 @@ class KeywordDecoder:
         keywords: Mapping[str, Sequence[Any]],
         thresholds: Sequence[float],
         weight: float,
-        costs: np.ndarray,
     ):
         self.senones, self.names, self.thresholds = senones.count, list(keywords), list(thresholds)
         self.block = self.window = BLOCK
@@ -109,14 +103,14 @@ class KeywordDecoder:
                 for pause in ((), (senones.phones[0],))[: len(chosen)]:  # without pauses between words, and with
                     phones = [phone for word in chosen for phone in (*word, *pause)]
                     phones = phones[: len(phones) - len(pause)]
-                    self.keywords.add(senones, [number[phone] for phone in phones], costs)
+                    self.keywords.add(senones, [number[phone] for phone in phones])
                     self.owner.append(index)
         # the loop has each phone after each class of phones
         classes = senones.table.shape[1]
         order = np.argsort(senones.contexts, kind="stable")
         for phone in order.tolist():
             for left in range(classes):
-                self.loop.add(senones, [phone], costs, left)
+                self.loop.add(senones, [phone], left)
         self.keywords.close()
         self.loop.close()
         self.ends = np.array([(lasts[0], lasts[-1]) for lasts in self.loop.last]).T
@@ -153,15 +147,15 @@ class KeywordSearch:
         for own, background in zip(keywords.scores(loglikes), loop.scores(loglikes), strict=True):
             reached, _ = loop.reach(self._loop)
             ended = np.maximum.reduceat(self._loop[decoder.ends].max(0), decoder.of_class)
-            entry = (ended[decoder.entered] if self.frames else 0.0) + loop.entry
+            entry = PHONE + (ended[decoder.entered] if self.frames else 0.0)
             reached[loop.first] = np.maximum(reached[loop.first], entry)
             self._loop = reached + background
             best = self._loop.max()
             self._loop -= best  # of which each frame's share is `best`
             reached, steps = keywords.reach(self._score)
             self._start = self._start[np.arange(len(steps)) - steps]
-            better = reached[fresh] < keywords.entry
-            reached[fresh[better]], self._start[fresh[better]] = keywords.entry[better], self.frames
+            better = fresh[reached[fresh] < PHONE]
+            reached[better], self._start[better] = PHONE, self.frames
             self._score = reached + own - best
             self.frames += 1
             self._detect()
@@ -208,24 +202,3 @@ def threshold(scores: Iterable[float], hours: float, per_hour: float) -> float:
     """The lowest threshold that no more than so many of the scores reach (of false detections in so many hours)."""
     ranked, allowed = sorted(scores, reverse=True), int(per_hour * hours)
     return math.floor(1000 * ranked[allowed] + 1) / 1000 if allowed < len(ranked) else LEAST
-
-
-def phone_costs(senones: Any, words: Iterable[tuple[float, Sequence[str]]]) -> np.ndarray:
-    """(P, C + 1): ln P of each phone after each context class, and after any, from pronunciations with probabilities.
-
-    Words and silence follow each other at random; every phone is counted once more after each class.
-    """
-    number, classes = {phone: index for index, phone in enumerate(senones.phones)}, senones.contexts.tolist()
-    inside = np.zeros((len(number), max(classes) + 1))
-    first, last, total = np.zeros(len(number)), np.zeros(max(classes) + 1), 0.0
-    for probability, sounds in words:
-        phones = [number[phone] for phone in sounds]
-        total += probability
-        first[phones[0]] += probability
-        last[classes[phones[-1]]] += probability
-        for one, other in itertools.pairwise(phones):
-            inside[other, classes[one]] += probability
-    first[0], last[classes[0]] = first[0] + SILENCES * total, last[classes[0]] + SILENCES * total
-    counts = inside + np.outer(first, last) / ((1 + SILENCES) * total) + 1e-3 * total / inside.size
-    counts = np.column_stack([counts, counts.sum(1)])
-    return np.log(counts / counts.sum(0))

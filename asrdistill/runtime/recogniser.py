@@ -132,7 +132,7 @@ class Recogniser:
         if wrong := [keyword for keyword, least in chosen.items() if not abs(least) < np.inf]:
             raise UserError(f"the threshold of '{wrong[0]}' is {chosen[wrong[0]]:g}; give a finite number")
         other, spoken = copy(self), self._lexicon.spell(chosen, self._added)
-        how = list(chosen.values()), self.decoder.options.lm_weight, self._lexicon.phone_costs(self._graph)
+        how = list(chosen.values()), self.decoder.options.lm_weight
         other.decoder = KeywordDecoder(self.scorer.senones, spoken, *how)  # type: ignore[assignment]
         return other
 

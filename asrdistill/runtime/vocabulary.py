@@ -6,13 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from asrdistill.decode.graph import SearchGraph, assemble
-from asrdistill.decode.keywords import phone_costs
 from asrdistill.decode.phrases import Phrases, compile_phrases
 from asrdistill.decode.sentences import UNKNOWN_PHONE, sentence_grammar
-from asrdistill.decode.tree import SILENCE
 from asrdistill.decode.words import UNKNOWN
 from asrdistill.errors import UserError, shorten
 from asrdistill.lang.g2p import G2P
@@ -95,14 +91,6 @@ class Lexicon:
         made = self.pronounce({word for words in said.values() for word in words} - known.keys())
         spoken = {word: [phones for _, phones in entries] for word, entries in {**known, **made}.items()}
         return {phrase: [spoken[word] for word in words] for phrase, words in said.items()}
-
-    def phone_costs(self, graph: SearchGraph) -> np.ndarray:
-        """ln P of phones after others, in the words of the language model, for keywords."""
-        leaf = graph.tree.leaf[graph.tree.leaf["word"] != SILENCE]
-        unigrams = np.exp(graph.grammar.arc_logprob[leaf["token"]])
-        probable = dict(zip((graph.words[word] for word in leaf["word"]), unigrams.tolist(), strict=True))
-        spoken = ((probable.get(word, 0.0), each) for word, each in self.lang.pronunciations.items())
-        return phone_costs(self.senones, ((p * share, phones) for p, each in spoken for share, phones in each))
 
     def sentence_graph(self, sentences: Sentences, added: Mapping[str, list[Pronunciation]]) -> SearchGraph:
         """The search graph of these sentences alone; raises UserError for none, and for unknown words."""

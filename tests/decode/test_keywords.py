@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from asrdistill.decode.keywords import LEAST, PENALTY, KeywordDecoder, threshold
+from asrdistill.decode.keywords import LEAST, PHONE, KeywordDecoder, threshold
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 from tests.decode.test_search import low_frame_rate, random_problem, random_trees
 from tests.refusals import refused
 
 
-def chains(senones: Senones, phones: list[int], left: int | None) -> list[tuple[set[int], bool, bool, bool]]:
-    """(senones, lasts one frame, may be left out, begins a phone) of each state of phones after a class (None: any)."""
+def chains(senones: Senones, phones: list[int], left: int | None) -> list[tuple[set[int], bool, bool, float]]:
+    """(senones, lasts one frame, may be left out, ln P) of each state of phones after a class (None: any)."""
     classes, found = range(senones.table.shape[1]), []
     for place, phone in enumerate(phones):
         before = [senones.contexts[phones[place - 1]]] if place else classes if left is None else [left]
@@ -20,17 +20,17 @@ def chains(senones: Senones, phones: list[int], left: int | None) -> list[tuple[
         short = senones.subsampling > 1 and length == 2
         for state in range(length):
             named = {int(senones.table[phone, one, other, state]) for one in before for other in after}
-            found.append((named, short and state == 0, short and state == 1, state == 0))
+            found.append((named, short and state == 0, short and state == 1, 0.0 if state else PHONE))
     return found
 
 
 def step(scores: list[float], states, entry: float, frame: np.ndarray) -> list[float]:
     made = []
-    for place, (senones, once, _, begins) in enumerate(states):
+    for place, (senones, once, _, cost) in enumerate(states):
         ways = [scores[place]] if not once else []
-        ways += [entry] if place == 0 else [scores[place - 1] + PENALTY * begins]
+        ways += [entry + cost] if place == 0 else [scores[place - 1] + cost]
         if place >= 2 and states[place - 1][2]:
-            ways.append(scores[place - 2] + PENALTY * begins)
+            ways.append(scores[place - 2] + cost)
         made.append(max(ways) + max(frame[senone] for senone in senones))
     return made
 
@@ -51,7 +51,7 @@ def slow_scores(senones: Senones, phones: list[int], loglikes: np.ndarray) -> np
             own = senones.contexts[phone]
             ended[own] = max(ended[own], best_end(scores, loop[phone, left]))
         state = {
-            (phone, left): step(scores, loop[phone, left], ended[left] + PENALTY if number else 0.0, frame)
+            (phone, left): step(scores, loop[phone, left], ended[left] if number else 0.0, frame)
             for (phone, left), scores in state.items()
         }
         background.append(max(max(scores) for scores in state.values()))
@@ -61,7 +61,7 @@ def slow_scores(senones: Senones, phones: list[int], loglikes: np.ndarray) -> np
     for begin in range(len(loglikes)):
         scores = [-np.inf] * len(states)
         for end in range(begin, len(loglikes)):
-            scores = step(scores, states, PENALTY if end == begin else -np.inf, loglikes[end])
+            scores = step(scores, states, 0.0 if end == begin else -np.inf, loglikes[end])
             found[:, begin, end] = np.array(scores)[ends] - (background[end + 1] - background[begin])
     begin = found.argmax(1)
     return found.max(1) / (np.arange(count) + 1 - begin)
