@@ -11,10 +11,13 @@ Symbols used in shapes throughout the package:
 
     import asrdistill
     asrdistill.load("exp/student").transcribe("speech.wav").words
+
+without a folder by the small English recogniser that comes with the package, ``STUDENT``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,10 +28,11 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 
-def load(folder: str | PathLike[str]) -> Recogniser:
-    """The recogniser in a folder that ``asrdistill export`` made; raises UserError for any other, or a changed one."""
-    from pathlib import Path
+STUDENT = Path(__file__).parent / "tables/student"  # a recogniser of English; its README.md says how it was made
 
+
+def load(folder: str | PathLike[str] = STUDENT) -> Recogniser:
+    """The recogniser in a folder that ``asrdistill export`` made; raises UserError for any other, or a changed one."""
     from asrdistill.runtime.recogniser import Recogniser  # loads numpy and more, which not every command needs
 
     return Recogniser(Path(folder))

@@ -87,7 +87,7 @@ def test_help_has_every_option_and_stage(name):
         ("amazon_queen", ["--paper"], ["--paper"]),
         ("amazon_queen", ["stage"], ["stage"]),
         ("amazon_queen", ["--stage"], ["--stage"]),
-        ("amazon_queen", ["--stage", "14"], ["13", "14"]),
+        ("amazon_queen", ["--stage", "14"], ["12", "14"]),
         ("amazon_queen", ["--stop-stage", "0"], ["--stop-stage", "0"]),
         ("amazon_queen", ["--stage", "5", "--stop-stage", "3"], ["--stage 5", "--stop-stage 3"]),
         ("amazon_queen", ["--seeds", "many"], ["--seeds", "many"]),
@@ -156,7 +156,7 @@ def test_output_goes_to_the_screen_and_to_the_stages_log(tmp_path, project):
         "amazon_queen", "--stage", "9", "--stop-stage", "9", "--exp", str(exp), root=project, env=environment()
     )
     assert done.returncode == 0
-    log = (exp / "log/9-teachers.log").read_text()
+    log = (exp / "log/09-teachers.log").read_text()
     for line in ("said nnet train", "warned nnet", "$ asrdistill nnet train"):
         assert line in log
     assert "said nnet train" in done.stdout
@@ -173,9 +173,9 @@ def test_a_failed_command_ends_the_recipe_with_its_status(tmp_path, project):
 @pytest.mark.parametrize(("slow", "fail"), [("nnet train", "decode tune"), ("none", "nnet train")])
 def test_a_failure_beside_a_command_in_the_background_ends_both(tmp_path, project, slow, fail):
     start, folders = time.monotonic(), ("--exp", str(tmp_path / "exp"), "--data", str(tmp_path / "data"))
-    done = recipe("amazon_queen", "--stage", "11", *folders, root=project, env=environment(slow, fail))
+    done = recipe("amazon_queen", "--stage", "10", *folders, root=project, env=environment(slow, fail))
     assert done.returncode == 3
-    assert "stage 12" not in done.stdout
+    assert "stage 11" not in done.stdout
     assert time.monotonic() - start < 30
 
 
@@ -191,9 +191,9 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, project):
 
 
 def test_a_stage_without_the_one_before_is_refused(tmp_path):
-    done = recipe("amazon_queen", "--stage", "10", "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
+    done = recipe("amazon_queen", "--stage", "11", "--data", str(tmp_path / "data"), "--exp", str(tmp_path / "exp"))
     assert done.returncode == 2
-    assert "teacher.0" in done.stderr
+    assert "corpus/dev" in done.stderr
     assert "Traceback" not in done.stderr
 
 

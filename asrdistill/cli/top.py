@@ -2,6 +2,7 @@
 
 import logging
 
+from asrdistill import STUDENT
 from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError
 from asrdistill.export.options import FORMS, PAGES
@@ -175,7 +176,7 @@ def export(args: Args) -> None:
 
 
 @group.command(
-    arg("recogniser", help="folder from asrdistill export"),
+    arg("recogniser", nargs="?", help="folder from asrdistill export (default: a small recogniser of English)"),
     arg("files", nargs="*", metavar="FILE", help="audio files: WAV, FLAC, MP3, Ogg, Opus …"),
     arg("--format", choices=FORMATS, default="txt", help="what is printed: see above (default: %(default)s)"),
     arg("--nbest", type=count, default=0, metavar="N", help="json: the N best word sequences of each utterance"),
@@ -210,6 +211,7 @@ def transcribe(args: Args) -> None:
     with thresholds instead, at which each is found once an hour in FILEs, where nobody says them.
 
     Example:
+      asrdistill transcribe speech.wav
       asrdistill transcribe exp/small speech.wav --format srt
       arecord -f S16_LE -r 8000 -t raw | asrdistill transcribe exp/small --stream --rate 8000
       asrdistill transcribe exp/small speech.wav --words names.txt --phrases commands.txt
@@ -222,6 +224,9 @@ def transcribe(args: Args) -> None:
     from asrdistill.runtime.recogniser import Recogniser
     from asrdistill.runtime.vocabulary import WEIGHT, read_weights, read_words
 
+    if args.recogniser is None or args.recogniser.is_file():
+        args.files[:0] = [args.recogniser] if args.recogniser else []
+        args.recogniser = STUDENT
     if args.stream == bool(args.files):
         raise UserError("give either audio files, or --stream to read standard input")
     if args.false_alarms is not None and (args.stream or not args.spot or args.false_alarms < 0):

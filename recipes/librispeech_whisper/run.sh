@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A student of Whisper on real books: a senone head on its frozen encoder teaches a network of 0.95 million parameters,
+# A student of Whisper on real books: a senone head on its frozen encoder teaches a network of 1.06 million parameters,
 # with further speech that nobody transcribed. Ends with the recogniser that comes with asrdistill.
 #
 # Starts from the folders of recipes/librispeech/run.sh --mini, after its stage 10. Needs pip install 'asrdistill[whisper]'.
@@ -9,7 +9,7 @@
 # options:
 #   --more DIR       further speech without transcripts: a folder of recordings, with a subfolder for each speaker
 #   --whisper NAME   tiny.en, or a folder in CTranslate2's form (default tiny.en)
-#   --lm-text FILE…  text for the words and the language model of the recogniser, a sentence a line; plain, .gz or .xz
+#   --lm-text FILE…  text for the recogniser's words and language model, instead of the transcripts: plain, .gz or .xz
 #   --out DIR        folder for data, models and results; --data and --exp are those of recipes/librispeech
 set -euo pipefail
 more="" whisper=tiny.en lm_text=() out=""
@@ -19,7 +19,8 @@ data=${data:-$books/data/mini} exp=${exp:-$books/exp/mini} out=${out:-$here/exp/
 require_files "${lm_text[@]}"
 made=$out/data ali=$exp/ali/low train=$data/rung/5 dev=dev-clean-2 sets=(dev-clean-2 test-clean)
 held_out=(--held-out "$data/hires/$dev" "$ali/$dev") decode=(--config "$books/conf/decode.yaml" --jobs "$jobs")
-tune=(--config "$books/conf/tune.yaml" --jobs "$jobs")
+tune=(--config "$books/conf/tune.yaml" --jobs "$jobs") said=("$train") text=()
+if ((${#lm_text[@]})); then said=() text=(--text "${lm_text[@]}"); fi
 
 if stage 1 "speech: further recordings beside the train set, with other vocal tract lengths too" ""; then
   [[ -z $more ]] || asrdistill data segment "$more" "$made/pieces" --jobs "$jobs"
@@ -56,9 +57,9 @@ fi
 
 # The 30,000 words that the text has most often; a language model of a size to carry around.
 if stage 6 "recogniser: fewer words, a smaller language model, 8-bit weights" ""; then
-  asrdistill lang build "$out/lang" --dictionary "$data/corpus/lexicon.txt" --text "${lm_text[@]}" --most 30000
+  asrdistill lang build "${said[@]}" "$out/lang" --dictionary "$data/corpus/lexicon.txt" "${text[@]}" --most 30000
   asrdistill lang pron-probs "$out/lang" "$exp/ali/sat/train" "$out/lang_probs"
-  asrdistill lang lm "$out/lang" "$out/lm" --text "${lm_text[@]}" --config "$conf/lm.yaml" --test "$data/corpus/$dev"
+  asrdistill lang lm "${said[@]}" "$out/lang" "$out/lm" "${text[@]}" --config "$conf/lm.yaml" --test "$data/corpus/$dev"
   asrdistill decode tune "$out/student.$seed" "$data/hires/$dev" "$out/lang_probs" "$out/lm" "$data/corpus/$dev" "$out/tune/recogniser" "${tune[@]}"
   asrdistill export "$out/student.$seed" "$out/lang_probs" "$out/lm" "$out/tune/recogniser" "$out/recogniser" --to int8 --check "$data/corpus/$dev" --alignment "$ali/$dev" "${decode[@]}"
 fi
