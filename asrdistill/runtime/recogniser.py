@@ -28,7 +28,7 @@ from asrdistill.runtime.vocabulary import Lexicon, Sentences, Words, numbered
 
 log = logging.getLogger("asrdistill")
 
-LATTICE_BEAM = 5.0  # for confidences, in ln P(words)
+LATTICE_BEAM = 4.0  # for confidences, in ln P(words)
 Keywords = Mapping[str, float] | Iterable[str]  # with thresholds, or without
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from asrdistill.decode.decoder import Hypothesis
 from asrdistill.errors import UserError
 from asrdistill.runtime.options import EndpointOptions
 from asrdistill.runtime.recogniser import Recogniser
+from asrdistill.runtime.stream import Stream
 from asrdistill.serve.options import ServeOptions
 
 log = logging.getLogger("asrdistill")
@@ -75,12 +76,8 @@ class Session:
 
     def __init__(self, service: Service, rate: int, channels: int = 1, grammar: list[str] | None = None):
         self._service, self._rate, self._channels, self._bytes = service, rate, channels, 0
-        more = {"grammar": grammar} if grammar else {}
-        try:
-            self._stream = service.recogniser.stream(rate, EndpointOptions(), True, **more)
-        except TypeError:
-            raise UserError("this version cannot favour or limit words; leave out phrase_list") from None
-        self.shift = service.recogniser.frame_shift
+        self._vocabulary = {"grammar": grammar} if grammar else {}
+        self._stream: Stream | None = None  # made in a thread
 
     async def accept(self, pcm: bytes) -> list[Hypothesis]:
         """More samples; returns the utterances that ended. Raises UserError for half samples and too much audio."""
@@ -94,22 +91,27 @@ class Session:
         step = round(PIECE * self._rate) * frame
         for begin in range(0, len(pcm), step):
             samples = np.frombuffer(pcm, "<i2", -1 if begin + step >= len(pcm) else step // 2, begin)
-            ended += await self._service.run(partial(self._stream.accept, self._mixed(samples)))
+            ended += await self._service.run(partial(self._recognise, samples))
         return ended
 
-    def _mixed(self, samples: np.ndarray) -> np.ndarray:
-        return samples.reshape(-1, self._channels).mean(1) / 32768 if self._channels > 1 else samples
+    def _recognise(self, samples: np.ndarray) -> list[Hypothesis]:
+        if self._stream is None:
+            self._stream = self._service.recogniser.stream(self._rate, EndpointOptions(), True, **self._vocabulary)
+        mixed = samples.reshape(-1, self._channels).mean(1) / 32768 if self._channels > 1 else samples
+        return self._stream.accept(mixed)
 
     @property
     def partial(self) -> str:
+        if self._stream is None:
+            return ""
         return " ".join(word.word for word in [*self._stream.final, *self._stream.partial])
 
     async def finish(self) -> Hypothesis:
         """The last utterance, without words if there was too little audio."""
-        try:
-            return await self._service.run(self._stream.finish)
-        except UserError:
-            return Hypothesis([], 0.0, False)
+        if self._stream is not None:
+            with suppress(UserError):
+                return await self._service.run(self._stream.finish)
+        return Hypothesis([], 0.0, False)
 
 
 def merged(found: list[Hypothesis]) -> Hypothesis:

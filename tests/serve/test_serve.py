@@ -121,6 +121,12 @@ def test_alternatives_rates_and_words_are_configured(served):
     assert not any("result" in reply for reply in replies)
 
 
+def test_phrase_list_limits_the_words(served):
+    samples = spoken("high low", "low high")
+    replies = asyncio.run(talk(served.url, samples, sample_rate=RATE, phrase_list=["low high"]))
+    assert set(texts(replies)) == {"low high"}
+
+
 @pytest.mark.parametrize(
     ("messages", "names"),
     [
