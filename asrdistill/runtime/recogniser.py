@@ -45,6 +45,7 @@ class Recogniser:
         self.frame_shift: float = self.scorer.meta["frame_shift"] * self.scorer.senones.subsampling
         self._graph = graph_of(folder, self.scorer.senones)  # without added words
         self._open = True  # to more words
+        self._spots = False  # finds keywords, whose streams have no endpoints
         self._lexicon, self._added = Lexicon(folder, self.scorer.senones), dict[str, list[Pronunciation]]()
         self.decoder = Decoder.of(self._graph, options)
 
@@ -133,7 +134,7 @@ class Recogniser:
             raise UserError(f"the threshold of '{wrong[0]}' is {chosen[wrong[0]]:g}; give a finite number")
         other, spoken = copy(self), self._lexicon.spell(chosen, self._added)
         how = list(chosen.values()), self.decoder.options.lm_weight
-        other.decoder = KeywordDecoder(self.scorer.senones, spoken, *how)  # type: ignore[assignment]
+        other.decoder, other._spots = KeywordDecoder(self.scorer.senones, spoken, *how), True  # type: ignore[assignment]
         return other
 
     def spot(self, keywords: Keywords, threshold: float = THRESHOLD, rate: int | None = None) -> Stream:
@@ -171,6 +172,8 @@ class Recogniser:
         if vocabulary:
             return self.with_vocabulary(**vocabulary).stream(rate, endpoints, confidences)
         decoder = self.decoder
+        if self._spots:
+            endpoints, confidences = None, False
         if confidences and not decoder.options.lattice_beam:
             decoder = decoder.with_options(replace(decoder.options, lattice_beam=LATTICE_BEAM))
         return Stream(self.front, self.scorer, decoder, self.front.rate if rate is None else rate, endpoints)
