@@ -273,7 +273,12 @@ def transcribe(args: Args) -> None:
         raise UserError(f"{len(faults)} of {len(args.files)} files have no words: {shorten(faults)}; see above")
 
 
-@group.command(arg("recogniser", help="folder from asrdistill export"), options="asrdistill.serve.options.ServeOptions")
+@group.command(
+    arg(
+        "recogniser", nargs="?", default=STUDENT, help="folder from asrdistill export (default: a small one of English)"
+    ),
+    options="asrdistill.serve.options.ServeOptions",
+)
 def serve(args: Args) -> None:
     """Serve a recogniser to existing clients: many streams in one process
 
@@ -286,6 +291,7 @@ def serve(args: Args) -> None:
     --wyoming PORT adds the Wyoming protocol of Home Assistant. SIGTERM and Ctrl-C let streams end.
 
     Example:
+      asrdistill serve
       asrdistill serve exp/small --wyoming 10300
     """
     try:

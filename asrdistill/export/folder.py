@@ -68,8 +68,8 @@ def export(
         if missing := spoken - set(map(root_of, network.senones.phones)):
             raise UserError(f"{model} has no senones of the phone {min(missing)} of {g2p}; give one of its phones")
         (out / "g2p").mkdir()
-        for name in FILES:
-            shutil.copyfile(g2p / name, out / "g2p" / name)
+        for part in FILES:
+            shutil.copyfile(g2p / part, out / "g2p" / part)
     features = network.meta["features"]
     encoders = copy_encoder(encoder, features, model, out)
     frames = features_of(audio, frontend_of(network.meta, out), CALIBRATION) if audio else iter(())

@@ -60,6 +60,7 @@ if stage 6 "recogniser: fewer words, a smaller language model, 8-bit weights" ""
   asrdistill lang build "${said[@]}" "$out/lang" --dictionary "$data/corpus/lexicon.txt" "${text[@]}" --most 30000
   asrdistill lang pron-probs "$out/lang" "$exp/ali/sat/train" "$out/lang_probs"
   asrdistill lang lm "${said[@]}" "$out/lang" "$out/lm" "${text[@]}" --config "$conf/lm.yaml" --test "$data/corpus/$dev"
+  asrdistill lang g2p "$data/corpus/lexicon.txt" "$out/g2p" --order 3
   asrdistill decode tune "$out/student.$seed" "$data/hires/$dev" "$out/lang_probs" "$out/lm" "$data/corpus/$dev" "$out/tune/recogniser" "${tune[@]}"
-  asrdistill export "$out/student.$seed" "$out/lang_probs" "$out/lm" "$out/tune/recogniser" "$out/recogniser" --to int8 --check "$data/corpus/$dev" --alignment "$ali/$dev" "${decode[@]}"
+  asrdistill export "$out/student.$seed" "$out/lang_probs" "$out/lm" "$out/tune/recogniser" "$out/recogniser" --to int8 --g2p "$out/g2p" --check "$data/corpus/$dev" --alignment "$ali/$dev" "${decode[@]}"
 fi

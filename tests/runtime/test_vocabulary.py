@@ -37,6 +37,7 @@ def spelling(world):
 @pytest.fixture
 def speller(tuned, world, spelling):
     assert run(world, "export", "model", "lang", "lm", "tuned", "speller", "--g2p", "g2p") == 0
+    assert (world / "speller/README.md").read_text().startswith("# speller\n")
     return world / "speller"
 
 
