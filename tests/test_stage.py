@@ -243,7 +243,11 @@ def test_folder_whose_removal_is_killed_can_be_made_again(tmp_path, monkeypatch)
         assert names(folder) == [".wanted", "below"]
 
     make(out, work)
-    monkeypatch.setattr(os, "rmdir", lambda *args, **named: os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupted(*args, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rmdir", interrupted)
     with pytest.raises(KeyboardInterrupt):
         stage.remove(out)
     monkeypatch.undo()

@@ -282,7 +282,7 @@ def transcribe(args: Args) -> None:
 def serve(args: Args) -> None:
     """Serve a recogniser to existing clients: many streams in one process
 
-    Needs pip install 'asrdistill[serve]'. The port speaks
+    Without a folder it is that of English. Needs pip install 'asrdistill[serve]'. The port speaks
 
     /                         Vosk's WebSocket: 16-bit mono PCM; results, partial ones, config, eof
     /v1/audio/transcriptions  uploads as OpenAI's clients send them: json, verbose_json, text, srt, vtt
@@ -291,7 +291,6 @@ def serve(args: Args) -> None:
     --wyoming PORT adds the Wyoming protocol of Home Assistant. SIGTERM and Ctrl-C let streams end.
 
     Example:
-      asrdistill serve
       asrdistill serve exp/small --wyoming 10300
     """
     try:
