@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From the voices of a game to a distilled student: Hinton, Vinyals and Dean's speech experiment on real speech.
 #
-# Trains on 191 minutes of 35 speakers of "Flight of the Amazon Queen" (fetches 35 MB). Takes 3 GB of disk and about half
-# an hour on two cores with AVX2; with --small about five minutes.
+# Trains on 191 minutes of 35 speakers of "Flight of the Amazon Queen" (fetches 35 MB). Takes 3 GB of disk and about an
+# hour on two cores with AVX2; with --small about five minutes.
 #
 #   recipes/amazon_queen/run.sh --small        see that everything works
 #   recipes/amazon_queen/run.sh --seeds 3      three students: mean and deviation in the table
@@ -81,12 +81,12 @@ if stage 8 "reference alignments: known words of dev and tests, for frame accura
   done
 fi
 
-if stage 9 "teachers: four networks with different seeds, and their ensemble" "13 min (1.2 min)"; then
+if stage 9 "teachers: four networks with different seeds, and their ensemble" "30 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/teacher" --seeds "${teachers[@]}" --config "$sizes/teacher.yaml" --held-out "$data/fbank/dev" "$ali/dev" --jobs "$jobs"
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine geometric
 fi
 
-if stage 10 "student: taught by the ensemble on its very batches; all other systems are decoded beside it, at a lower priority" "9 min (1 min)"; then
+if stage 10 "student: taught by the ensemble on its very batches; all other systems are decoded beside it, at a lower priority" "20 min (1 min)"; then
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$exp/student" --seeds "${students[@]}" --config "$sizes/student.yaml" --teacher "$exp/ensemble" --held-out "$data/fbank/dev" "$ali/dev" --jobs 1 &
   for model in mono tri lda_mllt; do
     nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
