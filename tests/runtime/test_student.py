@@ -10,6 +10,7 @@ import soundfile
 import asrdistill
 from asrdistill.cli import main
 from asrdistill.scoring.edit_distance import count_errors
+from tests.refusals import assert_refused
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path(os.environ.get("LIBRISPEECH_SAMPLE", ROOT.parent / "shared/data/librispeech"))
@@ -36,6 +37,8 @@ def test_a_file_alone_is_transcribed_by_it(tmp_path, capsys):
     alone = capsys.readouterr().out
     assert main(["transcribe", str(asrdistill.STUDENT), str(tmp_path / "a.wav")]) == 0
     assert capsys.readouterr().out == alone
+    assert_refused(["transcribe", str(tmp_path / "missing.wav")], tmp_path / "missing.wav")
+    assert_refused(["transcribe", str(tmp_path / "none"), str(tmp_path / "a.wav")], tmp_path / "none")
 
 
 def test_books_are_mostly_right(books):
