@@ -224,7 +224,7 @@ def transcribe(args: Args) -> None:
     from asrdistill.runtime.recogniser import Recogniser
     from asrdistill.runtime.vocabulary import WEIGHT, read_weights, read_words
 
-    alone = not (args.files or args.stream or args.recogniser and args.recogniser.is_dir())
+    alone = not (args.files or args.stream or (args.recogniser and args.recogniser.is_dir()))
     if args.recogniser is None or args.recogniser.is_file() or alone:
         args.files[:0] = [args.recogniser] if args.recogniser else []
         args.recogniser = STUDENT
