@@ -5,7 +5,6 @@ import fcntl
 import gzip
 import hashlib
 import http.client
-import logging
 import os
 import re
 import shutil
@@ -20,10 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.reader import reading
-
-log = logging.getLogger("asrdistill")
 
 BLOCK = 1 << 18  # bytes read at once
 TIMEOUT = 60.0  # seconds without a byte

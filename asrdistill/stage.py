@@ -7,7 +7,6 @@ hash of options and inputs; a stage whose hash still matches is skipped. After a
 import contextlib
 import dataclasses
 import fcntl
-import logging
 import os
 import platform
 import resource
@@ -24,11 +23,9 @@ from safetensors import SafetensorError
 
 from asrdistill import __version__
 from asrdistill.config import hash_fields
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import hash_of, make_folder, sha256, write_json
 from asrdistill.reader import Count, Time, read_json
-
-log = logging.getLogger("asrdistill")
 
 MARKER = ".done"
 

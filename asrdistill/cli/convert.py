@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from asrdistill.cli.command import Args, Group, arg, flag, make
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.hmm.formats.options import FORMATS
 
 group = Group("convert")
@@ -116,8 +116,6 @@ def feats(args: Args) -> None:
 
 
 def _export_feats(args: Args) -> None:
-    import logging
-
     from asrdistill.data.kaldi import export_features
 
     if args.name or args.frame_shift:
@@ -125,7 +123,7 @@ def _export_feats(args: Args) -> None:
     if args.out.suffix != ".ark":
         raise UserError(f"{args.out} must end in .ark; the scp is written beside it")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    logging.getLogger("asrdistill").info("%s: %d utterances", args.out, export_features(args.source, args.out))
+    log.info("%s: %d utterances", args.out, export_features(args.source, args.out))
 
 
 @group.command(

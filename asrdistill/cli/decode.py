@@ -1,12 +1,12 @@
 """``asrdistill decode``: words from features, and from lattices."""
 
-import logging
 from contextlib import ExitStack
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from asrdistill.cli.command import FEATURES, GRAPH, JOBS, LANG, LEFT_OUT, LM, SCORER, Args, Group, arg, make
+from asrdistill.errors import log
 
 group = Group("decode")
 OUT = arg("out", help="folder to make: hyp.txt, words.ctm, decode.json")
@@ -64,7 +64,7 @@ def _decode(runs: list[Args], graph: Path) -> None:
         def work(archive: Path, out: Path) -> None:
             archives, decoder, workers = ready()
             record = decode_archive(archives[archive], decoder, out, workers)
-            logging.getLogger("asrdistill").info(
+            log.info(
                 f"{first.model.name}: {record['words']} words in {record['seconds_of_speech'] / 60:.1f} min of speech, "
                 f"real-time factor {record['rtf']:.4f} (with the model {record['rtf_with_model']:.4f})"
             )

@@ -1,6 +1,5 @@
 """``asrdistill transcribe --stream``: words of standard input as they become final."""
 
-import logging
 import os
 import shutil
 import signal
@@ -9,9 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from asrdistill.errors import UserError
-
-log = logging.getLogger("asrdistill")
+from asrdistill.errors import UserError, log
 
 
 def listen(recogniser: Any, rate: int | None, channel: int | None, rules: Any, form: str, nbest: int) -> None:

@@ -1,14 +1,12 @@
 """Commands without a group."""
 
-import logging
-
 from asrdistill import STUDENT
 from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.export.options import FORMS, PAGES
 from asrdistill.runtime.options import FORMATS
 
-group, log = Group(""), logging.getLogger("asrdistill")
+group = Group("")
 
 
 @group.command(

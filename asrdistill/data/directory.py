@@ -13,7 +13,6 @@ Sorted by the first column in C locale, as Kaldi's tools want them.
 
 import functools
 import itertools
-import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,11 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from asrdistill.data.audio import read_audio
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import write_text
 from asrdistill.reader import read_lines
-
-log = logging.getLogger("asrdistill")
 
 
 @dataclass(frozen=True)

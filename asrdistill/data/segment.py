@@ -8,7 +8,6 @@ silence) have no sound. Music is not told from speech.
 from __future__ import annotations
 
 import itertools
-import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -22,11 +21,9 @@ import soundfile
 from asrdistill.data.audio import UNKNOWN, check_whole, open_sound
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SegmentOptions
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import write_json, write_text
 from asrdistill.parallel import map_utterances
-
-log = logging.getLogger("asrdistill")
 
 AUDIO = "audio"  # folder of converted recordings
 PLAIN = {"WAV", "WAVEX", "AIFF", "FLAC"}  # formats with fast seeking

@@ -1,13 +1,10 @@
 """Splits of a data directory into train, dev and test: by recordings, or by their ends if there are few."""
 
-import logging
 import zlib
 from pathlib import Path
 
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError
-
-log = logging.getLogger("asrdistill")
 
 SETS = ("train", "dev", "test")
 FEW = 10  # recordings; fewer are split inside

@@ -1,6 +1,5 @@
 """Subsets of data directories and frame archives."""
 
-import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +10,9 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.data.options import SubsetOptions
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import write_text
 from asrdistill.reader import read_lines
-
-log = logging.getLogger("asrdistill")
 
 T = TypeVar("T")
 

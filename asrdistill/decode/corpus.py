@@ -1,6 +1,5 @@
 """Decoding all utterances of feature archives, in parallel."""
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,12 +14,10 @@ from asrdistill.decode.acoustic import Scorer, load_scorer, open_frames
 from asrdistill.decode.decoder import DecodeOptions, Decoder, Hypothesis
 from asrdistill.decode.graph import keep_graph
 from asrdistill.decode.lattice_formats import lattice_path, write_slf
-from asrdistill.errors import UserError, check_left_out, noting, shorten
+from asrdistill.errors import UserError, check_left_out, log, noting, shorten
 from asrdistill.files import atomic, write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.parallel import Workers
-
-log = logging.getLogger("asrdistill")
 
 
 def load(

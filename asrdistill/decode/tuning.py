@@ -4,7 +4,6 @@ Lattices of one search give the errors of a grid of scales around its own. The m
 grid is where the next search starts; see docs/internals.md.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +15,10 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.decode.corpus import Recogniser, recognise, recognisers
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.words import join
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import write_json
 from asrdistill.parallel import Workers
 from asrdistill.scoring.edit_distance import count_errors
-
-log = logging.getLogger("asrdistill")
 
 FACTOR, STEP = 1.18, 0.5  # between neighbours in the grid: of the weight, of penalty / weight
 WEIGHTS, PENALTIES = range(-4, 5), range(-2, 3)  # the grid, in these steps from the scales of the search

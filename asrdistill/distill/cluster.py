@@ -4,7 +4,6 @@ On-line K-means on the columns of the covariance of its predictions, or on whole
 ``sets.json``: per set its senones (nearest to the centroid first), their names, inertia and probability mass.
 """
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict
@@ -13,14 +12,12 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.options import ClusterOptions
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones, leaves
 from asrdistill.models.io import load_model, load_with
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import Count, read_json
-
-log = logging.getLogger("asrdistill")
 
 SETS = "sets.json"
 PASSES, STARTS = 20, 10  # over the columns; a single start may leave two groups in one cluster

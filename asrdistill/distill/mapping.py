@@ -1,6 +1,5 @@
 """Map teachers over another tree to our senones by co-occurrence on aligned frames; see docs/internals.md."""
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,9 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.distill.teacher import Mapping, Teacher, open_teacher
+from asrdistill.errors import log
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.parallel import Chunk, chunks, map_utterances
-
-log = logging.getLogger("asrdistill")
 
 NEVER = 0.5  # a unit with less mass than this, in frames of the alignment, counts as never occurring
 

@@ -8,7 +8,6 @@
 probable senone belongs to the state. The option `tail_mode` of training says how a student uses the rest.
 """
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,9 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, fini
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.teacher import CrossFittedTeacher, Mapping, Teacher, open_teacher
-from asrdistill.errors import UserError, noting
+from asrdistill.errors import UserError, log, noting
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_tensors, reading
-
-log = logging.getLogger("asrdistill")
 
 TAILS = "tails.safetensors"
 SHARD_UTTERANCES = 500  # fixed, so that the store does not depend on the number of jobs

@@ -1,7 +1,6 @@
 """Train teachers, baselines, students and specialists: from archives to a model folder."""
 
 import dataclasses
-import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from asrdistill.data.archive import FrameArchive, check_features, check_match
 from asrdistill.distill.online import OnlineTeacher, TaughtTargets
 from asrdistill.distill.specialists import Relabelled, Specialty, read_specialty
 from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import write_json
 from asrdistill.hmm.aligned import open_aligned
@@ -33,8 +32,6 @@ from asrdistill.training.mmi import MmiTargets
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool
 from asrdistill.training.targets import ChunkTargets, HardTargets, Targets, WeightedTargets
-
-log = logging.getLogger("asrdistill")
 
 
 def train_model(

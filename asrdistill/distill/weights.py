@@ -1,6 +1,5 @@
 """Ensemble weights by maximum likelihood on held-out data."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.features.paste import columns
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.models.io import check_members, load_model
 from asrdistill.parallel import Chunk, chunks, map_utterances
-
-log = logging.getLogger("asrdistill")
 
 UPDATES, TOLERANCE = 10_000, 1e-7  # most iterations; least gain of one, nats per frame
 

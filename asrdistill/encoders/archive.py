@@ -1,6 +1,5 @@
 """Archives of a pretrained encoder's frames (every 20 ms), interpolated at the middle of each of our frames (10 ms)."""
 
-import logging
 import math
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,12 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.base import Encoder, WindowedStream
 from asrdistill.encoders.factory import open_encoder
-from asrdistill.errors import MOST_LEFT_OUT, UserError, noting, shorten
+from asrdistill.errors import MOST_LEFT_OUT, UserError, log, noting, shorten
 from asrdistill.features.options import FbankOptions, frames, options_of
 from asrdistill.features.perturb import original_id
 from asrdistill.files import write_json
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_json
-
-log = logging.getLogger("asrdistill")
 
 SHARD_UTTERANCES = 250  # fixed, so that the archive does not depend on the number of jobs
 

@@ -1,6 +1,5 @@
 """From a data directory to an archive of log-mel features."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,8 +15,6 @@ from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
 from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
 from asrdistill.parallel import Chunk, gather, map_utterances, split
-
-log = logging.getLogger("asrdistill")
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs
 _BATCH_SECONDS = 60.0  # of audio, transformed together

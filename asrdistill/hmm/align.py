@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish
 from asrdistill.data.directory import DataDirectory
 from asrdistill.data.text import Texts, Transcript, read_texts
-from asrdistill.errors import UserError, check_left_out
+from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.files import atomic
 from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import AlignOptions
@@ -25,8 +24,6 @@ from asrdistill.parallel import Chunk, Sums, map_utterances, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
-
-log = logging.getLogger("asrdistill")
 
 SHARDS = 32  # fixed, so that results do not depend on the number of jobs
 # senone of each frame, and its phone as an index into the inventory's phones

@@ -1,13 +1,10 @@
 """Features together with their alignment."""
 
-import logging
 from pathlib import Path
 
 from asrdistill.data.archive import FrameArchive, check_match
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.hmm.senones import Senones
-
-log = logging.getLogger("asrdistill")
 
 
 def open_aligned(

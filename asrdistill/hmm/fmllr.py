@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError, check_left_out, shorten
+from asrdistill.errors import UserError, check_left_out, log, shorten
 from asrdistill.features.perturb import by_speaker
 from asrdistill.hmm.estimate import precisions, weighted_products
 from asrdistill.hmm.gmm import Gmm, load_gmm
@@ -19,8 +18,6 @@ from asrdistill.hmm.options import FmllrOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import fmllr
 from asrdistill.parallel import Chunk, chunks, map_utterances
-
-log = logging.getLogger("asrdistill")
 
 SPEAKERS_PER_SHARD = 4  # fixed, so that the archive does not depend on the number of jobs
 

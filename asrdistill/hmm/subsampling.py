@@ -6,7 +6,6 @@ two states the first N rows of a phone are of its first state (Pundak and Sainat
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
-from asrdistill.errors import UserError, check_left_out
+from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.hmm.align import PARTS, SHARDS
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.estimate import self_loops
@@ -26,8 +25,6 @@ from asrdistill.hmm.senones import Senones, begins
 from asrdistill.hmm.train import blocks
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.parallel import Chunk, Sums, Workers, split
-
-log = logging.getLogger("asrdistill")
 
 
 class Relabelled(NamedTuple):

@@ -6,7 +6,6 @@ merges them in the order of the shards and updates, so the result does not depen
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -18,7 +17,7 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.data.text import Transcript
-from asrdistill.errors import UserError, check_left_out
+from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.features.context import splice
 from asrdistill.hmm.align import PATHLESS, SHARDS
 from asrdistill.hmm.estimate import (
@@ -44,8 +43,6 @@ from asrdistill.parallel import Chunk, Sums, Workers, gather, split
 
 if TYPE_CHECKING:
     from asrdistill.lang.lexicon import Lang
-
-log = logging.getLogger("asrdistill")
 
 DELTAS = 2
 BLOCK = 60_000  # frames accumulated at once

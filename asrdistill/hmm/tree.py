@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from asrdistill.errors import log
 from asrdistill.hmm.senones import SIDES, START_SELF_LOOP, Senones, Tree
 from asrdistill.lang.lexicon import root_of
-
-log = logging.getLogger("asrdistill")
 
 MIN_FRAMES = 100.0  # on each side of a split at least
 FLOOR = 0.01  # of the global variance

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import TABLES, write_text
 from asrdistill.lang.lexicon import RESERVED, SILENCE, Lang, Pronunciation
 from asrdistill.reader import parse_lines
-
-log = logging.getLogger("asrdistill")
 
 Dictionary = dict[str, list[tuple[str, ...]]]  # word -> its pronunciations, as phones
 Guess = Callable[[str], list[Pronunciation]]

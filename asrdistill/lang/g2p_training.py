@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -12,13 +11,11 @@ import numba
 import numpy as np
 from kaldialign import edit_distance
 
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.lang.dictionary import Dictionary, phones_of
 from asrdistill.lang.g2p import G2P, NONE, Graphone, NgramTree
 from asrdistill.lang.ngram import count_ngrams, estimate
 from asrdistill.lang.options import G2POptions
-
-log = logging.getLogger("asrdistill")
 
 HELD_OUT = 50  # one of N words
 LARGEST = 20_000  # letters times phones: EM takes the square of it, 3 GB

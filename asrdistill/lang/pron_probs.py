@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from asrdistill.data.ctm import Interval, read_ctm
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.lang.lexicon import Lang, Pronunciation
-
-log = logging.getLogger("asrdistill")
 
 SLACK = 0.0005  # seconds; times in a CTM are rounded
 NONE: tuple[str, list[Interval]] = ("", [])  # after the last utterance

@@ -11,20 +11,17 @@ phones, or that split a graphone (the s of "sh"), lower the piece's probability.
 from __future__ import annotations
 
 import io
-import logging
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.lang.dictionary import Dictionary
 from asrdistill.lang.g2p import Graphone
 from asrdistill.lang.g2p_training import align_letters
 from asrdistill.lang.lexicon import LINK, Lang, Pronunciation, root_of
 from asrdistill.lang.ngram import UNKNOWN
-
-log = logging.getLogger("asrdistill")
 
 ITERATIONS = 8  # of EM
 RAREST = 0.05  # least frequency of a pronunciation, relative to the most frequent one

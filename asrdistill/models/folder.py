@@ -1,18 +1,15 @@
 """Files of model folders, read without torch: meta.json, senones, weights. See :mod:`asrdistill.models.io`."""
 
-import logging
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from asrdistill.data.archive import Settings
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import hash_of, sha256
 from asrdistill.hmm.senones import Senones
 from asrdistill.reader import Count, Positive, read_json, read_tensors
-
-log = logging.getLogger("asrdistill")
 
 FORMAT = 1  # of what asrdistill export writes: a later one may mean something else by the same names
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import write_text
 from asrdistill.lang.lexicon import SILENCE
 from asrdistill.pseudo_label.options import FilterOptions
 from asrdistill.pseudo_label.run import PseudoLabel, read_pseudo_labels
 from asrdistill.scoring.edit_distance import count_errors
 from asrdistill.scoring.wer import Transcripts, read_transcripts
-
-log = logging.getLogger("asrdistill")
 
 
 def filter_pseudo_labels(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +13,12 @@ import numpy as np
 
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.encoders.whisper import model_folder
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import atomic, write_text
 from asrdistill.lang.normalize import normalize_text
 from asrdistill.parallel import Chunk, chunks, map_utterances, split
 from asrdistill.pseudo_label.options import PseudoLabelOptions
 from asrdistill.reader import parse_lines
-
-log = logging.getLogger("asrdistill")
 
 RATE = 16_000  # Hz of Whisper's input
 FRAMES = 50  # encoder frames per second; its features have twice as many

@@ -1,6 +1,5 @@
 """16-bit PCM from a pipe or a microphone."""
 
-import logging
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -8,9 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from asrdistill.data.audio import check_channel, one_channel
-from asrdistill.errors import UserError
-
-log = logging.getLogger("asrdistill")
+from asrdistill.errors import UserError, log
 
 PIECE = 1 << 14  # most bytes that are handed on at a time; a source that is slower hands on fewer
 ENDLESS = 0x7FFF0000  # sizes from here on, and 0, mean an unknown size

@@ -1,6 +1,5 @@
 """Recogniser of an exported folder: audio to words."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
@@ -17,7 +16,7 @@ from asrdistill.decode.extend import extend
 from asrdistill.decode.graph import SearchGraph, compile_graph, keep_graph
 from asrdistill.decode.keywords import LEAST, THRESHOLD, KeywordDecoder, threshold
 from asrdistill.decode.options import DecodeOptions, tuned
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang, Pronunciation
 from asrdistill.lang.ngram import read_arpa
@@ -25,8 +24,6 @@ from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.options import EndpointOptions
 from asrdistill.runtime.stream import Stream
 from asrdistill.runtime.vocabulary import Lexicon, Sentences, Words, numbered
-
-log = logging.getLogger("asrdistill")
 
 LATTICE_BEAM = 4.0  # for confidences, in ln P(words)
 Keywords = Mapping[str, float] | Iterable[str]  # with thresholds, or without

@@ -9,15 +9,13 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from asrdistill import parallel, stage
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.files import write_text
 from asrdistill.results import plan as report
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.report import show, write
 from asrdistill.sweep.plan import Plan, Run
 from asrdistill.sweep.spec import Sweep, label
-
-log = logging.getLogger("asrdistill")
 
 
 def run_sweeps(plan: Plan, sweeps: Sequence[Sweep], jobs: int) -> None:

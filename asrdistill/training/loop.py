@@ -5,7 +5,6 @@ epoch and after a pool when a minute has passed.
 """
 
 import json
-import logging
 import math
 import os
 import time
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.models.dnn import Widths
 from asrdistill.models.network import Network, cropped
 from asrdistill.progress import Meter
@@ -32,8 +31,6 @@ from asrdistill.training.muon import Muon
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
 from asrdistill.training.targets import UNLABELLED, ChunkTargets, Targets
-
-log = logging.getLogger("asrdistill")
 
 CHECKPOINT_SECONDS = 60
 BEST = "best.safetensors"  # weights of the best epoch so far, where training is to stop early

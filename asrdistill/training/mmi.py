@@ -4,7 +4,6 @@ log p(phones of the chunk) - log p(any phones), by the forward-backward algorith
 numerator's paths are some of the denominator's, with the same weights, so the objective is at most 0.
 """
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,14 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
-from asrdistill.errors import UserError, check_left_out
+from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.hmm.denominator import DenominatorGraph
 from asrdistill.hmm.phone_ngram import PhoneNgram, find
 from asrdistill.hmm.senones import Senones, begins
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import UNLABELLED, HardTargets
-
-log = logging.getLogger("asrdistill")
 
 LOWEST = -60.0  # logits below their frame's largest by more count as this: float32 ends at e^-87
 LARGEST = 1e30

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from asrdistill.data import kaldi as arks
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.ctm import Interval
-from asrdistill.errors import UserError, check_left_out, shorten
+from asrdistill.errors import UserError, check_left_out, log, shorten
 from asrdistill.hmm.align import CTMS, PARTS, ctm
 from asrdistill.hmm.formats.kaldi import TransitionModel, read_symbols, read_transitions, senones_of
 from asrdistill.hmm.formats.options import ImportOptions
@@ -28,8 +27,6 @@ from asrdistill.hmm.senones import START_SELF_LOOP, Senones, begins, leaves
 from asrdistill.hmm.viterbi import Segment, segments
 from asrdistill.lang.lexicon import Lang, root_of
 from asrdistill.reader import read_text
-
-log = logging.getLogger("asrdistill")
 
 # Names of silence in other systems, in lower case, unless the lang folder has such a phone
 SILENCES = frozenset(("", "sil", "sp", "spn", "h#", "pau", "epi", "<eps>", "silence"))

@@ -13,7 +13,6 @@ Licence: the game may be passed on and modified but not sold; none of it is ship
 """
 
 import io
-import logging
 import re
 import struct
 import sys
@@ -29,10 +28,9 @@ from asrdistill import parallel
 from asrdistill.cli.command import JOBS, Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 from asrdistill.lang.normalize import normalize_english
 
-log = logging.getLogger("asrdistill")
 group = Group("amazon_queen.py", __doc__)
 
 PACKAGE = "flight-of-the-amazon-queen"

@@ -9,7 +9,6 @@ mono, 8 bits unsigned, compressed (rnc.py). Integers are little-endian. Licence:
 not sold; none of it is shipped.
 """
 
-import logging
 import struct
 import sys
 from collections.abc import Iterator
@@ -23,9 +22,8 @@ from asrdistill import parallel
 from asrdistill.cli.command import JOBS, Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError, shorten
+from asrdistill.errors import UserError, log, shorten
 
-log = logging.getLogger("asrdistill")
 group = Group("steel_sky.py", __doc__)
 
 PACKAGE = "beneath-a-steel-sky"

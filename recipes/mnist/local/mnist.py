@@ -9,7 +9,6 @@ big-endian numbers, then the values.
 """
 
 import gzip
-import logging
 import sys
 import zlib
 from collections.abc import Sequence
@@ -21,13 +20,12 @@ import numpy as np
 from asrdistill import fetch
 from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.data.archive import ShardWriter, finish
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.features.statistics import PIXELS
 from asrdistill.fetch import Remote
 from asrdistill.hmm.senones import Senones
 from asrdistill.progress import Meter
 
-log = logging.getLogger("asrdistill")
 group = Group("mnist.py", __doc__)
 OUT = arg("out", help="folder for the four files")
 

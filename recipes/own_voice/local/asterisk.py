@@ -9,7 +9,6 @@ out. Licence: CC-BY-SA 3.0 or CC-BY 3.0; none is shipped.
 """
 
 import gzip
-import logging
 import re
 import sys
 import zlib
@@ -24,11 +23,9 @@ from asrdistill import stage
 from asrdistill.cli.command import Args, Group, arg, make
 from asrdistill.corpora import apt
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
 from asrdistill.lang.normalize import normalize_text
 from asrdistill.reader import read_lines
-
-log = logging.getLogger("asrdistill")
 
 PACKAGE = "asterisk-core-sounds"
 LANGUAGES = ("en", "es", "fr", "it", "ru")
