@@ -6,21 +6,22 @@
 # --data, --exp and --out are taken from the current folder.
 
 # shellcheck disable=SC2034
+set -euo pipefail
 run_script=${BASH_SOURCE[1]}
 here=$(cd "$(dirname "$run_script")" && pwd)
 root=$(cd "$here/../.." && pwd)
-conf=$here/conf
-PATH=$root/.venv/bin:$PATH
+conf=$here/conf PATH=$root/.venv/bin:$PATH
 last_stage=$(sed -n 's/^if stage \([0-9]*\) .*/\1/p' "$run_script" | tail -n 1)
-stage=1 stop_stage=$last_stage seeds=${seeds:-1} seed=0 teachers=4 jobs=$(nproc 2>/dev/null || echo 2) data="" exp="" dry_run=false
-started=false log=/dev/null
+stage=1 stop_stage=$last_stage seeds=${seeds:-1} seed=0 teachers=4 jobs=$(nproc 2>/dev/null || echo 2) data="" exp="" dry_run=false started=false log=/dev/null
 arguments=("$@") # for a recipe that calls others
 
 fail() { printf '%s: %s\n' "${run_script##*/}" "$*" >&2; exit 2; }
 require_files() { for file; do [[ -f $file ]] || fail "$file does not exist"; done; }
 
 usage() {
-  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "$run_script"
+  sed -n '2,/^#   --/{/^#   --/d;s/^# \{0,1\}//;p;}' "$run_script"
+  echo options:
+  sed -n '/^#   --/,/^[^#]/{/^[^#]/d;s/^# \{0,1\}//;p;}' "$run_script"
   cat <<'HELP'
   --stage N        first stage to run (default 1)
   --stop-stage N   last stage to run (default: the last)

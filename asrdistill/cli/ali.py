@@ -49,6 +49,7 @@ def make_(args: Args) -> None:
     arg("--tree", metavar="FOLDER", help="alignment or network whose senones of a low frame rate are taken"),
     JOBS,
     options="asrdistill.hmm.options.SubsamplingOptions",
+    sets="originals features out",
 )
 def expand(args: Args) -> None:
     """Give perturbed copies, or networks of a low frame rate, the alignment of the originals
@@ -63,7 +64,7 @@ def expand(args: Args) -> None:
     Example:
       asrdistill ali expand exp/ali/train fbank/train_copies exp/ali/train_copies
       asrdistill ali expand exp/ali/train fmllr/train exp/ali_low/train --frame-subsampling 3 --leaves 2000
-      asrdistill ali expand exp/ali/dev fmllr/dev exp/ali_low/dev --tree exp/ali_low/train
+      asrdistill ali expand exp/ali fmllr exp/ali_low --sets dev test --tree exp/ali_low/train
     """
     from asrdistill.features.perturb import expand_to_copies
     from asrdistill.hmm.subsampling import subsample_alignment

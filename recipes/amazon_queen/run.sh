@@ -7,13 +7,9 @@
 #   recipes/amazon_queen/run.sh --small        see that everything works
 #   recipes/amazon_queen/run.sh --seeds 3      three students: mean and deviation in the table
 #
-# recipes/amazon_queen_paper and recipes/amazon_queen_whisper continue from its folders.
-#
-# options:
 #   --small          24 minutes of speech and small models
 #   --open           lexicon of the train text alone; the table has the out-of-vocabulary rate
 #   --queen FILE     your own queen.1c instead of the download
-set -euo pipefail
 small=false open=false queen=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 variant=default sizes=$conf minutes=()
@@ -35,7 +31,6 @@ if stage 2 "features: filterbanks and cepstra; grapheme-to-phoneme model beside 
   asrdistill lang g2p "$dictionary" "$data/g2p" &
   asrdistill feats fbank "$data/corpus" "$data/fbank" --sets train "${tests[@]}" --config "$conf/fbank.yaml" --jobs "$jobs"
   asrdistill feats cepstra "$data/fbank" "$data/corpus" "$data/cepstra" --sets train "${tests[@]}" --config "$conf/cepstra.yaml" --jobs "$jobs"
-  # The networks see each train utterance with three vocal tract lengths.
   asrdistill feats fbank "$data/corpus/train" "$data/fbank/train_copies" --config "$conf/fbank.yaml" --warps 1 0.92 1.05 --jobs "$jobs"
   wait_all
 fi
@@ -76,9 +71,7 @@ if stage 8 "reference alignments: known words of dev and tests, for frame accura
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${tests[@]}" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$sat" --sets "${tests[@]}" --jobs "$jobs"
-  for set in "${tests[@]}"; do
-    asrdistill ali expand "$sat/$set" "$data/fmllr_known/$set" "$ali/$set" --tree "$ali/train" --jobs "$jobs"
-  done
+  asrdistill ali expand "$sat" "$data/fmllr_known" "$ali" --sets "${tests[@]}" --tree "$ali/train" --jobs "$jobs"
 fi
 
 if stage 9 "teachers: four networks with different seeds, and their ensemble" "30 min (1 min)"; then
@@ -92,13 +85,10 @@ if stage 10 "student: taught by the ensemble on its very batches; all other syst
     nice asrdistill decode tune "$exp/$model" "$data/cepstra/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
     nice asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${tests[@]}" --tuned "$exp/tune/$model" --config "$conf/decode.yaml" --jobs "$jobs"
   done
-  # Two passes: the first pass's words give the transforms of the speakers.
   nice asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${tests[@]}" --text "$exp/decode/lda_mllt" --jobs "$jobs"
   nice asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${tests[@]}" --jobs "$jobs"
   nice asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${tests[@]}" --tuned "$exp/tune/lda_mllt" --config "$conf/decode.yaml" --jobs "$jobs"
-  for model in "teacher.$seed" ensemble; do
-    nice asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"
-  done
+  for model in "teacher.$seed" ensemble; do nice asrdistill decode tune "$exp/$model" "$data/fbank/dev" "$decode_lang" "$lm" "$data/corpus/dev" "$exp/tune/$model" --config "$conf/tune.yaml" --jobs "$jobs"; done
   nice asrdistill decode run "$exp/teacher" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --tuned "$exp/tune/teacher.$seed" --config "$conf/decode.yaml" --jobs "$jobs"
   nice asrdistill decode run "$exp/ensemble" "$data/fbank" "$decode_lang" "$lm" "$exp/decode/ensemble" --sets "${tests[@]}" --tuned "$exp/tune/ensemble" --config "$conf/decode.yaml" --jobs "$jobs"
   wait_all
@@ -110,9 +100,7 @@ if stage 11 "decode: the student, scales tuned on dev" "0.5 min (0.2 min)"; then
 fi
 
 if stage 12 "score: frame accuracy, WER, significance, table; export of the student" "1 min (0.1 min)"; then
-  asrdistill nnet evaluate "$exp/teacher" "$data/fbank" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${tests[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/ensemble" "$data/fbank" "$ali" "$exp/frames/ensemble" --sets "${tests[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/student" "$data/fbank" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${tests[@]}" --jobs "$jobs"
+  for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$data/fbank" "$ali" "$exp/frames/$model" --sets "${tests[@]}" --jobs "$jobs"; done
   asrdistill export "$exp/student.$seed" "$decode_lang" "$lm" "$exp/tune/student.$seed" "$exp/student" --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
   asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi

@@ -9,11 +9,9 @@
 #
 #   recipes/amazon_queen_paper/run.sh --stage 10 --stop-stage 12
 #
-# options:
 #   --quick          fewer values and updates; networks learn once from the utterances without their copies
 #   --small          on the folders of amazon_queen/run.sh --small; includes --quick
 #   --out DIR        folder for models and results; --data and --exp are those of recipes/amazon_queen
-set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 variant=default sizes=$conf heard=train_copies quickly=()
@@ -47,9 +45,7 @@ if stage 3 "decode and evaluate: scales that the sweeps decode with" ""; then
     asrdistill decode run "$out/$model" "$data/fbank/dev" "$lang" "$lm" "$out/decode/$model/dev" --tuned "$out/tune/$model" "${decode[@]}"
   done
   $quick || asrdistill decode run "$out/better" "$data/fbank" "$lang" "$lm" "$out/decode/better" --seeds "${students[@]}" --sets "${tests[@]}" --tuned "$out/tune/better.$seed" "${decode[@]}"
-  for model in "${teachers[@]/#/teacher.}" ensemble "student.$seed" "${students[@]/#/better.}"; do
-    asrdistill nnet evaluate "$out/$model" "$data/fbank" "$ali" "$out/frames/$model" --sets "${tests[@]}" --jobs "$jobs"
-  done
+  for model in "${teachers[@]/#/teacher.}" ensemble "student.$seed" "${students[@]/#/better.}"; do asrdistill nnet evaluate "$out/$model" "$data/fbank" "$ali" "$out/frames/$model" --sets "${tests[@]}" --jobs "$jobs"; done
 fi
 
 sweeps=("$conf"/sweeps/{temperature,teachers,size,share,hard_weight,combine,keep,transfer,subsets}.yaml)
@@ -85,9 +81,7 @@ fi
 
 # Beside them: the generalist trained on for at least as many updates as all specialists had, two networks, a student.
 if stage 7 "specialists: with their generalist, their student, the generalist trained on" ""; then
-  for kind in specialists "${others[@]}"; do
-    asrdistill nnet ensemble "${numbers[@]/#/$own/$kind.members/}" "$own/$kind" --generalist "$generalist"
-  done
+  for kind in specialists "${others[@]}"; do asrdistill nnet ensemble "${numbers[@]/#/$own/$kind.members/}" "$own/$kind" --generalist "$generalist"; done
   asrdistill nnet ensemble "$generalist" "$out/teacher.$((seed + 1))" "$own/two_teachers"
   asrdistill distill targets "$own/specialists_own" "$data/fbank/$heard" "$own/targets" --config "$conf/targets.yaml" --jobs "$jobs"
   asrdistill nnet train "${train[@]}" "$own/trained_on" "${specialist[@]}" --learning-rate 1e-3 --epochs 3 &
@@ -111,13 +105,10 @@ if stage 9 "omitted phone: students with and without frames of S, a bias for S" 
   asrdistill nnet train "${train[@]}" "$omitted/all" --seeds "${students[@]}" --config "$sizes/student.yaml" "${taught[@]}" --jobs "$jobs"
   asrdistill nnet train "${train[@]}" "$omitted/without_S" --seeds "${students[@]}" --config "$sizes/student.yaml" "${taught[@]}" --omit S --jobs "$jobs"
   asrdistill nnet adjust "$omitted/without_S" "$omitted/without_S_bias" --seeds "${students[@]}" --bias "$data/fbank/dev" "$ali/dev" --phones S --jobs "$jobs"
-  for system in all without_S without_S_bias; do
-    asrdistill nnet evaluate "$omitted/$system" "$data/fbank" "$ali" "$omitted/frames/$system" --seeds "${students[@]}" --sets test --jobs "$jobs"
-  done
+  for system in all without_S without_S_bias; do asrdistill nnet evaluate "$omitted/$system" "$data/fbank" "$ali" "$omitted/frames/$system" --seeds "${students[@]}" --sets test --jobs "$jobs"; done
   asrdistill report "$omitted" --config "$conf/omitted.yaml"
 fi
 
-# Each size with the better teacher and without a teacher, for as many updates; a slimmable network is several sizes.
 sized=$out/students sizes=(tiny small medium large huge causal_medium causal_large recurrent) widths=(0.25 0.5 1.0) epochs=()
 if $quick; then sizes=(small) widths=() epochs=(--epochs 1); fi
 if stage 10 "small students: each size with the better teacher and without" ""; then

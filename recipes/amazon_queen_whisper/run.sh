@@ -6,11 +6,9 @@
 #
 #   recipes/amazon_queen_whisper/run.sh --quick --seeds 1
 #
-# options:
 #   --quick          fewer students and updates; stage 8 on 6 minutes with small models
 #   --small          on the folders of amazon_queen/run.sh --small; includes --quick
 #   --out DIR        folder for data, models and results; --data and --exp are those of recipes/amazon_queen
-set -euo pipefail
 quick=false small=false out="" seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 variant=default sizes="" tdnns=(small causal_medium) epochs=() minutes=30 smaller=()
@@ -41,7 +39,6 @@ if stage 3 "teacher: a head on the encoder, alone and with time-delay networks" 
   asrdistill ali expand "$ali/train" "$data/fbank/train_copies" "$ali/train_copies"
   asrdistill nnet train "$data/fbank/train_copies" "$ali/train_copies" "$out/teacher" --seeds "${teachers[@]}" --config "$networks$sizes/better_teacher.yaml" --held-out "$data/fbank/dev" "$ali/dev" --jobs "$jobs"
   asrdistill nnet train "$made/whisper/more" "$ali/train" "$out/head" --seeds "${students[@]}" --config "$conf/head.yaml" --held-out "$made/whisper/dev" "$ali/dev" --jobs "$jobs"
-  # The weights of head and networks are chosen on dev.
   asrdistill feats paste "$data/fbank" "$made/whisper" "$made/both" --sets "${tests[@]}"
   asrdistill nnet ensemble "$out/head.$seed" "${teachers[@]/#/$out/teacher.}" "$out/company.$seed" --weights-on "$made/both/dev" "$ali/dev" --jobs "$jobs"
   asrdistill distill targets "$out/head.$seed" "$made/whisper/more" "$out/targets" --config "$conf/targets.yaml" --jobs "$jobs"
@@ -82,9 +79,7 @@ fi
 if stage 7 "score: table, words of Whisper itself" ""; then
   asrdistill report "$out" --config "$conf/systems.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant whisper
   asrdistill pseudo-label run "$data/corpus" "$out/pseudo_labels" --sets "${tests[@]}" --jobs "$jobs"
-  for set in "${tests[@]}"; do
-    asrdistill score "$data/corpus/$set/text" "$out/pseudo_labels/$set/text"
-  done
+  for set in "${tests[@]}"; do asrdistill score "$data/corpus/$set/text" "$out/pseudo_labels/$set/text"; done
 fi
 
 # own_voice on half an hour of the train set; its students decode the recipe's sets with the recipe's words.

@@ -1,12 +1,9 @@
 #!/usr/bin/env bash
 # LibriSpeech: from OpenSLR's archives to a distilled student that transcribes, with Kaldi's ladder of models below it.
 #
-# README.md has what the stages take, and Kaldi's figures to compare with.
-#
 #   recipes/librispeech/run.sh --mini                              a few hours on two cores
 #   recipes/librispeech/run.sh --corpus /corpora --hours 960       LibriSpeech stands in /corpora/LibriSpeech
 #
-# options:
 #   --mini           mini_librispeech: 5 hours to train on (train-clean-5), tuned on dev-clean-2, for a laptop
 #   --hours N        train on 100, 460 or 960 hours (default 100)
 #   --paper          networks of the paper's size (8 x 2560) over 8,000 senones or more, in folders of their own, trained by
@@ -18,7 +15,6 @@
 #   --mirror URL     server to fetch from (default: OpenSLR)
 #   --table TSV      sizes and checksums of the mirror's files (default: those of OpenSLR)
 #   --conf DIR       sizes of models and sets (default conf/full or conf/mini); decode.yaml and tune.yaml for other beams
-set -euo pipefail
 mini=false hours=100 paper=false corpus="" lm_text=() mirror="" table="" sets=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 # `rungs`: hours on which adapted triphones are trained in turn; `parts`: what each adds. Mono and tri decode one set.
@@ -35,9 +31,8 @@ fi
 read -ra sets <<<"${sets:-$usual}"
 if ((${#lm_text[@]})); then models=(); else models=(lm-3-small "${large[0]}"); fi
 require_files "${lm_text[@]}"
-sizes=$conf dev=${sets[0]} beams=$conf
-if [[ $conf == "$here/conf" ]]; then sizes=$here/conf/$size; fi
-conf=$here/conf
+sizes=$conf beams=$conf conf=$here/conf dev=${sets[0]}
+if [[ $sizes == "$conf" ]]; then sizes=$conf/$size; fi
 if [[ ! -f $beams/decode.yaml ]]; then beams=$conf; fi
 teacher=$sizes/teacher.yaml student=$sizes/student.yaml last_tree=() trainer=(asrdistill) at_once=$jobs
 if $paper; then
@@ -65,9 +60,7 @@ if stage 2 "corpus: data directories, their subsets and unions" "0.01 min"; then
   asrdistill data prepare librispeech "$corpus" "$data/corpus" --parts "${parts[@]}" "${sets[@]}" lexicon --jobs "$jobs"
   folders=("${parts[@]/#/$data/corpus/}")
   for i in "${!rungs[@]}"; do asrdistill data combine "${folders[@]:0:i+1}" "$data/rung/${rungs[i]}"; done
-  for model in mono tri lda_mllt; do
-    asrdistill data subset "$data/rung/${rungs[0]}" "$data/subset/$model" --config "$sizes/${model}_set.yaml"
-  done
+  for model in mono tri lda_mllt; do asrdistill data subset "$data/rung/${rungs[0]}" "$data/subset/$model" --config "$sizes/${model}_set.yaml"; done
 fi
 
 if stage 3 "features: cepstra for the GMMs, and of higher resolution for the networks" "0.1 min"; then
@@ -112,7 +105,6 @@ if stage 7 "speaker adaptation: triphones on fMLLR features" "1 min"; then
   asrdistill gmm tri "$data/fmllr/subset" "$exp/ali/lda_mllt/subset" "$data/subset/lda_mllt" "$lang" "$exp/sat.subset" --config "$sizes/sat.yaml" --jobs "$jobs"
 fi
 
-# Adapted triphones on ever more hours; each model gives the transforms and the alignment of the next.
 if stage 8 "more speech: adapted triphones on all hours, realignment" "2 min"; then
   before=$exp/sat.subset
   for hours in "${rungs[@]}"; do
@@ -139,9 +131,7 @@ if stage 10 "reference alignments: known words of the sets, for frame accuracy" 
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$align_lang" "$exp/ali/lda_mllt" --sets "${sets[@]}" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/lda_mllt" "$data/corpus" "$data/fmllr_known" --sets "${sets[@]}" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill ali make "$exp/sat" "$data/fmllr_known" "$data/corpus" "$align_lang" "$exp/ali/sat" --sets "${sets[@]}" --jobs "$jobs"
-  for set in "${sets[@]}"; do
-    $paper || asrdistill ali expand "$exp/ali/sat/$set" "$data/fmllr_known/$set" "$ali/$set" --tree "$ali/train" --jobs "$jobs"
-  done
+  $paper || asrdistill ali expand "$exp/ali/sat" "$data/fmllr_known" "$ali" --sets "${sets[@]}" --tree "$ali/train" --jobs "$jobs"
 fi
 
 if stage 11 "teachers: networks with different seeds, and their ensemble" "16 min"; then
@@ -159,7 +149,6 @@ if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "
     if [[ $model == lda_mllt ]]; then on=("${sets[@]}"); else on=("$dev"); fi
     asrdistill decode run "$exp/$model" "$data/cepstra" "$decode_lang" "$lm" "$exp/decode/$model" --sets "${on[@]}" --tuned "$exp/tune/$model" --graph "$exp/graph/$model" "${decode[@]}"
   done
-  # The first pass's words give the transforms of the speakers.
   asrdistill ali make "$exp/lda_mllt" "$data/cepstra" "$data/corpus" "$decode_lang" "$exp/ali/first_pass" --sets "${sets[@]}" --text "$exp/decode/lda_mllt" --jobs "$jobs"
   asrdistill feats fmllr "$exp/sat" "$data/cepstra" "$exp/ali/first_pass" "$data/corpus" "$data/fmllr" --sets "${sets[@]}" --config "$conf/fmllr.yaml" --jobs "$jobs"
   asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${sets[@]}" --tuned "$exp/tune/lda_mllt" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}"
@@ -167,9 +156,7 @@ fi
 
 second=(--sets "${sets[@]}" --graph "$exp/graph/$rate" --lattice-beam 6 "${decode[@]}")
 if stage 14 "decode networks: scales tuned on dev, all sets, with the 3-gram" "1 min a model"; then
-  for model in "teacher.$seed" ensemble "student.$seed"; do
-    asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"
-  done
+  for model in "teacher.$seed" ensemble "student.$seed"; do asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"; done
   asrdistill decode run "$exp/teacher" "$data/hires" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
   asrdistill decode run "$exp/ensemble" "$data/hires" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
   asrdistill decode run "$exp/student" "$data/hires" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${second[@]}"
@@ -177,9 +164,7 @@ fi
 
 rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
 if stage 15 "rescore: the lattices with the larger LM" ""; then
-  for model in sat "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do
-    asrdistill decode rescore "$exp/decode/$model" "$exp/rescore/$model" "${rescore[@]}"
-  done
+  for model in sat "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill decode rescore "$exp/decode/$model" "$exp/rescore/$model" "${rescore[@]}"; done
 fi
 
 # Two vocabularies and language models of the train text alone: whole words, and with subwords that spell further words.
@@ -197,15 +182,11 @@ if stage 17 "decode with open vocabulary: errors on words that the text lacks" "
     asrdistill decode tune "$exp/student.$seed" "$data/hires/$dev" "$read/$units" "$read/lm_$units" "$data/corpus/$dev" "$exp/tune/$units" --graph "$exp/graph/$units" "${tune[@]}"
     asrdistill decode run "$exp/student" "$data/hires" "$read/$units" "$read/lm_$units" "$exp/$units/student" --seeds "${students[@]}" --sets "${sets[@]}" --tuned "$exp/tune/$units" --graph "$exp/graph/$units" "${decode[@]}"
   done
-  for set in "${sets[@]}"; do
-    asrdistill score "$data/corpus/$set/text" "$exp/subwords/student.$seed/$set/hyp.txt" --against "$exp/words/student.$seed/$set/hyp.txt" --vocabulary "$read/words/words.txt"
-  done
+  for set in "${sets[@]}"; do asrdistill score "$data/corpus/$set/text" "$exp/subwords/student.$seed/$set/hyp.txt" --against "$exp/words/student.$seed/$set/hyp.txt" --vocabulary "$read/words/words.txt"; done
 fi
 
 if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
-  asrdistill nnet evaluate "$exp/teacher" "$data/hires" "$ali" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/ensemble" "$data/hires" "$ali" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/student" "$data/hires" "$ali" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$data/hires" "$ali" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
   asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
 fi
 

@@ -6,12 +6,10 @@
 #
 #   recipes/librispeech_whisper/run.sh --more untranscribed --lm-text novels.txt.xz
 #
-# options:
 #   --more DIR       further speech without transcripts: a folder of recordings, with a subfolder for each speaker
 #   --whisper NAME   tiny.en, or a folder in CTranslate2's form (default tiny.en)
 #   --lm-text FILE…  text for the recogniser's words and language model, instead of the transcripts: plain, .gz or .xz
 #   --out DIR        folder for data, models and results; --data and --exp are those of recipes/librispeech
-set -euo pipefail
 more="" whisper=tiny.en lm_text=() out=""
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 books=$root/recipes/librispeech
@@ -36,16 +34,13 @@ if stage 2 "encoder: frames of Whisper's encoder" ""; then
   asrdistill ali expand "$made/whisper/train" "$made/fbank_copies" "$made/whisper/copies"
 fi
 
-if stage 3 "teacher: a head on the encoder" ""; then
+if stage 3 "teacher and student: a head on the encoder, a network taught by it on all speech" ""; then
   asrdistill nnet train "$made/whisper/train" "$ali/train" "$out/head" --seeds "$seed" --config "$conf/head.yaml" --held-out "$made/whisper/$dev" "$ali/$dev"
-fi
-
-if stage 4 "student: taught by the head on all speech" ""; then
   asrdistill nnet train "$made/hires" "$ali/train_copies" "$out/student" --seeds "${students[@]}" --config "$conf/student.yaml" --teacher "$out/head.$seed" --teacher-features "$made/whisper/copies" --unlabelled "${held_out[@]}" --jobs "$jobs"
 fi
 
 lang=$data/lang_all_probs lm=$data/lm
-if stage 5 "decode, evaluate and score: with the words and the language model of recipes/librispeech" ""; then
+if stage 4 "decode, evaluate and score: with the words and the language model of recipes/librispeech" ""; then
   for name in head student; do
     if [[ $name == head ]]; then from=$made/whisper numbers=("$seed"); else from=$data/hires numbers=("${students[@]}"); fi
     asrdistill nnet evaluate "$out/$name" "$from" "$ali" "$out/frames/$name" --seeds "${numbers[@]}" --sets "${sets[@]}" --jobs "$jobs"
@@ -56,7 +51,7 @@ if stage 5 "decode, evaluate and score: with the words and the language model of
 fi
 
 # The 30,000 words that the text has most often; a language model of a size to carry around.
-if stage 6 "recogniser: fewer words, a smaller language model, 8-bit weights" ""; then
+if stage 5 "recogniser: fewer words, a smaller language model, 8-bit weights" ""; then
   asrdistill lang build "${said[@]}" "$out/lang" --dictionary "$data/corpus/lexicon.txt" "${text[@]}" --most 30000
   asrdistill lang pron-probs "$out/lang" "$exp/ali/sat/train" "$out/lang_probs"
   asrdistill lang lm "${said[@]}" "$out/lang" "$out/lm" "${text[@]}" --config "$conf/lm.yaml" --test "$data/corpus/$dev"

@@ -7,28 +7,22 @@
 #   recipes/mnist/run.sh --digits      scikit-learn's digits, without a network
 #   recipes/mnist/run.sh               MNIST
 #
-# options:
 #   --digits         scikit-learn's 1,797 digits of 8 x 8 pixels instead of MNIST
 #   --mnist DIR      your own folder with MNIST's four files instead of the download
 #   --mirror URL     server to fetch MNIST from (default: known mirrors)
 #   --epochs N       epochs of all trainings, to see quickly that everything works (default: those of conf)
-set -euo pipefail
 digits=false mnist="" mirror="" epochs=0 seeds=3
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 variant=mnist shifts=(--pixels 2 --copies 8)
 if $digits; then variant=digits shifts=(--pixels 1); fi
 data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant} conf=$conf/$variant
 images=$data/corpus/features ali=$data/corpus/ali
-few=() more=(--jobs "$jobs")
+few=() more=(--jobs "$jobs") seeded=(--seeds "${students[@]}")
 if ((epochs > 0)); then few=(--epochs "$epochs") more+=("${few[@]}"); fi
-seeded=(--seeds "${students[@]}")
 
 if stage 1 "images: MNIST or scikit-learn's digits; shifted copies for the teachers" "0.2 min"; then
-  if $digits; then
-    python "$here/local/mnist.py" digits "$data/download"
-  elif [[ -z $mnist ]]; then
-    python "$here/local/mnist.py" download "$data/download" ${mirror:+--mirror "$mirror"}
-  fi
+  ! $digits || python "$here/local/mnist.py" digits "$data/download"
+  $digits || [[ -n $mnist ]] || python "$here/local/mnist.py" download "$data/download" ${mirror:+--mirror "$mirror"}
   python "$here/local/mnist.py" prepare "${mnist:-$data/download}" "$data/corpus"
   python "$here/local/shift_images.py" "$images/train" "$data/shifted/features" "${shifts[@]}"
   asrdistill ali expand "$ali/train" "$data/shifted/features" "$data/shifted/ali"
@@ -41,9 +35,7 @@ if stage 2 "teachers and baselines" "1 min"; then
 fi
 
 if stage 3 "soft targets: of each teacher" "0.2 min"; then
-  for i in "${students[@]}"; do
-    asrdistill distill targets "$exp/teacher.$i" "$images/train" "$exp/targets.$i" --keep 0 --temperatures 1 2 2.5 4 8 20 --jobs 1
-  done
+  for i in "${students[@]}"; do asrdistill distill targets "$exp/teacher.$i" "$images/train" "$exp/targets.$i" --keep 0 --temperatures 1 2 2.5 4 8 20 --jobs 1; done
 fi
 
 # A student learns from the teacher of its seed, from images that are not shifted. Of what is left out, hard targets only

@@ -5,7 +5,6 @@
 #
 #   recipes/own_voice/run.sh --audio ~/dictations --text letters.txt
 #
-# options:
 #   --audio DIR      recordings of any format that soundfile reads, of any length, in any subfolders
 #   --text FILES     more text of the domain, for the language model: "FILE FILE …", UTF-8
 #   --transcripts FILE   lines of 'recording words' to learn from, in place of Whisper's; these recordings are not cut
@@ -16,7 +15,6 @@
 #   --whisper MODEL  a folder in CTranslate2's form, or one of faster-whisper's names (default tiny.en)
 #   --layers N       blocks of Whisper's encoder that the student keeps (default 2)
 #   --small          small models, to see that everything works
-set -euo pipefail
 audio="" text="" transcripts="" ref="" language=en lexicon="" whisper=tiny.en layers=2 small=false
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 [[ -n $lexicon ]] || lexicon=$([[ $language == en ]] && echo cmudict || echo graphemes)
@@ -26,18 +24,16 @@ require_files "${texts[@]}" ${ref:+"$ref"} ${transcripts:+"$transcripts"}
 [[ $lexicon == cmudict || $lexicon == graphemes || -f $lexicon ]] || fail "--lexicon must be cmudict, graphemes or a file, not '$lexicon'"
 data=${data:-$here/data/default} exp=${exp:-$here/exp/default} lang=$data/lang lm=$data/lm
 cut=whisper:$whisper@$layers+0.5 # half a second of look-ahead
-sizes=$conf whole=() known=() more=() pronounced=(--dictionary "$lexicon" --g2p "$data/g2p")
+sizes=$conf pronounced=(--dictionary "$lexicon" --g2p "$data/g2p")
 if $small; then sizes=$conf/small; fi
-if [[ -n $transcripts ]]; then whole=(--whole "$data/transcripts.txt") known=(--known "$data/transcripts.txt"); fi
-if [[ -n $text ]]; then more=(--text "$data/text"); fi
 if [[ $lexicon == graphemes ]]; then pronounced=(--graphemes); fi
 
 if stage 1 "recordings: cut at their pauses, split into sets, transcribed by Whisper" ""; then
   [[ -z $transcripts ]] || asrdistill data normalize-text "$transcripts" "$data/transcripts.txt" --table --language "$language"
-  asrdistill data segment "$audio" "$data/pieces" "${whole[@]}" --jobs "$jobs"
+  asrdistill data segment "$audio" "$data/pieces" ${transcripts:+--whole "$data/transcripts.txt"} --jobs "$jobs"
   asrdistill data split "$data/pieces" "$data/sets" --percent 10
   asrdistill pseudo-label run "$data/sets" "$data/pseudo_labels" --sets train dev test --whisper "$whisper" --language "$language" --jobs "$jobs"
-  asrdistill pseudo-label filter "$data/pseudo_labels" "$data/corpus" --sets train dev test "${known[@]}"
+  asrdistill pseudo-label filter "$data/pseudo_labels" "$data/corpus" --sets train dev test ${transcripts:+--known "$data/transcripts.txt"}
 fi
 
 if stage 2 "features: filterbanks, cepstra, frames of Whisper's encoder, whole and cut" ""; then
@@ -54,8 +50,8 @@ fi
 if stage 3 "language: lexicon, trigram" ""; then
   [[ -z $text ]] || asrdistill data normalize-text "${texts[@]}" "$data/text" --language "$language"
   [[ $lexicon == graphemes ]] || asrdistill lang g2p "$lexicon" "$data/g2p"
-  asrdistill lang build "$data"/corpus/{train,dev,test} "$lang" "${pronounced[@]}" "${more[@]}"
-  asrdistill lang lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data"/corpus/{dev,test} "${more[@]}"
+  asrdistill lang build "$data"/corpus/{train,dev,test} "$lang" "${pronounced[@]}" ${text:+--text "$data/text"}
+  asrdistill lang lm "$data/corpus/train" "$lang" "$lm" --order 3 --test "$data"/corpus/{dev,test} ${text:+--text "$data/text"}
 fi
 
 if stage 4 "flat start: monophone and triphone GMM" ""; then
@@ -68,7 +64,7 @@ fi
 if stage 5 "agreement: transcripts that differ from a phone loop are left out" ""; then
   asrdistill lang phone-loop "$exp/ali/tri" "$data/loop"
   asrdistill decode run "$exp/tri" "$data/cepstra/train" "$data/loop/lang" "$data/loop/lm" "$exp/loop" --config "$conf/loop.yaml" --jobs "$jobs"
-  asrdistill pseudo-label filter "$data/pseudo_labels/train" "$data/agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt" "${known[@]}"
+  asrdistill pseudo-label filter "$data/pseudo_labels/train" "$data/agreed" --loop "$exp/ali/tri" "$exp/loop/hyp.txt" ${transcripts:+--known "$data/transcripts.txt"}
 fi
 
 if stage 6 "senones: LDA and MLLT" ""; then

@@ -7,10 +7,8 @@
 #
 #   recipes/timit/run.sh --timit /corpora/TIMIT
 #
-# options:
 #   --timit PATH     folder of LDC93S1, or of a sample of it with the same folders
 #   --left-out       of a sample, only the models in EXP/left_out
-set -euo pipefail
 timit="" left_out=false
 source "$(dirname "${BASH_SOURCE[0]}")/../parse_options.sh"
 [[ $stage -gt 1 || -n $timit ]] || fail "give the folder of TIMIT with --timit PATH"
@@ -40,9 +38,7 @@ fi
 
 if stage 3 "language: 48 phones, bigram" "0.1 min"; then
   asrdistill lang build "${trains[@]/#/$data/corpus/}" "${tests[@]/#/$data/corpus/}" "$lang" --phones sil
-  for set in "${trains[@]}"; do
-    asrdistill lang lm "$data/corpus/$set" "$lang" "$data/lm/$set" --order 2 --test "${tests[@]/#/$data/corpus/}"
-  done
+  for set in "${trains[@]}"; do asrdistill lang lm "$data/corpus/$set" "$lang" "$data/lm/$set" --order 2 --test "${tests[@]/#/$data/corpus/}"; done
 fi
 
 if [[ ${#trains[@]} == 2 && $stop_stage -gt 3 ]] && ! $left_out; then
@@ -110,8 +106,6 @@ if stage 11 "decoding: by the networks" "1 min"; then
 fi
 
 if stage 12 "score: frame accuracy, phone error rate of 39 phones" "0.2 min"; then
-  asrdistill nnet evaluate "$exp/teacher" "$fmllr" "$ali/first" "$exp/frames/teacher" --seeds "${teachers[@]}" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/ensemble" "$fmllr" "$ali/first" "$exp/frames/ensemble" --sets "${sets[@]}" --jobs "$jobs"
-  asrdistill nnet evaluate "$exp/student" "$fmllr" "$ali/first" "$exp/frames/student" --seeds "${students[@]}" --sets "${sets[@]}" --jobs "$jobs"
+  for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$fmllr" "$ali/first" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
   asrdistill report "$exp" --config "$sizes/systems_$train.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$(basename "$sizes")"
 fi
