@@ -121,7 +121,8 @@ class _Collector:
             model.add("members", len(model.meta["members"]) + ("gmm" in model.meta))
         if "bias" in model.meta:
             model.add("offset", model.meta["bias"]["offset"])
-        for part in [*self.plan.sets, *([self.plan.train] if self.plan.train else [])]:
+        sequences = model.meta.get("loss") == "mmi"  # its outputs are no posteriors of frames
+        for part in [] if sequences else [*self.plan.sets, *([self.plan.train] if self.plan.train else [])]:
             if (path := self.exp / "frames" / name / part / "frames.json").is_file():
                 self._add_frames(model, path, part, options.phones)
         self._add_words(model, options)
@@ -212,7 +213,7 @@ def _check_system(name: str, models: Sequence[Model], decoded: str) -> None:
     if decoded != SEARCHED and not first.scores:
         raise UserError(f"the system '{name}' has no hypotheses of {first.folder} in {decoded}; make them there")
     if not first.scores and not first.measured("frame_accuracy"):
-        raise UserError(f"the system '{name}': {first.folder} was neither decoded nor evaluated; run one of these")
+        raise UserError(f"the system '{name}': {first.folder} was neither decoded nor evaluated; decode it")
     table = Measurements([row for model in models for row in model.rows])
     for what, tolerance in (("parameters", 0), ("updates", 0.01), ("senones", 0)):  # random chunks divide unevenly
         values = table.values(name, what)
@@ -272,13 +273,18 @@ def _compare(a: str, b: str, systems: Mapping[str, list[Model]], plan: Plan) -> 
 
 
 def _gain_kept(table: Measurements, plan: Plan) -> Iterator[Measurement]:
-    """Share of the ensemble's gain that the student keeps, in percent, for each of its seeds (docs/distillation.md)."""
+    """Shares of the ensemble's gain that the student keeps in frames and in words, in percent, for each of its seeds.
+
+    See docs/distillation.md.
+    """
     roles = ("student", "baseline" if "baseline" in plan.systems else "single", "ensemble", "single")
-    found = [table.values(role, "frame_accuracy", *plan.pooled) for role in roles]
-    if all(found):
-        baseline, ensemble, single = map(statistics.mean, found[1:])
-        alike = table.mean("single", "parameters") == table.mean("student", "parameters")
-        gain = ensemble - (single if alike else baseline)
-        for number, accuracy in enumerate(found[0] if gain > 0 else []):
-            share = 100 * (accuracy - baseline) / gain
-            yield Measurement("student", str(number), " + ".join(plan.pooled), "gain_kept", share)
+    alike = table.mean("single", "parameters") == table.mean("student", "parameters")
+    for name, measure, sign in (("gain_kept", "frame_accuracy", 1), ("word_gain_kept", plan.measure, -1)):
+        students, *others = [table.values(role, measure, *plan.pooled) for role in roles]
+        if not all(others):
+            continue
+        baseline, ensemble, single = map(statistics.mean, others)
+        gain = sign * (ensemble - (single if alike else baseline))
+        for number, value in enumerate(students if gain > 0 else []):
+            share = 100 * sign * (value - baseline) / gain
+            yield Measurement("student", str(number), " + ".join(plan.pooled), name, share)

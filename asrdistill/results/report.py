@@ -63,7 +63,10 @@ def markdown(results: Results, name: str = "results") -> str:
             continue
         sections += [f"## {SECTIONS.get(key, key.capitalize())}"] * (key != "systems") + [table.markdown()]
         if key == "systems":
-            sections += ["\n".join(f"* {line}" for line in legend(results)), f"![{results.title}]({name}.png)"]
+            sections += [
+                "\n".join(f"* {line}" for line in legend(results)),
+                f"![The table as a picture: {results.title}]({name}.png)",
+            ]
     return "\n\n".join(part for part in [*sections, costs(results)] if part) + "\n"
 
 

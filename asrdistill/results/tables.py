@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import rich.table
 
 NOTHING = "–"
+GAINS = {"in words": "word_gain_kept", "in frames": "gain_kept"}
 NAMES = {"wer": "word error rate", "per": "phone error rate"}
 
 
@@ -210,12 +211,14 @@ def legend(results: Results) -> list[str]:
     """How to read the table of systems; the share of the gain that is kept; what is unequal."""
     plan, measured = results.plan, results.table
     rate = f" {plan.measure.upper()}%: {NAMES[plan.measure]}." if measured.systems(plan.measure) else ""
-    lines = [f"frames%: frames whose senone is right.{rate} Mean ± sd over seeds."]
+    frames = "frames%: frames whose senone is right." if measured.systems("frame_accuracy") else ""
+    lines = [f"{frames}{rate} Mean ± sd over seeds.".strip()]
     if len(plan.pooled) > 1:
         lines.append(f"Pooled sets: {' + '.join(plan.pooled)}.")
     lines += [f"{key}: {value}." for key, value in results.environment.items() if key.startswith("LM of ")]
-    if kept := measured.values("student", "gain_kept", " + ".join(plan.pooled)):
-        lines.append(f"Share of the ensemble's gain in frame accuracy that the student keeps: {spread(kept)} %.")
+    shares = {what: measured.values("student", key, " + ".join(plan.pooled)) for what, key in GAINS.items()}
+    if kept := ", ".join(f"{spread(values)} % {what}" for what, values in shares.items() if values):
+        lines.append(f"Share of the ensemble's gain that the student keeps: {kept}.")
     baseline = "baseline" if "baseline" in plan.systems else "single"
     a, b = measured.mean("student", "updates"), measured.mean(baseline, "updates")
     if a and b and abs(a - b) > a / 1000:

@@ -156,7 +156,7 @@ def test_results_have_every_system_and_set(run):
     for name in results.plan.systems:
         decoded = [part for part in sets if results.table.values(name, "wer", part)]
         assert decoded == list(sets[:1] if name in ("mono", "tri") else sets)
-        assert bool(results.table.values(name, "frame_accuracy", *sets)) == (name.partition("_rescored")[0] not in GMMS)
+    assert not results.table.systems("frame_accuracy")  # the networks learn sequences
     stages = results.table.systems("stage_seconds")
     assert len(stages) == STAGES - 1  # the student is exported after the report
     assert "RESULTS.md" in {path.name for path in run.exp.iterdir()}

@@ -47,7 +47,7 @@ def test_frames(world: Any) -> None:
 
 
 def test_every_row_names_its_source(world: Any) -> None:
-    rows = [row for row in results_of(world).rows if row.seed and row.measure != "gain_kept"]
+    rows = [row for row in results_of(world).rows if row.seed and not row.measure.endswith("gain_kept")]
     assert all((world.exp / row.source).is_dir() for row in rows)
 
 
@@ -62,6 +62,20 @@ def test_comparison(world: Any) -> None:
 def test_share_of_the_gain(world: Any) -> None:
     """Pooled over 400 frames: single 37.75, ensemble 41.25, students 41.25 and 39.5: 100 % and 50 %."""
     assert results_of(world).values("student", "gain_kept", BOTH) == pytest.approx([100, 50])
+
+
+def test_share_of_the_gain_in_words(world: Any) -> None:
+    """Of 6 words: singles 1 and 1 wrong, ensemble 0, students 1 and 0: 0 % and 100 %."""
+    assert results_of(world).values("student", "word_gain_kept", BOTH) == pytest.approx([0, 100])
+
+
+def test_outputs_of_sequences_count_no_frames(world: Any) -> None:
+    for name in ("teacher.0", "teacher.1", "ensemble", "student.0", "student.1"):
+        world.edit(world.exp / name / "meta.json", loss="mmi")
+    table = results_of(world)
+    assert table.systems("frame_accuracy") == []
+    assert table.values("student", "gain_kept", BOTH) == []
+    assert table.values("student", "word_gain_kept", BOTH) == pytest.approx([0, 100])
 
 
 def test_share_with_another_baseline(world: Any) -> None:

@@ -39,15 +39,14 @@ def main() -> None:
 
 
 def claim(results: Path) -> tuple[float, float]:
-    """(percent of the gain that the student keeps, its WER minus the baseline's) with all sets pooled."""
+    """(percent of the gain in words that the student keeps, its WER minus the baseline's) with all sets pooled."""
     found = read_results(results)
 
     def pooled(system: str, measure: str) -> float:
         return float(np.mean([value for value, _ in found.table.seeds(system, measure, *found.plan.pooled)]))
 
-    single, ensemble, student = (pooled(name, "frame_accuracy") for name in ("single", "ensemble", "student"))
-    change = pooled("student", "wer") - pooled("single", "wer")
-    return 100 * (student - single) / (ensemble - single), change
+    single, ensemble, student = (pooled(name, "wer") for name in ("single", "ensemble", "student"))
+    return 100 * (single - student) / (single - ensemble), student - single
 
 
 if __name__ == "__main__":
