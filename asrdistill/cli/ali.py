@@ -1,6 +1,8 @@
 """``asrdistill ali``: alignments, the senone of each frame."""
 
-from asrdistill.cli.command import DATA, FEATURES, JOBS, LANG, SCORER, Args, Group, arg, make
+from functools import partial
+
+from asrdistill.cli.command import COMPUTE, DATA, FEATURES, JOBS, LANG, SCORER, Args, Group, arg, compute_of, make
 from asrdistill.errors import UserError
 
 group = Group("ali")
@@ -13,6 +15,7 @@ group = Group("ali")
     LANG,
     arg("out", help="alignment to make"),
     arg("--text", metavar="FILE", help="transcripts instead of DATA/text: Kaldi text, or a decoded folder"),
+    *COMPUTE,
     JOBS,
     options="asrdistill.hmm.options.AlignOptions",
     sets="features data out text",
@@ -37,7 +40,8 @@ def make_(args: Args) -> None:
     GraphCompiler(lang, model.senones)  # checks that the model has the lexicon's phones
     texts = read_transcripts(text) if text else None
     utterances = transcripts(archive, args.data, lang, texts)
-    work = (load_scorer, args.model, args.features, utterances, lang)
+    load = partial(load_scorer, compute=compute_of(args))
+    work = (load, args.model, args.features, utterances, lang)
     inputs = (args.model, args.features, args.data, args.lang, text)
     make(args, lambda out: align(*work, out, args.options, args.jobs), inputs)
 

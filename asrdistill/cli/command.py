@@ -54,6 +54,22 @@ def count(text: str) -> int:
 
 
 ALIGNMENT = arg("alignment", help="alignment of the utterances of FEATURES")
+COMPUTE = (
+    arg(
+        "--device",
+        type=str,
+        default="auto",
+        metavar="D",
+        help="auto, cpu, cuda or cuda:N; auto takes a GPU if there is one, and processes take turns among several "
+        "(default: %(default)s)",
+    ),
+    arg(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of matrix products (default: %(default)s)",
+    ),
+)
 DATA = arg("data", help="data directory")
 FEATURES = arg("features", help="feature archive")
 GRAPH = arg("--graph", metavar="FOLDER", help="keep the compiled search graph there for the next call")
@@ -328,6 +344,18 @@ def listed(*paths: Any) -> list[Path]:
     """The paths in one list: None is left out, lists and tuples are taken apart."""
     flat = (listed(*each) if isinstance(each, list | tuple) else [each] for each in paths)
     return [path for part in flat for path in part if path]
+
+
+def compute_of(args: Args) -> Any:
+    """What the arguments COMPUTE say; raises UserError for a device that is not there."""
+    from asrdistill.models.inference import Compute
+
+    compute = Compute(args.device, args.precision)
+    if not compute.is_plain():
+        from asrdistill.models.device import choose_device
+
+        choose_device(args.device)
+    return compute
 
 
 def make(args: Args, work: Callable[[Path], object], *inputs: Any, options: Any = None) -> None:

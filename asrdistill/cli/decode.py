@@ -5,7 +5,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from asrdistill.cli.command import FEATURES, GRAPH, JOBS, LANG, LEFT_OUT, LM, SCORER, Args, Group, arg, make
+from asrdistill.cli.command import (
+    COMPUTE,
+    FEATURES,
+    GRAPH,
+    JOBS,
+    LANG,
+    LEFT_OUT,
+    LM,
+    SCORER,
+    Args,
+    Group,
+    arg,
+    compute_of,
+    make,
+)
 from asrdistill.errors import log
 
 group = Group("decode")
@@ -22,6 +36,7 @@ CALIBRATION = arg("--calibration", metavar="FOLDER", help="folder from asrdistil
     arg("--tuned", metavar="FOLDER", help="take both scales from asrdistill decode tune"),
     GRAPH,
     LEFT_OUT,
+    *COMPUTE,
     JOBS,
     options="asrdistill.decode.options.DecodeOptions",
     sets="features out",
@@ -53,12 +68,13 @@ def _decode(runs: list[Args], graph: Path) -> None:
 
     first, features = runs[0], [each.features for each in runs]
     options = tuned(first.options, first.tuned) if first.tuned else _scaled(first)
+    compute = compute_of(first)
     with ExitStack() as stack:
 
         @cache
         def ready() -> Any:
             archives, decoder = load(first.model, features, first.lang, first.lm, options, graph)
-            workers = stack.enter_context(recognisers(first.model, decoder, first.jobs))
+            workers = stack.enter_context(recognisers(first.model, decoder, first.jobs, compute))
             return dict(zip(features, archives, strict=True)), decoder, workers
 
         def work(archive: Path, out: Path) -> None:
@@ -93,6 +109,7 @@ def _scaled(args: Args) -> Any:
     arg("data", help="data directory of the development set, with text"),
     arg("out", help="folder to make, with tuned.json"),
     GRAPH,
+    *COMPUTE,
     JOBS,
     options="asrdistill.decode.options.DecodeOptions",
 )
@@ -112,12 +129,12 @@ def tune(args: Args) -> None:
     from asrdistill.decode.graph import graph_folder
     from asrdistill.decode.tuning import tune
 
-    texts, options = read_table(args.data / "text"), _scaled(args)
+    texts, options, compute = read_table(args.data / "text"), _scaled(args), compute_of(args)
 
     def work(out: Path) -> None:
         with graph_folder(args.graph, args.out) as graph:
             (archive,), decoder = load(args.model, [args.features], args.lang, args.lm, options, graph)
-            tune(args.model, archive, decoder, texts, out, args.jobs)
+            tune(args.model, archive, decoder, texts, out, args.jobs, compute)
 
     make(args, work, args.model, args.features, args.lang, args.lm, args.data, options=asdict(options))
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asrdistill.cli.command import FEATURES, JOBS, LEFT_OUT, Args, Group, arg, make
+from asrdistill.cli.command import COMPUTE, FEATURES, JOBS, LEFT_OUT, Args, Group, arg, compute_of, make
 
 group = Group("distill")
 
@@ -14,6 +14,7 @@ group = Group("distill")
     arg("--map", metavar="ALIGNMENT", help="map the teacher's units to the senones of this alignment"),
     arg("--unseen", nargs="+", default=[], metavar="ALIGNMENT", help="train alignment of each member, in their order"),
     LEFT_OUT,
+    *COMPUTE,
     JOBS,
     options="asrdistill.distill.options.StoreOptions",
 )
@@ -29,9 +30,11 @@ def targets(args: Args) -> None:
     from asrdistill.distill.mapping import cooccurrence
     from asrdistill.distill.store import make_store
 
+    how = (args.jobs, compute_of(args))
+
     def store(out: Path) -> None:
-        mapping = cooccurrence(args.teacher, args.features, args.map, args.jobs) if args.map else None
-        make_store(args.teacher, args.features, out, args.options, args.jobs, mapping, args.unseen)
+        mapping = cooccurrence(args.teacher, args.features, args.map, *how) if args.map else None
+        make_store(args.teacher, args.features, out, args.options, args.jobs, mapping, args.unseen, how[1])
 
     make(args, store, args.teacher, args.features, args.map, args.unseen)
 
@@ -40,6 +43,7 @@ def targets(args: Args) -> None:
     arg("generalist", help="model folder"),
     FEATURES,
     arg("out", help="folder to make, with sets.json"),
+    *COMPUTE,
     JOBS,
     options="asrdistill.distill.options.ClusterOptions",
 )
@@ -55,7 +59,7 @@ def cluster_senones(args: Args) -> None:
     from asrdistill.data.archive import FrameArchive
     from asrdistill.distill.cluster import cluster_senones
 
-    features, work = FrameArchive(args.features, "features"), (args.options, args.jobs)
+    features, work = FrameArchive(args.features, "features"), (args.options, args.jobs, compute_of(args))
     inputs = (args.generalist, args.features)
     make(args, lambda out: cluster_senones(args.generalist, features, out, *work), inputs)
 
@@ -72,6 +76,7 @@ def cluster_senones(args: Args) -> None:
         help="measure here; repeat it to pool several",
     ),
     arg("--against", nargs="+", default=[], metavar="MODEL", help="model folders to measure as well"),
+    *COMPUTE,
     JOBS,
 )
 def coverage(args: Args) -> None:
@@ -87,4 +92,5 @@ def coverage(args: Args) -> None:
 
     pairs = [[Path(path) for path in pair] for pair in args.on]
     inputs = (args.model, args.against, *pairs)
-    make(args, lambda out: measure(args.model, args.against, pairs, out, args.jobs), inputs)
+    how = (args.jobs, compute_of(args))
+    make(args, lambda out: measure(args.model, args.against, pairs, out, *how), inputs)

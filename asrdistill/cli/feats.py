@@ -1,6 +1,6 @@
 """``asrdistill feats``: archives with one feature vector per frame."""
 
-from asrdistill.cli.command import DATA, JOBS, LEFT_OUT, PIPES, Args, Group, arg, make
+from asrdistill.cli.command import COMPUTE, DATA, JOBS, LEFT_OUT, PIPES, Args, Group, arg, make
 
 group = Group("feats")
 OUT = arg("out", help="feature archive to make")
@@ -100,7 +100,7 @@ def fmllr(args: Args) -> None:
     arg("fbank", help="filterbanks of the same audio, which give the frame times"),
     DATA,
     OUT,
-    arg("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it runs (default: %(default)s)"),
+    COMPUTE[0],
     PIPES,
     LEFT_OUT,
     JOBS,
@@ -120,10 +120,10 @@ def encode(args: Args) -> None:
     from asrdistill.data.directory import DataDirectory
     from asrdistill.encoders.archive import encode
     from asrdistill.encoders.factory import open_encoder
-    from asrdistill.training.device import choose_device
+    from asrdistill.models.device import choose_device
 
     data = DataDirectory.read(args.data, pipes=args.pipes)
-    device = choose_device(args.device).type
+    device = str(choose_device(args.device))
     encoder = open_encoder(args.encoder, device)
     what, how = (encoder, args.encoder, args.fbank, data), (args.jobs, device, args.pipes)
     make(args, lambda out: encode(*what, out, *how), args.fbank, args.data, options=encoder.settings)

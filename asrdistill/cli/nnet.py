@@ -2,7 +2,21 @@
 
 from pathlib import Path
 
-from asrdistill.cli.command import ALIGNMENT, FEATURES, JOBS, LEFT_OUT, MODEL, Args, Group, arg, count, listed, make
+from asrdistill.cli.command import (
+    ALIGNMENT,
+    COMPUTE,
+    FEATURES,
+    JOBS,
+    LEFT_OUT,
+    MODEL,
+    Args,
+    Group,
+    arg,
+    compute_of,
+    count,
+    listed,
+    make,
+)
 from asrdistill.distill.options import SOFTMAXES
 from asrdistill.errors import UserError
 from asrdistill.models.options import COMBINATIONS
@@ -85,6 +99,7 @@ def _special(args: Args) -> tuple[Path, int, str] | None:
     ALIGNMENT,
     arg("out", help="folder to make, with frames.json"),
     LEFT_OUT,
+    *COMPUTE,
     JOBS,
     sets="features alignment out",
     seeds="model out",
@@ -99,7 +114,8 @@ def evaluate(args: Args) -> None:
     from asrdistill.scoring.frames import evaluate
 
     inputs = (args.model, args.features, args.alignment)
-    make(args, lambda out: evaluate(*inputs, out, args.jobs), inputs)
+    compute = compute_of(args)
+    make(args, lambda out: evaluate(*inputs, out, args.jobs, compute), inputs)
 
 
 @group.command(
@@ -114,6 +130,7 @@ def evaluate(args: Args) -> None:
     arg(
         "--active", type=count, metavar="N", help="best senones of the generalist that choose specialists (default: 3)"
     ),
+    *COMPUTE,
     JOBS,
 )
 def ensemble(args: Args) -> None:
@@ -148,7 +165,7 @@ def ensemble(args: Args) -> None:
             save_ensemble(out, args.members, args.combine, gmm, scale)
             return
         features_at, alignment = args.weights_on
-        weights = choose_weights(args.members, features_at, alignment, args.jobs)
+        weights = choose_weights(args.members, features_at, alignment, args.jobs, compute_of(args))
         features = FrameArchive(features_at, "features").meta["features"]
         save_ensemble(out, args.members, args.combine, features=features, weights=weights)
 
@@ -170,6 +187,7 @@ def _scale(text: str) -> float:
     arg("--width", type=float, metavar="W", help="take out the network of this width (nnet train --widths)"),
     arg("--bias", **PAIR, help="add to the logits of --phones what makes most frames right there"),
     arg("--phones", type=str, nargs="+", metavar="PHONE", help="with --bias: whose senones get it"),
+    *COMPUTE,
     JOBS,
     seeds="model out",
     apart=True,
@@ -188,12 +206,13 @@ def adjust(args: Args) -> None:
         raise UserError("give one of --priors, --width and --bias")
     if bool(args.bias) != bool(args.phones):
         raise UserError("--bias and --phones go together; give both")
+    compute = compute_of(args)
     if args.priors:
-        make(args, lambda out: adjust_priors(args.model, args.priors, out, args.jobs), args.model, args.priors)
+        make(args, lambda out: adjust_priors(args.model, args.priors, out, args.jobs, compute), args.model, args.priors)
     elif args.width is not None:
         make(args, lambda out: extract_width(args.model, args.width, out), args.model, options={"width": args.width})
     else:
         features, alignment = args.bias
         work = (args.model, features, alignment)
         options = {"phones": args.phones}
-        make(args, lambda out: adjust_bias(*work, out, args.phones, args.jobs), work, options=options)
+        make(args, lambda out: adjust_bias(*work, out, args.phones, args.jobs, compute), work, options=options)

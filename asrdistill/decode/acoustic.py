@@ -9,6 +9,7 @@ from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError, shorten, training_packages
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.folder import checked_meta, read_meta, read_senones
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.models.native import NETWORKS, NativeModel
 
 
@@ -83,7 +84,7 @@ class GivenScores:
         return features if senones is None else features[:, senones]
 
 
-def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
+def load_scorer(folder: Path, prior_floor: float = 1e-5, compute: Compute = PLAIN) -> Scorer:
     """The GMM, network, ensemble or log-likelihoods in a folder; raises UserError for anything else."""
     kind = read_meta(folder)["kind"]
     if kind == "loglikes":
@@ -92,17 +93,17 @@ def load_scorer(folder: Path, prior_floor: float = 1e-5) -> Scorer:
         from asrdistill.hmm.gmm import load_gmm
 
         return load_gmm(folder)
-    return PosteriorScorer(open_network(folder), prior_floor)
+    return PosteriorScorer(open_network(folder, compute), prior_floor)
 
 
-def open_network(folder: Path) -> Any:
+def open_network(folder: Path, compute: Compute = PLAIN) -> Any:
     """The model in a folder, run without torch where possible.
 
     Raises UserError as :func:`asrdistill.models.io.load_model` does, and where a package is missing that it needs.
     """
     meta = checked_meta(folder)
     architecture = meta.get("options", {}).get("architecture", "dnn")
-    if meta["kind"] == "int8" or (meta["kind"] == "dnn" and architecture in NETWORKS):
+    if meta["kind"] == "int8" or (meta["kind"] == "dnn" and architecture in NETWORKS and compute.is_plain()):
         return NativeModel(folder, read_senones(folder, meta), meta)
     if meta["kind"] == "onnx":
         from asrdistill.models.onnx import OnnxModel
@@ -111,7 +112,7 @@ def open_network(folder: Path) -> Any:
     with training_packages(str(folder)):
         from asrdistill.models.io import load_model
 
-    return load_model(folder)
+    return load_model(folder, compute=compute)
 
 
 def open_frames(folder: Path, model: Path) -> FrameArchive:

@@ -17,6 +17,7 @@ from asrdistill.decode.lattice_formats import lattice_path, write_slf
 from asrdistill.errors import UserError, check_left_out, log, noting, shorten
 from asrdistill.files import atomic, write_json
 from asrdistill.hmm.senones import Senones
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.parallel import Workers
 
 
@@ -40,9 +41,9 @@ class Result(NamedTuple):
     search_seconds: float
 
 
-def recognisers(model: Path, decoder: Decoder, jobs: int) -> Workers:
+def recognisers(model: Path, decoder: Decoder, jobs: int, compute: Compute = PLAIN) -> Workers:
     """Processes that each hold model and decoder, for any number of archives."""
-    return Workers(jobs, partial(_load, model, decoder))
+    return Workers(jobs, partial(_load, model, decoder, compute))
 
 
 def decode_archive(archive: FrameArchive, decoder: Decoder, out: Path, workers: Workers) -> dict:
@@ -97,10 +98,10 @@ class Recogniser(NamedTuple):
     decoder: Decoder
 
 
-def _load(model: Path, decoder: Decoder) -> Recogniser:
+def _load(model: Path, decoder: Decoder, compute: Compute) -> Recogniser:
     _archive.cache_clear()  # one that this process read earlier may have been made again since
     warm_up(decoder)
-    return Recogniser(load_scorer(model, decoder.options.prior_floor), decoder)
+    return Recogniser(load_scorer(model, decoder.options.prior_floor, compute), decoder)
 
 
 def warm_up(decoder: Decoder) -> None:

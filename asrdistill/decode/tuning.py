@@ -17,6 +17,7 @@ from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.words import join
 from asrdistill.errors import UserError, log, shorten
 from asrdistill.files import write_json
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.parallel import Workers
 from asrdistill.scoring.edit_distance import count_errors
 
@@ -39,7 +40,15 @@ class Point(NamedTuple):
     wer: float
 
 
-def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, str], out: Path, jobs: int) -> Point:
+def tune(
+    model: Path,
+    archive: FrameArchive,
+    decoder: Decoder,
+    texts: dict[str, str],
+    out: Path,
+    jobs: int,
+    compute: Compute = PLAIN,
+) -> Point:
     """Choose scales on an archive with transcripts, starting from the decoder's; writes ``tuned.json`` into `out`.
 
     The error rate is that of the nearest point of the last grid. Raises UserError if an utterance has no transcript.
@@ -48,7 +57,7 @@ def tune(model: Path, archive: FrameArchive, decoder: Decoder, texts: dict[str, 
         raise UserError(f"{len(missing)} utterances of {archive.folder} lack text: {shorten(missing)}; add it")
     references = {utterance: texts[utterance].split() for utterance in archive}
     options = replace(decoder.options, lattice_beam=decoder.options.lattice_beam or LATTICE_BEAM)
-    with recognisers(model, decoder.with_options(options), jobs) as workers:
+    with recognisers(model, decoder.with_options(options), jobs, compute) as workers:
         scales, points = _settled(
             (options.lm_weight, options.insertion_penalty),
             lambda scales: _search(scales, archive, references, workers),

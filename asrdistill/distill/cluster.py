@@ -15,6 +15,7 @@ from asrdistill.distill.options import ClusterOptions
 from asrdistill.errors import UserError, log
 from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones, leaves
+from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_model, load_with
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import Count, read_json
@@ -26,7 +27,14 @@ JOINED = 16  # utterances per matrix product
 CHUNK = 500  # utterances per job; fixed, so that sums do not depend on the number of jobs
 
 
-def cluster_senones(model: Path, features: FrameArchive, out: Path, options: ClusterOptions, jobs: int) -> None:
+def cluster_senones(
+    model: Path,
+    features: FrameArchive,
+    out: Path,
+    options: ClusterOptions,
+    jobs: int,
+    compute: Compute = PLAIN,
+) -> None:
     """Cluster the senones that a model confuses on the features, and write ``sets.json`` into `out`.
 
     Raises UserError for sizes that the senones do not allow, and for features of another kind or without frames.
@@ -37,7 +45,7 @@ def cluster_senones(model: Path, features: FrameArchive, out: Path, options: Clu
     check_sizes(options, senones)
     if features.total_rows == 0:
         raise UserError(f"{features.folder} holds no frames; make it again")
-    mean, covariance = moments(model, features, jobs)
+    mean, covariance = moments(model, features, jobs, compute)
     find = by_confusion if options.by == "confusion" else by_phones
     found = find(covariance, senones, options)
     names = senone_names(senones)
@@ -96,10 +104,10 @@ def read_set(folder: Path, number: int, senones: Senones) -> np.ndarray:
     return chosen
 
 
-def moments(model: Path, features: FrameArchive, jobs: int) -> tuple[np.ndarray, np.ndarray]:
+def moments(model: Path, features: FrameArchive, jobs: int, compute: Compute = PLAIN) -> tuple[np.ndarray, np.ndarray]:
     """Mean (S,) and covariance (S, S) of the model's predictions over all frames, float64."""
     total: Any = 0
-    load = partial(load_with, model, features.folder)
+    load = partial(load_with, model, features.folder, compute=compute)
     for sums in map_utterances(_sums, chunks(features.utterances, CHUNK), jobs, f"moments of {model.name}", load):
         total = total + sums
     mean, products = total[0] / features.total_rows, total[1:] / features.total_rows
@@ -111,7 +119,7 @@ def _sums(state: tuple[Any, FrameArchive], chunk: Chunk[str]) -> np.ndarray:
     model, features = state
     sums = np.zeros((1 + model.senones.count, model.senones.count))
     for utterances in chunks(chunk.utterances, JOINED):
-        p = np.exp(np.concatenate([model.log_posteriors(features[utterance]) for utterance in utterances]))
+        p = np.exp(np.concatenate(list(posteriors(model, map(features.__getitem__, utterances)))))
         p[p < NOTHING] = 0
         sums[0] += p.sum(0, dtype=np.float64)
         sums[1:] += p.T @ p

@@ -22,7 +22,8 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, fini
 from asrdistill.distill.losses import completed, logit_matching, one_rest_cross_entropy, soft_cross_entropy
 from asrdistill.distill.options import StoreOptions
 from asrdistill.distill.teacher import CrossFittedTeacher, Mapping, Teacher, open_teacher
-from asrdistill.errors import UserError, log, noting
+from asrdistill.errors import UserError, log
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_tensors, reading
 
@@ -112,6 +113,7 @@ def make_store(
     jobs: int,
     mapping: Mapping | None = None,
     train_alignments: Sequence[Path] = (),
+    compute: Compute = PLAIN,
 ) -> None:
     """Write the top-k store of a teacher over the features into `out`: of a model, an ensemble, or given posteriors.
 
@@ -119,8 +121,8 @@ def make_store(
     train_alignments  of an ensemble's members: only members not trained on an utterance give its targets
     """
     features, temperatures = FrameArchive(features_at, "features"), options.temperatures
-    who = (mapping, tuple(train_alignments))
-    teacher = open_teacher(model, features, *who)
+    who = (mapping, tuple(train_alignments), compute)
+    teacher = open_teacher(model, features, mapping, train_alignments)
     meta, owner, count = teacher.meta, teacher.senones.owner, teacher.senones.count
     if min(temperatures) <= 0:
         raise UserError(f"temperatures must be above 0, not {min(temperatures):g}")
@@ -181,11 +183,9 @@ def _write_shard(
     mass = np.zeros(len(temperatures))
     owner = torch.from_numpy(teacher.senones.owner)
     tails = torch.zeros(len(temperatures), int(owner.max()) + 1, len(owner))
-    for utterance in chunk:
-        with noting(writer.faults, utterance):
-            logp = torch.from_numpy(teacher.log_posteriors(utterance))
-        if utterance in writer.faults:
-            continue
+    readable = teacher.readable(chunk.utterances, writer.faults)
+    for utterance, log_p in zip(readable, teacher.log_posteriors(readable), strict=True):
+        logp = torch.from_numpy(log_p)
         top, rest, outside = truncate(logp, keep, temperatures)
         for tail, p in zip(tails, outside, strict=True):
             tail.index_add_(0, owner[top.indices[:, 0]], p)

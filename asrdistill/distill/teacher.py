@@ -1,6 +1,6 @@
 """Teachers: a model, or posteriors of another system, over our senones or its own units."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.folder import read_meta
+from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_model
 from asrdistill.reader import read_array
 
@@ -31,20 +32,23 @@ class Teacher(Protocol):
     senones: Senones
     meta: dict[str, Any]
 
-    def log_posteriors(self, utterance: str) -> np.ndarray:
-        """(T, S) float32 natural logs of an utterance's posteriors."""
+    def readable(self, utterances: Sequence[str], faults: dict[str, str]) -> list[str]:
+        """As :meth:`asrdistill.data.archive.FrameArchive.readable`, of what the teacher reads."""
+
+    def log_posteriors(self, utterances: Sequence[str]) -> Iterator[np.ndarray]:
+        """(T, S) float32 natural logs of the posteriors of each utterance."""
 
 
 class ModelTeacher:
     """A network or an ensemble, run on the features."""
 
-    def __init__(self, folder: Path, features: FrameArchive):
-        self.model, self.features = load_model(folder, every_frame=True), features
+    def __init__(self, folder: Path, features: FrameArchive, compute: Compute = PLAIN):
+        self.model, self.features, self.readable = load_model(folder, True, compute), features, features.readable
         self.senones, self.meta = self.model.senones, self.model.meta
         check_features(features, self.meta["features"], folder)
 
-    def log_posteriors(self, utterance: str) -> np.ndarray:
-        return self.model.log_posteriors(self.features[utterance])
+    def log_posteriors(self, utterances: Sequence[str]) -> Iterator[np.ndarray]:
+        return posteriors(self.model, map(self.features.__getitem__, utterances))
 
 
 class CrossFittedTeacher:
@@ -54,9 +58,11 @@ class CrossFittedTeacher:
     training alignments, in order. Raises UserError for a teacher without members, or alignments that are not theirs.
     """
 
-    def __init__(self, folder: Path, features: FrameArchive, train_alignments: Sequence[Path]):
-        whole = ModelTeacher(folder, features)
-        self.features, self.senones, self.meta = features, whole.senones, whole.meta
+    def __init__(
+        self, folder: Path, features: FrameArchive, train_alignments: Sequence[Path], compute: Compute = PLAIN
+    ):
+        whole = ModelTeacher(folder, features, compute)
+        self.features, self.senones, self.meta, self.readable = features, whole.senones, whole.meta, features.readable
         if not isinstance(whole.model, Ensemble):
             raise UserError(f"{folder} is not an ensemble; --unseen needs several teachers")
         self.ensemble = whole.model
@@ -72,8 +78,9 @@ class CrossFittedTeacher:
         """The members that were not trained on an utterance."""
         return [k for k, archive in enumerate(self.train_alignments) if utterance not in archive]
 
-    def log_posteriors(self, utterance: str) -> np.ndarray:
-        return self.ensemble.log_posteriors(self.features[utterance], self.unseen_by(utterance) or None)
+    def log_posteriors(self, utterances: Sequence[str]) -> Iterator[np.ndarray]:
+        for utterance in utterances:
+            yield self.ensemble.log_posteriors(self.features[utterance], self.unseen_by(utterance) or None)
 
 
 class PosteriorTeacher:
@@ -81,14 +88,15 @@ class PosteriorTeacher:
 
     def __init__(self, folder: Path, features: FrameArchive):
         self.archive, self.senones = FrameArchive(folder, "loglikes"), Senones.read(folder)
-        self.meta = {"senones": self.senones.hash}
+        self.meta, self.readable = {"senones": self.senones.hash}, self.archive.readable
         if not (folder / PRIORS).is_file():
             raise UserError(f"{folder} holds log-likelihoods; import posteriors: --form posteriors or log-posteriors")
         self.log_priors = read_array(folder / PRIORS, np.float32, (self.senones.count,))
         check_match(self.archive, features, features.utterances)
 
-    def log_posteriors(self, utterance: str) -> np.ndarray:
-        return np.maximum(self.archive[utterance] + self.log_priors, np.float32(np.log(FLOOR)))
+    def log_posteriors(self, utterances: Sequence[str]) -> Iterator[np.ndarray]:
+        for utterance in utterances:
+            yield np.maximum(self.archive[utterance] + self.log_priors, np.float32(np.log(FLOOR)))
 
 
 class MappedTeacher:
@@ -96,14 +104,19 @@ class MappedTeacher:
 
     def __init__(self, teacher: Teacher, mapping: Mapping):
         self.teacher, self.matrix, self.senones = teacher, mapping.matrix.astype(np.float32), mapping.senones
-        self.meta = {**teacher.meta, "senones": self.senones.hash}
+        self.meta, self.readable = {**teacher.meta, "senones": self.senones.hash}, teacher.readable
 
-    def log_posteriors(self, utterance: str) -> np.ndarray:
-        return np.log(np.maximum(np.exp(self.teacher.log_posteriors(utterance)) @ self.matrix, FLOOR))
+    def log_posteriors(self, utterances: Sequence[str]) -> Iterator[np.ndarray]:
+        for logp in self.teacher.log_posteriors(utterances):
+            yield np.log(np.maximum(np.exp(logp) @ self.matrix, FLOOR))
 
 
 def open_teacher(
-    folder: Path, features: FrameArchive, mapping: Mapping | None = None, train_alignments: Sequence[Path] = ()
+    folder: Path,
+    features: FrameArchive,
+    mapping: Mapping | None = None,
+    train_alignments: Sequence[Path] = (),
+    compute: Compute = PLAIN,
 ) -> Teacher:
     """The model or the archive of posteriors in a folder; raises UserError where it does not fit the features.
 
@@ -111,9 +124,9 @@ def open_teacher(
     """
     teacher: Teacher
     if train_alignments:
-        teacher = CrossFittedTeacher(Path(folder), features, train_alignments)
+        teacher = CrossFittedTeacher(Path(folder), features, train_alignments, compute)
     elif read_meta(folder)["kind"] == "loglikes":
         teacher = PosteriorTeacher(Path(folder), features)
     else:
-        teacher = ModelTeacher(Path(folder), features)
+        teacher = ModelTeacher(Path(folder), features, compute)
     return MappedTeacher(teacher, mapping) if mapping else teacher

@@ -20,13 +20,13 @@ from asrdistill.files import write_json
 from asrdistill.hmm.aligned import open_aligned
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.acoustic import AcousticModel
+from asrdistill.models.device import choose_device, choose_precision
 from asrdistill.models.io import load_network, save_model
 from asrdistill.models.network import Network
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from asrdistill.reader import read_json
 from asrdistill.training import distributed
-from asrdistill.training.device import choose_device, choose_precision
 from asrdistill.training.loop import BEST, HeldOut, best_epoch, train
 from asrdistill.training.mmi import MmiTargets
 from asrdistill.training.options import TrainOptions

@@ -11,13 +11,16 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError, log
 from asrdistill.features.paste import columns
 from asrdistill.hmm.aligned import open_aligned
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.models.io import check_members, load_model
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
 UPDATES, TOLERANCE = 10_000, 1e-7  # most iterations; least gain of one, nats per frame
 
 
-def choose_weights(members: Sequence[Path], features: Path, alignment: Path, jobs: int) -> list[float]:
+def choose_weights(
+    members: Sequence[Path], features: Path, alignment: Path, jobs: int, compute: Compute = PLAIN
+) -> list[float]:
     """The weights (M,) of the members' arithmetic mean with the least cross-entropy on an alignment; they add up to 1.
 
     `features` hold, or join, what each member was trained on. Raises UserError where they do not fit.
@@ -26,7 +29,7 @@ def choose_weights(members: Sequence[Path], features: Path, alignment: Path, job
     check_members(members, features=inputs.meta["features"])
     if load_model(members[0]).senones.hash != senones.hash:
         raise UserError(f"{members[0]} predicts other senones than those of {alignment}; give one that it fits")
-    load = partial(_load, members, features, alignment)
+    load = partial(_load, members, features, alignment, compute)
     right = np.concatenate(list(map_utterances(_measure, chunks(labels.utterances, 50), jobs, "weights", load)))
     weights = mixture_weights(right)
     for member, weight, logp in zip(members, weights, right.T, strict=True):
@@ -57,8 +60,10 @@ def _mixture(log_p: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.logaddexp.reduce(log_p.astype(np.float64) + np.log(weights), axis=1)
 
 
-def _load(members: Sequence[Path], features: Path, alignment: Path) -> tuple[list[Any], FrameArchive, FrameArchive]:
-    inputs, models = FrameArchive(features), [load_model(member) for member in members]
+def _load(
+    members: Sequence[Path], features: Path, alignment: Path, compute: Compute
+) -> tuple[list[Any], FrameArchive, FrameArchive]:
+    inputs, models = FrameArchive(features), [load_model(member, compute=compute) for member in members]
     own = [columns(inputs.meta["features"], model.meta["features"]) for model in models]
     return list(zip(models, own, strict=True)), inputs, FrameArchive(alignment)
 

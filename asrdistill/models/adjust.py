@@ -14,12 +14,13 @@ from asrdistill.errors import UserError
 from asrdistill.files import write_json
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.dnn import Dnn, units_of
+from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_network, load_with, open_for, replace_tensor, save_model
 from asrdistill.models.options import NetworkConfig
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
 
-def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
+def adjust_priors(model: Path, features: Path, out: Path, jobs: int, compute: Compute = PLAIN) -> None:
     """Copy the network into the existing folder `out`, with its mean posterior over the features as its priors.
 
     Raises UserError for anything but a single network, and for features without frames.
@@ -29,7 +30,7 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     if archive.total_rows == 0:
         raise UserError(f"{features} holds no frames; make it again")
     total = np.zeros(loaded.senones.count)
-    load = partial(load_with, model, features)
+    load = partial(load_with, model, features, compute=compute)
     for sums in map_utterances(_sum_posteriors, chunks(archive.utterances, 100), jobs, f"priors of {model.name}", load):
         total += sums
     log_priors = np.log(np.maximum(total / total.sum(), 1e-30))
@@ -38,7 +39,15 @@ def adjust_priors(model: Path, features: Path, out: Path, jobs: int) -> None:
     replace_tensor(model, "log_priors", torch.from_numpy(log_priors.astype(np.float32)), out)
 
 
-def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones: Sequence[str], jobs: int) -> float:
+def adjust_bias(
+    model: Path,
+    features: Path,
+    alignment: Path,
+    out: Path,
+    phones: Sequence[str],
+    jobs: int,
+    compute: Compute = PLAIN,
+) -> float:
     """Copy the network into the existing folder `out`, with the best offset on the logits of the phones' senones.
 
     Hinton, Vinyals and Dean (2015), section 3; here held-out frames choose the offset. ``meta.json`` records it with
@@ -50,7 +59,7 @@ def adjust_bias(model: Path, features: Path, alignment: Path, out: Path, phones:
     chosen = senones.of_phones(phones)
     if chosen.all():
         raise UserError("an offset to all senones changes nothing; name some of the phones")
-    measure, load = partial(_margins, chosen), partial(load_with, model, features, alignment)
+    measure, load = partial(_margins, chosen), partial(load_with, model, features, alignment, compute=compute)
     parts = map_utterances(measure, chunks(labels.utterances, 100), jobs, f"margins of {model.name}", load)
     margins, inside, outside, members = map(np.concatenate, zip(*parts, strict=True))
     if not members.any() or members.all():
@@ -111,8 +120,8 @@ def extract_width(model: Path, fraction: float, out: Path) -> None:
 def _sum_posteriors(state: tuple[AcousticModel, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
     """(S,) sum of the posteriors over the frames of some utterances."""
     model, features = state
-    sums = [np.exp(model.log_posteriors(features[utterance])).sum(0, dtype=np.float64) for utterance in utterances]
-    return np.sum(sums, axis=0)
+    each = posteriors(model, map(features.__getitem__, utterances))
+    return np.sum([np.exp(log_p).sum(0, dtype=np.float64) for log_p in each], axis=0)
 
 
 def _margins(
@@ -121,7 +130,7 @@ def _margins(
     """Per frame: d; is the best chosen senone correct; is the best other senone; is the label a chosen one."""
     model, features, alignment = state
     labels = np.concatenate([alignment[utterance][:: model.senones.subsampling] for utterance in utterances])
-    logits = np.concatenate([model.logits(features[utterance]).numpy() for utterance in utterances])
+    logits = np.concatenate([model.logits(features[utterance]).cpu().numpy() for utterance in utterances])
     ours, others = np.where(chosen, logits, -np.inf), np.where(chosen, -np.inf, logits)
     inside, outside = ours.argmax(1) == labels, others.argmax(1) == labels
     return others.max(1) - ours.max(1), inside, outside, chosen[labels]

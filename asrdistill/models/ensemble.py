@@ -36,12 +36,27 @@ class Ensemble:
         self.priors = np.average([member.priors for member in members], axis=0, weights=self.weights)
         self.columns = [columns(meta["features"], member.meta["features"]) for member in members]
 
+    @property
+    def batches(self) -> bool:
+        """As that of :class:`asrdistill.models.acoustic.AcousticModel`."""
+        return any(member.batches for member in self.members)
+
     def log_posteriors(self, features: np.ndarray, members: Sequence[int] | None = None) -> np.ndarray:
         """(T, F) float32 -> (T, S) float32 natural-log posteriors of the combined distribution (of some members)."""
+        return self.log_posteriors_of([features], members)[0]
+
+    def log_posteriors_of(self, batch: Sequence[np.ndarray], members: Sequence[int] | None = None) -> list[np.ndarray]:
+        """As :meth:`log_posteriors`, of several utterances at once."""
         chosen = range(len(self.members)) if members is None else members
-        logits = torch.stack([self.members[k].logits(features[:, self.columns[k]]) for k in chosen])
         weights = [self.weights[k] for k in chosen] if self.weights else None
-        together = average_posteriors(logits, self.combine, weights)
+        each = [self.members[k].logits_of([features[:, self.columns[k]] for features in batch]) for k in chosen]
+        return [
+            self._together(torch.stack(logits), weights, features)
+            for features, *logits in zip(batch, *each, strict=True)
+        ]
+
+    def _together(self, logits: Tensor, weights: Sequence[float] | None, features: np.ndarray) -> np.ndarray:
+        together = average_posteriors(logits, self.combine, weights).cpu()
         if self.evidence:
             loglikes = torch.from_numpy(self.evidence.gmm.loglikes(features))
             together = (together + self.evidence.scale * loglikes).log_softmax(-1)
@@ -50,7 +65,7 @@ class Ensemble:
 
 def average_posteriors(logits: Tensor, how: str, weights: Sequence[float] | None = None) -> Tensor:
     """Members' logits (M, …, S) -> log of their combined distribution (…, S), weighted by `weights` (M,)."""
-    shares = torch.tensor(weights or [1.0] * len(logits), dtype=logits.dtype)
+    shares = torch.tensor(weights or [1.0] * len(logits), dtype=logits.dtype, device=logits.device)
     shares /= shares.sum()
     if how == "arithmetic":  # three times as fast as in logarithms
         p = torch.tensordot(shares, logits.softmax(-1), 1)

@@ -31,6 +31,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.ensemble import Ensemble, Evidence
 from asrdistill.models.folder import checked_meta, read_arrays, read_meta, read_senones
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.models.native import NativeModel
 from asrdistill.models.network import Network
 from asrdistill.models.onnx import OnnxModel
@@ -76,9 +77,9 @@ def open_for(model: Any, folder: Path, features: Path, alignment: Path) -> tuple
     return inputs, labels, senones
 
 
-def load_with(model: Path, *archives: Path) -> tuple[Any, ...]:
+def load_with(model: Path, *archives: Path, compute: Compute = PLAIN) -> tuple[Any, ...]:
     """A model and frame archives, as one worker process needs them."""
-    return load_model(model), *map(FrameArchive, archives)
+    return load_model(model, compute=compute), *map(FrameArchive, archives)
 
 
 def save_ensemble(
@@ -167,14 +168,14 @@ def check_gmm(gmm: Path, scale: float, network: Path, meta: dict[str, Any]) -> N
 Model = AcousticModel | Ensemble | Specialists | OnnxModel | NativeModel
 
 
-def load_model(folder: Path, every_frame: bool = False) -> Model:
+def load_model(folder: Path, every_frame: bool = False, compute: Compute = PLAIN) -> Model:
     """Load a model that predicts all senones; raises UserError for any that is not whole, or was changed.
 
     every_frame: one of a low frame rate gives outputs for all frames, as soft targets need them.
     """
     folder = Path(folder)
     meta = checked_meta(folder)
-    load = partial(_load_single, every_frame=every_frame)
+    load = partial(_load_single, every_frame=every_frame, compute=compute)
     if meta["kind"] == "dnn":
         return load(folder, meta)
     members = [load(folder / name, checked_meta(folder / name)) for name in meta.get("members", [])]
@@ -203,7 +204,9 @@ def load_network(folder: Path) -> AcousticModel:
     return model
 
 
-def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) -> AcousticModel:
+def _load_single(
+    folder: Path, meta: dict[str, Any], every_frame: bool = False, compute: Compute = PLAIN
+) -> AcousticModel:
     senones = read_senones(folder, meta)
     tensors = read_tensors(folder / "model.safetensors", log_priors="f4/1", mean="f4/1")
     log_priors = tensors.pop("log_priors").numpy()
@@ -219,7 +222,7 @@ def _load_single(folder: Path, meta: dict[str, Any], every_frame: bool = False) 
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{folder / 'model.safetensors'} does not fit meta.json: {reason}; train it again") from None
-    model = AcousticModel(module, senones, np.exp(log_priors), meta)
+    model = AcousticModel(module, senones, np.exp(log_priors), meta, compute)
     if every_frame:
         module.subsampling = 1
     return model

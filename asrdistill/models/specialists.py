@@ -52,4 +52,5 @@ def _posteriors(model: AcousticModel, features: np.ndarray, frames: Tensor) -> T
     """(n, outputs) of some frames (n,) of the features (T, F)."""
     left, right = model.context
     windows = frames[:, None] + torch.arange(left + 1 + right)
-    return model.module(model.module.padded(features)[0, windows])[:, 0].float().softmax(-1)
+    logits = model.module(model.module.padded(features)[0, windows].to(model.device))[:, 0]
+    return logits.float().softmax(-1).cpu()

@@ -10,6 +10,7 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
 from asrdistill.files import write_json, write_text
+from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.models.io import load_model, load_with, open_for
 from asrdistill.models.specialists import Specialists
 from asrdistill.parallel import Chunk, chunks, map_utterances
@@ -20,7 +21,7 @@ Pairs = Sequence[Sequence[Path]]  # features and their alignment
 GENERALIST = "generalist"
 
 
-def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: int) -> None:
+def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: int, compute: Compute = PLAIN) -> None:
     """Write ``specialists.json`` and ``specialists.md`` on a generalist with specialists, and on other models."""
     together = load_model(model)
     if not isinstance(together, Specialists):
@@ -34,7 +35,7 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
         raise UserError(f"two models would both be called {twice[0]} in the tables; give one another name")
     sums = np.zeros((2 + 1 + len(against), 2 * len(together.members) + 1), np.int64)
     for features, alignment in on:
-        load = partial(_load, model, against, features, alignment)
+        load = partial(_load, model, against, features, alignment, compute)
         utterances = chunks(FrameArchive(alignment).utterances, 100)
         for counts in map_utterances(_measure, utterances, jobs, f"frames of {model.name}", load):
             sums += counts
@@ -43,9 +44,10 @@ def measure(model: Path, against: Sequence[Path], on: Pairs, out: Path, jobs: in
     write_text(out / "specialists.md", tables(record))
 
 
-def _load(model: Path, against: Sequence[Path], features: Path, alignment: Path) -> tuple[Any, ...]:
-    together, features, labels = load_with(model, features, alignment)
-    return [together.generalist, together, *map(load_model, against)], together.covers.numpy(), features, labels
+def _load(model: Path, against: Sequence[Path], features: Path, alignment: Path, compute: Compute) -> tuple[Any, ...]:
+    together, features, labels = load_with(model, features, alignment, compute=compute)
+    others = [load_model(other, compute=compute) for other in against]
+    return [together.generalist, together, *others], together.covers.numpy(), features, labels
 
 
 def _measure(state: tuple[Any, ...], utterances: Chunk[str]) -> np.ndarray:

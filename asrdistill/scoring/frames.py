@@ -9,11 +9,12 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import check_left_out
 from asrdistill.files import write_json
+from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_model, load_with, open_for
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
 
-def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int) -> None:
+def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int, compute: Compute = PLAIN) -> None:
     """Write ``frames.json``: frames, correct, frame_accuracy (percent), cross_entropy (nats per frame), phones.
 
     At a low frame rate the frames are those that the network computes, every Nth.
@@ -23,7 +24,7 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int)
     _, labels, senones = open_for(load_model(model), model, features, alignment)
     phones = list(senones.states)
     sums = np.zeros(1 + 2 * len(phones))
-    load = partial(load_with, model, features, alignment)
+    load = partial(load_with, model, features, alignment, compute=compute)
     faults: dict[str, str] = {}
     for part, bad in map_utterances(_measure, chunks(labels.utterances, 100), jobs, f"frames of {model.name}", load):
         sums += part
@@ -45,9 +46,9 @@ def _measure(
     model, features, alignment = state
     phone = model.senones.phone
     nats, counts, faults = 0.0, np.zeros((2, phone.max() + 1)), dict[str, str]()
-    for utterance in alignment.readable(features.readable(utterances, faults), faults):
-        logp, labels = model.log_posteriors(features[utterance]), np.asarray(alignment[utterance])
-        labels = labels[:: model.senones.subsampling]
+    readable = list(alignment.readable(features.readable(utterances, faults), faults))
+    for utterance, logp in zip(readable, posteriors(model, map(features.__getitem__, readable)), strict=True):
+        labels = np.asarray(alignment[utterance])[:: model.senones.subsampling]
         nats -= logp[np.arange(len(labels)), labels].sum(dtype=np.float64)
         for row, chosen in enumerate((labels, labels[logp.argmax(-1) == labels])):
             counts[row] += np.bincount(phone[chosen], minlength=counts.shape[1])

@@ -6,7 +6,6 @@ from asrdistill.config import option
 from asrdistill.errors import UserError
 from asrdistill.models.options import NetworkConfig, at_least
 
-DEVICES = ("auto", "cpu", "cuda")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TAIL_MODES = ("states", "even", "one", "drop")  # see asrdistill.distill.store
 OPTIMISERS = ("adamw", "muon")
@@ -58,7 +57,7 @@ class TrainOptions(NetworkConfig):
     frequency_mask: int = option(8, "widest frequency mask, features", since_version="0.1")
     seed: int = option(0, "seed of the weights, the order of the frames and dropout")
     threads: int = option(1, "numerical threads; results depend on it")
-    device: str = option("auto", "device", DEVICES)
+    device: str = option("auto", "device: auto, cpu, cuda or cuda:N")
     precision: str = option("auto", "precision of matrix products", PRECISIONS)
 
     def __post_init__(self) -> None:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError
+from asrdistill.models.device import send
 from asrdistill.training import distributed
-from asrdistill.training.device import send
 from asrdistill.training.targets import ChunkTargets, Targets
 
 T = TypeVar("T")

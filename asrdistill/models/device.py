@@ -1,6 +1,8 @@
-"""Choice of device and precision."""
+"""Choice of device and precision, for training and for whatever runs a network."""
 
+import multiprocessing
 import os
+import re
 
 import torch
 from torch import Tensor
@@ -9,16 +11,28 @@ from asrdistill.errors import UserError
 
 
 def choose_device(wanted: str) -> torch.device:
-    """The CPU, or the GPU of this process: torchrun's processes on a machine have one each."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("torch finds no GPU for device 'cuda'; use 'auto' or 'cpu'")
-    if wanted == "cpu" or not torch.cuda.is_available():
+    """The processor or a GPU.
+
+    auto and cuda: torchrun's processes on a machine have a GPU each, and so have worker processes while there are as
+    many. Raises UserError for a GPU that is not there.
+    """
+    there = torch.cuda.device_count() if wanted != "cpu" else 0
+    if wanted == "cpu" or (wanted == "auto" and not there):
         return torch.device("cpu")
-    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if local >= there:
-        raise UserError(f"each process takes a GPU and there are {there}; start torchrun with --nproc-per-node {there}")
-    torch.cuda.set_device(local)
-    return torch.device("cuda", local)
+    if not (named := re.fullmatch(r"auto|cuda(?::(\d+))?", wanted)):
+        raise UserError(f"no device '{wanted}'; say auto, cpu, cuda or cuda:N")
+    if not there:
+        raise UserError(f"torch finds no GPU for device '{wanted}'; use 'auto' or 'cpu'")
+    if named[1]:
+        number = int(named[1])
+    elif (rank := os.environ.get("LOCAL_RANK")) is not None:
+        number = int(rank)
+    else:
+        number = (max(1, *multiprocessing.current_process()._identity, 1) - 1) % there  # type: ignore[attr-defined]
+    if number >= there:
+        raise UserError(f"there is no GPU number {number} among {there}; start torchrun with --nproc-per-node {there}")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

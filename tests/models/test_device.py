@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from asrdistill.training import device
-from asrdistill.training.device import choose_device, choose_precision
+from asrdistill.models import device
+from asrdistill.models.device import choose_device, choose_precision
 from tests.refusals import refused
 
 CPU = torch.device("cpu")
