@@ -46,9 +46,14 @@ def download(args: Args) -> None:
 
 @group.command(
     CORPUS,
-    arg("source", help="folder of the corpus"),
-    arg("out", help="folder for the data directories"),
-    arg("--parts", nargs="+", type=str, metavar="PART", help="parts of librispeech (default: all that are there)"),
+    arg("source", help="folder of the corpus; table: the transcript file; huggingface: folder or name of the dataset"),
+    arg("out", help="folder for the data directories; for a single set, the data directory"),
+    arg("--parts", nargs="+", type=str, metavar="PART", help="parts of librispeech, or sets (default: all)"),
+    arg("--root", metavar="FOLDER", help="folder of the audio; none may be outside (default: that of SOURCE)"),
+    arg("--audio-column", type=str, metavar="NAME", help="column of the audio (default: audio, path, file_name, …)"),
+    arg("--text-column", type=str, metavar="NAME", help="column of the transcripts (default: text, sentence, …)"),
+    arg("--speaker-column", type=str, metavar="NAME", help="column of the speakers (default: speaker, client_id, …)"),
+    arg("--language", type=str, metavar="CODE", help="normalise the transcripts as data normalize-text does"),
     JOBS,
 )
 def prepare(args: Args) -> None:
@@ -57,21 +62,35 @@ def prepare(args: Args) -> None:
     timit: SOURCE is the folder of LDC93S1 or a part of it. librispeech: SOURCE is the folder LibriSpeech or the one
     above it; OUT gets a directory per part, and lexicon.txt from the part "lexicon".
 
+    table: SOURCE names audio and transcripts: csv, tsv (Common Voice), jsonl (NeMo) or LJSpeech's metadata.csv.
+    huggingface: a dataset on disk or by name; needs the package datasets. lhotse: a folder with recordings and
+    supervisions, or cuts, as .jsonl or .jsonl.gz. Without speakers each utterance is its own speaker.
+
     Example:
       asrdistill data prepare librispeech corpus data --parts train-clean-5 dev-clean-2 lexicon
+      asrdistill data prepare table cv-corpus/en/train.tsv data/train --language en
     """
     from asrdistill.files import tree_hash
 
     module, prepare_corpus = _corpus(args.corpus, "prepare")
     if not callable(prepare_corpus):
         raise UserError(f"there is no preparation of {args.corpus}; see --help")
+    names = {"audio": args.audio_column, "text": args.text_column, "speaker": args.speaker_column}
+    columns = {name: value for name, value in {**names, "language": args.language}.items() if value}
+    chosen = {name: value for name in ("parts", "root") if (value := getattr(args, name))}
+    settings = {**chosen, **columns}
+    if columns:
+        from asrdistill.corpora.rows import Columns
+
+        chosen["columns"] = Columns(**columns)
+    if refused := chosen.keys() - inspect.signature(prepare_corpus).parameters.keys():
+        raise UserError(f"{args.corpus} has no {min(refused)}; leave --{min(refused)} out")
+    parts = {"parts": args.parts} if args.parts else {}
     folders_of = getattr(module, "folders_of", None)
-    if args.parts and not folders_of:
-        raise UserError(f"{args.corpus} has no parts; leave --parts out")
-    chosen = {"parts": args.parts} if args.parts else {}
-    sources = folders_of(args.source, **chosen) if folders_of else [args.source]
+    sources = folders_of(args.source, **parts) if folders_of else [args.source]
     contents = {"contents": tree_hash(sources)} if args.source.is_dir() else {}
-    options = {"corpus": args.corpus, **chosen, **contents}
+    root = {"root": str(args.root)} if args.root else {}
+    options = {"corpus": args.corpus, **settings, **root, **contents}
     make(args, lambda out: prepare_corpus(args.source, out, args.jobs, **chosen), sources, options=options)
 
 
@@ -151,16 +170,25 @@ def subset(args: Args) -> None:
     make(args, lambda out: write_with_genders(chosen, [args.data], out), args.data)
 
 
-@group.command(arg("data", nargs="+", help="data directories"), OUT)
+@group.command(
+    arg("data", nargs="+", help="data directories"),
+    OUT,
+    arg("--to", choices=("kaldi", "lhotse"), default="kaldi", help="form of OUT (default: kaldi, a data directory)"),
+)
 def combine(args: Args) -> None:
-    """Join data directories into one
+    """Join data directories into one, or write them as lhotse manifests
 
     Example:
       asrdistill data combine data/train-clean-100 data/train-clean-360 data/train_460
+      asrdistill data combine data/train lhotse/train --to lhotse
     """
+    from asrdistill.corpora.lhotse import write_lhotse
     from asrdistill.data.directory import DataDirectory, combine, write_with_genders
 
-    united = combine(DataDirectory.read(data, pipes=True) for data in args.data)
+    united = combine(DataDirectory.read(data, pipes=args.to == "kaldi") for data in args.data)
+    if args.to == "lhotse":
+        make(args, lambda out: write_lhotse(united, out), args.data, options={"to": args.to})
+        return
     make(args, lambda out: write_with_genders(united, args.data, out), args.data)
 
 

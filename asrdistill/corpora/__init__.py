@@ -1,4 +1,4 @@
-"""Corpora, one module each: ``prepare_<corpus>(source, out, jobs)`` and ``download_<corpus>(out)`` where allowed.
+"""Corpora and forms of corpora, one module each: ``prepare_NAME(source, out, jobs)``, ``download_NAME(out)``.
 
 A corpus in parts takes ``parts`` in both and has ``folders_of(source, parts)``. Corpora of one recipe are in its
 ``local/``.
@@ -7,4 +7,4 @@ A corpus in parts takes ``parts`` in both and has ``folders_of(source, parts)``.
 
 def names() -> list[str]:
     """Names of the corpora."""
-    return ["librispeech", "timit"]
+    return ["huggingface", "lhotse", "librispeech", "table", "timit"]

@@ -44,8 +44,8 @@ def read_audio(
     """
     handle = _open(source, pipes)
     with open_sound(handle, source) as sound:
-        if sound.channels != 1 and not mix:
-            raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
+        if not mix:
+            _check_mono(sound, source)
         _check_length(sound, source)
         native = sound.samplerate
         count = -1 if end is None else max(0, round(end * native) - round(start * native))
@@ -136,6 +136,11 @@ class _Digest:
             raise UserError(f"{source} is damaged: its samples are not those of its MD5; copy it again")
 
 
+def _check_mono(sound: soundfile.SoundFile, source: str) -> None:
+    if sound.channels != 1:
+        raise UserError(f"{source} has {sound.channels} channels; give one channel (sox IN OUT remix 1)")
+
+
 def _check_length(sound: soundfile.SoundFile, source: str) -> None:
     if sound.frames == UNKNOWN:
         raise UserError(f"{source} does not say how long it is; write it to a file again (sox IN OUT)")
@@ -219,6 +224,15 @@ def _resampled(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
     """(N,) -> (ceil(N · rate / native),), as librosa.resample: the last is 0 if soxr has one less."""
     resampled = soxr.resample(samples, native, rate, quality="soxr_hq")
     return np.pad(resampled, (0, math.ceil(len(samples) * (rate / native)) - len(resampled)))
+
+
+def audio_length(path: str) -> tuple[int, int]:
+    """(samples, samples per second) by an audio file's header; raises UserError for no audio, none in it, or stereo."""
+    with open_sound(_open(path, pipes=False), path) as sound:
+        _check_mono(sound, path)
+        _check_length(sound, path)
+        _check_count(path, sound.frames, 0)
+        return sound.frames, sound.samplerate
 
 
 def flac_seconds(path: str) -> float:

@@ -111,14 +111,14 @@ def _names(folder: Path, files: list[Path]) -> dict[str, Path]:
     names: dict[str, Path] = {}
     for stem, path in zip(stems, files, strict=True):
         whole = path.relative_to(folder) if counts[stem] > 1 else stem
-        name = _name(whole)
+        name = name_of(whole)
         if name in names:
             raise UserError(f"{names[name]} and {path} would have the same name, {name}; rename one of them")
         names[name] = path
     return names
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """The path, composed (NFC), with an underscore for each run of signs that are no letters, marks or digits."""
 
     def is_kept(sign: str) -> bool:
@@ -164,7 +164,7 @@ def _check(folder: Path, found: list[Recording], options: SegmentOptions) -> lis
 def _segment_file(folder: Path, audio: Path, options: SegmentOptions, task: tuple[str, Path, bool]) -> Recording:
     name, path, whole = task
     parent = path.relative_to(folder).parent
-    speaker = name if parent == Path(".") else _name(parent)
+    speaker = name if parent == Path(".") else name_of(parent)
     copy = audio / f"{name}.flac"
     try:
         if path.stat().st_size == 0:

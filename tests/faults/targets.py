@@ -359,6 +359,8 @@ TARGETS = [
         for folder in ("data", "cut")
         for name in ("wav.scp", "segments", "text", "utt2spk", "spk2utt", "utt2dur")
     ),
+    *(Target(f"table.{end}", command(f"data prepare table @table.{end} OUT --jobs 1")) for end in ("csv", "jsonl")),
+    Target("cuts.jsonl", command("data prepare lhotse @cuts.jsonl OUT --jobs 1")),
     Target("lang/*.txt", lang, plain_lang),
     Target("dictionary.txt", lambda world, file: [dict(read := read_dictionary(file)), read.probabilities]),
     Target("dictionary.txt", command("lang g2p @dictionary.txt OUT --order 2")),

@@ -43,6 +43,12 @@ SWEEP = {
 }
 PLAN = {"corpus": "tones", "sets": ["dev"], "pooled": ["dev"], "systems": {"single": {"models": ["net"], "what": "x"}}}
 PAPER = {"paper": [{"title": "T", "rows": [{"what": "x", "paper": 1.0, "ours": ["results.json", "a", "wer"]}]}]}
+CUT = (
+    '{"id": "c1", "start": 0.1, "duration": 0.5, "channel": 0, "type": "MonoCut", "supervisions": [{"id": "s1", '
+    '"recording_id": "u1", "start": 0.0, "duration": 0.4, "channel": 0, "text": "low", "speaker": "a"}], "recording": '
+    '{"id": "u1", "sources": [{"type": "file", "channels": [0], "source": "u1.wav"}], "sampling_rate": 8000, '
+    '"num_samples": 9600, "duration": 1.2, "channel_ids": [0]}}'
+)
 HAND_MADE = {
     "dictionary.txt": "low L\nhigh H\nlowly L H\nhighly H L H\nhow 0.5 H L\nhow 0.25 H\nhollow H L L\n",
     "train.yaml": yaml.safe_dump(TRAIN),
@@ -57,6 +63,9 @@ HAND_MADE = {
     "lm.txt": "low high\nhigh high low\nlow\n<s> high low </s>\n",
     "phones.map": "aa a a\nb b\nq\n",
     "labels/pseudo_labels.tsv": "utterance\tlogprob\tno_speech\tcompression\ttext\nu1\t-0.1\t0.01\t1.1\tlow high\n",
+    "table.csv": 'path,text,speaker\nu1.wav,"low, ""high""",a\nu2.wav,"high\nlow",a\nu3.wav,low,b\n',
+    "table.jsonl": '{"audio_filepath": "u1.wav", "text": "low", "duration": 1.0}\n',
+    "cuts.jsonl": CUT + "\n",
     "cut/segments": "s1 u1 0.0 0.7\ns2 u1 0.5 1.2\ns3 u2 0.1 1.0\n",
     "cut/wav.scp": "u1 ../u1.wav\nu2 ../u2.wav\n",
     "cut/text": "s1 low\ns2 high\ns3 high high\n",
