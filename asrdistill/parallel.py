@@ -1,7 +1,5 @@
 """Work per utterance over processes: :func:`map_utterances`, or :class:`Workers` for work in several rounds."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import multiprocessing

@@ -1,13 +1,8 @@
 """Progress of work with its rate: a bar of rich on a terminal, a line every half minute in a log file."""
 
-from __future__ import annotations
-
 import sys
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from typing import Any
 
 INTERVAL = 30  # seconds between lines in a log file
 
@@ -22,9 +17,9 @@ class Meter:
     def __init__(self, what: str, total: float, unit: str, shown: bool = True):
         self.what, self.total, self.unit, self.shown = what, total, unit, shown
         self.done, self.skipped, self.note = 0.0, 0.0, ""
-        self.bar: Progress | None = None
+        self.bar: Any = None
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> "Meter":
         self.start = self.last = time.monotonic()
         if self.shown and sys.stderr.isatty() and (bar := _bar()):
             self.bar = bar
@@ -62,7 +57,7 @@ class Meter:
             self._print(f"{self.what}: {self.done:.0f} {self.unit} in {seconds:.1f} s, {self._rate()}")
 
 
-def _bar() -> Progress | None:
+def _bar() -> Any:
     try:
         from rich.console import Console  # not needed for a log file, and not among what recognising needs
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

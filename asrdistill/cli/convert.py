@@ -165,6 +165,6 @@ def lm(args: Args) -> None:
     Example:
       asrdistill convert lm corpus/3-gram.pruned.3e-7.arpa.gz data/lm --lower
     """
-    from asrdistill.lang.arpa import import_lm
+    from asrdistill.lang.text import import_lm
 
     make(args, lambda out: import_lm(args.arpa, args.lower, out), args.arpa, options={"lower": args.lower})

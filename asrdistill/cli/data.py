@@ -138,7 +138,7 @@ def split(args: Args) -> None:
       asrdistill data split data/pieces data/sets --percent 10
     """
     from asrdistill.data.directory import DataDirectory
-    from asrdistill.data.split import write_splits
+    from asrdistill.data.subset import write_splits
 
     data = DataDirectory.read(args.data)
     make(args, lambda out: write_splits(data, args.options.percent, out), args.data)

@@ -27,8 +27,8 @@ def targets(args: Args) -> None:
     Example:
       asrdistill distill targets exp/ensemble fbank/train exp/targets --keep 20 --temperatures 1 2
     """
-    from asrdistill.distill.mapping import cooccurrence
     from asrdistill.distill.store import make_store
+    from asrdistill.distill.teacher import cooccurrence
 
     how = (args.jobs, compute_of(args))
 

@@ -44,9 +44,8 @@ def build(args: Args) -> None:
     Example:
       asrdistill lang build data/train data/dev data/lang --dictionary cmudict --g2p exp/g2p
     """
-    from asrdistill.lang.dictionary import make_lang, read_dictionary
+    from asrdistill.lang.dictionary import make_lang, read_dictionary, spell_words
     from asrdistill.lang.g2p import G2P
-    from asrdistill.lang.graphemes import spell_words
     from asrdistill.lang.lexicon import Lang
     from asrdistill.lang.text import read_sentences
 

@@ -3,8 +3,6 @@
 Its extensions (pickle, numpy, audio) and shell commands in scp files are refused, because they can run code.
 """
 
-from __future__ import annotations
-
 import gzip
 import itertools
 import os

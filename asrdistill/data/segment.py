@@ -5,8 +5,6 @@ within the upper 70 % between them, or of 50 dB if they are further apart. Stret
 silence) have no sound. Music is not told from speech.
 """
 
-from __future__ import annotations
-
 import itertools
 import unicodedata
 from collections import Counter

@@ -1,7 +1,5 @@
 """Transcripts of a data directory, read from disk on demand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path

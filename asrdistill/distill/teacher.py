@@ -1,22 +1,26 @@
 """Teachers: a model, or posteriors of another system, over our senones or its own units."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from asrdistill.data.archive import FrameArchive, check_features, check_match
-from asrdistill.errors import UserError
+from asrdistill.errors import UserError, log
+from asrdistill.hmm.align import open_aligned
 from asrdistill.hmm.formats.posteriors import PRIORS
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.ensemble import Ensemble
 from asrdistill.models.folder import read_meta
 from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_model
+from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_array
 
 FLOOR = 1e-30  # smallest posterior
+NEVER = 0.5  # a unit with less mass than this, in frames of the alignment, counts as never occurring
 
 
 class Mapping(NamedTuple):
@@ -100,7 +104,7 @@ class PosteriorTeacher:
 
 
 class MappedTeacher:
-    """A teacher over other units; see :mod:`asrdistill.distill.mapping`."""
+    """A teacher over other units; see :func:`cooccurrence` and docs/internals.md."""
 
     def __init__(self, teacher: Teacher, mapping: Mapping):
         self.teacher, self.matrix, self.senones = teacher, mapping.matrix.astype(np.float32), mapping.senones
@@ -130,3 +134,29 @@ def open_teacher(
     else:
         teacher = ModelTeacher(Path(folder), features, compute)
     return MappedTeacher(teacher, mapping) if mapping else teacher
+
+
+def cooccurrence(folder: Path, features: Path, alignment: Path, jobs: int, compute: Compute = PLAIN) -> Mapping:
+    """P(our senone | the teacher's unit) over the frames of an alignment, all of whose utterances have features."""
+    inputs, labels, senones = open_aligned(features, alignment)
+    open_teacher(folder, inputs)  # raises UserError before the work begins
+    count, load = partial(_count, senones.count), partial(_load, folder, features, alignment, compute)
+    counts: Any = sum(map_utterances(count, chunks(labels.utterances, 100), jobs, "co-occurrence", load))
+    ours, theirs = counts.sum(0), counts.sum(1, keepdims=True)
+    if never := int((theirs < NEVER).sum()):
+        log.info("%d of the teacher's %d units never occur; they get the senones' frequencies", never, len(theirs))
+    matrix = np.where(theirs < NEVER, ours / ours.sum(), counts / np.maximum(theirs, NEVER))
+    return Mapping(matrix, senones)
+
+
+def _load(folder: Path, features: Path, alignment: Path, compute: Compute) -> tuple[Teacher, FrameArchive]:
+    return open_teacher(folder, FrameArchive(features), compute=compute), FrameArchive(alignment)
+
+
+def _count(senones: int, state: tuple[Teacher, FrameArchive], utterances: Chunk[str]) -> np.ndarray:
+    """(U, S): sum of the teacher's posteriors over the frames of each of our senones."""
+    teacher, labels = state
+    counts = np.zeros((senones, teacher.senones.count))
+    for utterance, logp in zip(utterances, teacher.log_posteriors(utterances.utterances), strict=True):
+        np.add.at(counts, labels[utterance], np.exp(logp))
+    return counts.T

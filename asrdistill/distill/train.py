@@ -17,7 +17,7 @@ from asrdistill.distill.store import SoftTargets, StoredLogits, check_store
 from asrdistill.errors import UserError, log
 from asrdistill.features.statistics import global_stats
 from asrdistill.files import write_json
-from asrdistill.hmm.aligned import open_aligned
+from asrdistill.hmm.align import open_aligned
 from asrdistill.hmm.senones import Senones, log_priors
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.device import choose_device, choose_precision

@@ -10,7 +10,7 @@ import numpy as np
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError, log
 from asrdistill.features.paste import columns
-from asrdistill.hmm.aligned import open_aligned
+from asrdistill.hmm.align import open_aligned
 from asrdistill.models.inference import PLAIN, Compute
 from asrdistill.models.io import check_members, load_model
 from asrdistill.parallel import Chunk, chunks, map_utterances

@@ -1,13 +1,11 @@
 """Forced alignment: a senone per frame and the times of phones and words, from transcripts and features."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -20,10 +18,8 @@ from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import AlignOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
+from asrdistill.lang.lexicon import Lang
 from asrdistill.parallel import Chunk, Sums, map_utterances, split
-
-if TYPE_CHECKING:
-    from asrdistill.lang.lexicon import Lang
 
 SHARDS = 32  # fixed, so that results do not depend on the number of jobs
 # senone of each frame, and its phone as an index into the inventory's phones
@@ -196,3 +192,23 @@ def _concatenate(parts: Iterable[Path], whole: Path) -> None:
             with open(part, "rb") as handle:
                 shutil.copyfileobj(handle, out)
             part.unlink()
+
+
+def open_aligned(
+    features: Path, alignment: Path, unlabelled: bool = False
+) -> tuple[FrameArchive, FrameArchive, Senones]:
+    """Features with their alignment and its senones; raises UserError unless they fit frame by frame.
+
+    Aligned utterances without features are left out, up to 5 percent. unlabelled: those without alignment are of use.
+    """
+    inputs, labels = FrameArchive(features, "features"), FrameArchive(alignment, "alignment")
+    senones = Senones.read(alignment)
+    if labels.meta["senones"] != senones.hash:
+        raise UserError(f"{alignment}/senones.json is not the inventory that the alignment is over; align again")
+    if len(labels) == 0:
+        raise UserError(f"{alignment} holds no utterance; align again")
+    labels.restrict(inputs)
+    check_match(inputs, labels, labels.utterances)
+    if len(labels) < len(inputs) and not unlabelled:
+        log.info("%d utterances of %s have no alignment and are left out", len(inputs) - len(labels), features)
+    return inputs, labels, senones

@@ -1,7 +1,5 @@
 """Estimation of Gaussian mixtures from aligned frames: accumulate, update, split."""
 
-from __future__ import annotations
-
 import heapq
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +34,7 @@ class Statistics(Sums):
     left_out: tuple[str, ...] = ()
 
     @classmethod
-    def zeros(cls, mixtures: Mixtures) -> Statistics:
+    def zeros(cls, mixtures: Mixtures) -> "Statistics":
         gaussians, dimension = mixtures.means.shape
         senones = len(mixtures.first) - 1
         sums = np.zeros((gaussians, 2 * dimension))

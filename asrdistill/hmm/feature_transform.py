@@ -1,7 +1,5 @@
 """Input vectors of a GMM: features with deltas, or spliced and projected."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +45,7 @@ class FeatureTransform:
             handle.write(save(arrays))
 
     @classmethod
-    def read(cls, folder: Path) -> FeatureTransform:
+    def read(cls, folder: Path) -> "FeatureTransform":
         """Read it; raises UserError if it is missing or damaged."""
         path = Path(folder) / FILE
         arrays = read_tensors(path, "make the folder again", {"transform": "f8/2", "context": "i8/1"})

@@ -1,7 +1,5 @@
 """Speaker adaptation by fMLLR (Gales 1998)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path

@@ -3,8 +3,6 @@
 A GMM folder holds ``meta.json``, ``senones.json``, ``gmm.safetensors`` and ``front.safetensors``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

@@ -8,20 +8,15 @@ First a graph of phones is made, then its phones become states, once for each pa
 senones. Every arc leads to a state of a higher number; self loops are implicit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from asrdistill.errors import UserError, shorten
 from asrdistill.hmm.senones import Senones
-from asrdistill.lang.lexicon import NEVER
-
-if TYPE_CHECKING:
-    from asrdistill.lang.lexicon import Lang
+from asrdistill.lang.lexicon import NEVER, Lang
 
 
 class UtteranceGraph(NamedTuple):

@@ -4,8 +4,6 @@ A phone has at least N rows, so that every Nth row, from any of the first N on, 
 two states the first N rows of a phone are of its first state (Pundak and Sainath 2016; Povey et al. 2016).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +14,7 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, check_left_out, log
-from asrdistill.hmm.align import PARTS, SHARDS
-from asrdistill.hmm.aligned import open_aligned
+from asrdistill.hmm.align import PARTS, SHARDS, open_aligned
 from asrdistill.hmm.estimate import self_loops
 from asrdistill.hmm.feature_transform import FeatureTransform
 from asrdistill.hmm.options import SubsamplingOptions

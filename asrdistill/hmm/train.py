@@ -4,14 +4,12 @@ Schedules are those of Kaldi's train_mono, train_deltas and train_lda_mllt. A ro
 merges them in the order of the shards and updates, so the result does not depend on the number of processes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,10 +37,8 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
+from asrdistill.lang.lexicon import Lang
 from asrdistill.parallel import Chunk, Sums, Workers, gather, split
-
-if TYPE_CHECKING:
-    from asrdistill.lang.lexicon import Lang
 
 DELTAS = 2
 BLOCK = 60_000  # frames accumulated at once

@@ -1,7 +1,5 @@
 """Estimation of LDA, MLLT and fMLLR transforms."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +21,7 @@ class Scatter(Sums):
     products: np.ndarray
 
     @classmethod
-    def collect(cls, x: np.ndarray, senone: np.ndarray, senones: int) -> Scatter:
+    def collect(cls, x: np.ndarray, senone: np.ndarray, senones: int) -> "Scatter":
         """Of spliced frames x (T, E) of the senones (T,)."""
         x = np.asarray(x, np.float32)
         sums = np.zeros((senones, x.shape[1]))

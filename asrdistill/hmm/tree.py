@@ -4,8 +4,6 @@ All contexts of a state begin as one leaf. The split with the largest gain in li
 per leaf, is made until there are enough leaves. Questions come from clustering phones, as in Kaldi's cluster-phones.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections.abc import Sequence
@@ -34,7 +32,7 @@ class TreeStatistics:
     sums: np.ndarray
 
     @classmethod
-    def collect(cls, contexts: np.ndarray, x: np.ndarray) -> TreeStatistics:
+    def collect(cls, contexts: np.ndarray, x: np.ndarray) -> "TreeStatistics":
         """Of frames x (T, D) in contexts (T, 4)."""
         order, starts = _equal(contexts)
         ordered = np.asarray(x)[order].astype(np.float64)
@@ -43,7 +41,7 @@ class TreeStatistics:
         second = np.add.reduceat(np.square(ordered, out=ordered), starts, axis=0)  # blocks are large: no more copies
         return cls(contexts[order[starts]], np.hstack([frames, first, second]))
 
-    def __add__(self, other: TreeStatistics) -> TreeStatistics:
+    def __add__(self, other: "TreeStatistics") -> "TreeStatistics":
         contexts = np.concatenate([self.contexts, other.contexts])
         order, starts = _equal(contexts)
         sums = np.concatenate([self.sums, other.sums])[order]
@@ -108,8 +106,8 @@ class _Leaf:
     gain: float = 0.0
     side: str = ""
     question: tuple[int, ...] = ()
-    yes: _Leaf | None = None
-    no: _Leaf | None = None
+    yes: "_Leaf | None" = None
+    no: "_Leaf | None" = None
 
 
 def grow_tree(

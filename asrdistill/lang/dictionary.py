@@ -1,9 +1,8 @@
-"""Pronunciations of a vocabulary: from a dictionary, a base word or a G2P model."""
-
-from __future__ import annotations
+"""Pronunciations of a vocabulary: from a dictionary, a base word, a G2P model or the spelling."""
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -162,3 +161,25 @@ def _join(phones: tuple[str, ...], ending: str) -> tuple[str, ...]:
     if phones[-1] in SIBILANT:
         return (*phones, "IH", "Z")
     return (*phones, "S" if phones[-1] in VOICELESS else "Z")
+
+
+def spell_words(words: Iterable[str]) -> Dictionary:
+    """word -> its one pronunciation; raises UserError naming words without letters."""
+    spelled = {word: [spell(word)] for word in words}
+    if silent := sorted(word for word, (letters,) in spelled.items() if not letters):
+        raise UserError(
+            f"{len(silent)} word(s) have no letter to be pronounced by ({shorten(silent)}); spell them in the text"
+        )
+    return spelled
+
+
+def spell(word: str) -> tuple[str, ...]:
+    """Letters of a word, NFC and case-folded, with their combining marks; no digits or signs."""
+    letters: list[str] = []
+    for sign in unicodedata.normalize("NFC", unicodedata.normalize("NFC", word).casefold()):
+        kind = unicodedata.category(sign)[0]
+        if kind == "L":
+            letters.append(sign)
+        elif kind == "M" and letters:
+            letters[-1] += sign
+    return tuple(letters)

@@ -4,8 +4,6 @@ A graphone is one or two letters with zero to two phones. EM under a unigram mod
 graphones; a modified Kneser-Ney n-gram model of these sequences is searched with a beam, letter by letter.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 from dataclasses import dataclass
@@ -110,7 +108,7 @@ class G2P:
         write_json(folder / "meta.json", {"kind": "g2p", **meta})
 
     @classmethod
-    def read(cls, folder: Path) -> G2P:
+    def read(cls, folder: Path) -> "G2P":
         """Read a model; raises UserError if there is none, or it is damaged."""
         folder = Path(folder)
         if not folder.is_dir():

@@ -1,7 +1,5 @@
 """Training of G2P: graphones by EM under a unigram model, then their n-gram model (:mod:`asrdistill.lang.g2p`)."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache

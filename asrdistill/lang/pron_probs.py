@@ -1,7 +1,5 @@
 """Pronunciation and silence probabilities, counted in an alignment (Chen et al. 2015)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace

@@ -8,8 +8,6 @@ A piece is pronounced as known words pronounce its letters, which are aligned wi
 phones, or that split a graphone (the s of "sh"), lower the piece's probability.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections import Counter, defaultdict

@@ -1,11 +1,14 @@
-"""Text for language models: a sentence a line."""
+"""Text for language models, a sentence a line; import of ARPA models."""
 
+import gzip
 import re
 from pathlib import Path
 
 from asrdistill.errors import UserError
-from asrdistill.reader import read_lines
+from asrdistill.files import atomic, write_text
+from asrdistill.reader import read_lines, reading
 
+BLOCK = 1 << 22  # bytes in memory at a time
 AROUND = re.compile(r"^\s*<s>(?!\S)|(?<!\S)</s>\s*$", re.IGNORECASE)  # the marks of a sentence
 WITHIN = re.compile(r"(?<!\S)</?s>(?!\S)", re.IGNORECASE)
 
@@ -24,3 +27,25 @@ def strip_marks(sentence: str, where: str) -> str:
     if mark := WITHIN.search(bare):
         raise UserError(f"{where}: {mark[0]} stands within the sentence; write one sentence a line")
     return bare
+
+
+def import_lm(arpa: Path, lower: bool, folder: Path) -> None:
+    """Copy an ARPA file, gzipped (NAME.gz) or not, into the existing folder as lm.arpa.
+
+    lower  write ASCII letters in lower case, ``<UNK>`` included
+
+    Raises UserError if it is no ARPA file, or truncated; its n-grams are checked when it is compiled.
+    """
+    begun, last = False, b""
+    with reading(arpa, "fetch it again"):
+        source = gzip.open(arpa) if arpa.suffix == ".gz" else open(arpa, "rb")  # noqa: SIM115
+        with source, atomic(folder / "lm.arpa", "wb") as out:
+            while block := source.read(BLOCK):
+                out.write(block.lower() if lower else block)
+                last += block
+                begun, last = begun or b"\\data\\" in last, last[-100:]
+    if not begun:
+        raise UserError(f"{arpa} has no \\data\\ line; is it an ARPA file?")
+    if b"\\end\\" not in last:
+        raise UserError(f"{arpa} is not a whole ARPA file: it has no \\end\\ line; fetch it again")
+    write_text(folder / "origin.txt", f"imported from {arpa.name}")

@@ -25,7 +25,7 @@ from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.errors import UserError
 from asrdistill.features.paste import has_columns
 from asrdistill.files import write_json
-from asrdistill.hmm.aligned import open_aligned
+from asrdistill.hmm.align import open_aligned
 from asrdistill.hmm.gmm import load_gmm
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel

@@ -1,7 +1,5 @@
 """Select pseudo-labels by Whisper's own confidence and by agreement with a phone loop, which knows no words."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace

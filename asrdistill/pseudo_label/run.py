@@ -1,7 +1,5 @@
 """Transcripts by Whisper for a data directory, with a confidence per utterance; see docs/internals.md."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -107,7 +105,7 @@ def _check_length(utterance: Utterance, seconds: float) -> None:
         )
 
 
-def _write_shard(out: Path, transcriber: WhisperTranscriber, shard: Chunk[Utterance]) -> None:
+def _write_shard(out: Path, transcriber: "WhisperTranscriber", shard: Chunk[Utterance]) -> None:
     with atomic(_shard_path(out, shard.number)) as table:
         for batch in chunks(shard.utterances, BATCH):
             table.writelines(label.line() for label in transcriber.transcribe(batch.utterances))

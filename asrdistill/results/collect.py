@@ -17,9 +17,8 @@ from asrdistill.reader import read_json
 from asrdistill.results.measurements import TABLE, Measurement, Measurements, append, read, rounded
 from asrdistill.results.plan import SEARCHED, Plan, Results, System, find_models
 from asrdistill.results.stages import describe_environment, describe_lms, read_markers, stage_costs
-from asrdistill.scoring.mapping import fold, read_map
-from asrdistill.scoring.oov import oov_errors
 from asrdistill.scoring.significance import compare, interval
+from asrdistill.scoring.transcripts import fold, oov_errors, read_map
 from asrdistill.scoring.wer import Scores, Transcripts, concatenate, read_transcripts, score
 
 SCALES = ("lm_weight", "insertion_penalty")

@@ -8,11 +8,16 @@ from typing import Any
 from asrdistill.data.directory import DataDirectory, read_table
 from asrdistill.errors import UserError, shorten
 from asrdistill.scoring.edit_distance import Pair, align_words
-from asrdistill.scoring.mapping import fold, read_map
-from asrdistill.scoring.oov import oov_errors, read_vocabulary
-from asrdistill.scoring.recordings import known_recordings, of_recordings
-from asrdistill.scoring.sclite import write_sclite
 from asrdistill.scoring.significance import compare, interval
+from asrdistill.scoring.transcripts import (
+    fold,
+    known_recordings,
+    of_recordings,
+    oov_errors,
+    read_map,
+    read_vocabulary,
+    write_sclite,
+)
 from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
 
 

@@ -26,7 +26,6 @@ from asrdistill.models.network import Network, cropped
 from asrdistill.progress import Meter
 from asrdistill.reader import Count, conform, reading
 from asrdistill.training import distributed
-from asrdistill.training.masks import masked
 from asrdistill.training.muon import Muon
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
@@ -280,3 +279,28 @@ class _State:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         for key in _Counters.__annotations__:
             setattr(self, key, counters[key])
+
+
+def masked(windows: Tensor, fill: Tensor, part: tuple[int, int], options: TrainOptions) -> Tensor:
+    """Windows (b, W, F) with masks of `fill` (F,).
+
+    `part` = (first, B): they are rows first, … of a batch of B that processes share, and each draws for all of it.
+    The random numbers are torch's own, whose state a checkpoint keeps.
+    """
+    if options.time_masks:
+        hidden = covered(options.time_masks, options.time_mask, windows.shape[1], part, len(windows), windows.device)
+        windows = torch.where(hidden[:, :, None], fill, windows)
+    if options.frequency_masks:
+        sizes = (options.frequency_masks, options.frequency_mask, windows.shape[2])
+        windows = torch.where(covered(*sizes, part, len(windows), windows.device)[:, None], fill, windows)
+    return windows
+
+
+def covered(masks: int, largest: int, length: int, part: tuple[int, int], rows: int, device: torch.device) -> Tensor:
+    """(rows, length) which places some masks of 0 to `largest` places, and no more than there are, cover."""
+    first, size = part
+    draws = torch.rand(2, size, masks, device=device)[:, first : first + rows]
+    sizes = (draws[0] * (min(largest, length) + 1)).floor()
+    begins = (draws[1] * (length - sizes + 1)).floor()
+    places = torch.arange(length, device=device)[None, None]
+    return ((places >= begins[..., None]) & (places < (begins + sizes)[..., None])).any(1)

@@ -15,8 +15,7 @@ from torch.nn import functional
 
 from asrdistill.data.archive import FrameArchive
 from asrdistill.errors import UserError, check_left_out, log
-from asrdistill.hmm.denominator import DenominatorGraph
-from asrdistill.hmm.phone_ngram import PhoneNgram, find
+from asrdistill.hmm.denominator import DenominatorGraph, PhoneNgram, find
 from asrdistill.hmm.senones import Senones, begins
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.targets import UNLABELLED, HardTargets

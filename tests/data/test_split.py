@@ -1,5 +1,5 @@
 from asrdistill.data.directory import DataDirectory, Utterance
-from asrdistill.data.split import split_recordings
+from asrdistill.data.subset import split_recordings
 from tests.refusals import refused
 
 

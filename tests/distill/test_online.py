@@ -13,7 +13,7 @@ from asrdistill.distill.train import train_model
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_model
 from asrdistill.reader import read_json
-from asrdistill.training.masks import masked
+from asrdistill.training.loop import masked
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import FramePool
 from tests.conftest import write_archive

@@ -51,7 +51,7 @@ from asrdistill.results.paper import read_paper
 from asrdistill.results.plan import read_plan
 from asrdistill.runtime.recogniser import Recogniser
 from asrdistill.scoring.calibration import read_calibration
-from asrdistill.scoring.mapping import read_map
+from asrdistill.scoring.transcripts import read_map
 from asrdistill.scoring.wer import read_transcripts
 from asrdistill.sweep.spec import read_sweep
 from asrdistill.training.options import TrainOptions

@@ -1,8 +1,7 @@
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.lang.dictionary import pronounce_words
-from asrdistill.lang.graphemes import spell, spell_words
+from asrdistill.lang.dictionary import pronounce_words, spell, spell_words
 from asrdistill.lang.lexicon import Lang
 from asrdistill.lang.normalize import normalize_text
 from tests.refusals import assert_refused, refused

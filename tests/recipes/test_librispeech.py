@@ -20,7 +20,7 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.data.directory import DataDirectory, read_table
 from asrdistill.lang.lexicon import LINK
 from asrdistill.results.plan import Results, read_results
-from asrdistill.scoring.oov import read_vocabulary
+from asrdistill.scoring.transcripts import read_vocabulary
 from asrdistill.scoring.wer import read_transcripts
 from tests.recipes.flaky_server import FlakyServer
 from tests.recipes.librispeech_site import (

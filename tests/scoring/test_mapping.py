@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.scoring.mapping import fold, read_map
+from asrdistill.scoring.transcripts import fold, read_map
 from tests.refusals import refused
 
 PHONES = Path(__file__).resolve().parents[2] / "data/timit_phones.txt"

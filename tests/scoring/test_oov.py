@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from asrdistill.scoring.oov import oov_errors, read_vocabulary
+from asrdistill.scoring.transcripts import oov_errors, read_vocabulary
 from tests.refusals import refused
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from asrdistill.cli import main
 from asrdistill.decode.words import Word
-from asrdistill.scoring.sclite import write_sclite
+from asrdistill.scoring.transcripts import write_sclite
 from asrdistill.scoring.wer import read_transcripts, score
 
 SCLITE = ["sclite"] if shutil.which("sclite") else ["sctk", "sclite"]  # by itself, or through Debian's wrapper

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from asrdistill.training.masks import covered, masked
+from asrdistill.training.loop import covered, masked
 from asrdistill.training.options import TrainOptions
 from tests.refusals import refused
 

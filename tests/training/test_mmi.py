@@ -15,8 +15,7 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.decode.acoustic import load_scorer
 from asrdistill.distill.train import train_model
 from asrdistill.hmm.align import PARTS
-from asrdistill.hmm.denominator import DenominatorGraph
-from asrdistill.hmm.phone_ngram import PhoneNgram
+from asrdistill.hmm.denominator import DenominatorGraph, PhoneNgram
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.io import load_network, load_with
 from asrdistill.reader import read_json

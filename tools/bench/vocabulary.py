@@ -29,7 +29,7 @@ from asrdistill.decode.extend import extend
 from asrdistill.decode.keywords import LEAST, threshold
 from asrdistill.lang.ngram import train
 from asrdistill.lang.text import read_sentences
-from asrdistill.scoring.oov import oov_errors
+from asrdistill.scoring.transcripts import oov_errors
 from asrdistill.scoring.wer import score
 
 

@@ -1,7 +1,5 @@
 """Export of alignments to CTM, TextGrid, PHN and Kaldi."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Formats of times have no states: states share the frames of their phone evenly, 
 keep their pdfs as senones.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import re

@@ -4,8 +4,6 @@ Alignments are transition-ids, counted from 1, which a transition model (the hea
 and pdf; pdfs become senones. The file `tree` is needed if pdfs depend on the context.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

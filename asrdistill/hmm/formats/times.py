@@ -1,7 +1,5 @@
 """Time-aligned transcriptions: CTM, Praat TextGrid, TIMIT's PHN and WRD."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
