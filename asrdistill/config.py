@@ -45,7 +45,7 @@ def add_options(parser: argparse.ArgumentParser, cls: type) -> None:
     group.add_argument("--config", type=Path, metavar="YAML", help="file with lines 'key: value'; flags override it")
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        kind, _ = _plain_type(hints[field.name])
+        kind = _plain_type(hints[field.name])
         choices, default = field.metadata.get("choices"), _default(field)
         settings: dict[str, Any] = {"type": kind, "choices": choices}
         if kind is bool:
@@ -88,9 +88,7 @@ def build(cls: type[T], values: dict[str, Any], source: str) -> T:
     return cls(**checked)
 
 
-def _plain_type(hint: Any) -> tuple[type, bool]:
-    """(type, may be None) of ``int``, ``str | None``, ``list[int]``, …"""
-    if isinstance(hint, types.UnionType):
-        first = next(kind for kind in typing.get_args(hint) if kind is not type(None))
-        return _plain_type(first)[0], True
-    return typing.get_origin(hint) or hint, False
+def _plain_type(hint: Any) -> type:
+    """The type of ``int``, ``str | None``, ``list[int]``, …"""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else [hint]
+    return next(typing.get_origin(kind) or kind for kind in kinds if kind is not type(None))

@@ -137,7 +137,7 @@ class Workers:
         weight: Callable[[Any], float] | None = None,
     ) -> Iterator[R]:
         """Yield results in the order of the items; see :func:`map_utterances`."""
-        weight = weight or _count
+        weight = weight or (lambda item: len(item) if isinstance(item, Chunk) else 1)
         with Meter(what, sum(map(weight, items)), unit) as meter:
             for item, result in zip(items, self._results(function, items, what), strict=True):
                 yield result
@@ -166,10 +166,6 @@ def _method() -> str:
     """Fork where it is safe, as PyTorch's DataLoader does: the processes then have what this one has imported."""
     torch = sys.modules.get("torch")
     return "fork" if sys.platform == "linux" and not (torch and torch.cuda.is_initialized()) else "spawn"
-
-
-def _count(item: Any) -> float:
-    return len(item) if isinstance(item, Chunk) else 1
 
 
 _state: tuple[Any, ...] = ()  # of a worker process: what `load` returned

@@ -99,7 +99,8 @@ def _join(one: Tree, other: Tree, ctc: bool) -> Tree:
     keys += [key for key in _keys(other) if key not in number]
     number = {key: index for index, key in enumerate(keys)}
     new["exit"] = np.append([number[key] for key in _keys(other)], INSIDE)[new["exit"]]
-    ways = [_after(one, 0, key) if k >= len(one.pause) else _entered(one, k) for k, key in enumerate(keys)]
+    first = np.split(one.entry["node"], one.entry_begin[1:-1])
+    ways = [_after(one, 0, key) if k >= len(one.pause) else first[k] for k, key in enumerate(keys)]
     entries = [np.concatenate([way, _after(other, nodes, key)]) for way, key in zip(ways, keys, strict=True)]
     return made._replace(
         entry=links(node, np.concatenate(entries)),
@@ -109,10 +110,6 @@ def _join(one: Tree, other: Tree, ctc: bool) -> Tree:
         right_begin=np.cumsum([0, *(len(rights) for _, rights, _ in keys)], dtype=np.int32),
         right=np.array([right for _, rights, _ in keys for right in rights], np.int32),
     )
-
-
-def _entered(tree: Tree, exit: int) -> np.ndarray:
-    return tree.entry["node"][tree.entry_begin[exit] : tree.entry_begin[exit + 1]]
 
 
 def _after(tree: Tree, offset: int, key: tuple[int, tuple[int, ...], bool]) -> np.ndarray:

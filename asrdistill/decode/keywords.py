@@ -133,10 +133,6 @@ class KeywordSearch:
         self._loop = np.full(len(decoder.loop.senones), -np.inf)
         self._open: dict[int, Word] = {}  # the best detection of a keyword, which may overlap with better ones
 
-    def add(self, loglikes: np.ndarray) -> None:
-        """As :meth:`accept`."""
-        self.accept(loglikes)
-
     def accept(self, loglikes: np.ndarray) -> None:
         """Search on with the next frames' loglikes (T, S), natural logarithms, unscaled."""
         decoder = self.decoder
@@ -159,6 +155,8 @@ class KeywordSearch:
             self._score = reached + own - best
             self.frames += 1
             self._detect()
+
+    add = accept
 
     def _detect(self) -> None:
         decoder = self.decoder

@@ -14,7 +14,7 @@ from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.distill.options import ClusterOptions
 from asrdistill.errors import UserError, log
 from asrdistill.files import write_json
-from asrdistill.hmm.senones import Senones, leaves
+from asrdistill.hmm.senones import Senones
 from asrdistill.models.inference import PLAIN, Compute, posteriors
 from asrdistill.models.io import load_model, load_with
 from asrdistill.parallel import Chunk, chunks, map_utterances
@@ -135,7 +135,7 @@ def by_confusion(covariance: np.ndarray, senones: Senones, options: ClusterOptio
 
 def by_phones(covariance: np.ndarray, senones: Senones, options: ClusterOptions) -> list[tuple[np.ndarray, float]]:
     """As :func:`by_confusion`, for sets of whole phones: their m senones of largest variance, largest first."""
-    phone = phone_of(senones)
+    phone = senones.phone
     member = (phone == np.arange(len(senones.states))[:, None]).astype(float)  # (P, S)
     distances, inertia = _clustered(member @ covariance @ member.T, options)
     nearest = distances.argmin(1)
@@ -203,16 +203,7 @@ def squared_distances(rows: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.maximum((rows**2).sum(1)[:, None] - 2 * products + (centroids**2).sum(1), 0)
 
 
-def phone_of(senones: Senones) -> np.ndarray:
-    """(S,) number of each senone's phone, in the order of the phones that have trees."""
-    phone = np.zeros(senones.count, np.int64)
-    for number, trees in enumerate(senones.states.values()):
-        for tree in trees:
-            phone[leaves(tree)] = number
-    return phone
-
-
 def senone_names(senones: Senones) -> list[str]:
     """Phone and state of each senone: AA.1"""
     roots = list(senones.states)
-    return [f"{roots[phone]}.{state}" for phone, state in zip(phone_of(senones), senones.state, strict=True)]
+    return [f"{roots[phone]}.{state}" for phone, state in zip(senones.phone, senones.state, strict=True)]

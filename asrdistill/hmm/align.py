@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +26,6 @@ SHARDS = 32  # fixed, so that results do not depend on the number of jobs
 PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
 PATHLESS = "have fewer frames than HMM states, or no path"
-
-
-class FrameScorer(Protocol):
-    """A model that the aligner can use."""
-
-    senones: Senones
-
-    def loglikes(self, features: np.ndarray, senones: np.ndarray | None = None) -> np.ndarray:
-        """Features (T, F) -> log-likelihoods (T, S), or log posteriors minus log priors; or of some senones only."""
-        ...
 
 
 @dataclass
@@ -114,7 +104,7 @@ def check_alignment(alignment: Path, features: FrameArchive, lang: Lang) -> None
 
 
 def align(
-    load: Callable[[Path], FrameScorer],
+    load: Callable[[Path], Any],
     model: Path,
     features: Path,
     utterances: Sequence[Transcript],
@@ -125,7 +115,8 @@ def align(
 ) -> None:
     """Write the alignment of the utterances into the existing folder `out`: archive, senones, two CTM files.
 
-    ``load(model)`` gives the scorer, in each process. The search is exact. Utterances without a path are left out.
+    ``load(model)`` gives a :class:`asrdistill.decode.acoustic.Scorer`, in each process. The search is exact. Utterances
+    without a path are left out.
     """
     archive = FrameArchive(features)
     senones = Senones.read(model)
@@ -146,10 +137,10 @@ def align(
     log.info("aligned %s", summary)
 
 
-Loaded = tuple[FrameScorer, FrameArchive, GraphCompiler]
+Loaded = tuple[Any, FrameArchive, GraphCompiler]
 
 
-def _load(load: Callable[[Path], FrameScorer], model: Path, features: Path, lang: Lang) -> Loaded:
+def _load(load: Callable[[Path], Any], model: Path, features: Path, lang: Lang) -> Loaded:
     scorer = load(model)
     return scorer, FrameArchive(features), GraphCompiler(lang, scorer.senones)
 

@@ -204,7 +204,8 @@ def _train(
             check_left_out(stats.left_out, utterances, options.max_left_out, PATHLESS)
             checked = stats.frames > 0
         if number == 0:
-            floor = VARIANCE_FLOOR * _global_variance(stats)
+            first, second = np.split(stats.sums.sum(0) / stats.occupancy.sum(), 2)
+            floor = VARIANCE_FLOOR * (second - first**2)
         log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
         mixtures = update(mixtures, stats, floor)
         senones.self_loop = self_loops(stats.stays, stats.leaves, senones.self_loop)
@@ -230,11 +231,6 @@ def _turn(
     turn = mllt(products - across - across.transpose(0, 2, 1) + centres, stats.occupancy.sum())
     assert front.matrix is not None  # MLLT is planned for projected features only
     return replace(front, matrix=turn @ front.matrix), replace(mixtures, means=means @ turn.T)
-
-
-def _global_variance(stats: Statistics) -> np.ndarray:
-    first, second = np.split(stats.sums.sum(0) / stats.occupancy.sum(), 2)
-    return second - first**2
 
 
 def _summary(stats: Statistics, senones: Senones, mixtures: Mixtures, how: str) -> str:

@@ -52,8 +52,10 @@ def summarise(
             joined = of_recordings(hypotheses, cut, str(path))
             hypotheses = {name: joined[name] for name in references}
         scores = score(references, hypotheses, str(path))
+        system = {**_counts(scores.total), "ci95": list(interval([scores]))}
+        system |= {"utterances": len(scores.utterances), "missing": scores.missing}
         oov = {} if known is None else {"oov": oov_errors(references, hypotheses, known)}
-        return hypotheses, scores, {"hypothesis": str(path), **_system(scores), **oov}
+        return hypotheses, scores, {"hypothesis": str(path), **system, **oov}
 
     references = known_recordings(read(reference), cut, reference) if cut else read(reference)
     hypotheses, scores, summary = measure(hypothesis)
@@ -94,11 +96,6 @@ def show_alignment(pairs: Sequence[Pair]) -> list[str]:
             shown = "*" * width if word is None else word if reference == hypothesis else word.upper()
             row.append(f"{shown:<{width}}")
     return [f"  {name}: {' '.join(row)}".rstrip() for name, row in zip(("REF", "HYP"), rows, strict=True)]
-
-
-def _system(scores: Scores) -> dict[str, Any]:
-    entry = {**_counts(scores.total), "ci95": list(interval([scores]))}
-    return {**entry, "utterances": len(scores.utterances), "missing": scores.missing}
 
 
 def _counts(counts: Counts) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Transcripts before and beside scoring: phones folded, words out of a vocabulary, whole recordings, sclite's files."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +95,7 @@ def write_sclite(references: Transcripts, hypotheses: Transcripts, out: Path) ->
     -s keeps case. sclite ignores utterances that are not in both trn files: a missing hypothesis is written as empty.
     """
     utterances = sorted(references)
-    _write(out / "ref.trn", (f"{' '.join(references[name])} ({name})" for name in utterances))
-    _write(out / "ref.stm", (f"{name} 1 {name} 0 {FOREVER:.0f} {' '.join(references[name])}" for name in utterances))
-    _write(out / "hyp.trn", (f"{' '.join(hypotheses.get(name, []))} ({name})" for name in utterances))
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    for path, spoken in (("ref.trn", references), ("hyp.trn", hypotheses)):
+        write_text(out / path, "".join(f"{' '.join(spoken.get(name, []))} ({name})\n" for name in utterances))
+    lines = (f"{name} 1 {name} 0 {FOREVER:.0f} {' '.join(references[name])}\n" for name in utterances)
+    write_text(out / "ref.stm", "".join(lines))

@@ -25,12 +25,15 @@ CONF = ROOT / "recipes/amazon_queen/conf"
 T = TypeVar("T")
 
 
-def arguments(description: str | None, recipe: bool = False) -> argparse.ArgumentParser:
-    """A parser whose help is the module's docstring; with `recipe` it has the arguments data and exp."""
+RECIPE = {"data": "the recipe's data folder", "exp": "its experiment folder"}
+RECOGNISER = {"recogniser": "folder from asrdistill export", "data": "data directory"}
+
+
+def arguments(description: str | None, paths: dict[str, str] | None = None) -> argparse.ArgumentParser:
+    """A parser whose help is the module's docstring; `paths`: its first arguments and their help."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    if recipe:
-        parser.add_argument("data", type=Path, help="the recipe's data folder")
-        parser.add_argument("exp", type=Path, help="its experiment folder")
+    for name, what in (paths or {}).items():
+        parser.add_argument(name, type=Path, help=what)
     return parser
 
 
@@ -59,6 +62,15 @@ def alone(work: Callable[..., T], *args: Any) -> tuple[T, int]:
     """What `work` returns in a process of its own with one thread, and that process's peak memory in MB."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), parallel.single_thread) as process:
         return process.submit(work, *args).result(), process.submit(peak_mb).result()
+
+
+def memory_mb(field: str, process: int | str = "self") -> float:
+    """VmRSS, RssAnon, … of a process in MB; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0)
 
 
 def asrdistill(*words: object) -> list[str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from common import CONF, alone, arguments, decode_options, finish, seconds_of, timed
+from common import CONF, RECIPE, alone, arguments, decode_options, finish, seconds_of, timed
 
 from asrdistill.data import archive as archives
 from asrdistill.data.archive import FrameArchive, ShardWriter
@@ -37,7 +37,7 @@ Row = dict[str, float]
 
 
 def main() -> None:
-    parser = arguments(__doc__, recipe=True)
+    parser = arguments(__doc__, RECIPE)
     parser.add_argument("model", help="name of a tuned model")
     parser.add_argument("set", help="dev, test or test_unseen")
     parser.add_argument("--utterances", type=int, help="only the first N (default: all)")

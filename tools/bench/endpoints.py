@@ -8,11 +8,10 @@ Example:
   python tools/bench/endpoints.py exp/student data/corpus/test-clean
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import arguments, finish
+from common import RECOGNISER, arguments, finish
 
 import asrdistill
 from asrdistill import parallel
@@ -28,9 +27,7 @@ NOISE = 3e-4  # level of the pauses: -70 dB
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("recogniser", type=Path)
-    parser.add_argument("data", type=Path, help="data directory")
+    parser = arguments(__doc__, RECOGNISER)
     parser.add_argument("--boundaries", type=int, default=60, help="between utterances from all over it (default: 60)")
     parser.add_argument("--first", type=int, default=0, help="begin with this one (default: %(default)s)")
     parser.add_argument("--pause", type=float, default=1.0, help="seconds (default: %(default)s)")

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, alone, arguments, decode_options, finish, loglikes, seconds_of, timed
+from common import RECIPE, ROOT, alone, arguments, decode_options, finish, loglikes, seconds_of, timed
 
 from asrdistill import stage
 from asrdistill.decode.acoustic import load_scorer
@@ -42,7 +42,7 @@ FREQUENT = 20000  # words of the text that come before those of CMUdict
 
 
 def main() -> None:
-    parser = arguments(__doc__, recipe=True)
+    parser = arguments(__doc__, RECIPE)
     parser.add_argument("model", help="name of a tuned network")
     parser.add_argument("set", help="dev, test or test_unseen")
     parser.add_argument("out", type=Path, help="folder for lexica, language models and graphs")

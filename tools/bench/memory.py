@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import CONF, arguments, asrdistill, finish
+from common import CONF, RECIPE, arguments, asrdistill, finish, memory_mb
 
 from asrdistill.data.archive import alias
 from asrdistill.data.directory import DataDirectory
@@ -22,7 +22,7 @@ from asrdistill.hmm.senones import Senones
 
 
 def main() -> None:
-    parser = arguments(__doc__, recipe=True)  # exp needs ali/sat/train, lda_mllt and teacher.0
+    parser = arguments(__doc__, RECIPE)  # exp needs ali/sat/train, lda_mllt and teacher.0
     parser.add_argument("--times", type=int, default=5, help="how often the corpus is listed (default: %(default)s)")
     parser.add_argument("--commands", nargs="+", help="only these, for example 'feats fbank' (default: all)")
     args = parser.parse_args()
@@ -81,13 +81,13 @@ def repeat_archive(source: Path, data: Path, out: Path) -> None:
 def peak_private_mb(command: list[str]) -> float:
     """Largest sum of RssAnon over a command's processes, in MB."""
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    peak = 0
+    peak = 0.0
     while process.poll() is None:
-        peak = max(peak, sum(map(private_kb, family(process.pid))))
+        peak = max(peak, sum(memory_mb("RssAnon", pid) for pid in family(process.pid)))
         time.sleep(0.05)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed")
-    return peak / 1024
+    return peak
 
 
 def family(pid: int) -> list[int]:
@@ -97,14 +97,6 @@ def family(pid: int) -> list[int]:
     except OSError:
         return []
     return [pid, *(each for child in children for each in family(int(child)))]
-
-
-def private_kb(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import aiohttp
 import numpy as np
-from common import arguments, asrdistill, finish
+from common import RECOGNISER, arguments, asrdistill, finish, memory_mb
 
 from asrdistill.data.directory import DataDirectory
 
@@ -34,9 +34,7 @@ MALFORMED = (
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("recogniser", type=Path)
-    parser.add_argument("data", type=Path, help="data directory")
+    parser = arguments(__doc__, RECOGNISER)
     parser.add_argument("--streams", type=int, default=60, help="at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each stream (default: %(default)s)")
     parser.add_argument("--malformed", type=int, default=10000, help="messages (default: %(default)s)")
@@ -63,7 +61,7 @@ async def measure(args) -> dict[str, object]:
                 for name, value in (("50", 50), ("95", 95), ("99", 99)):
                     figures[f"reply_ms_{name}"] = round(1000 * float(np.percentile(delays, value)), 1)
                 figures["same_words"] = sum(many[k][0] == alone[k % len(audio)][0] for k in range(args.streams))
-                before = resident_mb(server.pid)
+                before = memory_mb("VmRSS", server.pid)
                 good = [asyncio.ensure_future(stream(client, url, samples, True)) for samples in audio[:4]]
                 hostile = await asyncio.gather(
                     malformed(client, url, args.malformed),
@@ -76,7 +74,7 @@ async def measure(args) -> dict[str, object]:
                 figures["malformed"], figures["half_open"], figures["upload_status"] = hostile[:3]
                 figures["same_words_beside_hostile"] = sum(a == b[0] for a, b in zip(words, alone, strict=False))
                 figures["alive"] = server.poll() is None
-                figures["grown_mb"] = resident_mb(server.pid) - before
+                figures["grown_mb"] = round(memory_mb("VmRSS", server.pid) - before)
         finally:
             server.terminate()
             figures["exit_status"] = server.wait(60)
@@ -194,11 +192,6 @@ async def never_read(client: aiohttp.ClientSession, url: str, samples: bytes) ->
             while time.monotonic() < end:
                 await asyncio.wait_for(web_socket.send_bytes(samples[:3200]), 10)
                 await asyncio.sleep(0.02)
-
-
-def resident_mb(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) >> 10
 
 
 if __name__ == "__main__":

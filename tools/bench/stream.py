@@ -8,11 +8,9 @@ Example:
 """
 
 import itertools
-import resource
-from pathlib import Path
 
 import numpy as np
-from common import arguments, finish, timed
+from common import RECOGNISER, arguments, finish, memory_mb, timed
 
 import asrdistill
 from asrdistill import parallel
@@ -22,9 +20,7 @@ PIECE = 0.1  # seconds
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("recogniser", type=Path)
-    parser.add_argument("data", type=Path, help="data directory")
+    parser = arguments(__doc__, RECOGNISER)
     parser.add_argument("--utterances", type=int, default=60, help="compared with files (default: %(default)s)")
     parser.add_argument("--minutes", type=int, default=10, help="length of the long stream (default: %(default)s)")
     args = parser.parse_args()
@@ -43,7 +39,7 @@ def main() -> None:
         seconds.append(timed(lambda samples=samples: stream.accept(samples))[1])
         delays.look(stream, number * piece // recogniser.front.shift)
         if number in (round(60 / PIECE), pieces):
-            figures[f"resident_mb_at_{round(number * PIECE / 60)}_min"] = resident_mb()
+            figures[f"resident_mb_at_{round(number * PIECE / 60)}_min"] = round(memory_mb("VmRSS"))
     last, rest = timed(stream.finish)
     delays.end(last.times, pieces * piece // recogniser.front.shift)
     figures["words"] = len(delays.partial)
@@ -53,10 +49,6 @@ def main() -> None:
         figures[f"{name}_delay_frames_mean"] = round(float(np.mean(frames)), 1)
         figures[f"{name}_delay_frames_95"] = float(np.percentile(frames, 95))
     finish(figures)
-
-
-def resident_mb() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
 
 
 def whole(recogniser, samples: np.ndarray) -> list[str]:

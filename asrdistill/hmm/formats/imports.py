@@ -74,8 +74,9 @@ def import_kaldi(
         senones = Senones.read(model)
         aligned = _from_senones(source, features, senones, symbols)
     else:
-        transitions = read_transitions(model)
-        senones = senones_of(transitions, symbols, _silence(lang, symbols), tree)
+        transitions, named = read_transitions(model), lang / "phones" / "optional_silence.txt"
+        silence = read_text(named).strip() if named.is_file() else symbols[min(symbols)]  # else the first phone
+        senones = senones_of(transitions, symbols, silence, tree)
         aligned = _from_transitions(source, features, senones, transitions, symbols)
     _write(aligned, source, features, senones, options, out)
 
@@ -257,12 +258,6 @@ def _fill_gaps(placed: Iterable[tuple[int, int, int]], rows: int) -> list[Segmen
                 segments.append(Segment(first, last, name))
         done = stop
     return segments
-
-
-def _silence(lang: Path, symbols: dict[int, str]) -> str:
-    """Silence phone of a lang folder: Kaldi's optional_silence.txt, or the first phone."""
-    named = lang / "phones" / "optional_silence.txt"
-    return read_text(named).strip() if named.is_file() else symbols[min(symbols)]
 
 
 def _archives(source: Path) -> list[Path]:

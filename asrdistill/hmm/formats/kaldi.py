@@ -7,7 +7,7 @@ and pdf; pdfs become senones. The file `tree` is needed if pdfs depend on the co
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -162,8 +162,7 @@ def _reordered(loop: np.ndarray, place: np.ndarray) -> bool:
     return len(loop) > 0 and bool(loop[-1]) and not loop[0]  # one state, or no self loop
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     pdf_class: int  # -1: emits nothing
     targets: list[int]
 
