@@ -11,9 +11,8 @@ from asrdistill.data.archive import ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.errors import UserError, noting
 from asrdistill.features.fbank import fbank
-from asrdistill.features.noise import Noise
 from asrdistill.features.options import FbankOptions, frames
-from asrdistill.features.perturb import UNPERTURBED, Perturbation, Perturbations, warped
+from asrdistill.features.perturb import UNPERTURBED, Noise, Perturbation, Perturbations, warped
 from asrdistill.parallel import Chunk, gather, map_utterances, split
 
 UTTERANCES_PER_SHARD = 250  # fixed, so that the archive does not depend on the number of jobs

@@ -16,7 +16,7 @@ from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.hmm.align import PARTS, SHARDS, open_aligned
 from asrdistill.hmm.estimate import self_loops
-from asrdistill.hmm.feature_transform import FeatureTransform
+from asrdistill.hmm.gmm import FeatureTransform
 from asrdistill.hmm.options import SubsamplingOptions
 from asrdistill.hmm.senones import Senones, begins
 from asrdistill.hmm.train import blocks

@@ -29,8 +29,7 @@ from asrdistill.hmm.estimate import (
     update,
     weighted_products,
 )
-from asrdistill.hmm.feature_transform import FeatureTransform
-from asrdistill.hmm.gmm import Gmm, Mixtures
+from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures
 from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import MonoOptions, TriphoneOptions
 from asrdistill.hmm.senones import Senones

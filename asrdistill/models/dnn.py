@@ -20,8 +20,8 @@ class Dnn(Network):
 
     exports = (*Network.exports, "int8", "onnx-int8", "kaldi")
 
-    @staticmethod
-    def summary(config: NetworkConfig) -> str:
+    @classmethod
+    def summary(cls, config: NetworkConfig) -> str:
         return f"{config.layers} hidden layers of {config.width} ReLUs"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):

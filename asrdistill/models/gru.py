@@ -19,8 +19,8 @@ class Gru(Network):
 
     is_recurrent = True
 
-    @staticmethod
-    def summary(config: NetworkConfig) -> str:
+    @classmethod
+    def summary(cls, config: NetworkConfig) -> str:
         return f"{config.layers} recurrent layers of {config.width} gated units"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):

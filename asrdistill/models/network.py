@@ -46,8 +46,8 @@ class Network(nn.Module):
     def normalised(self, features: Tensor) -> Tensor:
         return (features - self.mean) / self.std
 
-    @staticmethod
-    def summary(config: NetworkConfig) -> str:
+    @classmethod
+    def summary(cls, config: NetworkConfig) -> str:
         """The layers in words, for the model card."""
         raise NotImplementedError
 

@@ -55,7 +55,9 @@ class Block(TimeBlock):
 
 
 class TimeDelay(Network):
-    """Base class: a first layer over `span` frames, blocks, an output layer."""
+    """Base class, of this kind: a first layer over `span` frames, blocks, an output layer."""
+
+    kind: str
 
     exports = (*Network.exports, "int8", "onnx-int8")
     blocks: Sequence[Any]
@@ -79,6 +81,10 @@ class TimeDelay(Network):
         nn.init.zeros_(self.output.weight)  # all senones equally likely at the start
         nn.init.zeros_(self.output.bias)
 
+    @classmethod
+    def summary(cls, config: NetworkConfig) -> str:
+        return f"a {cls.kind} of {config.width} channels with dilations {', '.join(map(str, config.dilations))}"
+
     def rates(self) -> tuple[int, list[tuple[int, int]]]:
         """See :func:`asrdistill.models.layout.rates`."""
         return rates(self.step, self.blocks)
@@ -87,12 +93,8 @@ class TimeDelay(Network):
 class Tdnn(TimeDelay):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
+    kind = "time-delay network"
     blocks: Sequence[Block]
-
-    @staticmethod
-    def summary(config: NetworkConfig) -> str:
-        dilations = ", ".join(map(str, config.dilations))
-        return f"a time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
         super().__init__(config, features, senones, partial(Block, config.width, config.taps), config.width)

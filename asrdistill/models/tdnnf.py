@@ -49,12 +49,8 @@ class FactoredBlock(TimeBlock):
 class Tdnnf(TimeDelay):
     """Features (B, left + T + right, F), unnormalised, -> logits (B, T, S)."""
 
+    kind = "factored time-delay network"
     blocks: Sequence[FactoredBlock]
-
-    @staticmethod
-    def summary(config: NetworkConfig) -> str:
-        dilations = ", ".join(map(str, config.dilations))
-        return f"a factored time-delay network of {config.width} channels with dilations {dilations}"
 
     def __init__(self, config: NetworkConfig, features: int, senones: int):
         size = max(1, 2 * config.width // NARROW)

@@ -10,9 +10,8 @@ from asrdistill.cli import main
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.features.extract import make_fbank
-from asrdistill.features.noise import Noise, mixed
 from asrdistill.features.options import FbankOptions, frames
-from asrdistill.features.perturb import Perturbation, Perturbations, nearest, original_id, speed_of
+from asrdistill.features.perturb import Noise, Perturbation, Perturbations, mixed, nearest, original_id, speed_of
 from asrdistill.hmm.senones import Senones
 from tests.refusals import assert_refused, refused
 

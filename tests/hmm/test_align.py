@@ -8,8 +8,7 @@ from asrdistill import cli
 from asrdistill.data.archive import FrameArchive, check_features
 from asrdistill.data.directory import DataDirectory, Utterance
 from asrdistill.hmm.align import Summary, align, check_left_out, transcripts
-from asrdistill.hmm.feature_transform import FeatureTransform
-from asrdistill.hmm.gmm import Gmm, Mixtures
+from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures
 from asrdistill.hmm.options import AlignOptions
 from tests.refusals import assert_names, assert_refused, refused
 

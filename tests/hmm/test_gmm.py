@@ -3,8 +3,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from asrdistill.hmm.feature_transform import FeatureTransform
-from asrdistill.hmm.gmm import Gmm, Mixtures, load_gmm
+from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures, load_gmm
 from asrdistill.hmm.senones import Senones
 from tests.refusals import refused
 

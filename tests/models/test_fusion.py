@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from asrdistill.models.fusion import SpecialistPosteriors, _counts, fuse, minimise
+from asrdistill.models.specialists import SpecialistPosteriors, _counts, fuse, minimise
 
 SENONES = 7
 

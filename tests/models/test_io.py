@@ -6,8 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from asrdistill.cli import main
-from asrdistill.hmm.feature_transform import FeatureTransform
-from asrdistill.hmm.gmm import Gmm, Mixtures
+from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures
 from asrdistill.hmm.senones import Senones
 from asrdistill.models.dnn import Dnn
 from asrdistill.models.ensemble import average_posteriors
