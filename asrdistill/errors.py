@@ -12,6 +12,7 @@ MOST_LEFT_OUT = ContextVar("percent of the utterances that may be left out", def
 # what only the extra [train] brings
 TRAINING = {"torch", "torchaudio", "scipy", "numba", "yaml", "rich", "kaldiio", "kaldialign", "inflect"}
 TRAINING |= {"sentencepiece", "matplotlib", "threadpoolctl"}
+EXTRAS = {**dict.fromkeys(TRAINING, "train"), "aiohttp": "serve"}
 
 
 class UserError(Exception):
@@ -67,10 +68,11 @@ def check_left_out(
 
 @contextmanager
 def training_packages(what: str) -> Iterator[None]:
-    """Raise UserError where `what` imports a package that is only installed with the extra [train]."""
+    """Raise UserError where `what` imports a package that is only installed with an extra."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if (package := (error.name or "").partition(".")[0]) not in TRAINING:
+        if (package := (error.name or "").partition(".")[0]) not in EXTRAS:
             raise
-        raise UserError(f"{what} needs the package {package}; install it: pip install 'asrdistill[train]'") from None
+        extra = f"pip install 'asrdistill[{EXTRAS[package]}]'"
+        raise UserError(f"{what} needs the package {package}; install it: {extra}") from None

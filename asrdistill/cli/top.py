@@ -292,12 +292,7 @@ def serve(args: Args) -> None:
     Example:
       asrdistill serve exp/small --wyoming 10300
     """
-    try:
-        from asrdistill.serve.server import serve
-    except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
-            raise
-        raise UserError("serving needs aiohttp, which is not installed; pip install 'asrdistill[serve]'") from None
+    from asrdistill.serve.server import serve
 
     serve(args.recogniser, args.options)
 

@@ -69,7 +69,10 @@ def read_audio(
     _check_values(source, samples)
     if count - len(samples) > OVERSHOOT * native:
         raise UserError(f"{source} ends at {start + len(samples) / native:.2f} s, the segment at {end} s; correct it")
-    return samples if native == rate else _resampled(samples, native, rate)
+    if native == rate:
+        return samples
+    resampled = soxr.resample(samples, native, rate, quality="soxr_hq")
+    return np.pad(resampled, (0, math.ceil(len(samples) * (rate / native)) - len(resampled)))  # as librosa does
 
 
 def audio_pieces(source: str, channel: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
@@ -218,12 +221,6 @@ def _mp3_seconds(content: Any) -> float:
             place += samples * 125 * MP3_RATES[version == 3][bits] // hertz + (head >> 9 & 1)
             seconds += samples / hertz
     return seconds
-
-
-def _resampled(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
-    """(N,) -> (ceil(N · rate / native),), as librosa.resample: the last is 0 if soxr has one less."""
-    resampled = soxr.resample(samples, native, rate, quality="soxr_hq")
-    return np.pad(resampled, (0, math.ceil(len(samples) * (rate / native)) - len(resampled)))
 
 
 def audio_length(path: str) -> tuple[int, int]:

@@ -64,7 +64,9 @@ def train_model(
         labels.restrict(store)
     generalist = _open_start(start, inputs, senones) if start else None
     if generalist:
-        options = _with_network_of(generalist, options)
+        own = {**generalist.meta["options"], "dropout": options.dropout}  # that and all training options stay
+        config = build(NetworkConfig, own, "the model to start from")
+        options = dataclasses.replace(options, **dataclasses.asdict(config))
     specialty = read_specialty(*special, labels, senones) if special else None
     utterances = labels.utterances
     targets: Targets | ChunkTargets
@@ -219,12 +221,6 @@ def _open_start(folder: Path, inputs: FrameArchive, senones: Senones) -> Acousti
     if model.senones.hash != senones.hash:
         raise UserError(f"{folder} predicts other senones than the alignment is over; align with its senones")
     return model
-
-
-def _with_network_of(model: AcousticModel, options: TrainOptions) -> TrainOptions:
-    """The options with the model's architecture; dropout and all training options stay."""
-    config = build(NetworkConfig, {**model.meta["options"], "dropout": options.dropout}, "the model to start from")
-    return dataclasses.replace(options, **dataclasses.asdict(config))
 
 
 def _origin(start: Path | None, special: tuple[Path, int, str] | None, specialty: Specialty | None) -> dict[str, Any]:

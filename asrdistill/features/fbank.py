@@ -25,17 +25,12 @@ def fbank(utterances: Sequence[np.ndarray], options: FbankOptions) -> list[np.nd
     ]
 
 
-def _reflect(samples: np.ndarray, options: FbankOptions, right: int) -> np.ndarray:
-    """Samples from the first frame on, reflected at the beginning and by `right` samples at the end."""
-    left = options.window // 2 - options.shift // 2
-    return np.pad(samples, (max(left, 0), max(right, 0)), mode="symmetric")[max(-left, 0) :]
-
-
 def _stretch(samples: np.ndarray, count: int, options: FbankOptions) -> np.ndarray:
     """Samples of `count` frames, float32, without their mean (for precision)."""
-    if not options.snip_edges:
+    if not options.snip_edges:  # from the first frame on, reflected at both ends
         left = options.window // 2 - options.shift // 2
-        samples = _reflect(samples, options, (count - 1) * options.shift + options.window - left - len(samples))
+        right = (count - 1) * options.shift + options.window - left - len(samples)
+        samples = np.pad(samples, (max(left, 0), max(right, 0)), mode="symmetric")[max(-left, 0) :]
     samples = samples[: (count - 1) * options.shift + options.window]
     return samples.astype(np.float32) - np.float32(samples.mean(dtype=np.float64))
 

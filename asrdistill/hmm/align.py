@@ -130,7 +130,11 @@ def align(
     check_left_out(faults, len(utterances), options.max_left_out)
     check_left_out(summary.left_out, len(utterances) - len(faults), options.max_left_out, PATHLESS)
     for name in CTMS:
-        _concatenate([out / f"{name}.{number}" for number in range(len(tasks))], out / name)
+        with atomic(out / name, "wb") as whole:
+            for number in range(len(tasks)):
+                with open(part_at := out / f"{name}.{number}", "rb") as handle:
+                    shutil.copyfileobj(handle, whole)
+                part_at.unlink()
     made_by = {"senones": senones.hash, "frame_shift": archive.meta["frame_shift"], **summary.record()}
     finish(out, "alignment", PARTS, shards, **made_by)
     senones.write(out)
@@ -175,14 +179,6 @@ def ctm(utterance: str, segments: Iterable[Segment], names: Sequence[str], shift
     """Lines ``utterance 1 start duration name`` of segments whose `name` points into `names`; times in seconds."""
     for begin, end, name in segments:
         yield f"{utterance} 1 {begin * shift:.3f} {(end - begin) * shift:.3f} {names[name]}\n"
-
-
-def _concatenate(parts: Iterable[Path], whole: Path) -> None:
-    with atomic(whole, "wb") as out:
-        for part in parts:
-            with open(part, "rb") as handle:
-                shutil.copyfileobj(handle, out)
-            part.unlink()
 
 
 def open_aligned(

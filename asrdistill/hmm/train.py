@@ -205,7 +205,11 @@ def _train(
         if number == 0:
             first, second = np.split(stats.sums.sum(0) / stats.occupancy.sum(), 2)
             floor = VARIANCE_FLOOR * (second - first**2)
-        log.info("%s: %s", what, _summary(stats, senones, mixtures, how))
+        silence = (stats.stays + stats.leaves)[senones.silence].sum() / stats.frames
+        log.info(
+            f"{what}: {mixtures.gaussians} Gaussians, log-likelihood {stats.loglike / stats.frames:.3f} per frame, "
+            f"silence {100 * silence:.1f} %, alignment {how}"
+        )
         mixtures = update(mixtures, stats, floor)
         senones.self_loop = self_loops(stats.stays, stats.leaves, senones.self_loop)
         if number < growing:
@@ -230,14 +234,6 @@ def _turn(
     turn = mllt(products - across - across.transpose(0, 2, 1) + centres, stats.occupancy.sum())
     assert front.matrix is not None  # MLLT is planned for projected features only
     return replace(front, matrix=turn @ front.matrix), replace(mixtures, means=means @ turn.T)
-
-
-def _summary(stats: Statistics, senones: Senones, mixtures: Mixtures, how: str) -> str:
-    silence = (stats.stays + stats.leaves)[senones.silence].sum() / stats.frames
-    return (
-        f"{mixtures.gaussians} Gaussians, log-likelihood {stats.loglike / stats.frames:.3f} per frame, "
-        f"silence {100 * silence:.1f} %, alignment {how}"
-    )
 
 
 def _scatter_shard(context: int, corpus: Corpus, shard: Chunk[Transcript]) -> Scatter:

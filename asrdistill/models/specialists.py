@@ -1,7 +1,7 @@
 """A generalist and its specialists as one model (Hinton, Vinyals and Dean 2015, section 5.5).
 
 Per frame, the q that minimises KL(p_g, q) + Σ_m KL(p_m, q) over the active specialists m, by expectation maximisation:
-q ← (p_g + Σ_m r^m) / (M + 1), where r^m is p_m with the dustbin's mass divided as q divides it; see docs/distillation.md.
+q ← (p_g + Σ_m r^m) / (M + 1), where r^m is p_m with the dustbin's mass divided as q divides it (docs/distillation.md).
 """
 
 from collections.abc import Iterator, Sequence
