@@ -58,6 +58,7 @@ def score(args: Args) -> None:
     arg("--sets", nargs="+", type=str, default=[], help="sets to measure, instead of those in CONFIG"),
     arg("--variant", type=str, default="", help="variant of the recipe, shown in the title"),
     arg("--out", help="folder to write into, or the paper's document (default: EXP)"),
+    flag("--html", "write report.html too: pictures and an explorer of utterances in one file, for any browser"),
     arg("--update", nargs="+", metavar="FILE.md", help="draw the tables between the markers of these documents"),
     flag("--check", "with --update: change nothing, fail if a table is out of date"),
 )
@@ -69,7 +70,7 @@ def report(args: Args) -> None:
     <!-- table: RESULTS.json TABLE rows=… columns=… --> and <!-- end -->.
 
     Example:
-      asrdistill report exp --config conf/systems.yaml --data data
+      asrdistill report exp --config conf/systems.yaml --data data --html
       asrdistill report --update README.md docs/results.md
     """
     from asrdistill.results.collect import Folders
@@ -81,7 +82,7 @@ def report(args: Args) -> None:
         raise UserError("report needs EXP and --config YAML, or --update FILE.md")
     else:
         folders = [Folders(exp, args.data, args.lang, args.lm) for exp in args.exp]
-        run_report(folders, args.config, args.variant, args.out, args.sets)
+        run_report(folders, args.config, args.variant, args.out, args.sets, args.html)
 
 
 @group.command(

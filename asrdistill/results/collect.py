@@ -34,6 +34,12 @@ class Folders:
     lm: Path | None = None  # default: DATA/lm
 
 
+def corpus_of(folders: Folders, part: str) -> Path:
+    """The data directory of a set."""
+    data = folders.data or Path()
+    return (data / "corpus" if (data / "corpus").is_dir() else data) / part
+
+
 @dataclass
 class Model:
     """A model folder of a system, its word errors, and what its table rows are called."""
@@ -100,9 +106,7 @@ class _Collector:
         self.texts: dict[str, Transcripts] = {}
         self.lexicon: set[str] = set()
         if folders.data:
-            inside = folders.data / "corpus"
-            corpus = inside if inside.is_dir() else folders.data
-            self.texts = {name: self._read(corpus / name / "text") for name in plan.sets}
+            self.texts = {name: self._read(corpus_of(folders, name) / "text") for name in plan.sets}
             self.lexicon = set(Lang.read(folders.lang or folders.data / "lang").words)
 
     def _read(self, path: Path) -> Transcripts:

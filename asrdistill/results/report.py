@@ -12,23 +12,30 @@ from asrdistill.reader import read_text, read_yaml
 from asrdistill.results import paper
 from asrdistill.results.collect import Folders, collect
 from asrdistill.results.plan import Results, read_plan, read_results
-from asrdistill.results.tables import TABLES, costs, legend
+from asrdistill.results.tables import SECTIONS, TABLES, costs, legend
 
 log = logging.getLogger("asrdistill")
 
 WIDTH = 100  # columns of the screen
-SECTIONS = {"details": "Models and decoding", "errors": "Errors", "stages": "Time and memory"}
 
 
 def run_report(
-    folders: Sequence[Folders], config: Path, variant: str, out: Path | None, sets: Sequence[str] = ()
+    folders: Sequence[Folders],
+    config: Path,
+    variant: str,
+    out: Path | None,
+    sets: Sequence[str] = (),
+    html: bool = False,
 ) -> None:
     """What `asrdistill report EXP --config YAML` does; with `paper` in the YAML, the paper's figures beside ours.
 
     sets  instead of those of the YAML
+    html  write report.html too
     """
     experiments = [each.exp for each in folders]
     if "paper" in read_yaml(config):
+        if html:
+            raise UserError(f"--html is of one experiment, and {config} has the paper's figures; leave it out")
         path = out or experiments[0] / "reproduction.md"
         write_text(path, paper.markdown(paper.read_paper(config), experiments))
         print(path)
@@ -42,7 +49,13 @@ def run_report(
     results = collect(folders[0], plan)
     write(results, folder)
     show(results)
-    print(folder / "results.json", folder / "RESULTS.md", folder / "results.png")
+    names = ["results.json", "RESULTS.md", "results.png"]
+    if html:
+        from asrdistill.results.page import write_page  # with the packages of networks
+
+        names.append("report.html")
+        write_page(folder / names[-1], results, folders[0])
+    print(*(folder / name for name in names))
 
 
 def write(results: Results, out: Path, name: str = "results") -> None:

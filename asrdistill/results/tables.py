@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import rich.table
 
 NOTHING = "–"
+SECTIONS = {"details": "Models and decoding", "errors": "Errors", "stages": "Time and memory"}
 GAINS = {"in words": "word_gain_kept", "in frames": "gain_kept"}
 NAMES = {"wer": "word error rate", "per": "phone error rate"}
 

@@ -18,38 +18,48 @@ def evaluate(model: Path, features: Path, alignment: Path, out: Path, jobs: int,
     """Write ``frames.json``: frames, correct, frame_accuracy (percent), cross_entropy (nats per frame), phones.
 
     At a low frame rate the frames are those that the network computes, every Nth.
-    `phones` has frames and correct senones per aligned phone. Raises UserError unless model and data fit, and if too
+    `phones` has frames and correct senones per aligned phone, `confusions` of each the frames by the phone of the most
+    probable senone. Raises UserError unless model and data fit, and if too
     many utterances cannot be read.
     """
     _, labels, senones = open_for(load_model(model), model, features, alignment)
     phones = list(senones.states)
-    sums = np.zeros(1 + 2 * len(phones))
+    sums = np.zeros(1 + (1 + len(phones)) * len(phones))
     load = partial(load_with, model, features, alignment, compute=compute)
     faults: dict[str, str] = {}
     for part, bad in map_utterances(_measure, chunks(labels.utterances, 100), jobs, f"frames of {model.name}", load):
         sums += part
         faults |= bad
     check_left_out(faults, len(labels))
-    nats, (every, right) = sums[0], sums[1:].reshape(2, -1).astype(int)
+    nats, (right, *confused) = sums[0], sums[1:].reshape(-1, len(phones)).astype(int)
+    every = np.sum(confused, 1)
     frames, correct = int(every.sum()), int(right.sum())
     accuracy = {"frame_accuracy": 100 * correct / frames, "cross_entropy": nats / frames}
     by_phone = {
         name: {"frames": int(n), "correct": int(k)} for name, n, k in zip(phones, every, right, strict=True) if n
     }
-    write_json(out / "frames.json", {"frames": frames, "correct": correct, **accuracy, "phones": by_phone})
+    confusions = {
+        name: {other: int(n) for other, n in zip(phones, row, strict=True) if n}
+        for name, row in zip(phones, confused, strict=True)
+        if row.any()
+    }
+    counts = {"frames": frames, "correct": correct, **accuracy, "phones": by_phone, "confusions": confusions}
+    write_json(out / "frames.json", counts)
 
 
 def _measure(
     state: tuple[Any, FrameArchive, FrameArchive], utterances: Chunk[str]
 ) -> tuple[np.ndarray, dict[str, str]]:
-    """(1 + 2P,) summed cross-entropy (nats), then frames and correct frames of each phone; and faults."""
+    """(1 + P + P²,) summed cross-entropy (nats), correct frames of each phone, its frames by best phone; faults."""
     model, features, alignment = state
     phone = model.senones.phone
-    nats, counts, faults = 0.0, np.zeros((2, phone.max() + 1)), dict[str, str]()
+    size = phone.max() + 1
+    nats, counts, faults = 0.0, np.zeros((1 + size, size)), dict[str, str]()
     readable = list(alignment.readable(features.readable(utterances, faults), faults))
     for utterance, logp in zip(readable, posteriors(model, map(features.__getitem__, readable)), strict=True):
         labels = np.asarray(alignment[utterance])[:: model.senones.subsampling]
         nats -= logp[np.arange(len(labels)), labels].sum(dtype=np.float64)
-        for row, chosen in enumerate((labels, labels[logp.argmax(-1) == labels])):
-            counts[row] += np.bincount(phone[chosen], minlength=counts.shape[1])
+        best = logp.argmax(-1)
+        counts[0] += np.bincount(phone[labels[best == labels]], minlength=size)
+        np.add.at(counts, (1 + phone[labels], phone[best]), 1)
     return np.append(nats, counts), faults

@@ -102,5 +102,5 @@ fi
 if stage 12 "score: frame accuracy, WER, significance, table; export of the student" "1 min (0.1 min)"; then
   for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$data/fbank" "$ali" "$exp/frames/$model" --sets "${tests[@]}" --jobs "$jobs"; done
   asrdistill export "$exp/student.$seed" "$decode_lang" "$lm" "$exp/tune/student.$seed" "$exp/student" --check "$data/corpus/dev" --alignment "$ali/dev" --config "$conf/decode.yaml" --jobs "$jobs"
-  asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
+  asrdistill report "$exp" --config "$conf/systems.yaml" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant" --html
 fi

@@ -187,7 +187,7 @@ fi
 
 if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
   for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$data/hires" "$ali" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
-  asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant"
+  asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant" --html
 fi
 
 if stage 19 "export: the student in one folder; transcribe a file with it" "1 min in all"; then

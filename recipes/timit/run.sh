@@ -107,5 +107,5 @@ fi
 
 if stage 12 "score: frame accuracy, phone error rate of 39 phones" "0.2 min"; then
   for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$fmllr" "$ali/first" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
-  asrdistill report "$exp" --config "$sizes/systems_$train.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$(basename "$sizes")"
+  asrdistill report "$exp" --config "$sizes/systems_$train.yaml" --data "$data" --lang "$lang" --lm "$lm" --variant "$(basename "$sizes")" --html
 fi
