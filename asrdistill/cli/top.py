@@ -1,9 +1,9 @@
 """Commands without a group."""
 
 from asrdistill import STUDENT
-from asrdistill.cli.command import JOBS, LANG, LM, Args, Group, arg, count, flag, make
+from asrdistill.cli.command import JOBS, Args, Group, arg, count, flag, make
 from asrdistill.errors import UserError, log
-from asrdistill.export.options import FORMS, PAGES
+from asrdistill.export.options import FORMS, PROGRAMS
 from asrdistill.runtime.options import FORMATS
 
 group = Group("")
@@ -122,12 +122,12 @@ def sweep(args: Args) -> None:
 
 
 @group.command(
-    arg("model", help="model folder of a single network"),
-    LANG,
-    LM,
-    arg("tuned", help="folder from asrdistill decode tune, whose scales are used"),
-    arg("out", help="recogniser folder to make"),
-    arg("--to", choices=[*FORMS, *PAGES], default="safetensors", help="form of the network (default: %(default)s)"),
+    arg("model", help="model folder of a single network; or a finished recogniser, and then only OUT (web, vosk)"),
+    arg("lang", nargs="?", help="lang folder"),
+    arg("lm", nargs="?", help="language model folder"),
+    arg("tuned", nargs="?", help="folder from asrdistill decode tune, whose scales are used"),
+    arg("out", nargs="?", help="folder to make"),
+    arg("--to", choices=[*FORMS, *PROGRAMS], default="safetensors", help="form of the network (default: %(default)s)"),
     arg("--check", metavar="DATA", help="compare with the original on a data directory with text"),
     arg("--alignment", metavar="ALIGNMENT", help="with --check: compare frame accuracy too"),
     arg("--g2p", metavar="MODEL", help="G2P model that pronounces words which are added at run time"),
@@ -147,18 +147,27 @@ def export(args: Args) -> None:
     kaldi        also Kaldi's nnet3, transition model and tree, as text
     web          instead a page for browsers: speak, or open a file; no sound leaves the browser
     web-int8     the same with 8-bit integers; needs --check
+    vosk         instead a folder for Vosk: pip install vosk; needs kaldifst
 
     The exported network is compared with the original. OUT/README.md is its model card.
 
     Example:
       asrdistill export exp/student.0 data/lang data/lm exp/tune/student exp/small --to int8 --check data/dev
+      asrdistill export exp/small exp/page --to web-int8
     """
     from dataclasses import asdict
     from functools import partial
 
     from asrdistill.decode.options import tuned
+    from asrdistill.export.programs import convert, export_program
+
+    if args.lang and not args.lm and args.to in PROGRAMS:
+        args.out = args.lang
+        make(args, lambda out: convert(args.to, args.model, out, args.out.name), args.model, options={"to": args.to})
+        return
+    if not args.out:
+        raise UserError("export needs MODEL LANG LM TUNED OUT, or with --to web or vosk a finished recogniser and OUT")
     from asrdistill.export.folder import export
-    from asrdistill.export.web import export_page
 
     if args.alignment and not args.check:
         raise UserError("--alignment is of the utterances of --check; give both")
@@ -170,7 +179,7 @@ def export(args: Args) -> None:
     inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on, args.g2p)
     settings = {"to": args.to, "encoder": args.encoder, **asdict(options)}
     how = (args.out.name, *checked_on, args.encoder, args.jobs)
-    work = export_page if args.to in PAGES else partial(export, g2p=args.g2p)
+    work = export_program if args.to in PROGRAMS else partial(export, g2p=args.g2p)
     make(args, lambda out: work(*network, out, *how), inputs, options=settings)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from asrdistill import stage
 from asrdistill.decode.options import DecodeOptions
-from asrdistill.export.options import FORMS, PAGES
+from asrdistill.export.options import FORMS
 from asrdistill.features.options import options_of
 from asrdistill.lang.lexicon import Lang
 from asrdistill.models.options import NetworkConfig
@@ -44,7 +44,7 @@ def card(name: str, folder: Path, meta: dict[str, Any], lexicon: Lang, options: 
     megabytes = sum((folder / file).stat().st_size for file in exported["weights"]) / 1e6
     between = 1000 * meta["frame_shift"] * meta.get("subsampling", 1)
     facts = {
-        "form": FORMS.get(form := exported["form"]) or PAGES[form][1],
+        "form": FORMS[exported["form"]],
         "network": f"{network.summary(config)} over {before} the one it classifies and {config.right} after it",
         "outputs": f"one each {between:g} ms",
         "parameters": f"{meta['parameters']:,}",
@@ -120,18 +120,10 @@ def _check(exported: dict[str, Any]) -> str:
     text = (
         f"The exported network against the original, {what}:\n\n{Table(['', 'original', 'exported'], rows).markdown()}"
     )
-    if exported["form"] != "kaldi":
-        return text
-    return f"{text}\n\nKaldi's text was read again and run for this check; Kaldi's own programs have not read it."
+    return f"{text}\n\nKaldi's text was read again and run for this check." if exported["form"] == "kaldi" else text
 
 
 def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> str:
-    if form in PAGES:
-        return (
-            f"Serve this folder and open it in a browser: `python3 -m http.server -d {name}`, http://localhost:8000. "
-            "Any web server will do. Browsers give the microphone to https pages and to localhost. No sound leaves the "
-            "browser. `recogniser.js` recognises in other pages, too."
-        )
     recurrent = NETWORKS[NetworkConfig(**meta["options"]).architecture].is_recurrent
     trained = meta["features"]["type"] == "whisper" or (meta["kind"] == "dnn" and recurrent)  # run by torch
     extras = ["onnx"] * (meta["kind"] == "onnx") + ["train"] * trained
@@ -173,6 +165,7 @@ def _use(name: str, form: str, meta: dict[str, Any], options: DecodeOptions) -> 
         lines.append(
             "In Kaldi: `make_fbank.sh --fbank-config fbank.conf`, no CMVN; prepare_lang.sh with the words of "
             "`lang/lexicon.txt` and the phone numbers of `phones.txt`; `mkgraph.sh` with `tree` and `final.mdl`; "
-            f"`nnet3-latgen-faster --acoustic-scale={1 / options.lm_weight:.3g} final.mdl …`."
+            f"`nnet3-latgen-faster --acoustic-scale={1 / options.lm_weight:.3g} "
+            f"--frame-subsampling-factor={meta.get('subsampling', 1)} final.mdl …`."
         )
     return "\n\n".join(lines)

@@ -9,6 +9,7 @@ import numpy as np
 
 from asrdistill.decode.acoustic import open_network
 from asrdistill.errors import UserError
+from asrdistill.hmm.senones import Senones
 from asrdistill.models.acoustic import AcousticModel
 from asrdistill.models.io import load_network
 from asrdistill.models.onnx import write_priors
@@ -23,8 +24,6 @@ def write_form(
     """
     if form not in model.module.exports:
         raise UserError(f"{folder} has no form {form}; its architecture has {', '.join(model.module.exports)}")
-    if form == "kaldi" and model.senones.subsampling > 1:
-        raise UserError(f"{folder} has a low frame rate, whose HMMs this text does not hold; give onnx or torchscript")
     if form == "int8":
         from asrdistill.export.int8 import write_int8
 
@@ -48,7 +47,7 @@ def write_form(
     if form == "kaldi":
         from asrdistill.export.kaldi import write_kaldi
 
-        write_kaldi(model, prior_floor, out)
+        write_kaldi(folder, model.senones, model.meta, prior_floor, out)
         return ["model.safetensors", "final.mdl", "tree"]
     return ["model.safetensors"]
 
@@ -62,5 +61,5 @@ def open_form(form: str, out: Path) -> Any:
     if form == "kaldi":
         from asrdistill.export.kaldi import Nnet3
 
-        return Nnet3(out / "final.mdl")
+        return Nnet3(out / "final.mdl", Senones.read(out).subsampling)
     return open_network(out)

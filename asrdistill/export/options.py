@@ -11,10 +11,11 @@ FORMS = {
     "kaldi": "Kaldi's nnet3 and HMMs as text; `model.safetensors` is what `asrdistill` runs",
 }
 
-# Pages for browsers, and the forms of the networks in them
-PAGES = {
+# Folders for other programs, and the forms of the networks in them
+PROGRAMS = {
     "web": ("safetensors", "a page for browsers with float32 weights (`model.bin`)"),
     "web-int8": ("int8", "a page for browsers with weights of 8-bit integers (`model.bin`)"),
+    "vosk": ("safetensors", "Kaldi's nnet3 and search graph for Vosk (`am/final.mdl`, `graph/HCLG.fst`)"),
 }
 
 

@@ -10,7 +10,6 @@ import gzip
 import json
 import shutil
 import struct
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -23,14 +22,7 @@ from asrdistill.core.layers import NativeLayer, NativeRows
 from asrdistill.decode.acoustic import PosteriorScorer
 from asrdistill.decode.search import Arcs, NativeGrammar, NativeGraph, NativeLook, NativeScales, View, native_graph
 from asrdistill.errors import UserError
-from asrdistill.export.card import card
-from asrdistill.export.folder import export
-from asrdistill.export.options import PAGES
-from asrdistill.files import write_text
-from asrdistill.lang.lexicon import Lang
-from asrdistill.models.folder import read_meta
 from asrdistill.models.native import NETWORKS, NativeModel
-from asrdistill.reader import read_json
 from asrdistill.runtime.frontend import NativeFeatures, native_features
 from asrdistill.runtime.options import PAUSE, STRETCH, EndpointOptions
 from asrdistill.runtime.recogniser import LATTICE_BEAM, Recogniser
@@ -42,27 +34,20 @@ KINDS = {SIZE: "i64", REAL: "f64", FLAG: "i32", ctypes.c_float: "f32", HANDLE: "
 BYTES = {"i64": 8, "f64": 8, "i32": 4, "f32": 4, "ptr": 4}  # in wasm32
 
 
-def export_page(form: str, model: Path, lang: Path, lm: Path, options: Any, out: Path, name: str, *how: Any) -> None:
-    """As :func:`asrdistill.export.folder.export`, but a page of PAGES instead of a recogniser folder.
-
-    Raises UserError also for networks and features that the core does not compute, and where there is no core.wasm.
-    """
-    meta = read_meta(model)
+def check_page(meta: dict[str, Any], model: Path) -> None:
+    """Raise UserError for a network or features that the core does not compute, and where there is no core.wasm."""
     network = meta.get("options", {}).get("architecture", "dnn")
-    if meta["kind"] != "dnn" or network not in NETWORKS or meta["features"]["type"] == "whisper":
+    if meta["kind"] not in ("dnn", "int8") or network not in NETWORKS or meta["features"]["type"] == "whisper":
         raise UserError(
             f"{model} is nothing that a page can run; give a network ({', '.join(NETWORKS)}) on fbank or cepstra"
         )
-    module = wasm()
-    with tempfile.TemporaryDirectory(dir=out, prefix=".") as scratch:
-        folder = Path(scratch)
-        export(PAGES[form][0], model, lang, lm, options, folder, name, *how)
-        for path in (*PAGE.iterdir(), module):
-            shutil.copyfile(path, out / path.name)
-        (out / "model.bin").write_bytes(gzip.compress(pack_model(Recogniser(folder), name), mtime=0))
-        meta = read_json(folder / "meta.json")
-        meta["export"]["form"] = form
-        write_text(out / "README.md", card(name, folder, meta, Lang.read(lang), options))
+    wasm()
+
+
+def write_page(recogniser: Recogniser, out: Path, name: str) -> None:
+    for path in (*PAGE.iterdir(), wasm()):
+        shutil.copyfile(path, out / path.name)
+    (out / "model.bin").write_bytes(gzip.compress(pack_model(recogniser, name), mtime=0))
 
 
 def wasm() -> Path:

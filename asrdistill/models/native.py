@@ -45,8 +45,8 @@ class NativeModel:
     """
 
     def __init__(self, folder: Path, senones: Senones, meta: dict[str, Any]):
-        self.senones, self.meta, self._path = senones, meta, Path(folder) / "model.safetensors"
-        self._arrays, self._is_int8 = read_arrays(self._path), meta["kind"] == "int8"
+        self.senones, self.meta, self.path = senones, meta, Path(folder) / "model.safetensors"
+        self._arrays, self._is_int8 = read_arrays(self.path), meta["kind"] == "int8"
         config = build(NetworkConfig, meta["options"], str(Path(folder) / "meta.json"))
         self.context = (config.left, config.right)
         if min(self.context) < 0 or sum(self.context) > MOST_FRAMES:
@@ -61,7 +61,7 @@ class NativeModel:
             raise self._unfit(f"{min(self._arrays)} belongs to no layer")
 
     def _unfit(self, reason: str) -> UserError:
-        return UserError(f"{self._path} does not fit meta.json: {reason}; export or train it again")
+        return UserError(f"{self.path} does not fit meta.json: {reason}; export or train it again")
 
     def _take(self, name: str, *shape: int, dtype: Any = np.float32) -> np.ndarray:
         array = self._arrays.pop(name, None)

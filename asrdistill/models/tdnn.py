@@ -59,7 +59,7 @@ class TimeDelay(Network):
 
     kind: str
 
-    exports = (*Network.exports, "int8", "onnx-int8")
+    exports = (*Network.exports, "int8", "onnx-int8", "kaldi")
     blocks: Sequence[Any]
 
     def __init__(

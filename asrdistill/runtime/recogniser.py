@@ -46,6 +46,10 @@ class Recogniser:
         self._lexicon, self._added = Lexicon(folder, self.scorer.senones), dict[str, list[Pronunciation]]()
         self.decoder = Decoder.of(self._graph, options)
 
+    @property
+    def lang(self) -> Lang:
+        return self._lexicon.lang
+
     def add_words(self, words: Words, weight: float = 0.0) -> None:
         """Add words, or pronunciations of known ones, for all streams that begin later.
 

@@ -161,17 +161,17 @@ def kaldi_log_posteriors(text: str, features: np.ndarray, context: tuple[int, in
     lines = config.split("\n")
     assert lines[0] == "<Nnet3> "  # Kaldi takes one space with the token, and then wants the rest of the line empty
     offsets = [f"Offset(normalise, {t})" if t else "normalise" for t in range(-context[0], context[1] + 1)]
-    names = ["normalise", *(f"hidden{i}.{part}" for i in (1, 2, 3) for part in ("affine", "relu"))]
-    names += ["output.affine", "output.log-softmax"]
+    names = ["normalise", *(f"hidden.{i}.{part}" for i in (0, 1, 2) for part in ("affine", "relu"))]
+    names += ["output.affine", "log-softmax"]
     sources = ["input", f"Append({', '.join(offsets)})", *names[1:-1]]
     nodes = [f"component-node name={n} component={n} input={s}" for n, s in zip(names, sources, strict=True)]
-    ends = ["input-node name=input dim=6"], ["output-node name=output input=output.log-softmax objective=linear"]
+    ends = ["input-node name=input dim=6"], ["output-node name=output input=log-softmax objective=linear"]
     assert lines[1:] == ends[0] + nodes + ends[1]
     tokens, x = Tokens(text), pad(features, context)
     assert tokens.value("<NumComponents>") == len(names)
     for name in names:
         tokens.expect("<ComponentName>", name)
-        if name == "hidden1.affine":
+        if name == "hidden.0.affine":
             x = np.concatenate([x[t : t + len(features)] for t in range(sum(context) + 1)], axis=1)
         kind = tokens.words.pop().strip("<>")
         if kind in ("FixedAffineComponent", "NaturalGradientAffineComponent"):
@@ -230,8 +230,9 @@ def test_hmms_are_read_by_kaldi_hmm_gmm(tmp_path):
         pytest.skip("kaldi-hmm-gmm is not installed")
     states = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7], "B": [8, 9, 10]}
     senones = Senones(["SIL", "A", "B"], states, np.full(11, -0.5))
-    text = "".join(export_kaldi._transition_model(senones))
-    (tmp_path / "final.mdl").write_text(text)
+    with open(tmp_path / "final.mdl", "wb") as file:
+        export_kaldi._write_hmms(export_kaldi.Writer(file), senones)
+    text = (tmp_path / "final.mdl").read_text()
     oracle = [sys.executable, Path(__file__).with_name("kaldi_hmm.py"), tmp_path / "final.mdl", tmp_path / "tree"]
     theirs = json.loads(subprocess.run(oracle, capture_output=True, check=True, timeout=300).stdout)
     ours = np.array(text.split("<Triples>")[1].split("</Triples>")[0].split()[1:], int).reshape(-1, 3)

@@ -16,7 +16,7 @@ from asrdistill.models.registry import build_network
 from asrdistill.reader import read_json
 from tests.export.exported import exported
 from tests.export.test_recogniser import LANG, TEXTS, plant, run, say
-from tests.refusals import assert_refused, refused
+from tests.refusals import refused
 
 STATES = {
     1: {"SIL": [0], "L": [1], "H": [2]},
@@ -72,7 +72,7 @@ def test_network_aligns_every_frame(world):
     assert first.tolist() == ([9, 3, 3] if senones.count == 6 else [0, 0, 0])
 
 
-@pytest.mark.parametrize("form", ["safetensors", "onnx", "int8", "torchscript"])
+@pytest.mark.parametrize("form", ["safetensors", "onnx", "int8", "torchscript", "kaldi"])
 def test_forms_are_checked_and_streams_give_the_words_of_files(world, form):
     assert run(world, "ali make", "model", "fbank", "data", "lang", "ali", "--jobs", "1") == 0
     check = ["--to", form, "--check", str(world / "data"), "--alignment", str(world / "ali"), "--jobs", "1"]
@@ -90,11 +90,6 @@ def test_forms_are_checked_and_streams_give_the_words_of_files(world, form):
             stream.accept(piece)
         assert stream.finish() == whole
         assert " ".join(word.word for word in whole.times) == text
-
-
-def test_kaldis_text_is_refused(world):
-    names = [world / name for name in ("model", "lang", "lm", "tuned", "out")]
-    assert_refused(["export", *names, "--to", "kaldi"], world / "model", "onnx")
 
 
 CONFIGS = [

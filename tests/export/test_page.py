@@ -11,24 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 
 import asrdistill
 from asrdistill.core import build
 from asrdistill.export import web
-from asrdistill.features.cepstra import CepstraOptions
+from asrdistill.export.options import PROGRAMS
 from asrdistill.features.options import FbankOptions
 from asrdistill.files import write_json
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
-from asrdistill.lang.ngram import train, write_arpa
 from asrdistill.models.io import save_model
-from asrdistill.models.layout import pad
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
-from asrdistill.runtime.frontend import frontend_of
 from asrdistill.runtime.recogniser import Recogniser
 from tests.export.browser import CHROMIUM, Page, served
+from tests.export.random_network import NETS, plant_random
 from tests.export.test_recogniser import RATE, plant, run, say
 from tests.refusals import assert_names, assert_refused
 
@@ -129,14 +126,6 @@ LANG = Lang.build(
     },
     ["L", "H"],
 )
-NETS = [
-    ("dnn", 1, "fbank", {"layers": 2, "left": 3, "right": 2}),
-    ("dnn", 3, "cepstra", {"layers": 1, "left": 3, "right": 2}),
-    ("tdnn", 1, "cepstra", {"left": 15, "right": 3, "dilations": [1, 2, 3]}),
-    ("tdnn", 3, "fbank", {"left": 18, "right": 0, "dilations": [1, 3, 3]}),
-    ("tdnnf", 1, "fbank", {"left": 15, "right": 3, "dilations": [1, 2, 3]}),
-    ("tdnnf", 3, "cepstra", {"left": 15, "right": 9, "dilations": [1, 3, 3]}),
-]
 
 
 @needs_node
@@ -147,44 +136,13 @@ def test_random_networks_find_the_words_of_transcribe(
     form: str, architecture: str, subsampling: int, kind: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """Words, times and confidences of noise, whatever they are, for all kinds of networks, features and frame rates."""
-    torch.manual_seed(0)
-    fbank = FbankOptions(bins=12, snip_edges=kind == "fbank")
-    features: dict[str, Any] = fbank.describe()
-    level = {}
-    if kind == "cepstra":
-        own = CepstraOptions(coefficients=12)
-        features = {"type": "cepstra", **own.__dict__, "fbank": features}
-        level = {"level": {"mean": [50.0] + 11 * [0.5], "std": [9.0] + 11 * [4.0]}}
-    states = {"SIL": [0], "L": [1], "H": [2]}
-    senones = Senones(LANG.phones, states, np.log(np.full(3, 0.8)), subsampling=subsampling)
-    config = NetworkConfig(architecture=architecture, width=32, **settings)
-    network = build_network(config, 12, 3)
-    rng = np.random.default_rng(0)
-    samples = (0.1 * rng.normal(size=30000) * np.repeat(rng.random(60), 500)).astype(np.float32)
-    frames = frontend_of({"features": features, **level}, tmp_path).frames(samples)
-    with torch.no_grad():  # all senones as probable as another
-        network.mean.copy_(torch.from_numpy(frames.mean(0)))
-        network.std.copy_(torch.from_numpy(frames.std(0)))
-        network.output.weight.normal_()
-        logits = network(torch.from_numpy(pad(frames, (config.left, config.right)))[None])[0]
-        network.output.weight /= logits.std(0)[:, None] / 2
-        network.output.bias.copy_(-2 * (logits - network.output.bias).mean(0) / logits.std(0))
-    for name in ("model", "lang", "lm", "tuned", "data"):
-        (tmp_path / name).mkdir()
-    LANG.write(tmp_path / "lang")
     texts = ["low high", "lo‿ ‿wer high low", "high lo‿ ‿wer"]
-    write_arpa(train(texts, LANG.words, 2), tmp_path / "lm/lm.arpa")
-    write_json(tmp_path / "tuned/tuned.json", {"lm_weight": 2.0, "insertion_penalty": 4.0, "wer": 0.0})
-    priors = np.log(np.array([0.5, 0.3, 0.2], np.float32))
-    save_model(
-        *(tmp_path / "model", network, config, senones, priors),
-        **{"features": features, "frame_shift": 0.01, "updates": 0, **level},
-    )
+    samples = plant_random(tmp_path, LANG, texts, architecture, subsampling, kind, settings)
     soundfile.write(tmp_path / "noise.wav", samples, RATE, subtype="FLOAT")
     (tmp_path / "data/wav.scp").write_text(f"noise {tmp_path / 'noise.wav'}\n")
     (tmp_path / "data/text").write_text("noise low\n")
     (tmp_path / "data/utt2spk").write_text("noise noise\n")
-    base = web.PAGES[form][0]
+    base = PROGRAMS[form][0]
     for name, to in (("out", base), ("page", form)):
         assert run(tmp_path, "export", "model", "lang", "lm", "tuned", name, f"--to={to}", "--check", "data") == 0
     wanted = expected(asrdistill.load(tmp_path / "out"), tmp_path / "noise.wav")

@@ -11,7 +11,6 @@ from asrdistill.models.network import pad
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
 from tests.export.exported import exported
-from tests.refusals import refused
 
 PHONES = {"SIL": [0, 1, 2, 3, 4], "A": [5, 6, 7]}
 
@@ -47,7 +46,7 @@ def frames(count: int, seed: int = 1) -> np.ndarray:
     return (4 * np.random.default_rng(seed).normal(size=(count, 6))).astype(np.float32)
 
 
-@pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript"])
+@pytest.mark.parametrize("form", ["safetensors", "onnx", "torchscript", "kaldi"])
 def test_float_forms_give_the_original_scores(form, folder, tmp_path):
     original, other = load_model(folder), exported(form, folder, tmp_path / "out")
     for count in (1, 2, 77):
@@ -84,8 +83,3 @@ def test_int8_output_depends_on_the_context_alone(form, folder, tmp_path):
     for begin in range(0, 60, 16):
         piece = other.forward_chunk(padded[begin : begin + 16 + 18])[0]
         np.testing.assert_allclose(piece, whole[begin : begin + 16], atol=1e-4)
-
-
-def test_kaldis_text_is_refused(folder, tmp_path):
-    with refused("kaldi", folder):
-        exported("kaldi", folder, tmp_path / "out")

@@ -1,7 +1,7 @@
 """Compare the decoder with kaldi-decoder: speed, word errors, search errors and memory at several beams.
 
 Both search the same posteriors with the same lexicon, language model, senones and scales. kaldi-decoder's
-FasterDecoder (without lattices) takes a graph that tools/bench/hclg.py makes. Each runs in a process of its own, at
+FasterDecoder (without lattices) takes a graph that asrdistill.export.hclg makes. Each runs in a process of its own, at
 the recipe's beams and token limit and at multiples of them. Times are processor time of the search alone.
 
 Search errors: words that differ from the best-scoring path either decoder found at any beam, percent. The figures at
@@ -115,9 +115,8 @@ def write_scores(model: Path, features: Path, utterances: int | None, options: D
 
 def build_graph(scores: Path, lang: Path, lm: Path, options: DecodeOptions, out: Path) -> tuple[float, int]:
     """Write HCLG; returns (seconds, arcs)."""
-    import hclg
-
     from asrdistill.decode.corpus import load
+    from asrdistill.export import hclg
 
     _, decoder = load(scores, [scores], lang, lm, options, scores.with_name("graph"))
     graph, seconds = timed(lambda: hclg.compile_graph(Lang.read(lang), Senones.read(scores), decoder))
@@ -147,7 +146,9 @@ def their_search(scores: Path, lang: Path, graph: Path) -> Callable[[DecodeOptio
     import kaldi_decoder
     import kaldifst
 
-    words = Lang.read(lang).words
+    from asrdistill.export.hclg import senones_of
+
+    words, senones = Lang.read(lang).words, senones_of(Senones.read(scores))
     fst = kaldifst.StdConstFst(kaldifst.StdVectorFst.read(str(graph)))
 
     def with_beams(wide: DecodeOptions) -> Search:
@@ -157,7 +158,7 @@ def their_search(scores: Path, lang: Path, graph: Path) -> Callable[[DecodeOptio
 
         def search(frames: np.ndarray) -> Scored:
             decoder = kaldi_decoder.FasterDecoder(fst, settings)
-            decoder.decode(kaldi_decoder.DecodableCtc(frames))
+            decoder.decode(kaldi_decoder.DecodableCtc(frames[:, senones]))
             _, best = decoder.get_best_path()
             _, _, labels, cost = kaldifst.get_linear_symbol_sequence(best)
             return -cost.value1 - cost.value2, [words[label - 1] for label in labels]

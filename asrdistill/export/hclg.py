@@ -2,35 +2,44 @@
 
 The steps are Kaldi's (Mohri, Pereira, Riley 2008): H ∘ min(det(C ∘ min(det(L ∘ G)))), determinised and minimised,
 then the self loops. Costs are the scores of :mod:`asrdistill.decode.search` with the opposite sign, under the
-decoder's scales, so the graph's best path is the best path of our search. An arc's input is a senone's number + 1,
-its output a word's + 1; 0 is epsilon.
+decoder's scales, so the graph's best path is the best path of our search. An arc's input is a transition-id
+(:func:`asrdistill.export.kaldi.hmm_states`), its output a word's number + 1; 0 is epsilon.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 import kaldifst
+import numpy as np
 
 from asrdistill.decode.decoder import Decoder
 from asrdistill.decode.tree import SILENCE
+from asrdistill.export.kaldi import hmm_states
 from asrdistill.hmm.senones import Senones
 from asrdistill.lang.lexicon import Lang
 
 Arc = tuple[int, int, int, int, float]  # from, to, input, output, cost
+State = tuple[int, int, int, int]  # of hmm_states
 
 
-def compile_graph(lang: Lang, senones: Senones, decoder: Decoder) -> kaldifst.StdVectorFst:
-    """HCLG of words that the language model knows."""
+def compile_graph(lang: Lang, senones: Senones, decoder: Decoder, scale: float = 1.0) -> kaldifst.StdVectorFst:
+    """HCLG of words that the language model knows; its costs are multiplied by `scale`."""
     backoff = len(senones.phones) + 1, len(lang.words) + 1  # #0 as a phone and as a word; #1, #2 … follow
     lexicon, disambiguation = _lexicon(lang, senones, decoder, backoff)
     graph = kaldifst.StdVectorFst(kaldifst.compose(lexicon, _grammar(decoder, backoff[1])))
     _reduce(graph)
     graph, windows = kaldifst.compose_context(list(disambiguation), 3, 1, graph)
     kaldifst.arcsort(graph, "ilabel")
-    graph = kaldifst.StdVectorFst(kaldifst.compose(_phones(windows, senones), graph))
+    states = hmm_states(senones)
+    graph = kaldifst.StdVectorFst(kaldifst.compose(_phones(windows, senones, states), graph))
     _reduce(graph)
-    return _self_loops(graph, senones)
+    return _self_loops(graph, senones, states, scale)
+
+
+def senones_of(senones: Senones) -> np.ndarray:
+    """The senone of each transition-id, from 1."""
+    return np.array(hmm_states(senones))[:, :1:-1].ravel()
 
 
 def _reduce(graph: kaldifst.StdVectorFst) -> None:
@@ -52,7 +61,9 @@ def _grammar(decoder: Decoder, backoff: int) -> kaldifst.StdVectorFst:
     grammar, weight = decoder.grammar, decoder.options.lm_weight
     spoken = decoder.tree.leaf["word"] != SILENCE
     tokens, words = decoder.tree.leaf["token"][spoken].tolist(), (decoder.tree.leaf["word"][spoken] + 1).tolist()
-    word = dict(zip(tokens, words, strict=True))
+    named = defaultdict[int, set[int]](set)  # several words may be the model's <unk>
+    for token, word in zip(tokens, words, strict=True):
+        named[token].add(word)
     arcs: list[Arc] = []
     finals: dict[int, float] = {}
     order = [grammar.start, *(state for state in range(len(grammar.backoff_state)) if state != grammar.start)]
@@ -61,8 +72,8 @@ def _grammar(decoder: Decoder, backoff: int) -> kaldifst.StdVectorFst:
             token, cost = int(grammar.arc_token[arc]), -weight * float(grammar.arc_logprob[arc])
             if token == grammar.end:
                 finals[state] = cost
-            elif token in word:
-                arcs.append((state, int(grammar.arc_next[arc]), word[token], word[token], cost))
+            else:
+                arcs += [(state, int(grammar.arc_next[arc]), word, word, cost) for word in sorted(named[token])]
         if state != 0:
             cost = -weight * float(grammar.backoff_logprob[state])
             arcs.append((state, int(grammar.backoff_state[state]), backoff, 0, cost))
@@ -122,28 +133,34 @@ def _disambiguate(pronunciations: list[tuple[int, ...]]) -> list[int]:
     return symbols
 
 
-def _phones(windows: list[list[int]], senones: Senones) -> kaldifst.StdVectorFst:
-    """H without self loops: senones in, windows of three phones out; beyond both ends stands silence."""
+def _phones(windows: list[list[int]], senones: Senones, states: list[State]) -> kaldifst.StdVectorFst:
+    """H without self loops: ids that leave a state in, windows of three phones out; beyond both ends stands silence."""
+    number = {state: 2 * index + 2 for index, state in enumerate(states)}
     arcs: list[Arc] = []
-    states = 1
+    nodes = 1
     for label, window in enumerate(windows[1:], 1):
         if len(window) == 1:  # a disambiguation symbol
-            arcs.append((0, 0, senones.count + label, label, 0.0))
+            arcs.append((0, 0, 2 * len(states) + label, label, 0.0))
             continue
-        here = 0
         left, phone, right = (max(number - 1, 0) for number in window)  # 0: beyond the end, silence
         found = senones.table[phone, senones.contexts[left], senones.contexts[right], : senones.lengths[phone]].tolist()
-        for place, senone in enumerate(found):
-            follows = states if place + 1 < len(found) else 0
-            arcs.append((here, follows, senone + 1, 0 if place else label, 0.0))
-            here, states = follows, states + (follows > 0)
+        short = (phone + 1, 0, *found)
+        path = [short] if short in number else [(phone + 1, k, senone, senone) for k, senone in enumerate(found)]
+        here = 0
+        for place, state in enumerate(path):
+            follows = nodes if place + 1 < len(path) else 0
+            arcs.append((here, follows, number[state], 0 if place else label, 0.0))
+            here, nodes = follows, nodes + (follows > 0)
     return _fst(arcs, {0: 0.0}, "olabel")
 
 
-def _self_loops(graph: kaldifst.StdVectorFst, senones: Senones) -> kaldifst.StdVectorFst:
-    """The graph with a self loop wherever a senone ends, the transition probabilities, and no disambiguation symbols.
+def _self_loops(
+    graph: kaldifst.StdVectorFst, senones: Senones, states: list[State], scale: float
+) -> kaldifst.StdVectorFst:
+    """The graph with a self loop wherever a state ends, the transition probabilities, and no disambiguation symbols.
 
-    A state into which several senones lead becomes one for each of them.
+    A node into which several ids lead becomes one for each of them. Where later frames have another senone, a node of
+    the first frame and one of the later ones lead to the node itself.
     """
     stay, leave = (-senones.self_loop).tolist(), (-senones.forward).tolist()
     arcs, finals = _listed(graph)
@@ -154,28 +171,40 @@ def _self_loops(graph: kaldifst.StdVectorFst, senones: Senones) -> kaldifst.StdV
     made: list[Arc] = []
     ends: dict[int, float] = {}
     reached = [(graph.start, 0)]
-    for state, senone in reached:
-        here = number[state, senone]
-        if senone:
-            made.append((here, here, senone, 0, stay[senone - 1]))
-        if state in finals:
-            ends[here] = finals[state]
-        for _, target, label, output, cost in outgoing.get(state, []):
-            label = 0 if label > senones.count else label
-            key = target, label
-            if key not in number:
-                number[key] = len(number)
-                reached.append(key)
-            made.append((here, number[key], label, output, cost + (leave[label - 1] if label else 0.0)))
-    return _fst(made, ends)
+
+    def place(node: int, label: int) -> int:
+        if (node, label) not in number:
+            number[node, label] = len(number)
+            reached.append((node, label))
+        return number[node, label]
+
+    for node, label in reached:
+        here = number[node, label]
+        first, later = states[(label - 1) // 2][2:] if label else (0, 0)
+        if first != later:  # the id that leaves stands for the first frame, the other for later ones
+            begun = label % 2 == 0
+            loop = label - begun
+            made.append((here, place(node, loop), loop, 0, stay[first if begun else later]))
+            made.append((here, place(node, 0), 0, 0, leave[first if begun else later]))
+            continue
+        if label:
+            made.append((here, here, label - 1, 0, stay[first]))
+        if node in finals:
+            ends[here] = finals[node]
+        for _, target, label, output, cost in outgoing.get(node, []):
+            label = 0 if label > 2 * len(states) else label
+            first, later = states[(label - 1) // 2][2:] if label else (0, 1)
+            made.append((here, place(target, label), label, output, cost + (leave[first] if first == later else 0.0)))
+    return _fst([(*arc[:4], scale * arc[4]) for arc in made], {node: scale * cost for node, cost in ends.items()})
 
 
 def _listed(graph: kaldifst.StdVectorFst) -> tuple[list[Arc], dict[int, float]]:
-    arcs, finals = [], {}
+    arcs: list[Arc] = []
+    finals: dict[int, float] = {}
     for line in graph.to_str(show_weight_one=True).splitlines():
         fields = line.split()
         if len(fields) == 5:
-            arcs.append((*map(int, fields[:4]), float(fields[4])))
+            arcs.append((*map(int, fields[:4]), float(fields[4])))  # type: ignore[arg-type]
         elif fields:
             finals[int(fields[0])] = float(fields[1])
     return arcs, finals
