@@ -26,6 +26,7 @@ from asrdistill.models.network import Network, cropped
 from asrdistill.progress import Meter
 from asrdistill.reader import Count, conform, reading
 from asrdistill.training import distributed
+from asrdistill.training.events import write_events
 from asrdistill.training.muon import Muon
 from asrdistill.training.options import TrainOptions
 from asrdistill.training.pool import Batch, FramePool
@@ -85,6 +86,10 @@ def train(
                 if is_best and distributed.rank() == 0:
                     _save(folder / BEST, model.state_dict())  # before the epoch's checkpoint: a resumed run has both
                 state.finish_epoch(measured)
+                if distributed.rank() == 0:
+                    write_events(folder, state.history, total / options.epochs)
+    if distributed.rank() == 0:  # the last epoch's too, where a kill came between its checkpoint and its events
+        write_events(folder, state.history, total / options.epochs)
     model.to("cpu").eval()
     if options.early_stopping and distributed.rank() == 0:
         model.load_state_dict(load_file(folder / BEST))
