@@ -6,10 +6,11 @@ Rows are read one by one. Audio within a dataset is written to files as it is; a
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asrdistill.corpora.rows import USUAL, Columns, Rows, at, choose_parts, places
+from asrdistill.corpora.rows import USUAL, Columns, Rows, at, places
 from asrdistill.data.audio import open_sound
 from asrdistill.data.segment import name_of
 from asrdistill.errors import UserError
@@ -37,7 +38,7 @@ def prepare_huggingface(
     that is no audio or no text, and for audio that is missing, outside of `root` (default: `source`) or unreadable.
     """
     splits = _load(source)
-    for name, place in places(out, choose_parts(splits, parts, source)).items():
+    for name, place in places(out, splits, parts, source).items():
         rows, where = Rows(root or source, columns), f"{source}, {name}"
         for number, row in enumerate(_rows(where, splits[name], columns)):
             with at(f"{where}, row {number}"):
@@ -50,12 +51,17 @@ def _load(source: Path) -> dict[str, Any]:
     """Split -> its rows."""
     try:
         import datasets
+        from pyarrow.dataset import ParquetFragmentScanOptions
     except ModuleNotFoundError:
         raise UserError("datasets of Hugging Face need their library; install it: pip install datasets") from None
     datasets.disable_progress_bars()
     saved = any((source / name).is_file() for name in ("dataset_dict.json", "state.json"))
     try:
-        found = datasets.load_from_disk(source) if saved else datasets.load_dataset(str(source), streaming=True)
+        options = {}
+        if any(source.rglob("*.parquet")):  # which are otherwise read ahead as a whole
+            options["fragment_scan_options"] = ParquetFragmentScanOptions(pre_buffer=False)
+        load = datasets.load_from_disk if saved else partial(datasets.load_dataset, streaming=True, **options)
+        found = load(str(source))
     except Exception as error:  # of the library, pyarrow, fsspec, or the network
         raise UserError(f"{source} is no dataset that datasets can read ({one_line(error)}); check it") from None
     return dict(found) if isinstance(found, dict) else {str(found.split or "all"): found}

@@ -63,7 +63,7 @@ def prepare_lhotse(
     manifests), no files (commands, addresses) or changed when loaded (transforms), and for mixed and padded cuts.
     """
     sets = _sets(source, parts)
-    for name, place in places(out, list(sets)).items():
+    for name, place in places(out, sets, (), source).items():
         rows = Rows(root or (source.parent if source.is_file() else source), columns)
         for where, recording, span in _spans(sets[name]):
             with at(where):

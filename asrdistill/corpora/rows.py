@@ -116,14 +116,15 @@ def at(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}") from None
 
 
-def places(out: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Set -> its data directory: `out` itself if there is one set, else a folder of it."""
-    return {name: out / name_of(Path(name)) if len(names) > 1 else out for name in names}
-
-
 def choose_parts(there: Iterable[str], parts: Sequence[str], source: object) -> list[str]:
     """The sets named `parts` (default: all); raises UserError for one that is not there."""
     known = list(there)
     if missing := [part for part in parts if part not in known]:
         raise UserError(f"{source} has no part {missing[0]}; give some of {shorten(known, 12)}")
     return list(parts) or known
+
+
+def places(out: Path, there: Iterable[str], parts: Sequence[str], source: object) -> dict[str, Path]:
+    """Chosen set -> its data directory: `out` itself if there is one set, else a folder of it."""
+    names = choose_parts(there, parts, source)
+    return {name: out / name_of(Path(name)) if len(names) > 1 else out for name in names}
