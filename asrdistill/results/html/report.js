@@ -100,7 +100,7 @@ function rowsChart(box, rows, label, bars = false) {
   const width = 420, left = 150, step = bars ? 24 : 16 + 9 * Math.max(...rows.map(row => row.values.length));
   const found = rows.flatMap(row => row.values.flatMap(v => [v.value, v.low, v.high])).filter(Number.isFinite);
   const high = Math.max(...found), low = bars ? 0 : Math.max(0, Math.min(...found) - 0.05 * high);
-  const px = value => left + (value - low) / (high - low || 1) * (width - left - 50);
+  const px = value => left + (value - low) / (high - low || 1) * (width - left - (bars ? 78 : 20));
   const height = rows.length * step + 26;
   const svg = draw('svg', {viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': `${label}: ${rows.map(row => row.name).join(', ')}`});
   for (const value of ticks(low, high)) {
@@ -109,7 +109,7 @@ function rowsChart(box, rows, label, bars = false) {
   }
   rows.forEach((row, number) => {
     const middle = (number + 0.5) * step;
-    svg.append(draw('text', {class: 'name', x: left - 8, y: middle + 4, 'text-anchor': 'end'}, row.name.length > 24 ? `${row.name.slice(0, 23)}…` : row.name, row.name));
+    svg.append(draw('text', {class: 'name', x: left - 8, y: middle + 4, 'text-anchor': 'end'}, row.name.length > 21 ? `${row.name.slice(0, 20)}…` : row.name, row.name));
     row.values.forEach((each, place) => {
       const y = middle + (place - (row.values.length - 1) / 2) * 9;
       if (bars) svg.append(draw('rect', {x: left, y: y - 7, width: Math.max(1, px(each.value) - left), height: 14, rx: 2, fill: each.colour}, null, each.title));
@@ -167,7 +167,7 @@ function confidence() {
   const series = Object.entries(data.reliability).map(([name, bins], number) => ({name, points: bins.map(([, sure, right]) => [sure, right]), colour: colour(number)}));
   if (!series.length) return;
   const ideal = {name: 'perfect', points: [[0, 0], [1, 1]], dots: false, dash: '3 3', colour: 'var(--faint)'};
-  chart(figure('confidence', 'Reliability', 'Each point is a tenth of the words.'), [ideal, ...series], {label: 'mean confidence', low: 0, high: 1}, {label: 'share of right words', low: 0, high: 1});
+  chart(figure('confidence', 'Share of right words by confidence', 'Each point is a tenth of the words.'), [ideal, ...series], {label: 'mean confidence', low: 0, high: 1}, {label: 'share of right words', low: 0, high: 1});
 }
 
 function confusions() {
