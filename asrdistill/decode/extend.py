@@ -24,7 +24,8 @@ KEYS = ("exit_left", "right_begin", "right")  # of a tree, that name an exit
 def extend(graph: SearchGraph, senones: Any, words: Mapping[str, Sequence[Pronunciation]]) -> SearchGraph:
     """The graph, to which nothing was added yet, with more words or more pronunciations of its words.
 
-    A word that the language model lacks is its ``<unk>``, or as rare as its rarest word if it has none.
+    Words that the language model lacks share the probability of its ``<unk>`` in equal parts; if it has none, each is
+    as rare as its rarest word.
     Raises UserError for phones that the senones lack.
     """
     fresh = [word for word in words if word not in graph.number]
@@ -35,11 +36,16 @@ def extend(graph: SearchGraph, senones: Any, words: Mapping[str, Sequence[Pronun
     tokens = {word: int(known[number[word]]) for word in words if known[number[word]] != SILENCE}
     tokens |= {word: graph.unspoken[word] for word in words if word in graph.unspoken and word not in tokens}
     grammar, unspoken = graph.grammar, graph.unspoken
+    shares = max(1, len(words) - len(tokens)) if UNKNOWN in unspoken else 1
     if len(tokens) < len(words) and UNKNOWN not in unspoken:
         grammar, unspoken = _with_unknown(grammar), {**unspoken, UNKNOWN: int(grammar.arc_begin[1])}
     spoken = {word: tokens.get(word, unspoken.get(UNKNOWN, SILENCE)) for word in words}
     phones = {phone for entries in words.values() for _, sounds in entries for phone in sounds}
-    entries, silence = {word: list(pronunciations) for word, pronunciations in words.items()}, senones.phones[0]
+    entries = {
+        word: [(probability / (1 if word in tokens else shares), sounds) for probability, sounds in pronunciations]
+        for word, pronunciations in words.items()
+    }
+    silence = senones.phones[0]
     lang = Lang([silence, *sorted(phones - {silence})], sorted(words), silence, entries)
     added = build_tree(lang, senones, spoken)
     added.leaf["word"][1:] = np.array([number[word] for word in lang.words])[added.leaf["word"][1:]]

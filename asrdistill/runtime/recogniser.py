@@ -54,7 +54,7 @@ class Recogniser:
         """Add words, or pronunciations of known ones, for all streams that begin later.
 
         `words` is a list, or maps each word to phones ("HH AH L OW", or several), None for those of the G2P model.
-        A word that the language model lacks is as probable as its ``<unk>``; `weight` is added to ln P of each word.
+        Words that the language model lacks share the probability of its ``<unk>``; `weight` is added to ln P of each.
         Raises UserError as :meth:`asrdistill.runtime.vocabulary.Lexicon.pronounce` does.
         """
         if not self._open:

@@ -39,7 +39,11 @@ def problem(seed: int, kind: str):
 
 
 def extended(lang, dropped, lm, senones) -> SearchGraph:
-    added = {word: lang.pronunciations[word] for word in sorted(dropped)}
+    shares = max(1, len(dropped - lm.levels[0].number.keys()))  # of <unk>, if there is one
+    times = {
+        word: shares if "<unk>" in lm.levels[0].number and word not in lm.levels[0].number else 1 for word in dropped
+    }
+    added = {w: [(times[w] * p, sounds) for p, sounds in lang.pronunciations[w]] for w in sorted(dropped)}
     return extend(compile_graph(without(lang, dropped), lm, senones), senones, added)
 
 
