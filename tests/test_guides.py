@@ -103,8 +103,20 @@ def run_page(page: str, skip: str = "$^") -> str:
     return "".join(printed)
 
 
+def free_port(match: re.Match) -> str:
+    """A port that nobody listens at, always the same for that of the page."""
+    if match[2] not in PORTS:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            PORTS[match[2]] = free.getsockname()[1]
+    return f"{match[1]}{PORTS[match[2]]}"
+
+
+PORTS: dict[str, int] = {}
+
+
 def run_line(line: str, servers: list) -> str:
-    words = shlex.split(line)
+    words = shlex.split(re.sub(r"(port |:|http\.server )(2700|8000|29511)\b", free_port, line))
     if words[0] == "pip":
         extra = re.search(r"asrdistill\[(\w+)\]", line)[1]
         assert f"\n{extra} =\n" in (ROOT / "setup.cfg").read_text()
@@ -121,7 +133,7 @@ def run_line(line: str, servers: list) -> str:
             assert done.returncode == 0, done.stderr[-3000:]
         else:
             servers.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            wait_for(8000 if words[0] == "python3" else 2700)
+            wait_for(PORTS["8000" if words[0] == "python3" else "2700"])
     elif words[0] == "curl":
         if not shutil.which("curl"):
             pytest.skip("curl is not installed")
