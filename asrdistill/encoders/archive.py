@@ -108,18 +108,13 @@ def _encoded(
         raise UserError(
             f"utterance {name} has {rows} frames in {archive.folder}, its audio {expected}; make them again"
         )
-    seconds = _middle(options) + np.arange(rows) * options.shift / options.rate
-    return interpolate(_frames(encoder, name, waveform), encoder, seconds)
-
-
-def _frames(encoder: Encoder, utterance: str, waveform: np.ndarray) -> np.ndarray:
     try:
         found = encoder.frames(waveform)
     except UserError as error:
-        raise UserError(f"utterance {utterance}: {error}; remove it from the data directory") from None
+        raise UserError(f"utterance {name}: {error}; remove it from the data directory") from None
     if not np.isfinite(found.astype(np.float16)).all():
-        raise UserError(f"utterance {utterance}: the encoder's frames are not finite numbers in half precision")
-    return found
+        raise UserError(f"utterance {name}: the encoder's frames are not finite numbers in half precision")
+    return interpolate(found, encoder, _middle(options) + np.arange(rows) * options.shift / options.rate)
 
 
 def interpolate(encoded: np.ndarray, encoder: Encoder, seconds: np.ndarray) -> np.ndarray:

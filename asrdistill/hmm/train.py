@@ -17,18 +17,8 @@ from asrdistill.data.archive import FrameArchive
 from asrdistill.data.text import Transcript
 from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.features.context import splice
+from asrdistill.hmm import estimate
 from asrdistill.hmm.align import PATHLESS, SHARDS
-from asrdistill.hmm.estimate import (
-    VARIANCE_FLOOR,
-    Statistics,
-    accumulate,
-    count_transitions,
-    grow,
-    precisions,
-    self_loops,
-    update,
-    weighted_products,
-)
 from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures
 from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import MonoOptions, TriphoneOptions
@@ -59,7 +49,7 @@ class Products(Sums):
     """Statistics of MLLT. products (D, D, D): Σ posterior / variance_d · x xᵀ"""
 
     products: np.ndarray
-    stats: Statistics
+    stats: estimate.Statistics
 
 
 class Trainer(Workers):
@@ -147,7 +137,9 @@ def train_triphones(
         if options.lda:
             scatter = trainer.sum(_scatter_shard, "LDA", options.splice)
             front = FeatureTransform(splice=options.splice, matrix=lda(scatter, options.dimension))
-        senones = _tree(trainer, front, lang, options.leaves)
+        stats = trainer.sum(_tree_shard, "tree statistics", front)
+        senones = grow_tree(stats, lang.phones, Senones.monophones(lang).lengths, options.leaves)
+        log.info("%d triphone states share %d senones", len(stats.contexts), senones.count)
         _train(trainer, front, senones, options, growing, given_alignment, MLLT_ROUNDS if options.lda else ())
     if adapted:
         FeatureTransform.read(features).write(out)  # new speakers are adapted from what it makes
@@ -165,13 +157,6 @@ def given_alignment(number: int) -> str:
     if number == 0:
         return "given"
     return "viterbi" if number % 10 == 0 else "stored"
-
-
-def _tree(trainer: Trainer, front: FeatureTransform, lang: Lang, leaves: int) -> Senones:
-    stats = trainer.sum(_tree_shard, "tree statistics", front)
-    senones = grow_tree(stats, lang.phones, Senones.monophones(lang).lengths, leaves)
-    log.info("%d triphone states share %d senones", len(stats.contexts), senones.count)
-    return senones
 
 
 def _train(
@@ -204,17 +189,17 @@ def _train(
             checked = stats.frames > 0
         if number == 0:
             first, second = np.split(stats.sums.sum(0) / stats.occupancy.sum(), 2)
-            floor = VARIANCE_FLOOR * (second - first**2)
+            floor = estimate.VARIANCE_FLOOR * (second - first**2)
         silence = (stats.stays + stats.leaves)[senones.silence].sum() / stats.frames
         log.info(
             f"{what}: {mixtures.gaussians} Gaussians, log-likelihood {stats.loglike / stats.frames:.3f} per frame, "
             f"silence {100 * silence:.1f} %, alignment {how}"
         )
-        mixtures = update(mixtures, stats, floor)
-        senones.self_loop = self_loops(stats.stays, stats.leaves, senones.self_loop)
+        mixtures = estimate.update(mixtures, stats, floor)
+        senones.self_loop = estimate.self_loops(stats.stays, stats.leaves, senones.self_loop)
         if number < growing:
             target = senones.count + (options.gaussians - senones.count) * (number + 1) // growing
-            mixtures = grow(mixtures, stats.stays + stats.leaves, target, rng)
+            mixtures = estimate.grow(mixtures, stats.stays + stats.leaves, target, rng)
     for shard in trainer.shards:
         _stored(trainer.out, shard.number).unlink()
     meta = {key: archive.meta[key] for key in ("features", "frame_shift")}
@@ -251,30 +236,30 @@ def _tree_shard(front: FeatureTransform, corpus: Corpus, shard: Chunk[Transcript
 
 def _products_shard(model: Estimate, corpus: Corpus, shard: Chunk[Transcript]) -> Products:
     size = model.mixtures.means.shape[1]
-    total = Products(np.zeros((size, size, size)), Statistics.zeros(model.mixtures))
+    total = Products(np.zeros((size, size, size)), estimate.Statistics.zeros(model.mixtures))
     stored = ((x, found) for _, x, found in _alignments(model, "stored", corpus, shard) if found is not None)
     for x, senone in blocks(stored):
-        weight, _ = precisions(model.mixtures, x, senone)
-        total += Products(weighted_products(weight, x), accumulate(model.mixtures, x, senone))
+        weight, _ = estimate.precisions(model.mixtures, x, senone)
+        total += Products(estimate.weighted_products(weight, x), estimate.accumulate(model.mixtures, x, senone))
     return total
 
 
-def _accumulate_shard(model: Estimate, how: str, corpus: Corpus, shard: Chunk[Transcript]) -> Statistics:
+def _accumulate_shard(model: Estimate, how: str, corpus: Corpus, shard: Chunk[Transcript]) -> estimate.Statistics:
     """Align the utterances of a shard as `how` says, store the alignment, and accumulate statistics."""
-    stats, counts = Statistics.zeros(model.mixtures), Statistics.zeros(model.mixtures)
+    stats, counts = estimate.Statistics.zeros(model.mixtures), estimate.Statistics.zeros(model.mixtures)
 
     def counted() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for utterance, x, senone in _alignments(model, how, corpus, shard):
             if senone is None:
                 counts.left_out += (utterance,)
                 continue
-            stays, leaves = count_transitions(senone, model.senones.count)
+            stays, leaves = estimate.count_transitions(senone, model.senones.count)
             counts.stays += stays
             counts.leaves += leaves
             yield x, senone
 
     for x, senone in blocks(counted()):
-        stats += accumulate(model.mixtures, x, senone)
+        stats += estimate.accumulate(model.mixtures, x, senone)
     return stats + counts
 
 

@@ -7,17 +7,9 @@ from typing import Any
 
 from asrdistill.data.directory import DataDirectory, read_table
 from asrdistill.errors import UserError, shorten
+from asrdistill.scoring import transcripts
 from asrdistill.scoring.edit_distance import Pair, align_words
 from asrdistill.scoring.significance import compare, interval
-from asrdistill.scoring.transcripts import (
-    fold,
-    known_recordings,
-    of_recordings,
-    oov_errors,
-    read_map,
-    read_vocabulary,
-    write_sclite,
-)
 from asrdistill.scoring.wer import Counts, Scores, Transcripts, read_transcripts, score
 
 
@@ -39,25 +31,25 @@ def summarise(
     """
     if worst < 0:
         raise UserError(f"--worst must not be negative, but it is {worst}")
-    folding = read_map(map) if map else None
-    known = read_vocabulary(vocabulary) if vocabulary else None
+    folding = transcripts.read_map(map) if map else None
+    known = transcripts.read_vocabulary(vocabulary) if vocabulary else None
     cut = DataDirectory.read(recordings, pipes=True) if recordings else None
 
     def read(path: Path) -> Transcripts:
-        return fold(read_transcripts(path), folding, str(path)) if folding else read_transcripts(path)
+        return transcripts.fold(read_transcripts(path), folding, str(path)) if folding else read_transcripts(path)
 
     def measure(path: Path) -> tuple[Transcripts, Scores, dict[str, Any]]:
         hypotheses = read(path)
         if cut:
-            joined = of_recordings(hypotheses, cut, str(path))
+            joined = transcripts.of_recordings(hypotheses, cut, str(path))
             hypotheses = {name: joined[name] for name in references}
         scores = score(references, hypotheses, str(path))
         system = {**_counts(scores.total), "ci95": list(interval([scores]))}
         system |= {"utterances": len(scores.utterances), "missing": scores.missing}
-        oov = {} if known is None else {"oov": oov_errors(references, hypotheses, known)}
+        oov = {} if known is None else {"oov": transcripts.oov_errors(references, hypotheses, known)}
         return hypotheses, scores, {"hypothesis": str(path), **system, **oov}
 
-    references = known_recordings(read(reference), cut, reference) if cut else read(reference)
+    references = transcripts.known_recordings(read(reference), cut, reference) if cut else read(reference)
     hypotheses, scores, summary = measure(hypothesis)
     if against:
         _, other, entry = measure(against)
@@ -67,7 +59,7 @@ def summarise(
     if lengths:
         summary["lengths"] = {name: _counts(counts) for name, counts in scores.by_length().items()}
     if sclite:
-        write_sclite(references, hypotheses, sclite)
+        transcripts.write_sclite(references, hypotheses, sclite)
     if worst:
         summary["worst"] = _worst(scores, references, hypotheses, worst)
     return summary
