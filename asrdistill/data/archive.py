@@ -26,8 +26,6 @@ from asrdistill.reader import Count, Positive, one_line, parse_lines, read_array
 
 Parts = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape of one row)
 INDEX = "utterance <tab> shard <tab> first row <tab> rows <tab> CRC-32 of each part, in hexadecimal"
-# Fields of meta.json that archives must share to be combined
-IDENTITY = ("kind", "parts", "frame_shift", "features", "senones", "teachers", "temperatures")
 _HEADER = 128  # bytes of the .npy header, which is written last
 Place = tuple[str, int, int, str]  # shard, first row, rows, CRC-32 of each part
 Line = tuple[str, str, int, int, str]  # utterance and its place
@@ -317,35 +315,17 @@ def _runs(places: Sequence[Place]) -> list[tuple[str, int, int]]:
 
 
 def subset(source: Path, out: Path, utterances: Iterable[str]) -> None:
-    """Write into the existing folder `out` an index of these utterances over `source`'s shards."""
-    combine([source], out, utterances)
+    """Write into the existing folder `out` an index of these utterances over `source`'s shards.
 
-
-def combine(sources: list[Path], out: Path, utterances: Iterable[str] | None = None) -> None:
-    """Union of archives (or of the named utterances in them) as an index over their shards.
-
-    `out` must be at its final depth, since shard paths are relative. Raises UserError if the archives hold different
-    things or share an utterance.
+    `out` must be at its final depth, since shard paths are relative.
     """
-    archives = [_own_shards(source) for source in sources]
-    first = archives[0]
-    lines: dict[str, Line] = {}
-    for archive in archives:
-        if differing := [key for key in IDENTITY if archive.meta.get(key) != first.meta.get(key)]:
-            raise UserError(f"{archive.folder} and {first.folder} differ in {', '.join(differing)}; make them alike")
-        for line in _lines(archive, out, {utterance: utterance for utterance in archive}):
-            if line[0] in lines:
-                raise UserError(f"utterance {line[0]} is in two of the archives; the second is {archive.folder}")
-            lines[line[0]] = line
-    wanted = list(lines) if utterances is None else list(utterances)
-    if missing := [utterance for utterance in wanted if utterance not in lines]:
-        raise UserError(f"{shorten(sources)} lack {len(missing)} utterances: {shorten(missing)}; make these first")
-    contents = {"index": _write_index(Path(out), [lines[utterance] for utterance in wanted])}
-    made_of = {"hash": [archive.hash for archive in archives]}
-    if "feature_hash" in first.meta:  # equal to that of the same subset of the features
-        made_of["feature_hash"] = [archive.frames_of for archive in archives]
-    contents |= {key: hash_of([sorted(wanted), hashes]) for key, hashes in made_of.items()}
-    write_json(Path(out) / "meta.json", {**first.meta, **contents})
+    archive, wanted = _own_shards(source), sorted(utterances)
+    made_of = {"hash": archive.hash}
+    if "feature_hash" in archive.meta:  # equal to that of the same subset of the features
+        made_of["feature_hash"] = archive.frames_of
+    contents = {"index": _write_index(Path(out), _lines(archive, out, {utterance: utterance for utterance in wanted}))}
+    contents |= {key: hash_of([wanted, [content]]) for key, content in made_of.items()}
+    write_json(Path(out) / "meta.json", {**archive.meta, **contents})
 
 
 def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str, Any]] = (), **meta: Any) -> None:
@@ -355,8 +335,6 @@ def alias(source: Path, out: Path, of: Mapping[str, str], own: Sequence[dict[str
     meta  fields of meta.json that differ from the source
     """
     archive = _own_shards(source)
-    if missing := [utterance for utterance in of.values() if utterance not in archive]:
-        raise UserError(f"{source} lacks {len(missing)} utterances: {shorten(missing)}; make these first")
     lines = _lines(archive, out, of)
     lines += [(name, str(shard["number"]), *place) for shard in own for name, *place in shard["index"]]
     index = _write_index(Path(out), lines)
@@ -379,6 +357,8 @@ def _own_shards(folder: Path) -> FrameArchive:
 
 def _lines(archive: FrameArchive, out: Path, of: Mapping[str, str]) -> list[Line]:
     """Lines of an index in `out` over the archive's shards: name -> utterance."""
+    if missing := [utterance for utterance in of.values() if utterance not in archive]:
+        raise UserError(f"{archive.folder} lacks {len(missing)} utterances: {shorten(missing)}; make these first")
     base = os.path.relpath(archive.folder.resolve(), Path(out).resolve())
     places = ((name, *archive._index[utterance]) for name, utterance in of.items())
     return [(name, os.path.normpath(f"{base}/{shard}"), begin, rows, sums) for name, shard, begin, rows, sums in places]

@@ -1,4 +1,4 @@
-"""Frame archives: shards, index, subsets, unions, comparison, damage."""
+"""Frame archives: shards, index, subsets, comparison, damage."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, combine, finish, subset
+from asrdistill.data.archive import FrameArchive, ShardWriter, check_match, finish, subset
 from tests.refusals import refused
 
 PARTS = {"frames": ("<f4", (3,))}
@@ -197,29 +197,6 @@ def test_subset_refers_to_the_shards_of_its_source(tmp_path):
     assert len(hashes) == 3
     with refused(source, "utt8", "utt9"):
         subset(source, tmp_path / "c", ["utt1", "utt8", "utt9"])
-
-
-def test_union_refers_to_the_shards_of_its_sources(tmp_path):
-    other = {"utt0": frames(4, 7), "utt9": frames(2, 8)}
-    sources = [make(tmp_path / "a", CONTENT, 2), make(tmp_path / "b", other)]
-    (tmp_path / "c").mkdir()
-    combine(sources, tmp_path / "c")
-    archive = FrameArchive(tmp_path / "c")
-    assert archive.utterances == ["utt0", "utt1", "utt2", "utt3", "utt4", "utt9"]
-    for utterance, rows in {**CONTENT, **other}.items():
-        np.testing.assert_array_equal(archive[utterance], rows)
-
-
-def test_union_of_doubled_or_different_archives_is_refused(tmp_path):
-    (tmp_path / "c").mkdir()
-    first = make(tmp_path / "a", CONTENT, features={"rate": 8000})
-    with refused("utt1", tmp_path / "b"):
-        combine([first, make(tmp_path / "b", CONTENT, features={"rate": 8000})], tmp_path / "c")
-    with refused(first, tmp_path / "d", "kind"):
-        combine([first, make(tmp_path / "d", {"x": frames(1)}, kind="other", features={"rate": 8000})], tmp_path / "c")
-    with refused(first, tmp_path / "e", "features"):
-        combine([first, make(tmp_path / "e", {"x": frames(1)}, features={"rate": 16000})], tmp_path / "c")
-    assert not (tmp_path / "c" / "meta.json").exists()
 
 
 def test_archives_of_other_utterances_or_lengths_are_refused(tmp_path):

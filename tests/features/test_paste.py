@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from asrdistill.data.archive import FrameArchive, combine
+from asrdistill.data.archive import FrameArchive, subset
 from asrdistill.features.paste import columns, has_columns, paste
 from tests.conftest import write_archive
 from tests.refusals import refused
@@ -62,7 +62,7 @@ def test_archives_that_do_not_fit_are_refused(both, corpus, tmp_path):
     with refused("utt000", 75, 74, tmp_path / "shorter"):
         paste([corpus.features, tmp_path / "shorter"], out)
     with refused(archive.folder):
-        combine([archive.folder], out)
+        subset(archive.folder, out, archive)
 
 
 def test_changed_source_is_refused(both, corpus, tmp_path):
