@@ -158,7 +158,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(world, trained, tmp_path, m
         return update(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "update", interrupted)
+        patch.setattr(train.estimate, "update", interrupted)
         assert run(world, tmp_path / "mono", "--jobs", "1") == 130
     assert not (tmp_path / "mono").exists()
     assert run(world, tmp_path / "mono", "--jobs", "1") == 0
