@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from asrdistill.cli import main
-from asrdistill.lang import arpa as module
+from asrdistill.lang import text as module
 from asrdistill.lang.ngram import read_arpa, train, write_arpa
 from tests.refusals import assert_refused
 
