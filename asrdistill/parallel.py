@@ -7,14 +7,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from contextvars import ContextVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from asrdistill.errors import UserError
 from asrdistill.progress import Meter
 
+EXECUTOR: ContextVar[str] = ContextVar("executor", default="processes")  # or ray, ray:ADDRESS
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 T = TypeVar("T")
@@ -100,8 +102,16 @@ def map_utterances(
         yield from workers.map(function, items, what, unit, weight)
 
 
+class Pool(Protocol):
+    """What an engine is: a part of :class:`concurrent.futures.Executor`."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Any: ...
+
+    def shutdown(self, wait: bool, *, cancel_futures: bool) -> None: ...
+
+
 class Workers:
-    """Processes for several calls of :meth:`map`, each of which has called `load` once.
+    """Processes for several calls of :meth:`map`, each of which has called `load` once; or a Ray cluster: EXECUTOR.
 
     with Workers(jobs, partial(load_model, folder)) as workers:
         results = list(workers.map(function, items, "train"))
@@ -109,13 +119,19 @@ class Workers:
 
     def __init__(self, jobs: int, load: Callable[[], Any] | None = None, spawn: bool = False):
         self.jobs, self.load, self.method = jobs, load, "spawn" if spawn else _method()
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: Pool | None = None
         self._state: tuple[Any, ...] = ()
 
     def __enter__(self: W) -> W:
         self._thread = one_thread()  # this process too: what it sums must not depend on the number of jobs
         self._thread.__enter__()
-        if self.jobs > 1:
+        engine, _, address = EXECUTOR.get().partition(":")
+        if engine == "ray":
+            from asrdistill.ray_pool import RayPool
+
+            pool = RayPool(address, self.load)
+            self._pool, self.jobs = pool, pool.jobs
+        elif self.jobs > 1:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(self.method), _start, (self.load,))
             self._pool.submit(int)  # starts the processes, before a progress bar has its thread
         else:
@@ -147,7 +163,7 @@ class Workers:
         if self._pool is None:
             yield from (function(*self._state, item) for item in items)
             return
-        waiting, pending = iter(items), list[Future[R]]()
+        waiting, pending = iter(items), list[Any]()
         try:
             while True:
                 for item in itertools.islice(waiting, 4 * self.jobs - len(pending)):
@@ -173,9 +189,15 @@ _failure: Exception | None = None  # of `load`; raised by the first item, since 
 
 
 def _start(load: Callable[[], Any] | None) -> None:
-    global _state, _failure
     end_with_parent()
+    prepare(load)
+
+
+def prepare(load: Callable[[], Any] | None) -> None:
+    """Make this process a worker: one numerical thread, and what `load` returns for its items."""
+    global _state, _failure
     single_thread()
+    _state, _failure = (), None
     try:
         _state = (load(),) if load else ()
     except Exception as error:

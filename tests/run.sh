@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 tools/install.sh
 
 # Oracles that some systems must build. Where that fails, the tests that need them are skipped and listed.
-oracles="kaldi-hmm-gmm==1.1.4 kenlm==0.3.0"
+oracles="kaldi-hmm-gmm==1.1.4 kenlm==0.3.0 ray==2.60.0"
 tried=.venv/.oracles
 if [ "$(cat $tried 2>/dev/null)" != "$oracles" ]; then
   for oracle in $oracles; do

@@ -71,6 +71,14 @@ COMPUTE = (
     ),
 )
 DATA = arg("data", help="data directory")
+EXECUTOR = arg(
+    "--executor",
+    type=str,
+    default=os.environ.get("ASRDISTILL_EXECUTOR", "processes"),
+    metavar="E",
+    help="what runs the work per utterance: processes, or a Ray cluster: ray, ray:auto or ray:ADDRESS, on all its "
+    "processors (default: $ASRDISTILL_EXECUTOR, or processes)",
+)
 FEATURES = arg("features", help="feature archive")
 GRAPH = arg("--graph", metavar="FOLDER", help="keep the compiled search graph there for the next call")
 JOBS = arg("--jobs", type=count, metavar="N", help="processes (default: one per processor)")
@@ -168,6 +176,8 @@ class Command:
         for names, settings in self.arguments:
             shown = {} if names[0][0] == "-" else {"metavar": names[0].upper().replace("_", "-")}
             parser.add_argument(*names, **{**shown, **settings})
+        if any("--jobs" in names for names, _ in self.arguments):
+            parser.add_argument(*EXECUTOR[0], **EXECUTOR[1])
         if self.sets:
             paths = " ".join(f"{name}/SET" for name in map(str.upper, self.sets)).replace("_", "-")
             parser.add_argument("--sets", nargs="+", metavar="SET", help=f"take {paths} of each of these sets")
@@ -228,11 +238,12 @@ class Command:
         log_to_stderr()
         threads = max(getattr(vars(each).get("options"), "threads", 1) for each in runs)
         alone = not self.apart or "WORLD_SIZE" in os.environ
-        if (apart := 1 if alone else min(runs[0].jobs // threads, len(runs))) > 1:
+        on_cluster = _executor(runs[0]) != "processes"
+        if (apart := 1 if alone else min(len(runs) if on_cluster else runs[0].jobs // threads, len(runs))) > 1:
             from asrdistill.parallel import map_utterances
 
             for each in runs:
-                each.jobs //= apart
+                each.jobs = max(1, each.jobs // apart)
             work = partial(_call, self.function)
             for _ in map_utterances(work, runs, apart, self.name, unit="runs", spawn=threads > 1):
                 pass
@@ -245,6 +256,18 @@ def _place(name: str, metavar: str = "", nargs: str = "", **_: Any) -> str:
     """A positional argument as the usage shows it: FEATURES, MEMBERS…, [DATA…]"""
     shown = metavar or name.upper().replace("_", "-")
     return {"+": f"{shown}…", "*": f"[{shown}…]"}.get(nargs, shown)
+
+
+def _executor(args: Args) -> str:
+    """Choose the engine of :mod:`asrdistill.parallel`; in a cluster's own processes it is always processes."""
+    executor = getattr(args, "executor", "processes")
+    if executor != "processes":
+        from asrdistill import parallel
+
+        if executor.partition(":")[0] != "ray":
+            raise UserError(f"no executor '{executor}'; say processes, ray, ray:auto or ray:ADDRESS")
+        parallel.EXECUTOR.set(executor)
+    return executor
 
 
 def _call(function: Callable[..., None], args: Any) -> None:
