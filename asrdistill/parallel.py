@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from asrdistill.errors import UserError
@@ -129,7 +130,7 @@ class Workers:
         if engine == "ray":
             from asrdistill.ray_pool import RayPool
 
-            pool = RayPool(address, self.load)
+            pool = RayPool(address, partial(prepare, self.load))
             self._pool, self.jobs = pool, pool.jobs
         elif self.jobs > 1:
             self._pool = ProcessPoolExecutor(self.jobs, multiprocessing.get_context(self.method), _start, (self.load,))

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from asrdistill.errors import UserError
-from asrdistill.parallel import prepare
 
 RETRIES = 3  # of an item whose worker process or machine ended
 
 
 class RayPool:
-    """Stands in for a ProcessPoolExecutor: items are tasks, and what `load` makes stays in each worker process.
+    """Stands in for a ProcessPoolExecutor: items are tasks; each worker process first calls `prepare`.
 
     address  of a cluster, auto for the one of this machine, or "" to start one here
 
@@ -26,7 +25,7 @@ class RayPool:
 
     tokens = itertools.count()
 
-    def __init__(self, address: str, load: Callable[[], Any] | None):
+    def __init__(self, address: str, prepare: Callable[[], Any]):
         try:
             import ray
         except ModuleNotFoundError:
@@ -41,7 +40,7 @@ class RayPool:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"no Ray cluster at '{address}': {reason}; start one with ray start --head") from None
         token = f"{ray.get_runtime_context().get_job_id()}.{next(self.tokens)}"
-        self._load = ray.put((token, load, versions()))  # sent once to each machine
+        self._given = ray.put((token, prepare, versions()))  # sent once to each machine
         self._remote = ray.remote(num_cpus=1, max_retries=RETRIES)(_task)
 
     @property
@@ -50,7 +49,7 @@ class RayPool:
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any) -> Pending:
-        return Pending(self._ray, self._remote.remote(self._load, function, *arguments))
+        return Pending(self._ray, self._remote.remote(self._given, function, *arguments))
 
     def shutdown(self, wait: bool, *, cancel_futures: bool) -> None:
         """The cluster goes on; items that are not wanted are cancelled one by one."""
@@ -88,19 +87,19 @@ def versions() -> tuple[str, str]:
     return __version__, platform.python_version()
 
 
-_token = ""  # whose `load` this worker process has called
+_token = ""  # of the pool that this worker process is prepared for
 
 
 def _task(
-    given: tuple[str, Callable[[], Any] | None, tuple[str, str]], function: Callable[..., Any], *rest: Any
+    given: tuple[str, Callable[[], Any], tuple[str, str]], function: Callable[..., Any], *rest: Any
 ) -> Any:
-    """A task; the first of a pool in this process calls `load`."""
+    """A task; the first of a pool in this process prepares it."""
     global _token
-    token, load, wanted = given
+    token, prepare, wanted = given
     if (found := versions()) != wanted:
         ours, theirs = (f"asrdistill {version} on Python {python}" for version, python in (found, wanted))
         raise UserError(f"a worker on {platform.node()} has {ours}, not {theirs}; install the same everywhere")
     if _token != token:
-        prepare(load)
+        prepare()
         _token = token
     return function(*rest)

@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$run_script")" && pwd)
 root=$(cd "$here/../.." && pwd)
 conf=$here/conf PATH=$root/.venv/bin:$PATH
 last_stage=$(sed -n 's/^if stage \([0-9]*\) .*/\1/p' "$run_script" | tail -n 1)
-stage=1 stop_stage=$last_stage seeds=${seeds:-1} seed=0 teachers=4 jobs=$(nproc 2>/dev/null || echo 2) data="" exp="" dry_run=false started=false log=/dev/null
+stage=1 stop_stage=$last_stage seeds=${seeds:-1} seed=0 teachers=4 jobs=$(nproc 2>/dev/null || echo 2) executor="" data="" exp="" dry_run=false started=false log=/dev/null
 arguments=("$@") # for a recipe that calls others
 
 fail() { printf '%s: %s\n' "${run_script##*/}" "$*" >&2; exit 2; }
@@ -28,6 +28,7 @@ usage() {
   --seeds N        number of students, each with its own seed
   --seed N         seed of the first student and of the first teacher (default 0)
   --jobs N         processes (default: the processors of this machine)
+  --executor E     processes (default), or a Ray cluster: ray, ray:auto or ray:ADDRESS
   --data DIR       folder for corpus, features and language
   --exp DIR        folder for models, results and logs (DIR/log)
   --dry-run        print the commands of the stages, ready to be pasted, and run nothing
@@ -39,7 +40,7 @@ HELP
   printf '\nA stage that is up to date is skipped. Run an interrupted recipe again to continue it.\n'
 }
 
-known="$(sed -n 's/^#   --\([a-z-]*\).*/\1/p' "$run_script" | tr '\n' ' ')stage stop-stage seeds seed jobs data exp dry-run"
+known="$(sed -n 's/^#   --\([a-z-]*\).*/\1/p' "$run_script" | tr '\n' ' ')stage stop-stage seeds seed jobs executor data exp dry-run"
 while (($#)); do
   [[ $1 != --help && $1 != -h ]] || { usage; exit 0; }
   name=${1#--}
@@ -62,6 +63,7 @@ while (($#)); do
   printf -v "$variable" %s "$value"
   shift 2
 done
+[[ -z $executor ]] || export ASRDISTILL_EXECUTOR=$executor
 ((stage <= last_stage && stop_stage <= last_stage)) || fail "the stages are 1 to $last_stage, not $stage to $stop_stage"
 ((stage <= stop_stage)) || fail "--stage $stage is after --stop-stage $stop_stage"
 mapfile -t students < <(seq "$seed" $((seed + seeds - 1))) # their seeds, and those of the teachers
