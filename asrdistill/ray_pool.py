@@ -90,9 +90,7 @@ def versions() -> tuple[str, str]:
 _token = ""  # of the pool that this worker process is prepared for
 
 
-def _task(
-    given: tuple[str, Callable[[], Any], tuple[str, str]], function: Callable[..., Any], *rest: Any
-) -> Any:
+def _task(given: tuple[str, Callable[[], Any], tuple[str, str]], function: Callable[..., Any], *rest: Any) -> Any:
     """A task; the first of a pool in this process prepares it."""
     global _token
     token, prepare, wanted = given
