@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import platform
 import socket
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class RayPool:
             try:
                 _reach(address)
                 with contextlib.redirect_stdout(None):
-                    ray.init(address=address or "local", log_to_driver=False, logging_level="error")
+                    ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
             except (OSError, ValueError, RuntimeError) as error:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"no Ray cluster at '{address}': {reason}; start one with ray start --head") from None
