@@ -6,6 +6,7 @@ A letter is a chord. The first guide makes data, models and a recogniser; the ot
 import contextlib
 import csv
 import gzip
+import importlib.util
 import io
 import os
 import re
@@ -206,7 +207,7 @@ def test_browser_and_server_give_the_words(made) -> None:
 
 
 def test_networks_of_several_processes_are_trained(made) -> None:
-    run_page("cluster.md")
+    run_page("cluster.md", "$^" if importlib.util.find_spec("ray") else "--executor")
     assert all(Path(f"exp/teacher_{name}.0/model.safetensors").is_file() for name in ("gpu", "two", "nodes"))
 
 
