@@ -36,14 +36,14 @@ class RefusalError(Exception):
 def handler(service: Service) -> Any:
     """Of aiohttp, for POST /v1/audio/transcriptions."""
 
-    async def handle(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
             if (request.content_length or 0) > service.options.megabytes * 1e6:
                 raise too_large(service)
             try:
                 with service.slot():
                     async with _received(service, request) as (path, fields):
-                        return await _transcribed(service, path, fields)
+                        return await _transcribed(service, request, path, fields)
             except UserError as error:
                 raise RefusalError(503, error) from None
         except RefusalError as refusal:
@@ -91,23 +91,59 @@ async def _received(service: Service, request: web.Request) -> AsyncIterator[tup
         yield Path(file.name), fields
 
 
-async def _transcribed(service: Service, path: Path, fields: dict[str, str]) -> web.Response:
-    form = fields.get("response_format", "json")
+async def _transcribed(
+    service: Service, request: web.Request, path: Path, fields: dict[str, str]
+) -> web.StreamResponse:
+    form, stream = fields.get("response_format", "json"), fields.get("stream", "").lower() in ("true", "1")
     if form not in FORMS:
         raise RefusalError(400, f"response_format is one of {', '.join(FORMS)}, not {form[:40]}")
-    if fields.get("stream", "").lower() in ("true", "1"):
-        raise RefusalError(400, "transcripts are not streamed; leave out stream, or use the WebSocket")
-    recogniser = service.recogniser
-    utterances, found = recogniser.utterances(path, confidences=form == "verbose_json"), []
-    try:
-        while (one := await service.run(lambda: next(utterances, None), upload=True)) is not None:
-            found.append(one)
-            if one.times and one.times[-1].end * recogniser.frame_shift > service.options.seconds:
-                raise RefusalError(413, f"the audio is longer than {service.options.seconds:g} s; send a shorter one")
-    except UserError as error:
-        raise RefusalError(400, str(error).replace(str(path), "the file")) from None
+    if stream and form not in ("json", "text"):
+        raise RefusalError(400, f"{form} is not streamed; leave out stream, or ask for json")
+    utterances = _recognised(service, path, form)
+    if stream:
+        return await _streamed(request, utterances)
+    found = [one async for one in utterances]
     seconds = soundfile.info(str(path)).duration
     return await service.run(lambda: _response(service, form, found, seconds), upload=True)
+
+
+async def _recognised(service: Service, path: Path, form: str) -> AsyncIterator[Hypothesis]:
+    """Each utterance of the file as it ends."""
+    recogniser = service.recogniser
+    utterances = recogniser.utterances(path, confidences=form == "verbose_json")
+    try:
+        while (one := await service.run(lambda: next(utterances, None), upload=True)) is not None:
+            if one.times and one.times[-1].end * recogniser.frame_shift > service.options.seconds:
+                raise RefusalError(413, f"the audio is longer than {service.options.seconds:g} s; send a shorter one")
+            yield one
+    except UserError as error:
+        raise RefusalError(400, str(error).replace(str(path), "the file")) from None
+
+
+async def _streamed(request: web.Request, utterances: AsyncIterator[Hypothesis]) -> web.StreamResponse:
+    """Server-sent events: the words of each utterance, then all of them; or an error."""
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+    text = ""
+
+    async def send(**event: Any) -> None:
+        if not response.prepared:  # until then an error has a status of its own
+            await response.prepare(request)
+        await response.write(f"data: {_dumps(event)}\n\n".encode())
+
+    try:
+        async for one in utterances:
+            if one.words:
+                delta = " " * bool(text) + " ".join(one.words)
+                text += delta
+                await send(type="transcript.text.delta", delta=delta)
+    except RefusalError as refusal:
+        if not response.prepared:
+            raise
+        await send(error={"message": str(refusal), "type": "invalid_request_error", "param": None, "code": None})
+    else:
+        await send(type="transcript.text.done", text=text)
+    await response.write_eof()
+    return response
 
 
 def _response(service: Service, form: str, found: list[Hypothesis], seconds: float) -> web.Response:

@@ -198,6 +198,16 @@ def test_openai_client_gets_all_forms(served):
     assert upload(served, content, response_format="vtt").startswith("WEBVTT\n")
 
 
+def test_openai_client_reads_a_stream(served):
+    *deltas, done = upload(served, wav(spoken("low high", "high low")), stream=True)
+    assert [event.delta for event in deltas] == ["low high", " high low"]
+    assert (done.type, done.text) == ("transcript.text.done", "low high high low")
+    with pytest.raises(openai.BadRequestError):
+        upload(served, b"no audio", stream=True)
+    with pytest.raises(openai.BadRequestError):
+        upload(served, wav(say("low")), stream=True, response_format="srt")
+
+
 def test_bad_uploads_are_refused(served):
     for content, fields, names in [
         (b"no audio", {}, ["audio"]),
