@@ -176,7 +176,7 @@ class Command:
         for names, settings in self.arguments:
             shown = {} if names[0][0] == "-" else {"metavar": names[0].upper().replace("_", "-")}
             parser.add_argument(*names, **{**shown, **settings})
-        if any("--jobs" in names for names, _ in self.arguments):
+        if JOBS in self.arguments or self.apart:
             parser.add_argument(*EXECUTOR[0], **EXECUTOR[1])
         if self.sets:
             paths = " ".join(f"{name}/SET" for name in map(str.upper, self.sets)).replace("_", "-")
@@ -239,7 +239,8 @@ class Command:
         threads = max(getattr(vars(each).get("options"), "threads", 1) for each in runs)
         alone = not self.apart or "WORLD_SIZE" in os.environ
         on_cluster = _executor(runs[0]) != "processes"
-        if (apart := 1 if alone else min(len(runs) if on_cluster else runs[0].jobs // threads, len(runs))) > 1:
+        side_by_side = 1 if alone else len(runs) if on_cluster else runs[0].jobs // threads
+        if (apart := min(side_by_side, len(runs))) > 1:
             from asrdistill.parallel import map_utterances
 
             for each in runs:

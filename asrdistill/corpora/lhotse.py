@@ -67,11 +67,8 @@ def prepare_lhotse(
         rows = Rows(root or (source.parent if source.is_file() else source), columns)
         for where, recording, span in _spans(sets[name]):
             with at(where):
-                audio, id, (start, length) = (
-                    _audio(recording, span, rows),
-                    span["id"],
-                    (span["start"], span["duration"]),
-                )
+                audio, id = _audio(recording, span, rows), span["id"]
+                start, length = span["start"], span["duration"]
                 if start < 0 or length <= 0:
                     raise UserError(f"{id} starts at {start:g} s and lasts {length:g} s; correct it")
                 part = {"recording": name_of(Path(recording["id"])), "start": start, "end": start + length}

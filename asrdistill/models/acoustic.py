@@ -52,8 +52,9 @@ class AcousticModel:
 
     @torch.inference_mode()
     def logits_of(self, batch: Sequence[np.ndarray]) -> list[Tensor]:
-        """As :meth:`logits`, of several utterances at once; the shorter ones are filled up. Raises UserError where the
-        device has too little memory even for half of them.
+        """As :meth:`logits`, of several utterances at once; the shorter ones are filled up.
+
+        Raises UserError where the device has too little memory even for half of them.
         """
         try:
             return self._run(batch)

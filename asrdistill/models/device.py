@@ -28,7 +28,8 @@ def choose_device(wanted: str) -> torch.device:
     elif (rank := os.environ.get("LOCAL_RANK")) is not None:
         number = int(rank)
     else:
-        number = (max(1, *multiprocessing.current_process()._identity, 1) - 1) % there  # type: ignore[attr-defined]
+        worker = (multiprocessing.current_process()._identity or (1,))[-1]  # type: ignore[attr-defined]
+        number = (worker - 1) % there
     if number >= there:
         raise UserError(f"there is no GPU number {number} among {there}; start torchrun with --nproc-per-node {there}")
     torch.cuda.set_device(number)

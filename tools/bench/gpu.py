@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from common import arguments, asrdistill, finish
 from safetensors.numpy import load_file
-from torch.utils.flop_counter import FlopCounterMode
+from training import updates
 
 from asrdistill.data.archive import ShardWriter
 from asrdistill.data.archive import finish as finish_archive
@@ -32,9 +32,7 @@ from asrdistill.models.device import choose_device, choose_precision
 from asrdistill.models.inference import Compute, posteriors
 from asrdistill.models.options import NetworkConfig
 from asrdistill.models.registry import build_network
-from asrdistill.training import loop
-from asrdistill.training.pool import Batch
-from asrdistill.training.targets import HardTargets
+from asrdistill.training.options import TrainOptions
 
 BINS, SPEECH = 40, (200, 1500)  # filterbanks; frames of the shortest and of the longest utterance
 SIZES = {  # of networks, senones, frames of a batch, side of the matrices, utterances; on a GPU and on the processor
@@ -43,12 +41,13 @@ SIZES = {  # of networks, senones, frames of a batch, side of the matrices, utte
 }
 
 
-def networks(kind: str) -> dict[str, NetworkConfig]:
-    deep, width = SIZES[kind][:2]
+def networks(kind: str) -> dict[str, TrainOptions]:
+    deep, width, _, batch = SIZES[kind][:4]
+    timed = {"width": width, "batch": batch, "chunk": 50}
     return {
-        "paper": NetworkConfig(**deep),  # type: ignore[arg-type]
-        "tdnn": NetworkConfig(architecture="tdnn", width=width, left=30, right=15, dilations=[1, 2, 3, 3, 6]),
-        "tdnnf": NetworkConfig(architecture="tdnnf", width=width, left=38, right=20, dilations=[1, 1, *[3] * 7]),
+        "paper": TrainOptions(**deep, batch=batch),  # type: ignore[arg-type]
+        "tdnn": TrainOptions(architecture="tdnn", left=30, right=15, dilations=[1, 2, 3, 3, 6], **timed),
+        "tdnnf": TrainOptions(architecture="tdnnf", left=38, right=20, dilations=[1, 1, *[3] * 7], **timed),
     }
 
 
@@ -68,27 +67,6 @@ def product_rate(side: int, device: torch.device, dtype: torch.dtype) -> float:
     """FLOP/s of a product of two square matrices."""
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     return 2 * side**3 / seconds(lambda: a @ b, device)
-
-
-def training_rate(
-    config: NetworkConfig, senones: int, batch: int, device: torch.device, dtype: torch.dtype
-) -> tuple[float, float]:
-    """(frames/s, FLOP/s) of updates on random frames, chunks of 50 for networks in time."""
-    model, chunk = build_network(config, BINS, senones).train().to(device), 1 if config.architecture == "dnn" else 50
-    rows = batch // chunk
-    windows = torch.randn(rows, sum(model.context) + chunk, BINS, device=device)
-    labels = torch.randint(0, senones, (rows * chunk,), device=device)
-    inside = torch.ones(rows, chunk, dtype=torch.bool, device=device) if chunk > 1 else None
-    whole = Batch(windows, [labels], 0, rows, False, False, inside, len(labels))
-    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
-
-    def update() -> None:
-        loop._update(model, optimiser, HardTargets(None), whole, 1e-3, dtype)  # type: ignore[arg-type]
-
-    with FlopCounterMode(display=False) as counter:
-        update()
-    took = seconds(update, device)
-    return len(labels) / took, counter.get_total_flops() / took
 
 
 def inference(config: NetworkConfig, senones: int, utterances: int, compute: Compute, device: torch.device) -> Any:
@@ -161,14 +139,19 @@ def main() -> None:
     torch.set_num_threads(1)
     device = choose_device(args.device)
     dtype = choose_precision("auto", device)
-    _, _, senones, batch, side, utterances = SIZES[device.type]
+    _, _, senones, _, side, utterances = SIZES[device.type]
     best, precision = product_rate(side, device, dtype), str(dtype).removeprefix("torch.")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor, one core"
     figures: dict[str, Any] = {"device": name, "precision": precision, "product_tflops": round(best / 1e12, 3)}
     for network, config in networks(device.type).items():
-        rate, flops = training_rate(config, senones, batch, device, dtype)
+        update, frames, flops = updates(config, senones, device, dtype)
+        took = seconds(update, device)
         run = inference(config, senones, utterances, Compute(args.device, precision), device)
-        figures[network] = {"trained_per_second": round(rate), "share_of_products": round(flops / best, 3), **run}
+        figures[network] = {
+            "trained_per_second": round(frames / took),
+            "share_of_products": round(flops / took / best, 3),
+            **run,
+        }
         print(f"{network}: {figures[network]}", flush=True)
     if device.type == "cuda":
         figures["peak_mb"] = round(torch.cuda.max_memory_allocated(device) / 2**20)
