@@ -250,6 +250,18 @@ def test_language_models_of_own_text_are_trained_instead_of_fetched(tmp_path):
     assert sizes == sorted(sizes)
 
 
+def test_only_language_models_that_the_corpus_folder_lacks_are_trained(tmp_path):
+    small, text = tmp_path / "3-gram.pruned.3e-7.arpa.gz", tmp_path / "text"
+    small.touch()
+    text.touch()
+    folders = ("--corpus", str(tmp_path), "--data", f"{tmp_path}/data")
+    printed = commands("librispeech", "--mini", "--lm-text", str(text), *folders)
+    (converted,) = (words for words in printed if words[1:3] == ["convert", "lm"])
+    assert converted[3:5] == [str(small), f"{tmp_path}/data/lm"]
+    trained = [words for words in printed if words[1:3] == ["lang", "lm"] and "--config" in words]
+    assert [words[4] for words in trained] == [f"{tmp_path}/data/lm_large"]
+
+
 def test_own_voice_in_a_language_without_a_dictionary(tmp_path):
     text = tmp_path / "more.txt"
     text.write_text("et cetera")

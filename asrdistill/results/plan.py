@@ -24,7 +24,7 @@ class System:
     models: list[str] = field(default_factory=list)  # patterns of model folders below EXP; default: NAME.SEED
     decoded: str = option(SEARCHED, "folder below EXP with the hypotheses")  # of another search, or of rescoring
     what: str = option("", "description")
-    paper: str = option("", "the paper's figure")
+    published: dict[str, str] = field(default_factory=dict)  # figures of others, {whose: figure}: a column for each
     phones: list[str] = field(default_factory=list)  # measured apart
     targets: str = option("", "soft targets below EXP that it learnt from, whose size is shown")
     int8: str = option("", "exported 8-bit model below EXP")

@@ -103,6 +103,9 @@ def systems_table(results: Results) -> Table:
     def rate(measure: str, sets: list[str], without: bool = False) -> Callable[[str], str]:
         return lambda name: spread(measured.values(plan.systems[name].without if without else name, measure, *sets))
 
+    def published(whose: str, name: str) -> str:
+        return plan.systems[name].published.get(whose, NOTHING)
+
     columns: Columns = {"what": lambda name: plan.systems[name].what or NOTHING}
     columns |= _means(results, SIZES)
     sets = {name: [name] for name in plan.sets}
@@ -117,8 +120,9 @@ def systems_table(results: Results) -> Table:
         "apart wrong": lambda name: _wrong(results, name, "phone_accuracy"),
         "apart right %": lambda name: number(measured.mean(name, "phone_accuracy", *plan.pooled)),
         "offset": lambda name: spread(measured.values(name, "offset"), 2),
-        "paper": lambda name: plan.systems[name].paper or NOTHING,
     }
+    for whose in dict.fromkeys(whose for system in plan.systems.values() for whose in system.published):
+        columns[whose] = partial(published, whose)
     return _table("system", [name for name in plan.shown if name not in paired], columns, "student")
 
 

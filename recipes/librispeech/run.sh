@@ -10,7 +10,7 @@
 #                    torchrun on all GPUs of this machine, one after the other; without a GPU this takes weeks
 #   --teachers N     networks in the ensemble (default 4)
 #   --corpus DIR     your own copy: LibriSpeech in it, the lexicon and the language models beside that
-#   --lm-text FILE…  text to train the language models on, instead of OpenSLR's: a sentence a line; plain, .gz or .xz
+#   --lm-text FILE…  train the language models that DIR lacks on this text: a sentence a line; plain, .gz or .xz
 #   --sets "A B"     sets to decode; the first is held out from training and chooses the scales
 #   --mirror URL     server to fetch from (default: OpenSLR)
 #   --table TSV      sizes and checksums of the mirror's files (default: those of OpenSLR)
@@ -25,9 +25,7 @@ case $hours in
   *) fail "--hours must be 100, 460 or 960, not '$hours'" ;;
 esac
 variant=$hours size=full rate=low mean=geometric usual="dev-clean dev-other test-clean test-other" large=(lm-4 4-gram.arpa.gz)
-if $mini; then
-  variant=mini size=mini rungs=(5) parts=(train-clean-5) usual="dev-clean-2 test-clean" large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz)
-fi
+if $mini; then variant=mini size=mini rungs=(5) parts=(train-clean-5) usual="dev-clean-2 test-clean" large=(lm-3-medium 3-gram.pruned.1e-7.arpa.gz); fi
 read -ra sets <<<"${sets:-$usual}"
 if ((${#lm_text[@]})); then models=(); else models=(lm-3-small "${large[0]}"); fi
 require_files "${lm_text[@]}"
@@ -42,13 +40,16 @@ if $paper; then
   if ((gpus > 0)); then trainer=(torchrun --standalone --nproc-per-node "$gpus" -m asrdistill); fi
 fi
 fetched=$corpus corpus=${corpus:-${data:-$here/data}/download}
-data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant}
-train=$data/rung/${rungs[-1]} cepstra=$data/cepstra/train
+data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant} train=$data/rung/${rungs[-1]} cepstra=$data/cepstra/train
 # The networks' alignment: with an output every 30 ms; --paper every 10 ms, over the last triphones' senones. Of the 5
 # hours of --mini they see copies with other vocal tract lengths as well.
 ali=$exp/ali/$rate heard=$data/hires/train learnt=$exp/ali/$rate/train
-if $mini; then heard+=_copies learnt+=_copies; fi
-lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_all_probs lexicon=$data/corpus/lexicon.txt
+# There the student learns for longer than a teacher, and so does its baseline, which has no teacher.
+learners=(student)
+if $mini; then heard+=_copies learnt+=_copies learners+=(baseline); fi
+networks=("${teachers[@]/#/teacher.}" ensemble) tuned=("teacher.$seed" ensemble "${learners[@]/%/.$seed}")
+for name in "${learners[@]}"; do networks+=("${students[@]/#/$name.}"); done
+read=$data/read lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_all_probs lexicon=$data/corpus/lexicon.txt
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
 held_out=(--held-out "$data/hires/$dev" "$ali/$dev")
 
@@ -79,13 +80,14 @@ if stage 4 "language: pronunciations, G2P, the language models" "2 min in all"; 
   asrdistill lang g2p "$lexicon" "$data/g2p"
   asrdistill lang build "$train" "${sets[@]/#/$data/corpus/}" "$lang" --dictionary "$lexicon" --g2p "$data/g2p"
   asrdistill lang build "$data/lang_all" --dictionary "$lexicon" --all
-  if ((${#lm_text[@]})); then
-    asrdistill lang lm "$data/lang_all" "$lm" --text "${lm_text[@]}" --config "$sizes/lm.yaml" --test "${sets[@]/#/$data/corpus/}"
-    asrdistill lang lm "$data/lang_all" "${lm}_large" --text "${lm_text[@]}" --config "$sizes/lm_large.yaml" --test "${sets[@]/#/$data/corpus/}"
-  else
-    asrdistill convert lm "$corpus/3-gram.pruned.3e-7.arpa.gz" "$lm" --lower
-    asrdistill convert lm "$corpus/${large[1]}" "${lm}_large" --lower
-  fi
+  arpa=("$corpus/3-gram.pruned.3e-7.arpa.gz" "$corpus/${large[1]}") made=("$lm" "${lm}_large") sizes_of=(lm lm_large)
+  for i in 0 1; do
+    if ((${#lm_text[@]})) && [[ -z $fetched || ! -f ${arpa[i]} ]]; then
+      asrdistill lang lm "$data/lang_all" "${made[i]}" --text "${lm_text[@]}" --config "$sizes/${sizes_of[i]}.yaml" --test "${sets[@]/#/$data/corpus/}"
+    else
+      asrdistill convert lm "${arpa[i]}" "${made[i]}" --lower
+    fi
+  done
 fi
 
 if stage 5 "monophones: GMM from a flat start on the shortest utterances" "0.6 min of its own"; then
@@ -139,8 +141,9 @@ if stage 11 "teachers: networks with different seeds, and their ensemble" "16 mi
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine "$mean"
 fi
 
-if stage 12 "student: taught by the ensemble on its very batches" "8 min"; then
+if stage 12 "student: taught by the ensemble on its very batches; its baseline" "8 min"; then
   "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/student" --seeds "${students[@]}" --config "$student" --teacher "$exp/ensemble" "${held_out[@]}" --jobs "$at_once"
+  ! $mini || "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/baseline" --seeds "${students[@]}" --config "$student" "${held_out[@]}" --jobs "$at_once"
 fi
 
 if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "1 min a model"; then
@@ -154,22 +157,20 @@ if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "
   asrdistill decode run "$exp/sat" "$data/fmllr" "$decode_lang" "$lm" "$exp/decode/sat" --sets "${sets[@]}" --tuned "$exp/tune/lda_mllt" --graph "$exp/graph/sat" --lattice-beam 6 "${decode[@]}"
 fi
 
+rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
 second=(--sets "${sets[@]}" --graph "$exp/graph/$rate" --lattice-beam 6 "${decode[@]}")
 if stage 14 "decode networks: scales tuned on dev, all sets, with the 3-gram" "1 min a model"; then
-  for model in "teacher.$seed" ensemble "student.$seed"; do asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"; done
+  for model in "${tuned[@]}"; do asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"; done
   asrdistill decode run "$exp/teacher" "$data/hires" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
   asrdistill decode run "$exp/ensemble" "$data/hires" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
-  asrdistill decode run "$exp/student" "$data/hires" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${second[@]}"
+  for name in "${learners[@]}"; do asrdistill decode run "$exp/$name" "$data/hires" "$decode_lang" "$lm" "$exp/decode/$name" --seeds "${students[@]}" --tuned "$exp/tune/$name.$seed" "${second[@]}"; done
 fi
 
-rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
 if stage 15 "rescore: the lattices with the larger LM" ""; then
-  for model in sat "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill decode rescore "$exp/decode/$model" "$exp/rescore/$model" "${rescore[@]}"; done
+  for model in sat "${networks[@]}"; do asrdistill decode rescore "$exp/decode/$model" "$exp/rescore/$model" "${rescore[@]}"; done
 fi
 
-# Two vocabularies and language models of the train text alone: whole words, and with subwords that spell further words.
-read=$data/read
-if stage 16 "open vocabulary: subwords beside whole words" "1 min"; then
+if stage 16 "open vocabulary: of the train text alone, subwords beside whole words" "1 min"; then
   asrdistill lang build "$train" "$read/lang" --dictionary "$lexicon" --g2p "$data/g2p"
   asrdistill lang pron-probs "$read/lang" "$exp/ali/sat/train" "$read/words"
   asrdistill lang subwords "$train" "$read/words" "$read/subwords" --dictionary "$lexicon" --config "$sizes/subwords.yaml"
@@ -186,7 +187,7 @@ if stage 17 "decode with open vocabulary: errors on words that the text lacks" "
 fi
 
 if stage 18 "score: frame accuracy, WER, significance, table" "0.2 min"; then
-  for model in "${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}"; do asrdistill nnet evaluate "$exp/$model" "$data/hires" "$ali" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
+  for model in "${networks[@]}"; do asrdistill nnet evaluate "$exp/$model" "$data/hires" "$ali" "$exp/frames/$model" --sets "${sets[@]}" --jobs "$jobs"; done
   asrdistill report "$exp" --config "$conf/systems_$size.yaml" --sets "${sets[@]}" --data "$data" --lang "$decode_lang" --lm "$lm" --variant "$variant" --html
 fi
 

@@ -172,7 +172,7 @@ def test_phones_measured_apart(world: Any) -> None:
         world.edit(world.exp / f"frames/student.{seed}/dev/frames.json", phones=phones)
         world.edit(world.exp / f"student.{seed}/meta.json", bias={"offset": 1.5 + seed})
     world.config.write_text(
-        "corpus: c\nsets: [dev]\nsystems: {student: {phones: [S], paper: '74'}, teacher: {}}\n"
+        "corpus: c\nsets: [dev]\nsystems: {student: {phones: [S], published: {paper: '74'}}, teacher: {}}\n"
         "ratios: [[student, teacher]]\ncurves: {line: {1: student, 2: teacher}}\n"
     )
     results = collect(Folders(world.exp), read_plan(world.config))
