@@ -18,6 +18,7 @@ from asrdistill.errors import UserError
 from asrdistill.progress import Meter
 
 EXECUTOR: ContextVar[str] = ContextVar("executor", default="processes")  # or ray, ray:ADDRESS
+WINDOW = 6  # tasks per process under way, of which the first has not been taken: memory stays flat
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 T = TypeVar("T")
@@ -167,7 +168,7 @@ class Workers:
         waiting, pending = iter(items), list[Any]()
         try:
             while True:
-                for item in itertools.islice(waiting, 4 * self.jobs - len(pending)):
+                for item in itertools.islice(waiting, WINDOW * self.jobs - len(pending)):
                     pending.append(self._pool.submit(_work, function, item))
                 if not pending:
                     return

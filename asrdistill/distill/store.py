@@ -28,7 +28,7 @@ from asrdistill.parallel import Chunk, chunks, map_utterances
 from asrdistill.reader import read_tensors, reading
 
 TAILS = "tails.safetensors"
-SHARD_UTTERANCES = 500  # fixed, so that the store does not depend on the number of jobs
+SHARD_UTTERANCES = 250  # fixed, so that the store does not depend on the number of jobs
 
 
 class SoftTargets:

@@ -19,9 +19,10 @@ from asrdistill.hmm.options import AlignOptions
 from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.viterbi import Segment, best_path, phone_segments, word_segments
 from asrdistill.lang.lexicon import Lang
-from asrdistill.parallel import Chunk, Sums, map_utterances, split
+from asrdistill.parallel import Chunk, Sums, T, map_utterances, split
 
-SHARDS = 32  # fixed, so that results do not depend on the number of jobs
+SHARDS = 32  # at least; fixed, so that results do not depend on the number of jobs
+SHARD_UTTERANCES = 250  # at most, so that many processes end at the same time
 # senone of each frame, and its phone as an index into the inventory's phones
 PARTS: dict[str, tuple[str, tuple[int, ...]]] = {"frames": ("int32", ()), "phones": ("int16", ())}
 CTMS = ("phones.ctm", "words.ctm")
@@ -120,7 +121,7 @@ def align(
     """
     archive = FrameArchive(features)
     senones = Senones.read(model)
-    tasks = split(utterances, SHARDS)
+    tasks = shards_of(utterances)
     shards, summary = [], Summary()
     load_worker = partial(_load, load, model, features, lang)
     for shard, part in map_utterances(partial(_align_shard, out), tasks, jobs, "align", load_worker):
@@ -139,6 +140,12 @@ def align(
     finish(out, "alignment", PARTS, shards, **made_by)
     senones.write(out)
     log.info("aligned %s", summary)
+
+
+def shards_of(utterances: Sequence[T], most: int | None = None) -> list[Chunk[T]]:
+    """What one task processes, in at most that many shards."""
+    count = max(SHARDS, -(-len(utterances) // SHARD_UTTERANCES))
+    return split(utterances, min(count, most or count))
 
 
 Loaded = tuple[Any, FrameArchive, GraphCompiler]

@@ -17,7 +17,7 @@ from asrdistill.hmm.senones import Senones
 from asrdistill.hmm.transforms import fmllr
 from asrdistill.parallel import Chunk, chunks, map_utterances
 
-SPEAKERS_PER_SHARD = 4  # fixed, so that the archive does not depend on the number of jobs
+SPEAKERS_PER_SHARD = 2  # fixed, so that the archive does not depend on the number of jobs
 
 
 def base_features(gmm: Gmm) -> dict[str, Any]:

@@ -14,14 +14,14 @@ import numpy as np
 
 from asrdistill.data.archive import FrameArchive, ShardWriter, finish
 from asrdistill.errors import UserError, check_left_out, log
-from asrdistill.hmm.align import PARTS, SHARDS, open_aligned
+from asrdistill.hmm.align import PARTS, open_aligned, shards_of
 from asrdistill.hmm.estimate import self_loops
 from asrdistill.hmm.gmm import FeatureTransform
 from asrdistill.hmm.options import SubsamplingOptions
 from asrdistill.hmm.senones import Senones, begins
 from asrdistill.hmm.train import blocks
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
-from asrdistill.parallel import Chunk, Sums, Workers, split
+from asrdistill.parallel import Chunk, Sums, Workers
 
 
 class Relabelled(NamedTuple):
@@ -64,7 +64,7 @@ def subsample_alignment(
     every, states = options.frame_subsampling, options.states
     if given:
         every, states = given.subsampling, int(given.lengths.max())
-    tasks, load = split(labels.utterances, SHARDS), partial(_load, features, alignment, every, states)
+    tasks, load = shards_of(labels.utterances), partial(_load, features, alignment, every, states)
     with Workers(jobs, load) as workers:
         if given is None:
             front = FeatureTransform(deltas=0 if inputs.meta["features"]["type"] == "fmllr" else 2)

@@ -18,7 +18,7 @@ from asrdistill.data.text import Transcript
 from asrdistill.errors import UserError, check_left_out, log
 from asrdistill.features.context import splice
 from asrdistill.hmm import estimate
-from asrdistill.hmm.align import PATHLESS, SHARDS
+from asrdistill.hmm.align import PATHLESS, shards_of
 from asrdistill.hmm.gmm import FeatureTransform, Gmm, Mixtures
 from asrdistill.hmm.graph import GraphCompiler
 from asrdistill.hmm.options import MonoOptions, TriphoneOptions
@@ -27,9 +27,10 @@ from asrdistill.hmm.transforms import Scatter, lda, mllt
 from asrdistill.hmm.tree import TreeStatistics, grow_tree
 from asrdistill.hmm.viterbi import best_path
 from asrdistill.lang.lexicon import Lang
-from asrdistill.parallel import Chunk, Sums, Workers, gather, split
+from asrdistill.parallel import Chunk, Sums, Workers, gather
 
 DELTAS = 2
+SHARDS = 256  # at most: the statistics of one are as large as those of all, and one process adds them up
 BLOCK = 60_000  # frames accumulated at once
 LEFT_OUT = -1  # instead of senones in stored alignments
 MLLT_ROUNDS = (2, 4, 6, 12)
@@ -65,7 +66,7 @@ class Trainer(Workers):
         alignment: Path | None = None,
     ):
         super().__init__(jobs, partial(Corpus, features, lang, out, alignment))
-        self.features, self.out, self.shards = features, out, split(utterances, SHARDS)
+        self.features, self.out, self.shards = features, out, shards_of(utterances, SHARDS)
 
     def sum(self, work: Callable[..., Any], what: str, *arguments: Any) -> Any:
         """Sum of ``work(*arguments, corpus, shard)`` over all shards, in their order."""
