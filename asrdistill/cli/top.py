@@ -156,7 +156,6 @@ def export(args: Args) -> None:
       asrdistill export exp/small exp/page --to web-int8
     """
     from dataclasses import asdict
-    from functools import partial
 
     from asrdistill.decode.options import tuned
     from asrdistill.export.programs import convert, export_program
@@ -178,8 +177,8 @@ def export(args: Args) -> None:
     checked_on = (args.check, args.alignment)
     inputs = (args.model, args.lang, args.lm, args.tuned, *checked_on, args.g2p)
     settings = {"to": args.to, "encoder": args.encoder, **asdict(options)}
-    how = (args.out.name, *checked_on, args.encoder, args.jobs)
-    work = export_program if args.to in PROGRAMS else partial(export, g2p=args.g2p)
+    how = (args.out.name, *checked_on, args.encoder, args.jobs, args.g2p)
+    work = export_program if args.to in PROGRAMS else export
     make(args, lambda out: work(*network, out, *how), inputs, options=settings)
 
 

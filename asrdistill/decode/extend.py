@@ -51,6 +51,7 @@ def extend(graph: SearchGraph, senones: Any, words: Mapping[str, Sequence[Pronun
     added.leaf["word"][1:] = np.array([number[word] for word in lang.words])[added.leaf["word"][1:]]
     tree = _join(graph.tree, with_blanks(added) if senones.ctc else added, senones.ctc)
     successors = join_successors(graph.successors, compile_successors(added, senones.count))
+    successors = successors._replace(start=np.union1d(tree.initial, tree.node["senone"][:1]).astype(np.int32))
     if senones.ctc:
         successors = compile_successors(tree, senones.count)
     look = compile_added_look(added, grammar, unspoken.get(UNKNOWN, 0))
@@ -94,12 +95,12 @@ def _join(one: Tree, other: Tree, ctc: bool) -> Tree:
     child = np.concatenate([one.child, other.child])
     child["node"][len(one.child) :] += nodes
     child["look"][len(one.child) :] += len(one.look_parent)
-    initial = np.union1d(one.initial, other.initial)
-    made = one._replace(node=node, child=child, look_parent=parent, leaf=leaf, initial=initial)
+    made = one._replace(node=node, child=child, look_parent=parent, leaf=leaf)
     if ctc:
         first = [each.entry[slice(*each.entry_begin[START : START + 2])]["node"] for each in (one, other)]
         entry = links(node, np.concatenate([first[0], first[1] + nodes]))
-        return with_exits(made._replace(entry=entry, entry_begin=np.array([0, len(entry)], np.int32)))
+        initial = np.union1d(one.initial, other.initial)
+        return with_exits(made._replace(entry=entry, entry_begin=np.array([0, len(entry)], np.int32), initial=initial))
     keys = _keys(one)
     number = {key: index for index, key in enumerate(keys)}
     keys += [key for key in _keys(other) if key not in number]
@@ -108,8 +109,10 @@ def _join(one: Tree, other: Tree, ctc: bool) -> Tree:
     first = np.split(one.entry["node"], one.entry_begin[1:-1])
     ways = [_after(one, 0, key) if k >= len(one.pause) else first[k] for k, key in enumerate(keys)]
     entries = [np.concatenate([way, _after(other, nodes, key)]) for way, key in zip(ways, keys, strict=True)]
+    entry = links(node, np.concatenate(entries))
     return made._replace(
-        entry=links(node, np.concatenate(entries)),
+        entry=entry,
+        initial=np.unique(entry["senone"]).astype(np.int32),
         entry_begin=np.cumsum([0, *map(len, entries)], dtype=np.int32),
         pause=np.array([pause for *_, pause in keys]),
         exit_left=np.array([left for left, *_ in keys], np.int32),

@@ -22,6 +22,7 @@ from asrdistill.core.layers import NativeLayer, NativeRows
 from asrdistill.decode.acoustic import PosteriorScorer
 from asrdistill.decode.search import Arcs, NativeGrammar, NativeGraph, NativeLook, NativeScales, View, native_graph
 from asrdistill.errors import UserError
+from asrdistill.lang.lexicon import root_of
 from asrdistill.models.native import NETWORKS, NativeModel
 from asrdistill.runtime.frontend import NativeFeatures, native_features
 from asrdistill.runtime.options import PAUSE, STRETCH, EndpointOptions
@@ -30,6 +31,7 @@ from asrdistill.runtime.stream import LONGEST_WORD
 
 PAGE = Path(__file__).with_name("page")
 ALIGNED = 16
+OPEN = ("exit_left", "right_begin", "right", "root_class", "root_begin", "root_node")  # how words can be added
 KINDS = {SIZE: "i64", REAL: "f64", FLAG: "i32", ctypes.c_float: "f32", HANDLE: "ptr"}
 BYTES = {"i64": 8, "f64": 8, "i32": 4, "f32": 4, "ptr": 4}  # in wasm32
 
@@ -76,17 +78,18 @@ def pack_model(recogniser: Recogniser, name: str) -> bytes:
     decoder, scorer = recogniser.decoder, cast(PosteriorScorer, recogniser.scorer)
     model: NativeModel = scorer.model
     _, features = native_features(scorer.meta, Path(name))
-    graph, scales = native_graph(decoder.graph, decoder.senones), decoder.scales()
+    graph, scales, senones = native_graph(decoder.graph, decoder.senones), decoder.scales(), scorer.senones
+    g2p = recogniser._lexicon.g2p
     lattice = scales.lattice_beam if scales.lattice_beam >= 0 else LATTICE_BEAM * decoder.options.lm_weight
     settings = {
         "format": 1,
         "name": name,
         "rate": recogniser.front.rate,
         "frame_seconds": recogniser.frame_shift,
-        "subsampling": scorer.senones.subsampling,
+        "subsampling": senones.subsampling,
         "context": model.context,
         "dimension": model.dimension,
-        "senones": scorer.senones.count,
+        "senones": senones.count,
         "block": decoder.block,
         "beyond": decoder.beyond,
         "scales": {**scales._asdict(), "lattice_beam": lattice},
@@ -108,6 +111,19 @@ def pack_model(recogniser: Recogniser, name: str) -> bytes:
         **{key: number(array) for key, array in (("mean", model.mean), ("deviation", model.std))},
         "log_priors": number(scorer.log_priors),
         "words": decoder.words,
+        "adding": None
+        if senones.ctc
+        else {
+            "phones": senones.phones,
+            "roots": list(map(root_of, senones.phones)),
+            "contexts": senones.contexts.tolist(),
+            "lengths": senones.lengths.tolist(),
+            "table": number(senones.table),
+            "silence": senones.silence,
+            "unspoken": decoder.graph.unspoken,
+            **{name: number(getattr(decoder.graph.tree, name)) for name in OPEN},
+        },
+        "g2p": g2p and {"graphones": g2p.graphones, **{k: number(v) for k, v in g2p.tree._asdict().items()}},
         "layouts": LAYOUTS,
     }
     places, content = [], bytearray()
@@ -115,7 +131,11 @@ def pack_model(recogniser: Recogniser, name: str) -> bytes:
         places.append(len(content))
         content += np.ascontiguousarray(array).tobytes()
         content += bytes(-len(content) % ALIGNED)
-    head = json.dumps({**settings, "arrays": places}, ensure_ascii=False, separators=(",", ":")).encode()
+    head = json.dumps(
+        {**settings, "arrays": places, "sizes": [array.nbytes for array in arrays]},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    ).encode()
     head += b" " * (-(4 + len(head)) % ALIGNED)
     return struct.pack("<I", len(head)) + head + bytes(content)
 

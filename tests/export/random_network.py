@@ -37,10 +37,12 @@ def plant_random(
     kind: str,
     settings: dict[str, Any],
     states: int = 1,
+    trees: dict[str, Any] | None = None,
 ) -> np.ndarray:
     """Make the folders model, lang, lm and tuned of two phones, L and H; returns noise in which there are words.
 
-    kind  of features: fbank, cepstra, or plain: cepstra without a running mean
+    kind   of features: fbank, cepstra, or plain: cepstra without a running mean
+    trees  of the phones, with 3 * states leaves
     """
     torch.manual_seed(0)
     fbank = FbankOptions(bins=12, snip_edges=kind == "fbank")
@@ -50,7 +52,7 @@ def plant_random(
         own = CepstraOptions(coefficients=12, normalise="speaker" if kind == "cepstra" else "none")
         features = {"type": "cepstra", **own.__dict__, "fbank": features}
         level = {"level": {"mean": [50.0] + 11 * [0.5], "std": [9.0] + 11 * [4.0]}}
-    trees = {phone: list(range(states * p, states * (p + 1))) for p, phone in enumerate(lang.phones)}
+    trees = trees or {phone: list(range(states * p, states * (p + 1))) for p, phone in enumerate(lang.phones)}
     count = 3 * states
     senones = Senones(lang.phones, trees, np.log(np.linspace(0.8, 0.5, count)), subsampling=subsampling)
     config = NetworkConfig(architecture=architecture, width=32, **settings)

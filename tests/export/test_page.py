@@ -29,7 +29,9 @@ from tests.export.random_network import NETS, plant_random
 from tests.export.test_recogniser import RATE, plant, run, say
 from tests.refusals import assert_names, assert_refused
 
-FILES = {"app.js", "capture.js", "core.wasm", "index.html", "model.bin", "offline.js", "recogniser.js", "style.css"}
+FILES = {"app.js", "capture.js", "core.wasm", "index.html", "model.bin", "offline.js", "recogniser.js", "style.css"} | {
+    "vocabulary.js"
+}
 NODE = shutil.which("node")
 SCRIPT = Path(__file__).with_name("recognise.mjs")
 needs_node = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")

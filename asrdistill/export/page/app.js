@@ -15,6 +15,7 @@ function status(text) {
 
 function problem(text) {
   $("problem").textContent = text;
+  if (text) $("problem").scrollIntoView({ block: "nearest" });
 }
 
 /** A sentence if this browser cannot run the recogniser. */
@@ -60,7 +61,9 @@ function received({ data }) {
   if (data.type === "ready") {
     rate = data.rate;
     $("name").textContent = document.title = data.name;
-    $("microphone").disabled = $("file").disabled = false;
+    $("microphone").disabled = $("file").disabled = $("add").disabled = false;
+    $("more").hidden = !data.phones.length;
+    $("phones").textContent = `Phones: ${data.phones.join(" ")}`;
     status(`Ready: ${data.words.toLocaleString()} words.`);
   } else if (data.type === "words") {
     show(data.words);
@@ -84,6 +87,22 @@ function ask(type, rest = {}) {
     asked.set(id, resolve);
     worker.postMessage({ type, id, ...rest });
   });
+}
+
+/** Recognise the words of the field, too. */
+async function add() {
+  problem("");
+  $("add").disabled = true;
+  const { words, message } = await ask("vocabulary", { text: $("words").value });
+  $("add").disabled = false;
+  if (message) return problem(message);
+  const items = words.map(([word, spoken]) => {
+    const item = document.createElement("li");
+    item.textContent = `${word}: ${spoken.join(", or ")}`;
+    return item;
+  });
+  $("added").replaceChildren(...items);
+  status(words.length === 1 ? "1 word is added." : `${words.length.toLocaleString()} words are added.`);
 }
 
 function done(text = "Done.") {
@@ -209,6 +228,7 @@ function begin() {
   };
   $("save").onclick = save;
   $("clear").onclick = clear;
+  $("add").onclick = add;
   $("times").onchange = ({ target }) => $("transcript").classList.toggle("times", target.checked);
   document.ondragover = (event) => {
     event.preventDefault();

@@ -1,5 +1,6 @@
 // Service worker: the page works without a network once it was open. What the server has is preferred.
-const FILES = ["./", "app.js", "worker.js", "recogniser.js", "capture.js", "style.css", "core.wasm", "model.bin"];
+const SCRIPTS = ["app", "worker", "recogniser", "vocabulary", "capture"].map((name) => `${name}.js`);
+const FILES = ["./", ...SCRIPTS, "style.css", "core.wasm", "model.bin"];
 
 addEventListener("install", (event) => event.waitUntil(caches.open("page").then((cache) => cache.addAll(FILES))));
 

@@ -1,5 +1,6 @@
 // A recogniser in WebAssembly: what asrdistill/runtime does in Python, by the same functions of core.h.
 // It knows nothing of pages and microphones, and runs in any JavaScript engine.
+import { extend, pronounce } from "./vocabulary.js";
 
 const PIECE = 2; // seconds of samples that are processed at a time
 const RETRIES = 3; // so often are beams doubled where no path ends with the sound
@@ -35,11 +36,11 @@ export class Recogniser {
     this.base = this.allocate(arrays.length);
     this.bytes(this.base, arrays.length).set(arrays);
     this.features = this.struct("features", settings.features);
-    this.graph = this.struct("graph", settings.graph);
+    const graph = this.struct("graph", settings.graph);
+    this.own = this.graph = { at: graph, leaf: this.array(settings.graph.leaf), words: settings.words };
     this.layers = {};
     for (const [name, layer] of Object.entries(settings.layers))
       this.layers[name] = { ...layer, at: this.struct("layer", layer.struct) };
-    this.leaf = this.array(settings.graph.leaf);
     this.rows = this.allocate(this.layout("rows").size);
     this.out = this.allocate(64); // room for results that come by address
   }
@@ -62,6 +63,19 @@ export class Recogniser {
   }
   ints(at, count) {
     return new Int32Array(this.core.memory.buffer, at, count);
+  }
+  bigs(at, count) {
+    return new BigInt64Array(this.core.memory.buffer, at, count);
+  }
+  /** An array of the settings. */
+  values(number, kind = Int32Array) {
+    return new kind(this.core.memory.buffer, this.array(number), this.settings.sizes[number] / kind.BYTES_PER_ELEMENT);
+  }
+  /** The address of a copy of an array. */
+  copy(values) {
+    const at = this.allocate(values.byteLength);
+    this.bytes(at, values.byteLength).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    return at;
   }
   /** The address of an array of the settings; 0 where there is none. */
   array(number) {
@@ -102,6 +116,25 @@ export class Recogniser {
       else found[field] = view.getUint32(0, true);
     }
     return found;
+  }
+  // ---- words
+
+  /** Words that streams which begin later find too, instead of those of an earlier call: a list, or an object
+   *  {word: "its phones"}, several in a list, none: as G2P has it. Returns word -> [[probability, phones], …]; throws a
+   *  sentence if that is impossible, and then changes nothing. */
+  setWords(words) {
+    const spoken = pronounce(this, words);
+    const before = this.graph;
+    this.graph = spoken.size ? extend(this, this.own, spoken) : this.own;
+    this.graph.users++;
+    this.release(before);
+    return spoken;
+  }
+  /** A stream, or the recogniser, no longer needs a graph; with the last user it is freed. */
+  release(graph) {
+    if (graph === this.own || --graph.users > 0) return;
+    if (graph.entries) this.core.core_entries_free(graph.entries);
+    for (const at of graph.made) this.core.free(at);
   }
   /** A call with whole numbers (i64), whose result below 0 means that there is no memory. */
   enough(result) {
@@ -242,12 +275,14 @@ export class Stream {
   constructor(recogniser) {
     const { core, settings } = recogniser;
     Object.assign(this, { recogniser, words: [], partial: [], seconds: 0, frame: 0, scales: settings.scales });
+    this.graph = recogniser.graph;
+    this.graph.users++;
     this.waiting = []; // samples until there are enough for a step of the search
     this.held = 0;
     this.step = settings.block * settings.subsampling * settings.features.shift;
     this.silence = new Set(settings.silence);
     this.front = core.core_frontend_new(recogniser.features) >>> 0;
-    this.search = core.core_search_new(recogniser.graph, 4096n) >>> 0;
+    this.search = core.core_search_new(this.graph.at, 4096n) >>> 0;
     this.frames = new Table(recogniser, settings.dimension); // normalised, with the context of the next
     this.scores = new Table(recogniser, settings.senones); // of the present utterance
     if (!this.front || !this.search) throw new Error("The browser does not give enough memory; close other pages.");
@@ -257,6 +292,7 @@ export class Stream {
   free() {
     this.recogniser.core.core_frontend_free(this.front);
     this.recogniser.core.core_search_free(this.search);
+    this.recogniser.release(this.graph);
     this.frames.free();
     this.scores.free();
   }
@@ -425,13 +461,14 @@ export class Stream {
   /** Words and pieces on the best path to a record or merge, and where the last of them, or silence, ended (frame). */
   trace(origin) {
     const { recogniser: r, frame } = this;
-    const { frame_seconds: shift, words } = r.settings;
+    const shift = r.settings.frame_seconds;
+    const { leaf: leaves, words } = this.graph;
     const count = r.enough(r.core.core_search_trace(this.search, origin, r.out));
     const row = r.ints(r.ints(r.out, 1)[0] >>> 0, 6 * count); // score (two), leaf, begin, end, unused
     const units = [];
     for (let k = 0; k < count; k++) {
       const [leaf, begin, end] = row.subarray(6 * k + 2);
-      const index = r.ints(r.leaf + 16 * leaf, 1)[0];
+      const index = r.ints(leaves + 16 * leaf, 1)[0];
       if (index >= 0) units.push({ word: words[index], index, start: (frame + begin) * shift, end: (frame + end) * shift });
     }
     return { units, last: count ? row[6 * count - 2] : 0 };
@@ -452,7 +489,7 @@ export class Stream {
     const number = new Map(nodes.map((node, k) => [node, k]));
     const ends = nodes.map((node) => (node < view.records ? record[6 * node + 3] : this.searched));
     const order = Array.from(source.keys()).sort((a, b) => source[a] - source[b] || target[a] - target[b]);
-    const words = order.map((k) => (label[k] < 0 ? -1 : r.ints(r.leaf + 16 * label[k], 1)[0]));
+    const words = order.map((k) => (label[k] < 0 ? -1 : r.ints(this.graph.leaf + 16 * label[k], 1)[0]));
     const kinds = [...new Set([-1, ...words, ...units.map((unit) => unit.index)])].sort((a, b) => a - b);
     const kind = new Map(kinds.map((word, k) => [word, k]));
     const slots = units.flatMap((unit) => [0, kind.get(unit.index)]).concat(0);

@@ -1,5 +1,6 @@
 // Recognises apart from the page, so that the page stays responsive. Messages are {type, …}, both ways.
 import { Recogniser, Resampler, Stream } from "./recogniser.js";
+import { readWords } from "./vocabulary.js";
 
 const KEPT = 600; // seconds of sound that can be saved
 
@@ -17,8 +18,8 @@ async function fetched(name) {
 async function load() {
   const [wasm, model] = await Promise.all([fetched("core.wasm"), fetched("model.bin")]);
   recogniser = await Recogniser.load(wasm, model);
-  const { name, rate, words } = recogniser.settings;
-  return { type: "ready", name, rate, words: words.length };
+  const { name, rate, words, adding } = recogniser.settings;
+  return { type: "ready", name, rate, words: words.length, phones: [...new Set(adding?.roots.slice(1))].sort() };
 }
 
 function keep(samples) {
@@ -79,6 +80,15 @@ const actions = {
       report(stream, true);
     } finally {
       stream.free();
+    }
+  },
+  /** Words to recognise beside the page's own: lines of a word, and its phones if they are given. */
+  vocabulary({ text }) {
+    try {
+      const words = [...recogniser.setWords(readWords(text))];
+      return { type: "vocabulary", words: words.map(([word, entries]) => [word, entries.map(([, phones]) => phones.join(" "))]) };
+    } catch (error) {
+      return { type: "vocabulary", message: error.message };
     }
   },
   sound() {
