@@ -44,11 +44,8 @@ data=${data:-$here/data/$variant} exp=${exp:-$here/exp/$variant} train=$data/run
 # The networks' alignment: with an output every 30 ms; --paper every 10 ms, over the last triphones' senones. Of the 5
 # hours of --mini they see copies with other vocal tract lengths as well.
 ali=$exp/ali/$rate heard=$data/hires/train learnt=$exp/ali/$rate/train
-# There the student learns for longer than a teacher, and so does its baseline, which has no teacher.
-learners=(student)
-if $mini; then heard+=_copies learnt+=_copies learners+=(baseline); fi
-networks=("${teachers[@]/#/teacher.}" ensemble) tuned=("teacher.$seed" ensemble "${learners[@]/%/.$seed}")
-for name in "${learners[@]}"; do networks+=("${students[@]/#/$name.}"); done
+if $mini; then heard+=_copies learnt+=_copies; fi
+networks=("${teachers[@]/#/teacher.}" ensemble "${students[@]/#/student.}")
 read=$data/read lang=$data/lang lm=$data/lm align_lang=$data/lang_probs decode_lang=$data/lang_all_probs lexicon=$data/corpus/lexicon.txt
 decode=(--config "$beams/decode.yaml" --jobs "$jobs") tune=(--config "$beams/tune.yaml" --jobs "$jobs")
 held_out=(--held-out "$data/hires/$dev" "$ali/$dev")
@@ -141,9 +138,8 @@ if stage 11 "teachers: networks with different seeds, and their ensemble" "16 mi
   asrdistill nnet ensemble "${teachers[@]/#/$exp/teacher.}" "$exp/ensemble" --combine "$mean"
 fi
 
-if stage 12 "student: taught by the ensemble on its very batches; its baseline" "8 min"; then
+if stage 12 "student: taught by the ensemble on its very batches" "8 min"; then
   "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/student" --seeds "${students[@]}" --config "$student" --teacher "$exp/ensemble" "${held_out[@]}" --jobs "$at_once"
-  ! $mini || "${trainer[@]}" nnet train "$heard" "$learnt" "$exp/baseline" --seeds "${students[@]}" --config "$student" "${held_out[@]}" --jobs "$at_once"
 fi
 
 if stage 13 "decode GMMs: scales tuned on dev, two passes for the adapted one" "1 min a model"; then
@@ -160,10 +156,10 @@ fi
 rescore=(--sets "${sets[@]}" --lm "${lm}_large" --graph "$exp/graph/lm_large" --jobs "$jobs")
 second=(--sets "${sets[@]}" --graph "$exp/graph/$rate" --lattice-beam 6 "${decode[@]}")
 if stage 14 "decode networks: scales tuned on dev, all sets, with the 3-gram" "1 min a model"; then
-  for model in "${tuned[@]}"; do asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"; done
+  for model in "teacher.$seed" ensemble "student.$seed"; do asrdistill decode tune "$exp/$model" "$data/hires/$dev" "$decode_lang" "$lm" "$data/corpus/$dev" "$exp/tune/$model" --graph "$exp/graph/$rate" "${tune[@]}"; done
   asrdistill decode run "$exp/teacher" "$data/hires" "$decode_lang" "$lm" "$exp/decode/teacher" --seeds "${teachers[@]}" --tuned "$exp/tune/teacher.$seed" "${second[@]}"
   asrdistill decode run "$exp/ensemble" "$data/hires" "$decode_lang" "$lm" "$exp/decode/ensemble" --tuned "$exp/tune/ensemble" "${second[@]}"
-  for name in "${learners[@]}"; do asrdistill decode run "$exp/$name" "$data/hires" "$decode_lang" "$lm" "$exp/decode/$name" --seeds "${students[@]}" --tuned "$exp/tune/$name.$seed" "${second[@]}"; done
+  asrdistill decode run "$exp/student" "$data/hires" "$decode_lang" "$lm" "$exp/decode/student" --seeds "${students[@]}" --tuned "$exp/tune/student.$seed" "${second[@]}"
 fi
 
 if stage 15 "rescore: the lattices with the larger LM" ""; then
