@@ -79,7 +79,7 @@ stage() {
     printf '\n# stage %s/%s: %s\n' "$1" "$last_stage" "$2"
   else
     printf '\n== stage %s/%s: %s\n' "$1" "$last_stage" "$2"
-    printf -v log '%s/log/%02d-%s.log' "$folder" "$1" "${title// /_}"
+    mkdir -p "$folder/log" && printf -v log '%s/log/%02d-%s.log' "$folder" "$1" "${title// /_}"
   fi
 }
 
